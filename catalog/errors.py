@@ -1,0 +1,131 @@
+"""Every error that modelstac raises on purpose.
+
+::
+
+    ModelStacError
+    ├── NotFoundError           (LookupError)         no such item, collection, file or name; carries the nearest names
+    ├── ItemExistsError         (FileExistsError)     the id is taken by other content
+    ├── InvalidItemError        (ValueError)          an item or its metadata break STAC, MLM or our own rules
+    ├── SchemaUnavailableError  (ConnectionError)     a JSON schema is neither known, cached nor reachable
+    ├── InvalidQueryError       (ValueError)          a search that cannot be understood
+    ├── CatalogError            (OSError)             the place named is no catalog, or cannot be one
+    ├── StorageError            (OSError)             reading or writing failed: permission, full disk, lock
+    ├── IntegrityError          (ValueError)          bytes are not the published ones
+    ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
+    ├── MissingPackageError     (ImportError)         an optional package is needed: says which extra
+    ├── BackendError            (RuntimeError)        Keras already runs on another backend in this process
+    ├── DataError               (ValueError)          input frames or arrays that cannot be used
+    ├── SpecError               (ValueError)          a model, training or export specification without sense
+    ├── TrainingError           (RuntimeError)        training could not go on (for example a loss that is not finite)
+    └── ConversionError         (RuntimeError)        a conversion failed
+        └── ParityError                               the converted model does not equal its source
+
+A message is one line: what was asked, what was found, what to do next. ``exit_code`` is what the command line returns.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class ModelStacError(Exception):
+    """Root of all errors raised on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class NotFoundError(ModelStacError, LookupError):
+    """No such item, collection, file or name."""
+
+    @classmethod
+    def unknown(cls, kind: str, name: str, known: Iterable[str], *, where: str, hint: str = "") -> NotFoundError:
+        """Build the error for an unknown name, with the nearest known ones."""
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        if near:
+            advice = "did you mean " + " or ".join(repr(n) for n in near) + "?"
+        elif known:
+            advice = f"known: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
+        else:
+            advice = "it is empty"
+        return cls(f"no {kind} {name!r} in {where}: {advice}{' ' + hint if hint else ''}")
+
+
+class ItemExistsError(ModelStacError, FileExistsError):
+    """The item id is taken by other content; published items are immutable."""
+
+
+class InvalidItemError(ModelStacError, ValueError):
+    """An item or its metadata break STAC, MLM or our own rules."""
+
+
+class SchemaUnavailableError(ModelStacError, ConnectionError):
+    """A JSON schema is neither known, cached nor reachable."""
+
+
+class InvalidQueryError(ModelStacError, ValueError):
+    """A search that cannot be understood."""
+
+
+class CatalogError(ModelStacError, OSError):
+    """The place named is no catalog, or cannot be one."""
+
+
+class StorageError(ModelStacError, OSError):
+    """Reading or writing failed: permission, full disk, lock."""
+
+    @classmethod
+    def doing(cls, action: str, error: OSError, *, advice: str = "") -> StorageError:
+        """Turn an operating system's error into one line that says what was tried and what to do."""
+        reason = error.strerror or str(error)
+        return cls(f"cannot {action}: {reason.lower()}{'; ' + advice if advice else ''}")
+
+
+class IntegrityError(ModelStacError, ValueError):
+    """Bytes are not the published ones."""
+
+
+class UntrustedError(ModelStacError, PermissionError):
+    """Refused by the loader's trust policy."""
+
+
+class MissingPackageError(ModelStacError, ImportError):
+    """An optional package is needed."""
+
+    @classmethod
+    def extra(cls, package: str, extra: str, purpose: str) -> MissingPackageError:
+        """Build the error that names the extra to install."""
+        return cls(f"{purpose} needs {package}, which is not installed: pip install 'modelstac[{extra}]'")
+
+
+class BackendError(ModelStacError, RuntimeError):
+    """Keras already runs on another backend in this process (it is fixed when keras is first imported)."""
+
+
+class DataError(ModelStacError, ValueError):
+    """Input frames or arrays that cannot be used."""
+
+
+class SpecError(ModelStacError, ValueError):
+    """A model, training or export specification without sense."""
+
+
+class TrainingError(ModelStacError, RuntimeError):
+    """Training could not go on."""
+
+    exit_code = 1
+
+
+class ConversionError(ModelStacError, RuntimeError):
+    """A conversion failed."""
+
+    exit_code = 1
+
+
+class ParityError(ConversionError):
+    """The converted model does not equal its source within the tolerance."""

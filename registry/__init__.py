@@ -1,0 +1,1 @@
+"""From an item to a runnable model: choice, trust, runtimes."""

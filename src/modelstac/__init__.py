@@ -1,0 +1,1 @@
+"""A STAC catalog and model registry for Earth observation."""

@@ -1,0 +1,1 @@
+"""Data, architectures, fitting, metrics, and the jobs that train and publish."""

@@ -1,0 +1,1 @@
+"""Model architectures: one specification each, and what builds it in every framework."""

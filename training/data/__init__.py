@@ -1,0 +1,1 @@
+"""Radar frames: readers, download, windows."""
