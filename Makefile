@@ -1,0 +1,42 @@
+# Everything runs in .venv, made on first use from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= .demo
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help demo test lint format bench docs clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
+
+demo: .venv/ready  ## Radar frames to a published, searched and verified model: make demo [DATA=folder] [OUT=.demo]
+	$(BIN)/python -m modelstac.demo $(if $(DATA),--data "$(DATA)") --out "$(OUT)"
+
+test: .venv/ready  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/ready  ## Measure speed against what a user would pick instead (ratios, one run)
+	$(BIN)/python -m benchmarks
+
+docs: .venv/ready  ## Run the examples of README and docs
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:  ## Remove what was made here: .venv, the demo, caches
+	rm -rf .venv .demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "modelstac needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version); say which: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
