@@ -1,0 +1,120 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelstac.catalog.errors import DataError
+from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
+from modelstac.training.metrics import Scores, comparison, persistence, score
+
+
+def test_scores_of_four_pixels_by_hand():
+    observed = np.array([[[[0.0, 1.0], [3.0, 0.4]]]])
+    forecast = np.array([[[[0.6, 1.0], [1.0, 0.0]]]])
+    scores = score(forecast, observed)
+    assert scores.rmse == pytest.approx([math.sqrt((0.36 + 0 + 4 + 0.16) / 4)])
+    assert scores.mae == pytest.approx([(0.6 + 0 + 2 + 0.4) / 4])
+    # 0.5 mm/h: two hits and a false alarm; 1 mm/h: two hits (the threshold itself is rain); 2 mm/h: one miss.
+    assert scores.csi[:, 0] == pytest.approx([2 / 3, 1.0, 0.0])
+
+
+def test_masked_pixels_do_not_count():
+    observed = np.array([[[[1.0, np.nan]]]])
+    forecast = np.array([[[[2.0, 50.0]]]])
+    assert score(forecast, observed).rmse == pytest.approx([1.0])
+    mask = np.array([[[[False, False]]]])
+    assert np.isnan(score(forecast, observed, mask).rmse).all()
+    assert score(forecast, observed, mask).summary() == {}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_pooling_parts_equals_scoring_the_whole(seed, cut):
+    random = np.random.default_rng(seed)
+    observed = random.gamma(0.5, 2.0, (5, 3, 4, 6))
+    observed[random.random(observed.shape) < 0.3] = np.nan
+    forecast = random.gamma(0.5, 2.0, observed.shape)
+    whole = score(forecast, observed).to_dict()
+    parts = score(forecast[:cut], observed[:cut]) + score(forecast[cut:], observed[cut:])
+    assert_close(parts.to_dict(), whole)
+
+
+def assert_close(found, expected):
+    assert found["pixels"] == expected["pixels"]
+    for key in ("rmse", "mae"):
+        assert found[key] == pytest.approx(expected[key])
+    for threshold, csi in expected["csi"].items():
+        assert found["csi"][threshold] == pytest.approx(csi)
+
+
+def test_scores_of_other_lead_times_are_not_pooled():
+    one = np.ones((1, 2, 2, 2))
+    with pytest.raises(DataError, match="pooled"):
+        score(one, one) + score(one, one, step_minutes=10)
+
+
+@pytest.mark.parametrize("name", ["forecast", "observation"])
+def test_a_nan_that_counts_is_refused(name):
+    good, bad = np.ones((1, 1, 2, 2)), np.full((1, 1, 2, 2), np.nan)
+    pair = (bad, good) if name == "forecast" else (good, bad)
+    with pytest.raises(DataError, match=f"the {name} is NaN or infinite in 4 pixels"):
+        score(*pair, np.ones((1, 1, 2, 2), dtype=bool))
+
+
+def test_shapes_must_agree():
+    with pytest.raises(DataError, match=r"\(1, 1, 2, 2\).*\(1, 2, 2, 2\)"):
+        score(np.ones((1, 1, 2, 2)), np.ones((1, 2, 2, 2)))
+
+
+def test_undefined_scores_are_none_in_json_and_absent_from_the_summary():
+    dry = np.zeros((1, 2, 2, 2))
+    scores = score(dry, dry)
+    assert scores.to_dict()["csi"]["1"] == [None, None]
+    assert json.loads(json.dumps(scores.to_dict(), allow_nan=False))["lead_minutes"] == [5, 10]
+    assert scores.summary() == {"rmse": 0.0, "mae": 0.0}
+
+
+def test_persistence_repeats_the_last_frame_without_a_copy():
+    inputs = np.arange(24, dtype=np.float32).reshape(1, 3, 2, 4)
+    forecast = persistence(inputs, 5)
+    assert forecast.shape == (1, 5, 2, 4)
+    assert (forecast == inputs[:, -1:]).all()
+    assert np.shares_memory(forecast, inputs)
+
+
+def test_one_table_holds_the_forecasts_side_by_side():
+    random = np.random.default_rng(0)
+    observed, forecast = random.gamma(1, 1, (2, 2, 3, 3)), random.gamma(1, 1, (2, 2, 3, 3))
+    scores = {"persistence": score(forecast, observed), "perfect": score(observed, observed)}
+    header, *rows = comparison(scores, lead_minutes=(10,)).splitlines()
+    assert "persistence RMSE" in header
+    assert "perfect CSI 0.5" in header
+    assert [row.split()[0] for row in rows] == ["10", "mean"]
+    assert rows[0].split()[1] == f"{scores['persistence'].rmse[1]:.3f}"
+    assert rows[0].split()[6] == "0.000"
+
+
+@pytest.fixture(scope="module")
+def real_test_windows(knmi_folder):
+    frames = Preparation().apply(read_frames(knmi_folder))
+    return make_windows(split_by_time(frames, 56)[1], 18, 18)
+
+
+def test_persistence_on_the_real_frames_scores_as_published(real_test_windows):
+    windows = real_test_windows
+    assert len(windows) == 1
+    scores: Scores = score(persistence(windows.inputs([0]), 18), windows.targets([0]), windows.mask([0]))
+    shown = [scores.lead_minutes.index(minutes) for minutes in (5, 30, 60, 90)]
+    assert [f"{value:.3f}" for value in scores.rmse[shown]] == ["0.586", "1.059", "1.242", "1.093"]
+    assert f"{scores.rmse.mean():.3f}" == "1.086"
+    assert [f"{value:.3f}" for value in scores.csi[0, shown]] == ["0.773", "0.534", "0.423", "0.319"]
+    assert [f"{value:.3f}" for value in scores.csi[1, shown]] == ["0.604", "0.349", "0.268", "0.229"]
+
+
+def test_no_rain_at_all_on_the_real_frames_scores_as_published(real_test_windows):
+    observed = real_test_windows.targets([0])
+    # This published figure pools the lead times; the others are means over them.
+    assert f"{score(np.zeros_like(observed), observed).pooled_rmse:.3f}" == "1.224"

@@ -1,0 +1,173 @@
+"""Radar files to one xarray Dataset, whatever the product; pixels are read when they are used.
+
+A day of frames is half a gigabyte as rain rates, so the dataset keeps only what describes the files and reads pixels
+frame by frame on indexing: memory is that of what a caller takes, not of what a folder holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from modelstac.catalog.errors import DataError, NotFoundError
+from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.training.data import knmi
+from modelstac.training.data.product import Frame, Grid, Reader
+
+READERS: dict[str, Reader] = {"knmi-accumulation": knmi}
+"""The products that can be read; another one is a module with the verbs of `Reader` and one line here."""
+
+
+def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = ignore) -> xr.Dataset:
+    """Read radar frames of one product on one grid, in order of time.
+
+    Parameters
+    ----------
+    source
+        A folder, one file, or files in any order.
+    report
+        Gets a message for every file opened.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``rainfall_rate`` (time, y, x), float32 in mm/h, NaN where nothing was measured, read from the files when
+        indexed (``.load()`` keeps it); coordinates ``time`` (end of the period, UTC), ``y`` (descending) and ``x`` in
+        projected metres, ``source_file`` per time; ``crs`` with CF's grid mapping. The attributes name product,
+        ``step_minutes``, institution, licence, credit and ``source_files``. Frames may be missing:
+        `modelstac.training.data.make_windows` checks that.
+
+    Raises
+    ------
+    NotFoundError
+        The path does not exist.
+    DataError
+        No radar file there, a file that is damaged or of an unknown product, two products, two grids, or two files
+        of the same time.
+    """
+    paths = _files(source)
+    reader = _reader(paths[0])
+    frames = []
+    report(Started("open radar files", len(paths)))
+    for path in paths:
+        frames.append(reader.describe(path))
+        report(Advanced("open radar files"))
+    report(Finished("open radar files"))
+    frames.sort(key=lambda frame: frame.time)
+    _require_one_series(frames)
+    return _dataset(reader, frames)
+
+
+def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(source, (str, Path)):
+        paths = [Path(path) for path in source]
+        if not paths:
+            raise DataError("no radar files given: name a folder or at least one file")
+    elif Path(source).is_dir():
+        suffixes = sorted({suffix for reader in READERS.values() for suffix in reader.SUFFIXES})
+        paths = sorted(path for path in Path(source).iterdir() if path.suffix.lower() in suffixes)
+        if not paths:
+            raise DataError(f"no radar files in the folder {source}: expected files that end in {', '.join(suffixes)}")
+    else:
+        paths = [Path(source)]
+    for path in paths:
+        if not path.is_file():
+            raise NotFoundError(f"no radar file or folder {path}: check the path")
+    return paths
+
+
+def _reader(path: Path) -> Reader:
+    for reader in READERS.values():
+        if reader.recognises(path):
+            return reader
+    raise DataError(f"{path} is of no known radar product (known: {', '.join(READERS)}): remove it or fetch it again")
+
+
+def _require_one_series(frames: list[Frame]) -> None:
+    first = frames[0]
+    for before, frame in itertools.pairwise(frames):
+        if frame.grid != first.grid:
+            raise DataError(
+                f"{frame.path} has another grid ({frame.grid}) than {first.path.name} ({first.grid}):"
+                " keep frames of one grid in a folder"
+            )
+        if (frame.product, frame.step_minutes) != (first.product, first.step_minutes):
+            raise DataError(
+                f"{frame.path} is {frame.product} of {frame.step_minutes} minutes, {first.path.name} is {first.product}"
+                f" of {first.step_minutes}: keep one product in a folder"
+            )
+        if frame.time == before.time:
+            raise DataError(f"{frame.path} and {before.path} are both of {frame.time}: remove one of them")
+
+
+def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
+    first = frames[0]
+    rates = _LazyFrames(reader, [frame.path for frame in frames], first.grid)
+    names = [frame.path.name for frame in frames]
+    crs = pyproj.CRS.from_proj4(first.grid.proj4)
+    return xr.Dataset(
+        data_vars={
+            "rainfall_rate": (
+                ("time", "y", "x"),
+                indexing.LazilyIndexedArray(rates),
+                {
+                    "standard_name": "rainfall_rate",
+                    "long_name": "rain rate",
+                    "units": "mm h-1",
+                    "cell_methods": "time: mean",
+                    "grid_mapping": "crs",
+                },
+            ),
+            "crs": ((), np.int32(0), {**crs.to_cf(), "proj4": first.grid.proj4}),
+        },
+        coords={
+            "time": (
+                "time",
+                np.array([frame.time for frame in frames], dtype="datetime64[ns]"),
+                {"standard_name": "time", "long_name": "end of the measured period (UTC)"},
+            ),
+            "y": ("y", first.grid.y(), {"standard_name": "projection_y_coordinate", "units": "m", "axis": "Y"}),
+            "x": ("x", first.grid.x(), {"standard_name": "projection_x_coordinate", "units": "m", "axis": "X"}),
+            "source_file": ("time", np.array(names)),
+        },
+        attrs={
+            "Conventions": "CF-1.11",
+            "product": first.product,
+            "step_minutes": first.step_minutes,
+            "institution": first.institution,
+            "licence": first.licence,
+            "credit": first.credit,
+            "source_files": names,
+        },
+    )
+
+
+class _LazyFrames(BackendArray):
+    """The frames as an array (time, y, x) whose pixels are read when indexed, one file at a time."""
+
+    def __init__(self, reader: Reader, paths: list[Path], grid: Grid) -> None:
+        self.reader = reader
+        self.paths = paths
+        self.shape = (len(paths), grid.rows, grid.columns)
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[int | slice, ...]) -> NDArray[np.float32]:
+        time, *place = key
+        if not isinstance(time, slice):
+            return self.reader.rain_rate(self.paths[time])[tuple(place)]
+        chosen = [self.reader.rain_rate(path)[tuple(place)] for path in self.paths[time]]
+        if not chosen:
+            return np.empty((0, *np.empty(self.shape[1:], dtype=bool)[tuple(place)].shape), dtype=np.float32)
+        return np.stack(chosen)

@@ -1,0 +1,178 @@
+"""From a radar composite to what a model sees: crop, block mean, values between 0 and 1, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from modelstac.catalog.errors import DataError, SpecError
+from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+
+Polygon = dict[str, Any]
+BBox = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How frames are prepared for a model; a model's item records it.
+
+    Parameters
+    ----------
+    rows, columns
+        Half-open ranges of pixels to keep, or None for all. The default is 256 x 256 pixels of the KNMI composite
+        where every pixel is measured.
+    coarsen
+        Side of the blocks of pixels that are averaged; a block without any measured pixel stays missing.
+    scale
+        Rain rate in mm/h that the model sees as 1. More rain than that is cut off. 30.6 is 255 counts of the KNMI
+        product, the scale of Giese (2025).
+    """
+
+    rows: tuple[int, int] | None = (300, 556)
+    columns: tuple[int, int] | None = (240, 496)
+    coarsen: int = 1
+    scale: float = 30.6
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns"):
+            kept = getattr(self, name)
+            if kept is not None and not (len(kept) == 2 and 0 <= kept[0] < kept[1]):
+                raise SpecError(f"{name} {kept} is no range of pixels: give (first, last + 1), for example (300, 556)")
+        if self.coarsen < 1:
+            raise SpecError(f"coarsen is {self.coarsen}: it is the side of a block of pixels, at least 1")
+        if not 0 < self.scale < np.inf:
+            raise SpecError(f"scale is {self.scale}: it is the rain rate in mm/h that becomes 1, above 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Preparation:
+        """Build the preparation from `to_dict`'s result; unknown fields are a `SpecError`."""
+        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise SpecError(f"a preparation has no {', '.join(unknown)}: it has {', '.join(cls.__dataclass_fields__)}")
+        values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+        return cls(**values)
+
+    def apply(self, ds: xr.Dataset, *, report: Report = ignore) -> xr.Dataset:
+        """Crop and coarsen, still in mm/h with NaN where nothing was measured, and load the result into memory.
+
+        Parameters
+        ----------
+        ds
+            Frames as `read_frames` gives them. They are read one at a time, so memory is that of the result.
+
+        Raises
+        ------
+        DataError
+            The ranges or blocks do not fit the grid, or a frame holds no measurement in the range.
+        """
+        cropped = self._crop(ds)
+        source = cropped["rainfall_rate"]
+        frames, rows, columns = source.shape
+        rates = np.empty((frames, rows // self.coarsen, columns // self.coarsen), dtype=np.float32)
+        report(Started("read frames", frames))
+        for index in range(frames):
+            rates[index] = _block_mean(source[index].values, self.coarsen)
+            if not np.isfinite(rates[index]).any():
+                raise DataError(
+                    f"{source.source_file.values[index]} holds no measurement in rows {self.rows}, columns"
+                    f" {self.columns}: choose another range or leave the frame out"
+                )
+            report(Advanced("read frames"))
+        report(Finished("read frames"))
+        coordinates = {axis: cropped[axis].values.reshape(-1, self.coarsen).mean(axis=1) for axis in ("y", "x")}
+        return xr.Dataset(
+            {"rainfall_rate": (source.dims, rates, source.attrs), "crs": ds["crs"]},
+            coords={
+                "time": ds["time"],
+                "y": ("y", coordinates["y"], ds["y"].attrs),
+                "x": ("x", coordinates["x"], ds["x"].attrs),
+                "source_file": ds["source_file"],
+            },
+            attrs=ds.attrs,
+        )
+
+    def to_model(self, rate: ArrayLike) -> NDArray[np.float32]:
+        """Turn rain rates in mm/h of any shape into model values: rate / scale, cut to 0..1, missing as 0."""
+        values = np.asarray(rate, dtype=np.float32) / np.float32(self.scale)
+        return np.clip(np.nan_to_num(values, copy=False, nan=0.0), 0.0, 1.0)
+
+    def to_rate(self, values: ArrayLike) -> NDArray[np.float32]:
+        """Turn model values into rain rates in mm/h."""
+        return np.asarray(values, dtype=np.float32) * np.float32(self.scale)
+
+    def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
+        """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""
+        return footprint(self._crop(ds))
+
+    def _crop(self, ds: xr.Dataset) -> xr.Dataset:
+        for axis, kept in (("y", self.rows), ("x", self.columns)):
+            size, name = ds.sizes[axis], "rows" if axis == "y" else "columns"
+            first, last = kept or (0, size)
+            if last > size:
+                raise DataError(
+                    f"{name} {first}-{last} were asked for and the frames have {size} {name}: choose a range"
+                    f" inside them, or None for all (frames are prepared once)"
+                )
+            if (last - first) % self.coarsen:
+                raise DataError(
+                    f"{last - first} {name} do not divide into blocks of {self.coarsen} pixels: change range or coarsen"
+                )
+            ds = ds.isel({axis: slice(first, last)})
+        return ds
+
+
+def footprint(ds: xr.Dataset) -> tuple[Polygon, BBox]:
+    """Return the outline of a grid in longitude and latitude.
+
+    Parameters
+    ----------
+    ds
+        A dataset with ``x``, ``y`` (pixel centres, metres, at least two each) and ``crs``, prepared or not.
+
+    Returns
+    -------
+    polygon
+        GeoJSON (RFC 7946), counter-clockwise; straight lines of the grid are curves in longitude and latitude, so
+        every side has eight points.
+    bbox
+        West, south, east, north in degrees.
+    """
+    left, right = _outer_edges(ds["x"].values)
+    top, bottom = _outer_edges(ds["y"].values)
+    ways = np.linspace(0, 1, 8, endpoint=False)
+    x = np.concatenate([left + (right - left) * ways, 0 * ways + right, right + (left - right) * ways, 0 * ways + left])
+    y = np.concatenate([0 * ways + bottom, bottom + (top - bottom) * ways, 0 * ways + top, top + (bottom - top) * ways])
+    crs = pyproj.CRS.from_proj4(ds["crs"].attrs["proj4"])
+    # From the grid's own ellipsoid to WGS 84: the published corners of the product are of this kind, too.
+    transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    longitude, latitude = (np.round(values, 6) for values in transformer.transform(x, y))
+    ring = [[float(lon), float(lat)] for lon, lat in zip(longitude, latitude, strict=True)]
+    bbox = (float(min(longitude)), float(min(latitude)), float(max(longitude)), float(max(latitude)))
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, bbox
+
+
+def _outer_edges(centres: NDArray[np.float64]) -> tuple[float, float]:
+    half = (centres[1] - centres[0]) / 2
+    return float(centres[0] - half), float(centres[-1] + half)
+
+
+def _block_mean(rate: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Average blocks of ``side`` x ``side`` pixels over what was measured in them."""
+    if side == 1:
+        return rate
+    rows, columns = rate.shape
+    blocks = rate.reshape(rows // side, side, columns // side, side)
+    measured = np.isfinite(blocks)
+    count = measured.sum(axis=(1, 3))
+    total = np.where(measured, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

@@ -1,0 +1,98 @@
+"""What every radar product gives: a grid, a description of each file, and rain rate in mm/h.
+
+A product is a module with the verbs of `Reader`; `modelstac.training.data.frames.READERS` lists them. Everything
+beyond these verbs (time axis, coordinates, CF names, gaps, windows) is written once, for all products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rates = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid in a projected reference system, rows from north to south.
+
+    Parameters
+    ----------
+    rows, columns
+        Number of pixels.
+    left, top
+        Projected coordinates of the outer corner of the first pixel, in metres.
+    width, height
+        Size of a pixel in metres, both positive.
+    proj4
+        The projection in PROJ's notation, in metres.
+    """
+
+    rows: int
+    columns: int
+    left: float
+    top: float
+    width: float
+    height: float
+    proj4: str
+
+    def x(self) -> NDArray[np.float64]:
+        """Projected x of the pixel centres, in metres, ascending."""
+        return self.left + self.width * (np.arange(self.columns) + 0.5)
+
+    def y(self) -> NDArray[np.float64]:
+        """Projected y of the pixel centres, in metres, descending."""
+        return self.top - self.height * (np.arange(self.rows) + 0.5)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} x {self.columns} pixels of {self.width / 1000:g} x {self.height / 1000:g} km"
+            f" from ({self.left / 1000:g}, {self.top / 1000:g}) km, {self.proj4}"
+        )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one file holds, read without its pixels.
+
+    Parameters
+    ----------
+    path
+        The file.
+    time
+        End of the period that the frame describes, UTC without time zone (as numpy keeps it).
+    step_minutes
+        Length of that period, and the distance to the next frame.
+    product, institution, licence, credit
+        Where the data come from, for the attributes of the dataset and the published item.
+    """
+
+    path: Path
+    time: datetime
+    step_minutes: int
+    grid: Grid
+    product: str
+    institution: str = field(compare=False)
+    licence: str = field(compare=False)
+    credit: str = field(compare=False)
+
+
+class Reader(Protocol):
+    """The verbs of a product module. All raise `DataError` with one line that names the file."""
+
+    SUFFIXES: tuple[str, ...]
+    """File name endings by which a folder is searched, in lower case."""
+
+    def recognises(self, path: Path) -> bool:
+        """Tell by the content whether the file is of this product."""
+
+    def describe(self, path: Path) -> Frame:
+        """Read everything but the pixels."""
+
+    def rain_rate(self, path: Path) -> Rates:
+        """Read the pixels: (rows, columns) float32 in mm/h, NaN where nothing was measured."""
