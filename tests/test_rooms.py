@@ -28,9 +28,8 @@ def imported(path: Path) -> set[str]:
 
 def floor_of(name: str) -> int:
     """Floor of an imported module, 0 when it is not ours."""
-    if name.split(".")[0] != "modelstac":
-        return 0
-    return FLOORS.get((name.split(".") + [""])[1], 5)
+    package, room, *_ = [*name.split("."), ""]
+    return FLOORS.get(room, 5) if package == "modelstac" else 0
 
 
 @pytest.mark.parametrize("room", FLOORS)
