@@ -1,0 +1,63 @@
+"""Runs Keras in a process of its own, because a process has one Keras backend.
+
+As a program: ``KERAS_BACKEND=… python keras_process.py IN.npz OUT.npz`` builds, for every case in IN, the Keras model,
+moves the weights in and out again and computes with it in inference and in training mode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import modelstac
+
+BACKENDS = ("tensorflow", "torch")
+TRAINING_STEPS = 3
+
+
+def run(backend: str, *arguments: object, program: Path = Path(__file__)) -> str:
+    """Run ``program`` with Keras on ``backend``; give what it printed."""
+    source = str(Path(modelstac.__file__).parent.parent)
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(program), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def main(source: Path, target: Path) -> None:
+    import keras
+
+    from modelstac.training.architectures import convlstm_keras
+    from modelstac.training.spec import ConvLSTMSpec
+
+    given = dict(np.load(source))
+    found: dict[str, np.ndarray] = {"backend": np.array(keras.backend.backend())}
+    for case in sorted({name.split("|")[0] for name in given}):
+        spec = ConvLSTMSpec.from_dict(json.loads(str(given[f"{case}|spec"])))
+        weights = {name.split("|")[2]: value for name, value in given.items() if name.startswith(f"{case}|weights|")}
+        model = convlstm_keras.build(spec)
+        convlstm_keras.set_weights(model, weights)
+        found[f"{case}|parameters"] = np.array(model.count_params())
+        found.update({f"{case}|back|{name}": value for name, value in convlstm_keras.get_weights(model).items()})
+        if f"{case}|x" not in given:
+            continue
+        x = given[f"{case}|x"]
+        found[f"{case}|inference"] = keras.ops.convert_to_numpy(model(x))
+        file = target.with_suffix(".keras")
+        model.save(file)
+        loaded = keras.saving.load_model(file, safe_mode=True)
+        found[f"{case}|loaded"] = keras.ops.convert_to_numpy(loaded(x))
+        for _ in range(TRAINING_STEPS):
+            found[f"{case}|training"] = keras.ops.convert_to_numpy(model(x, training=True))
+        found.update({f"{case}|after|{name}": value for name, value in convlstm_keras.get_weights(model).items()})
+    np.savez(target, **found)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

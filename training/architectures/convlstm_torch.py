@@ -1,0 +1,206 @@
+"""The ConvLSTM in native PyTorch: the same function as the Keras one, with the input convolution out of the recurrence.
+
+Gate order is Keras' (input, forget, candidate, output), so that weights move by transposition alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from modelstac.training.spec import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, OUTPUT_KERNEL, ConvLSTMSpec
+from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
+
+
+class ConvLSTMLayer(nn.Module):
+    """One layer of ConvLSTM cells, with zero initial state (Shi et al. 2015, without peepholes).
+
+    Parameters
+    ----------
+    channels, filters, kernel
+        Channels of the input, channels of the state, kernel size of both convolutions.
+    activation, recurrent_activation
+        Function of candidate and output, function of the gates.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: int,
+        activation: Callable[[Tensor], Tensor],
+        recurrent_activation: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__()
+        self.filters = filters
+        self.activation = activation
+        self.recurrent_activation = recurrent_activation
+        self.input_conv = nn.Conv2d(channels, 4 * filters, kernel, padding=kernel // 2)
+        self.recurrent_conv = nn.Conv2d(filters, 4 * filters, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, time, channels, height, width) to (batch, time, filters, height, width)."""
+        batch, time = x.shape[:2]
+        # One convolution over all time steps: only the recurrent half has to wait for the step before.
+        steps = self.input_conv(x.flatten(0, 1)).unflatten(0, (batch, time)).unbind(1)
+        h = c = None
+        outputs = []
+        for step in steps:
+            gates = step if h is None else step + self.recurrent_conv(h)
+            i, f, candidate, o = gates.split(self.filters, dim=1)
+            fresh = self.recurrent_activation(i) * self.activation(candidate)
+            c = fresh if c is None else self.recurrent_activation(f) * c + fresh
+            h = self.recurrent_activation(o) * self.activation(c)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all dimensions but the channels (dimension 2), as Keras computes it.
+
+    PyTorch's own updates the running variance with the unbiased estimate, Keras with the biased one; here it is the
+    biased one, so that moving statistics stay equal through training.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (batch, time, channels, height, width) by the batch in training, by the moving statistics else."""
+        flat = x.flatten(0, 1)
+        if not self.training:
+            mean, var = self.running_mean, self.running_var
+            y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=False, eps=BATCH_NORM_EPSILON)
+            return y.view(x.shape)
+        # With momentum 1 the two buffers come back as the statistics of this batch.
+        mean, var = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
+        y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=BATCH_NORM_EPSILON)
+        count = flat.numel() // flat.shape[1]
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, 1 - BATCH_NORM_MOMENTUM)
+            self.running_var.lerp_(var * ((count - 1) / count), 1 - BATCH_NORM_MOMENTUM)
+        return y.view(x.shape)
+
+
+class ConvLSTM(nn.Module):
+    """The network of a :class:`~modelstac.training.spec.ConvLSTMSpec`.
+
+    Frames, height and width may differ from those of the specification: no weight depends on them.
+    """
+
+    def __init__(self, spec: ConvLSTMSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        activation = _cell_activation(spec)
+        recurrent = torch.sigmoid if spec.recurrent_activation == "sigmoid" else F.hardsigmoid
+        layers = zip(spec.channels, spec.filters, spec.kernels, strict=True)
+        self.layers = nn.ModuleList(ConvLSTMLayer(*sizes, activation, recurrent) for sizes in layers)
+        self.norms = nn.ModuleList(
+            BatchNorm(filters) if spec.normalised(layer) else nn.Identity()
+            for layer, filters in enumerate(spec.filters)
+        )
+        self.output = nn.Conv3d(spec.filters[-1], 1, OUTPUT_KERNEL, padding=OUTPUT_KERNEL // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Forecast frames.
+
+        Parameters
+        ----------
+        x
+            (batch, time, 1, height, width), values from 0 to 1.
+
+        Returns
+        -------
+        Tensor
+            Same shape, values from 0 to 1: the frames that follow.
+        """
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = norm(F.leaky_relu(layer(x), self.spec.leaky_slope))
+        return torch.sigmoid(self.output(x.transpose(1, 2))).transpose(1, 2)
+
+
+def _cell_activation(spec: ConvLSTMSpec) -> Callable[[Tensor], Tensor]:
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
+        "linear": nn.Identity(),
+        "tanh": torch.tanh,
+        "leaky_relu": lambda x: F.leaky_relu(x, spec.leaky_slope),
+    }
+    return functions[spec.cell_activation]
+
+
+def build(spec: ConvLSTMSpec | Mapping[str, Any]) -> ConvLSTM:
+    """Build the module of a specification: the entry point that published PyTorch items name.
+
+    Parameters
+    ----------
+    spec
+        The specification, or its fields as :meth:`ConvLSTMSpec.to_dict` gives them.
+
+    Raises
+    ------
+    SpecError
+        When the fields make no sense.
+    """
+    return ConvLSTM(spec if isinstance(spec, ConvLSTMSpec) else ConvLSTMSpec.from_dict(spec))
+
+
+def get_weights(model: ConvLSTM) -> Weights:
+    """Give the weights of ``model`` in the form of :mod:`modelstac.training.weights`."""
+    return {
+        name: np.ascontiguousarray(_channels_last(tensor.detach().cpu().numpy()))
+        for name, tensor in _tensors(model).items()
+    }
+
+
+def set_weights(model: ConvLSTM, weights: Weights) -> None:
+    """Set the weights of ``model``, in place.
+
+    Raises
+    ------
+    SpecError
+        When ``weights`` are not those of the specification of ``model``.
+    """
+    check_weights(weight_shapes(model.spec), weights)
+    with torch.no_grad():
+        for name, tensor in _tensors(model).items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(_channels_first(weights[name]))))
+
+
+def _tensors(model: ConvLSTM) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for number, (layer, norm) in enumerate(zip(model.layers, model.norms, strict=True)):
+        assert isinstance(layer, ConvLSTMLayer)
+        parts = (layer.input_conv.weight, layer.recurrent_conv.weight, _bias(layer.input_conv))
+        tensors.update({f"convlstm_{number}/{part}": t for part, t in zip(CONVLSTM_PARTS, parts, strict=True)})
+        if isinstance(norm, BatchNorm):
+            statistics = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            tensors.update({f"norm_{number}/{part}": t for part, t in zip(NORM_PARTS, statistics, strict=True)})
+    return tensors | {"output/kernel": model.output.weight, "output/bias": _bias(model.output)}
+
+
+def _bias(convolution: nn.Conv2d | nn.Conv3d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
+
+
+def _channels_last(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn a kernel (out, in, *space) into (*space, in, out); leave vectors alone."""
+    return array if array.ndim == 1 else array.transpose(*range(2, array.ndim), 1, 0)
+
+
+def _channels_first(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn a kernel (*space, in, out) into (out, in, *space); leave vectors alone."""
+    return array if array.ndim == 1 else array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
