@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from modelstac.catalog.storage import write_bytes
 
 
 @dataclass(frozen=True)
@@ -55,4 +54,4 @@ def write_html(
     template = files("modelstac").joinpath("report.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
     text = page.render(title=title, summary=summary, tables=tables, pictures=pictures, footer=footer)
-    write_bytes(path, text.encode("utf-8"))
+    path.write_text(text, encoding="utf-8")
