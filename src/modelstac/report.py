@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 
-
 @dataclass(frozen=True)
 class Table:
     """A titled table of texts; the first cell of a row names it."""
