@@ -1,0 +1,186 @@
+"""The JSON documents of a static catalog: relative links between them, and what a collection says of its items.
+
+Layout, below the root::
+
+    catalog.json
+    <name>/collection.json
+    <name>/<item id>/<item id>.json, and the item's files
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import pystac
+
+from modelstac.catalog.geometry import flat
+from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+ROOT = "catalog.json"
+Document = dict[str, Any]
+
+_SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
+
+
+def collection_path(name: str) -> str:
+    """Return the path of a model's collection."""
+    return f"{name}/collection.json"
+
+
+def item_folder(item: pystac.Item) -> str:
+    """Return the folder of an item and its files."""
+    return f"{item.collection_id}/{item.id}"
+
+
+def dump(document: Document) -> bytes:
+    """Return a document as a person can read it."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def link(rel: str, href: str, media_type: str = "application/json", title: str | None = None) -> Document:
+    """Return a link object."""
+    return {"rel": rel, "href": href, "type": media_type} | ({"title": title} if title else {})
+
+
+def relative(target: str, start: str) -> str:
+    """Return the relative href from one document to another."""
+    found = posixpath.relpath(target, posixpath.dirname(start) or ".")
+    return quote(found if found.startswith("../") else f"./{found}")
+
+
+def new_root(folder_name: str) -> Document:
+    """Return the root document of a new, empty catalog."""
+    return {
+        "type": "Catalog",
+        "stac_version": pystac.get_stac_version(),
+        "id": folder_name or "models",
+        "title": "Models for Earth observation",
+        "description": (
+            "Trained models, one collection a model and one item a variant (framework, format, version). "
+            "Every item says how to run it and carries checksums; load one with `modelstac.load(id)`."
+        ),
+        "links": [link("root", f"./{ROOT}")],
+    }
+
+
+def new_collection(item: pystac.Item) -> Document:
+    """Return the collection of a model whose first item is published."""
+    name = str(item.collection_id)
+    return {
+        "type": "Collection",
+        "stac_version": pystac.get_stac_version(),
+        "id": name,
+        "title": item.properties.get("interop:model_title") or name,
+        "description": item.properties.get("description") or name,
+        "license": item.properties.get("license", "other"),
+        "extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}},
+        "summaries": {},
+        "links": [link("root", f"../{ROOT}"), link("parent", f"../{ROOT}")],
+    }
+
+
+def with_item(collection: Document, item: pystac.Item) -> Document:
+    """Return a collection that links to one more item, with extent, keywords and summaries widened to it."""
+    properties = item.properties
+    title = properties.get("title")
+    extent = collection["extent"]
+    box = flat(item.bbox or (-180, -90, 180, 90))
+    boxes = [tuple(b) for b in extent["spatial"]["bbox"][:1]] + [box]
+    start = properties.get("start_datetime") or properties.get("datetime")
+    end = properties.get("end_datetime") or properties.get("datetime")
+    intervals = [*extent["temporal"]["interval"][:1], [start, end]]
+    summaries = {
+        name: values
+        for name in _SUMMARISED
+        if (values := _union(collection["summaries"].get(name, ()), [properties[name]] if name in properties else []))
+    }
+    if tasks := _union(collection["summaries"].get("mlm:tasks", ()), properties.get("mlm:tasks", ())):
+        summaries["mlm:tasks"] = tasks
+    href = f"./{quote(item.id)}/{quote(item.id)}.json"
+    licences = [found.to_dict(transform_href=False) for found in item.get_links("license")]
+    known = {found["href"] for found in collection["links"]}
+    widened = collection | {
+        "description": properties.get("description") or collection["description"],
+        "extent": {
+            "spatial": {"bbox": [[min(b[i] for b in boxes) if i < 2 else max(b[i] for b in boxes) for i in range(4)]]},
+            # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
+            "temporal": {"interval": [[min(i[0] for i in intervals), max(i[1] for i in intervals)]]},
+        },
+        "summaries": summaries,
+        "links": [
+            *collection["links"],
+            *(found for found in licences if found["href"] not in known),
+            link("item", href, "application/geo+json", title),
+        ],
+    }
+    if keywords := _union(collection.get("keywords", ()), properties.get("keywords", ())):
+        widened["keywords"] = keywords
+    if providers := _union(collection.get("providers", ()), properties.get("providers", ())):
+        widened["providers"] = providers
+    return widened
+
+
+def with_collection(root: Document, collection: Document) -> Document:
+    """Return the root document with a link to one more collection."""
+    href = relative(collection_path(collection["id"]), ROOT)
+    return root | {"links": [*root["links"], link("child", href, title=collection["title"])]}
+
+
+def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, str]) -> Document:
+    """Return an item as it is written below its collection.
+
+    Parameters
+    ----------
+    assets
+        File name in the item's folder, by asset key; an asset that is not named here stays where it is.
+    places
+        Path of the item document, by item id, for the sources in the same catalog.
+    """
+    document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    here = f"{item_folder(item)}/{item.id}.json"
+    for key, name in assets.items():
+        document["assets"][key]["href"] = f"./{quote(name)}"
+    kept = [
+        found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if ITEM_ID_FIELD in found else found
+        for found in document["links"]
+        if found["rel"] not in {"root", "parent", "collection", "self"}
+    ]
+    collection = relative(collection_path(str(item.collection_id)), here)
+    document["links"] = [
+        link("root", relative(ROOT, here)),
+        link("parent", collection),
+        link("collection", collection),
+        *kept,
+    ]
+    return document
+
+
+def absolute(document: Document, href: str) -> Document:
+    """Return a document that was read from ``href``, with absolute links and asset hrefs."""
+    links = [found | {"href": resolve(found["href"], href)} for found in document.get("links", ())]
+    media_type = "application/geo+json" if document.get("type") == "Feature" else "application/json"
+    result = document | {"links": [f for f in links if f.get("rel") != "self"] + [link("self", href, media_type)]}
+    if "assets" in document:
+        result["assets"] = {
+            key: asset | {"href": resolve(asset["href"], href)} for key, asset in document["assets"].items()
+        }
+    return result
+
+
+def resolve(href: str, base: str) -> str:
+    """Return an href as seen from ``base``, the absolute path or URL of the document that has it."""
+    if urlsplit(href).scheme or href.startswith("/"):
+        return href
+    if urlsplit(base).scheme:
+        return urljoin(base, href)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(href)))
+
+
+def _union(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    merged = list(first)
+    merged += [value for value in second if value not in merged]
+    return merged

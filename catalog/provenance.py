@@ -1,0 +1,90 @@
+"""Where a model comes from and how far it is proven: sources, conversion steps, parity, and files beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from modelstac.catalog.mlm import Fragment
+
+
+class Step(Fragment):
+    """One conversion in ``interop:route``, with the tool that did it."""
+
+    source_format: str
+    target_format: str
+    tool: str
+    version: str
+    warnings: tuple[str, ...] = ()
+
+
+class Parity(Fragment):
+    """How far a converted model is from its source, over all cases compared (``interop:parity``).
+
+    Parameters
+    ----------
+    source
+        Item id of the source.
+    max_absolute_difference, max_relative_difference, root_mean_square_difference
+        Over all output values, in the units of the model's output; the relative one is a fraction.
+    cases
+        Number of inputs compared.
+    absolute_tolerance, relative_tolerance
+        What was allowed.
+    passed
+        Whether it held.
+    """
+
+    source: str
+    max_absolute_difference: float = Field(ge=0)
+    max_relative_difference: float = Field(ge=0)
+    root_mean_square_difference: float = Field(ge=0)
+    cases: int = Field(ge=1)
+    absolute_tolerance: float = Field(ge=0)
+    relative_tolerance: float = Field(ge=0)
+    passed: bool
+
+
+class Source(Fragment):
+    """What a model is derived from: an item of the same catalog (``item_id``) or anything with a URL (``href``)."""
+
+    href: str | None = None
+    item_id: str | None = None
+    title: str | None = None
+    media_type: str | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Source:
+        if not self.href and not self.item_id:
+            raise ValueError("a source needs an item_id or an href")
+        return self
+
+
+class Provider(Fragment):
+    """A person or organisation behind a model (STAC common metadata, "Provider Object")."""
+
+    name: str = Field(min_length=1)
+    roles: tuple[str, ...] = ()
+    url: str | None = None
+    description: str | None = None
+
+
+class ExtraAsset(Fragment):
+    """A file beside the model: history, metrics, parity report, thumbnail.
+
+    Parameters
+    ----------
+    path
+        The local file; a URL as a string when the file is elsewhere.
+    checksum, size
+        SHA-256 as hexadecimal digits, and bytes. Computed for a local file; known from the item when read from one.
+    """
+
+    path: Path | str
+    media_type: str
+    roles: tuple[str, ...] = ()
+    title: str | None = None
+    description: str | None = None
+    checksum: str | None = None
+    size: int | None = None

@@ -1,0 +1,111 @@
+"""JSON schemas of STAC and its extensions: from a folder of the user's, from here, from a cache, from the network.
+
+The files here were written by others; NOTICE says by whom and under which licence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import urllib.request
+import uuid
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from modelstac.catalog.errors import SchemaUnavailableError
+
+FOLDER_VARIABLE = "MODELSTAC_SCHEMAS"
+_EXTENSION = re.compile(r"https://stac-extensions\.github\.io/([a-z0-9-]+)/(v[0-9][0-9a-z.-]*)/schema\.json")
+_TIMEOUT_SECONDS = 10
+
+
+def file_name(uri: str) -> str:
+    """Return the name of a schema's file: ``mlm-v1.5.2.json`` for an extension, the whole address for others."""
+    plain = uri.removesuffix("#")
+    if match := _EXTENSION.fullmatch(plain):
+        return f"{match[1]}-{match[2]}.json"
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", plain.partition("://")[2] or plain)
+    return name if name.endswith(".json") else f"{name}.json"
+
+
+@cache
+def find_schema(uri: str) -> dict[str, Any]:
+    """Return a schema by its URI.
+
+    Raises
+    ------
+    SchemaUnavailableError
+        If it is neither known, nor cached, nor reachable; the message says where to put it.
+    """
+    name = file_name(uri)
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given and (schema := _from_file(Path(given) / name)) is not None:
+        return schema
+    shipped = resources.files(__package__).joinpath(name)
+    if shipped.is_file():
+        return _parsed(shipped.read_bytes(), name)
+    if (core := _core_schemas().get(uri.removesuffix("#"))) is not None:
+        return core
+    cached = platformdirs.user_cache_path("modelstac") / "schemas" / name
+    if (schema := _from_file(cached)) is not None:
+        return schema
+    data = _download(uri, name)
+    schema = _parsed(data, uri)
+    _keep(cached, data)
+    return schema
+
+
+@cache
+def _core_schemas() -> dict[str, dict[str, Any]]:
+    # pystac carries the schemas of the STAC version that it writes.
+    from pystac.validation.local_validator import get_local_schema_cache
+
+    return get_local_schema_cache()
+
+
+def _from_file(path: Path) -> dict[str, Any] | None:
+    try:
+        return _parsed(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SchemaUnavailableError(f"cannot read the schema {path}: {error.strerror}") from error
+
+
+def _parsed(data: bytes, place: str) -> dict[str, Any]:
+    try:
+        schema = json.loads(data)
+    except ValueError:
+        schema = None
+    if not isinstance(schema, dict):
+        raise SchemaUnavailableError(f"{place} is not a JSON schema: remove or replace it")
+    return schema
+
+
+def _download(uri: str, name: str) -> bytes:
+    reason = "only https is fetched"
+    if uri.startswith("https://"):
+        try:
+            with urllib.request.urlopen(uri, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - https, checked above
+                return bytes(response.read())
+        except (OSError, ValueError) as error:
+            reason = str(error).strip("<>")
+    raise SchemaUnavailableError(
+        f"the schema {uri} is not known here and cannot be fetched ({reason}): "
+        f"put it as {name} into a folder and name that in {FOLDER_VARIABLE}, or try again online"
+    )
+
+
+def _keep(path: Path, data: bytes) -> None:
+    # A cache that cannot be written is no reason to fail.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{uuid.uuid4().hex}")
+        temporary.write_bytes(data)
+        temporary.replace(path)

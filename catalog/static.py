@@ -1,0 +1,197 @@
+"""The static catalog: a self-contained tree of JSON documents and files, readable by any STAC client.
+
+Publishing prepares an item's folder out of sight, moves it to its place and then replaces one document, the
+collection (or, for the first item of a model, the root): that replacement is the moment of publication. Whatever dies
+before leaves at most a folder that no document names, which the next publish of the same id replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from modelstac.catalog import documents
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.digests import from_multihash
+from modelstac.catalog.documents import ROOT, Document
+from modelstac.catalog.errors import CatalogError, InvalidItemError, NotFoundError
+from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.read_item import local_path
+from modelstac.catalog.storage import Folder, Staging
+from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+
+class StaticCatalog(Catalog):
+    """A catalog of JSON documents in a folder.
+
+    Parameters
+    ----------
+    href
+        The folder, or the ``catalog.json`` in it.
+    create
+        Take a folder that is empty or not there yet as an empty catalog; the first publish writes it.
+
+    Raises
+    ------
+    CatalogError
+        If there is no catalog.
+    """
+
+    def __init__(self, href: str | os.PathLike[str], *, create: bool = False) -> None:
+        path = local_path(os.fspath(href))
+        if path is None:
+            raise CatalogError(f"{href} is a URL: catalogs can be opened in folders only, so copy it into one")
+        self._folder = Folder(path.parent if path.name == ROOT else path)
+        super().__init__(str(self._folder.root))
+        if self._folder.exists(ROOT):
+            self._root()
+        else:
+            self._check_place(create=create)
+
+    def _check_place(self, *, create: bool) -> None:
+        root = self._folder.root
+        if root.exists() and not root.is_dir():
+            raise CatalogError(f"{root} is a file, no catalog: name the folder that holds {ROOT}")
+        if any(parent.exists() and not parent.is_dir() for parent in root.parents):
+            raise CatalogError(f"{root} cannot be a catalog, a part of the path is a file: name a folder")
+        if names := self._folder.names():
+            raise CatalogError(
+                f"{root} is no catalog: it holds {len(names)} other files or folders and no {ROOT}; "
+                "name a catalog, or a new or empty folder to publish into"
+            )
+        if not create:
+            state = "is empty" if root.exists() else "does not exist"
+            raise CatalogError(f"no catalog at {root}: the folder {state}; publish into it first or check the path")
+
+    def items(self) -> Iterator[pystac.Item]:
+        """Return all items, one after the other."""
+        return (self._item(place) for places in self._places() for place in places.values())
+
+    def ids(self) -> Iterator[str]:
+        """Return all item ids; no item is read."""
+        return (item_id for places in self._places() for item_id in places)
+
+    def collections(self) -> Iterator[pystac.Collection]:
+        """Return all collections, one for every model name."""
+        for path in self._collection_paths():
+            yield pystac.Collection.from_dict(documents.absolute(self._document(path), self._folder.href(path)))
+
+    def find(self, item_id: str) -> pystac.Item | None:
+        """Return the item, None when there is no such id."""
+        place = self._place(item_id)
+        return None if place is None else self._item(place)
+
+    def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
+        """Store a validated item and its files atomically and return it as stored."""
+        if (published := self.find(item.id)) is not None:
+            return self.same_or_refuse(published, item)
+        names = _file_names(item)
+        with self._folder.staging() as staging:
+            self._copy(item, names, staging, report)
+            with self._folder.lock():
+                # Somebody else may have published it while the files were copied.
+                if (published := self.find(item.id)) is not None:
+                    return self.same_or_refuse(published, item)
+                self._commit(item, names, staging)
+        return self.get(item.id)
+
+    def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:
+        task = f"publish {item.id}"
+        report(Started(task, len(names)))
+        for key, name in names.items():
+            asset = item.assets[key]
+            path = local_path(asset.get_absolute_href() or asset.href)
+            assert path is not None, "only local files have a name in the catalog"
+            staging.copy(path, name, sha256=from_multihash(str(asset.extra_fields["file:checksum"])))
+            report(Advanced(task, note=name))
+        report(Finished(task))
+
+    def _commit(self, item: pystac.Item, names: dict[str, str], staging: Staging) -> None:
+        document = documents.item_document(item, names, self._sources(item))
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        document["properties"] |= {"created": now, "updated": now}
+        staging.write(f"{item.id}.json", documents.dump(document))
+        root = self._root()
+        path = documents.collection_path(str(item.collection_id))
+        is_new = path not in self._collection_paths(root)
+        if root is None:
+            # An empty catalog is a catalog: whoever dies from here on leaves one.
+            root = documents.new_root(self._folder.root.name)
+            self._folder.write(ROOT, documents.dump(root))
+        folder = documents.item_folder(item)
+        if self._folder.exists(folder):
+            # No document names it (the item was not found), so a publish died before its commit.
+            self._folder.remove(folder)
+        staging.move_to(folder)
+        collection = documents.with_item(documents.new_collection(item) if is_new else self._document(path), item)
+        self._folder.write(path, documents.dump(collection))
+        if is_new:
+            self._folder.write(ROOT, documents.dump(documents.with_collection(root, collection)))
+
+    def _sources(self, item: pystac.Item) -> dict[str, str]:
+        wanted = [link.extra_fields.get(ITEM_ID_FIELD) for link in item.get_links("derived_from")]
+        places = {}
+        for source in filter(None, wanted):
+            place = self._place(source)
+            if place is None:
+                raise NotFoundError.unknown(
+                    "item", source, self.ids(), where=self.href, hint=f"Publish the source of {item.id!r} first"
+                )
+            places[source] = place
+        return places
+
+    def _root(self) -> Document | None:
+        return self._document(ROOT) if self._folder.exists(ROOT) else None
+
+    def _document(self, path: str) -> Document:
+        place = self._folder.href(path)
+        data = self._folder.read(path)
+        try:
+            document = json.loads(data or b"")
+        except ValueError as error:
+            reason = "is missing" if data is None else "is not JSON"
+            raise CatalogError(f"{place} {reason}: the catalog is damaged, restore it from a copy") from error
+        expected = {"Catalog", "Collection", "Feature"}
+        if not isinstance(document, dict) or document.get("type") not in expected or "stac_version" not in document:
+            raise CatalogError(f"{place} is no STAC document: name the folder of a STAC catalog")
+        return document
+
+    def _item(self, place: str) -> pystac.Item:
+        return pystac.Item.from_dict(documents.absolute(self._document(place), self._folder.href(place)))
+
+    def _collection_paths(self, root: Document | None = None) -> list[str]:
+        root = root or self._root()
+        return _targets(root, "child", ROOT) if root else []
+
+    def _places(self, item_id: str = "") -> Iterator[dict[str, str]]:
+        # The collection whose name begins the id comes first: it is nearly always the right one.
+        paths = self._collection_paths()
+        for path in sorted(paths, key=lambda path: not item_id.startswith(f"{Path(path).parent.name}-")):
+            yield {Path(place).stem: place for place in _targets(self._document(path), "item", path)}
+
+    def _place(self, item_id: str) -> str | None:
+        return next((places[item_id] for places in self._places(item_id) if item_id in places), None)
+
+
+def _targets(document: Document, rel: str, path: str) -> list[str]:
+    links: list[dict[str, Any]] = document.get("links", [])
+    return [documents.resolve(link["href"], path) for link in links if link.get("rel") == rel]
+
+
+def _file_names(item: pystac.Item) -> dict[str, str]:
+    """Return the file name of every local asset, by asset key."""
+    names: dict[str, str] = {}
+    for key, asset in item.assets.items():
+        path = local_path(asset.get_absolute_href() or asset.href)
+        if path is None:
+            continue
+        if path.name in {*names.values(), f"{item.id}.json"} or path.name.startswith("."):
+            raise InvalidItemError(f"item {item.id!r}: asset {key!r} needs another file name than {path.name!r}")
+        names[key] = path.name
+    return names

@@ -1,0 +1,83 @@
+"""Validation in two layers: typed first, for messages that a person understands, then the JSON schemas, for certainty.
+
+Schemas are looked for in the folder named by ``MODELSTAC_SCHEMAS``, among those that come with modelstac, in the user's
+cache, and at last on the network.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pystac
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.schemas import find_schema
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+_CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
+
+
+def validate(stac_object: pystac.STACObject) -> None:
+    """Refuse an item, collection or catalog that is invalid.
+
+    Raises
+    ------
+    InvalidItemError
+        With the field and what is wrong with it.
+    SchemaUnavailableError
+        If a schema that it declares cannot be had.
+    """
+    if isinstance(stac_object, pystac.Item):
+        ModelDescription.from_item(stac_object)
+    validate_document(stac_object.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def validate_document(document: dict[str, Any]) -> None:
+    """Validate the JSON form of an item, collection or catalog against STAC and the extensions that it declares.
+
+    Raises
+    ------
+    InvalidItemError, SchemaUnavailableError
+        As :func:`validate` does.
+    """
+    kind = {"Feature": "item", "Collection": "collection", "Catalog": "catalog"}.get(str(document.get("type")))
+    if kind is None:
+        raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
+    version = document.get("stac_version", pystac.get_stac_version())
+    plain = _as_json(document)
+    for uri in [_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ())]:
+        _check(plain, kind, uri)
+
+
+def _check(document: Any, kind: str, uri: str) -> None:
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator(uri).iter_errors(document))
+    if error is not None:
+        message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
+        place = error.json_path.removeprefix("$").removeprefix(".") or "it"
+        raise InvalidItemError(f"{kind} {document.get('id')!r} breaks {uri}: {place}: {message}")
+
+
+@cache
+def _validator(uri: str) -> Validator:
+    # Imported here: only publishing validates, and the import costs more than half of pystac's.
+    from jsonschema.validators import validator_for
+    from referencing import Registry, Resource
+
+    schema = find_schema(uri)
+    registry: Registry[Any] = Registry(retrieve=lambda reference: Resource.from_contents(find_schema(reference)))  # type: ignore[call-arg]
+    return validator_for(schema)(schema, registry=registry)
+
+
+def _as_json(value: Any) -> Any:
+    # JSON knows lists only, and the schemas' "array" is not a tuple.
+    if isinstance(value, dict):
+        return {key: _as_json(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(part) for part in value]
+    return value
