@@ -119,7 +119,7 @@ class Fragment(BaseModel):
         From the constructor, when the content breaks MLM or our own rules.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     if not TYPE_CHECKING:  # a type checker should see the constructor that pydantic derives from the fields
 
@@ -252,7 +252,7 @@ class ResultStructure(Structure):
 
 class _Array(Fragment):
     # MLM leaves these objects open to fields of other extensions, such as classification:classes.
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
     name: str = Field(min_length=1)
     bands: tuple[str | BandOrVariable, ...] = ()

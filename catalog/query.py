@@ -56,7 +56,7 @@ class Query(BaseModel):
         At most so many items.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     ids: tuple[str, ...] | None = None
     collections: tuple[str, ...] | None = None

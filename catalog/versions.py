@@ -6,12 +6,14 @@ Sources: PEP 440 (https://peps.python.org/pep-0440/) for order and ranges, https
 from __future__ import annotations
 
 import re
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
 from modelstac.catalog.mlm import SEMVER
+
+if TYPE_CHECKING:  # at run time where it is needed: the import costs a tenth of all that modelstac imports
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
 
 _PRE_LETTERS = {"a": "a", "b": "b", "rc": "c"}
 _BARE_VERSION = re.compile(r"v?\d+(\.\d+)*\S*")
@@ -27,6 +29,8 @@ def parse_version(text: str) -> Version:
     InvalidItemError
         If the text is no version.
     """
+    from packaging.version import InvalidVersion, Version
+
     try:
         return Version(text)
     except InvalidVersion:
@@ -92,6 +96,8 @@ def parse_range(text: str) -> SpecifierSet:
     InvalidQueryError
         If it is no range.
     """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     text = text.strip()
     specifier = text
     if _BARE_VERSION.fullmatch(text):
