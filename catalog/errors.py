@@ -14,6 +14,7 @@
     ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
     ├── MissingPackageError     (ImportError)         an optional package is needed: says which extra
     ├── BackendError            (RuntimeError)        Keras already runs on another backend in this process
+    ├── DownloadError           (ConnectionError)     a public file could not be had: no network, unknown there, cut off
     ├── DataError               (ValueError)          input frames or arrays that cannot be used
     ├── SpecError               (ValueError)          a model, training or export specification without sense
     ├── TrainingError           (RuntimeError)        training could not go on (for example a loss that is not finite)
@@ -105,6 +106,10 @@ class MissingPackageError(ModelStacError, ImportError):
 
 class BackendError(ModelStacError, RuntimeError):
     """Keras already runs on another backend in this process (it is fixed when keras is first imported)."""
+
+
+class DownloadError(ModelStacError, ConnectionError):
+    """A public file could not be had: no network, an address that does not know it, a connection that broke."""
 
 
 class DataError(ModelStacError, ValueError):
