@@ -113,7 +113,12 @@ def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
     first = frames[0]
     rates = _LazyFrames(reader, [frame.path for frame in frames], first.grid)
     names = [frame.path.name for frame in frames]
-    crs = pyproj.CRS.from_proj4(first.grid.proj4)
+    try:
+        crs = pyproj.CRS.from_proj4(first.grid.proj4)
+    except pyproj.exceptions.CRSError as error:
+        raise DataError(
+            f"{first.path}: {first.grid.proj4!r} is no projection that PROJ knows; remove the file"
+        ) from error
     return xr.Dataset(
         data_vars={
             "rainfall_rate": (

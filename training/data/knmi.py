@@ -192,10 +192,11 @@ def _time(value: object, path: Path) -> datetime:
     """Read ``26-AUG-2010;03:20:00.000``."""
     stamp = text(value)
     match = re.fullmatch(r"(\d{2})-([A-Z]{3})-(\d{4});(\d{2}):(\d{2}):(\d{2})(?:\.\d+)?", stamp.strip().upper())
-    if match is None or match[2] not in _MONTHS:
-        raise DataError(f"{path}: the time {stamp!r} is not of the form 26-AUG-2010;03:20:00.000; remove the file")
-    day, month, year, hour, minute, second = match.groups()
-    return datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+    try:
+        day, month, year, hour, minute, second = match.groups() if match else ()
+        return datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
+    except ValueError:  # not this form, or no such month, day or hour
+        raise DataError(f"{path}: {stamp!r} is no time such as 26-AUG-2010;03:20:00.000; remove the file") from None
 
 
 def _stamp(time: datetime) -> str:
