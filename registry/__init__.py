@@ -1,1 +1,11 @@
-"""From an item to a runnable model: choice, trust, runtimes."""
+"""From an item to a runnable model: fetching, trust, runtimes.
+
+Nothing here imports a machine learning framework but the modules of :mod:`modelstac.registry.runtimes`, and those are
+imported only once the artifact's bytes are known to be the published ones.
+"""
+
+from modelstac.registry.load import load
+from modelstac.registry.model import Model, Signature, TensorSignature
+from modelstac.registry.trust import TrustPolicy
+
+__all__ = ["Model", "Signature", "TensorSignature", "TrustPolicy", "load"]

@@ -1,1 +1,16 @@
-"""A STAC catalog and model registry for Earth observation."""
+"""A STAC catalog and model registry for Earth observation.
+
+>>> import modelstac
+>>> catalog = modelstac.open("catalog/")  # doctest: +SKIP
+>>> catalog.search(framework="PyTorch", framework_version=">=2.7,<3")  # doctest: +SKIP
+>>> model = modelstac.load("convlstm-knmi-1.0.0-onnx-from-torch", catalog=catalog)  # doctest: +SKIP
+>>> forecast = model.predict(frames)  # doctest: +SKIP
+"""
+
+from modelstac.catalog import open_catalog as open  # noqa: A004 - modelstac.open reads best, as in gzip or rasterio
+from modelstac.catalog.errors import ModelStacError
+from modelstac.registry import Model, load
+
+__all__ = ["Model", "ModelStacError", "__version__", "load", "open"]
+
+__version__ = "0.1.0"

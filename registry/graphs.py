@@ -1,0 +1,142 @@
+"""Look into an ONNX file before any runtime opens it: no reference to another file, no operator of somebody's own.
+
+The protobuf wire format is walked here by hand, along the fields that lead to tensors and nodes and past everything
+else, because the runtime needs the file anyway and a second full parse (and the ``onnx`` package) would double the
+cost of loading. The walk is the stricter reader of the two: what it cannot read is refused.
+
+Sources: protobuf encoding, https://protobuf.dev/programming-guides/encoding; field numbers, onnx/onnx.proto (a test
+compares them with the ``onnx`` package).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+from modelstac.catalog.errors import InvalidItemError, UntrustedError
+
+# message -> field number -> message, wherever a path leads to a TensorProto or a NodeProto
+CHILDREN = MappingProxyType(
+    {
+        "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
+        "GraphProto": {1: "NodeProto", 5: "TensorProto", 15: "SparseTensorProto"},
+        "NodeProto": {5: "AttributeProto"},
+        "AttributeProto": {
+            5: "TensorProto",
+            6: "GraphProto",
+            10: "TensorProto",
+            11: "GraphProto",
+            22: "SparseTensorProto",
+            23: "SparseTensorProto",
+        },
+        "TensorProto": {},
+        "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
+        "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
+        "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
+    }
+)
+NAMES = MappingProxyType({"NodeProto": (4, 7), "FunctionProto": (1, 10)})  # field numbers of name and domain
+TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
+MAX_DEPTH = 64  # protobuf itself stops at 100
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+WIDTH = MappingProxyType({FIXED64: 8, FIXED32: 4})
+
+
+def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
+    """Refuse an ONNX file that wants more than its own bytes and the runtime's own operators.
+
+    Parameters
+    ----------
+    data
+        The file.
+    path
+        Its name in messages.
+    domains
+        Operator domains that are allowed; functions defined in the file itself are so too.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no ONNX file.
+    UntrustedError
+        If a tensor lies in another file, or a node needs an operator of another domain.
+    """
+    try:
+        operators, functions = _operators_and_functions(data, path)
+    except (IndexError, ValueError) as error:
+        raise InvalidItemError(f"{path} is no ONNX file, or a truncated one: publish the model anew") from error
+    if not operators:
+        raise InvalidItemError(f"{path} is no ONNX file: it holds no operator")
+    foreign = sorted(f"{domain}.{name}" for domain, name in operators - functions if domain not in domains)
+    if foreign:
+        raise UntrustedError(
+            f"{path} uses operators that ONNX does not define ({', '.join(foreign[:3])}): export it with standard "
+            "operators, or load with a policy that allows their domain"
+        )
+
+
+def _operators_and_functions(data: bytes, path: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return (domain, name) of every operator that is called and of every function that the file defines."""
+    found: dict[str, set[tuple[str, str]]] = {"NodeProto": set(), "FunctionProto": set()}
+    stack = [("ModelProto", memoryview(data), 0)]
+    while stack:
+        kind, view, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            raise UntrustedError(f"{path} nests graphs deeper than {MAX_DEPTH} messages, as no exporter does")
+        name_field, domain_field = NAMES.get(kind, (None, None))
+        name = domain = ""
+        for number, value in _fields(view):
+            if kind == "TensorProto" and (number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and value != 0)):
+                raise UntrustedError(
+                    f"{path} keeps tensors in another file (ONNX external data), which is not verified: "
+                    "publish the model as one file"
+                )
+            if isinstance(value, int):
+                continue
+            if child := CHILDREN[kind].get(number):
+                stack.append((child, value, depth + 1))
+            elif number == name_field:
+                name = str(value, "utf-8")
+            elif number == domain_field:
+                domain = str(value, "utf-8")
+        if kind in found:
+            found[kind].add((domain, name))
+    return found["NodeProto"], found["FunctionProto"]
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield field number and value (a view for what has a length, the number for a varint) of one message."""
+    position = 0
+    while position < len(view):
+        tag, position = _varint(view, position)
+        if tag >> 32:  # some parsers would drop the upper bits and see another field than we do
+            raise ValueError(f"tag {tag}")
+        number, wire = tag >> 3, tag & 7
+        if wire == VARINT:
+            value, position = _varint(view, position)
+            yield number, value
+            continue
+        if wire == LENGTH:
+            length, position = _varint(view, position)
+        elif wire in WIDTH:
+            length = WIDTH[wire]
+        else:
+            raise ValueError(f"wire type {wire}")  # groups, which ONNX never had
+        if position + length > len(view):
+            raise IndexError("a field ends after the file")
+        yield number, view[position : position + length]
+        position += length
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")

@@ -1,0 +1,177 @@
+"""What loading gives: a model that takes and gives arrays in the layout that its item declares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError, ModelStacError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pystac
+
+    from modelstac.catalog.items import ModelDescription
+    from modelstac.catalog.mlm import ModelInput, ModelOutput
+    from modelstac.registry.runtimes import Predict
+
+
+@dataclass(frozen=True)
+class TensorSignature:
+    """One input or output.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    shape
+        Sizes in the order of ``dim_order``; -1 is any size.
+    dim_order
+        Names of the dimensions.
+    dtype
+        NumPy name of the data type.
+    scaling
+        ``value_scaling`` of the item, as it stands there; None if it names none.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dim_order: tuple[str, ...]
+    dtype: str
+    scaling: tuple[dict[str, Any], ...] | None = None
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{d} {'any' if n == -1 else n}" for d, n in zip(self.dim_order, self.shape, strict=True))
+        return f"{self.dtype} ({sizes})"
+
+    def check(self, values: Any) -> np.ndarray[Any, Any]:
+        """Return the values as a contiguous array of this type and layout; no copy where none is needed.
+
+        Raises
+        ------
+        DataError
+            If they are no real floating point numbers, have another rank or size, or are not all finite.
+        """
+        array = np.asarray(values)
+        if array.dtype.kind != "f":
+            raise DataError(
+                f"input {self.name!r} is {self}; found an array of {array.dtype}: "
+                f"scale it as the item says and convert it with .astype({self.dtype!r})"
+            )
+        if array.ndim != len(self.shape) or any(
+            n not in (-1, found) or found == 0 for n, found in zip(self.shape, array.shape, strict=False)
+        ):
+            raise DataError(f"input {self.name!r} is {self}; found shape {list(array.shape)}: use that layout")
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused below
+            array = np.ascontiguousarray(array, dtype=self.dtype)
+        if not np.isfinite(array).all():
+            bad = array.size - np.count_nonzero(np.isfinite(array))
+            raise DataError(
+                f"input {self.name!r} is {self} without gaps; found {bad} of {array.size} values NaN or infinite: "
+                "fill them (masked pixels with 0)"
+            )
+        return array
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a model."""
+
+    inputs: tuple[TensorSignature, ...]
+    outputs: tuple[TensorSignature, ...]
+
+    @classmethod
+    def of(cls, description: ModelDescription) -> Signature:
+        """Read the signature of an item."""
+        return cls(tuple(map(_input, description.inputs)), tuple(map(_output, description.outputs)))
+
+
+def _input(source: ModelInput) -> TensorSignature:
+    layout = source.input
+    scaling = source.value_scaling
+    return TensorSignature(
+        source.name,
+        tuple(layout.shape),
+        tuple(layout.dim_order),
+        layout.data_type,
+        None if scaling is None else tuple(step.model_dump(exclude_none=True) for step in scaling),
+    )
+
+
+def _output(source: ModelOutput) -> TensorSignature:
+    layout = source.result
+    return TensorSignature(source.name, tuple(layout.shape), tuple(layout.dim_order), layout.data_type)
+
+
+class Model:
+    """A model that was loaded and can run.
+
+    Attributes
+    ----------
+    item
+        Its STAC item.
+    description
+        The same, typed.
+    signature
+        Inputs and outputs.
+    native
+        The framework's own object: ``keras.Model``, ``torch.nn.Module``, ``onnxruntime.InferenceSession``.
+    """
+
+    def __init__(self, item: pystac.Item, description: ModelDescription, native: Any, predict: Predict) -> None:
+        self.item = item
+        self.description = description
+        self.signature = Signature.of(description)
+        self._native = native
+        self._predict: Predict | None = predict
+
+    @property
+    def native(self) -> Any:
+        """The framework's own object."""
+        self._running()
+        return self._native
+
+    def predict(self, inputs: np.ndarray[Any, Any] | Sequence[Any]) -> np.ndarray[Any, Any]:
+        """Run the model.
+
+        Parameters
+        ----------
+        inputs
+            Floating point numbers in the layout of ``signature.inputs[0]``, scaled as the item says, all finite.
+
+        Returns
+        -------
+        numpy.ndarray
+            In the layout of ``signature.outputs[0]``.
+
+        Raises
+        ------
+        DataError
+            If the array is not of that layout; names the declared and the found one.
+        """
+        return self._running()(self.signature.inputs[0].check(inputs))
+
+    def close(self) -> None:
+        """Let go of the framework's object and its memory; the model cannot run any more."""
+        self._native = self._predict = None
+
+    def _running(self) -> Predict:
+        if self._predict is None:
+            raise ModelStacError(f"model {self.item.id!r} was closed: load it again")
+        return self._predict
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._predict is None else f"{self.signature.inputs[0]} -> {self.signature.outputs[0]}"
+        return f"<Model {self.item.id}: {state}>"

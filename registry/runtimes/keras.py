@@ -1,0 +1,89 @@
+"""Keras: the portable ``.keras`` file, in safe mode, on whichever backend this process runs Keras on.
+
+Import this module only after :func:`modelstac.registry.backends.import_keras` has settled the backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras.src.saving.serialization_lib import SafeModeScope
+
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.catalog.formats import FORMATS
+from modelstac.registry.archives import inspect_archive
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items import ModelDescription
+    from modelstac.registry.fetch import Artifact
+    from modelstac.registry.runtimes import Predict
+    from modelstac.registry.trust import TrustPolicy
+
+
+def load(
+    artifact: Artifact,
+    description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
+    policy: TrustPolicy,
+) -> tuple[keras.Model, Predict]:
+    """Load the archive without its optimizer, and make a quick ``predict`` of it.
+
+    Raises
+    ------
+    UntrustedError
+        If the archive wants more than Keras' own layers.
+    InvalidItemError
+        If Keras cannot read it.
+    """
+    inspect_archive(artifact.data, artifact.path, max_bytes=policy.max_bytes)
+    try:
+        # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
+        with artifact.private_file(FORMATS["keras"].suffix) as path, SafeModeScope(True):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ModelStacError:
+        raise
+    except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
+        reason = " ".join(str(error).split())
+        raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise InvalidItemError(
+            f"{artifact.path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a model has one of each"
+        )
+    return model, PREDICT.get(keras.config.backend(), _predict_on_any)(model)
+
+
+def _predict_on_tensorflow(model: keras.Model) -> Predict:
+    """One traced graph for every batch; ``model.predict`` sets up a data pipeline for each call (5 times slower)."""
+    tensorflow = importlib.import_module("tensorflow")  # not at the top: the backend may be another one
+    signature = tensorflow.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+    graph = tensorflow.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+
+    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        outputs: np.ndarray[Any, Any] = graph(inputs).numpy()
+        return outputs
+
+    return predict
+
+
+def _predict_on_torch(model: keras.Model) -> Predict:
+    torch = importlib.import_module("torch")
+
+    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with torch.inference_mode():
+            outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(model(inputs, training=False))
+        return outputs
+
+    return predict
+
+
+def _predict_on_any(model: keras.Model) -> Predict:
+    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(model(inputs, training=False))
+        return outputs
+
+    return predict
+
+
+PREDICT = {"tensorflow": _predict_on_tensorflow, "torch": _predict_on_torch}

@@ -1,0 +1,93 @@
+"""What may be loaded: the policy of the one who loads, never of the item that is loaded.
+
+Only formats that run no code of the publisher's are loaded. The one door to code is the entry point of a safetensors
+item, which names a function that is *already installed* here; it must lie in a package that this policy lists.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
+
+ENTRY_POINT = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)")
+BUILDERS = "modelstac.training.architectures"
+PICKLES = frozenset({"torch.save", "torch.jit.save", "pickle", "joblib", "tf.keras.Model.save_weights"})
+
+
+@dataclass(frozen=True)
+class TrustPolicy:
+    """What the loader accepts.
+
+    Parameters
+    ----------
+    entry_points
+        Packages or modules whose functions an item may name as ``mlm:entrypoint``. The default is the package of our
+        own architectures and not all of modelstac: a function that deletes a file is not a builder of models.
+    operator_domains
+        Domains of ONNX operators that may appear in a graph; others need code that is not the runtime's own.
+    max_bytes
+        Largest artifact that is read into memory.
+    """
+
+    entry_points: tuple[str, ...] = (BUILDERS,)
+    operator_domains: frozenset[str] = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+    max_bytes: int = 16 << 30
+
+    def allowing(self, *packages: str) -> TrustPolicy:
+        """Return a policy that also accepts entry points of these packages or modules."""
+        return replace(self, entry_points=self.entry_points + packages)
+
+    def builder(self, entry_point: str | None, *, item_id: str) -> Callable[..., Any]:
+        """Import the function that an item names, if this policy allows it.
+
+        Parameters
+        ----------
+        entry_point
+            ``package.module:function``.
+        item_id
+            Whose entry point it is, for the messages.
+
+        Raises
+        ------
+        InvalidItemError
+            If there is none, it is malformed, or the module has no such function.
+        UntrustedError
+            If it lies outside the allowed packages, or the function comes from elsewhere than the module named (an
+            import such as ``module:system`` must not widen the list).
+        MissingPackageError
+            If the module is allowed but not installed.
+        """
+        match = ENTRY_POINT.fullmatch(entry_point or "")
+        if match is None:
+            raise InvalidItemError(
+                f"item {item_id!r} has the entry point {entry_point!r}; expected 'package.module:function'"
+            )
+        module_name, function_name = match["module"], match["function"]
+        if not any(module_name == p or module_name.startswith(f"{p.rstrip('.')}.") for p in self.entry_points):
+            raise UntrustedError(
+                f"item {item_id!r} wants to run {entry_point!r}, which is not in the allow-list "
+                f"({', '.join(self.entry_points)}); if you trust that code, load with policy=TrustPolicy().allowing(…)"
+            )
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(
+                f"item {item_id!r} needs {entry_point!r}, and {error.name!r} is not installed: install what provides it"
+            ) from error
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise InvalidItemError(f"item {item_id!r} names {entry_point!r}, but {module_name} has no such function")
+        if function_name.startswith("_") or not inspect.isfunction(function) or function.__module__ != module_name:
+            raise UntrustedError(
+                f"item {item_id!r} names {entry_point!r}, which is no public function defined in {module_name}"
+            )
+        return function
+
+
+DEFAULT_POLICY = TrustPolicy()

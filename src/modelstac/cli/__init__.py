@@ -1,0 +1,37 @@
+"""The command line: one small module a command.
+
+Each command imports what it needs inside its function, so that ``modelstac --help`` loads neither a framework nor the
+catalog's own dependencies.
+"""
+
+from __future__ import annotations
+
+import click
+
+from modelstac.cli.errors import Guarded
+from modelstac.cli.predict import predict
+from modelstac.cli.publish import publish
+from modelstac.cli.search import search
+from modelstac.cli.show import show
+
+EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from modelstac import __version__
+
+        click.echo(f"modelstac {__version__}")
+        context.exit()
+
+
+@click.group(cls=Guarded, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+def main() -> None:
+    """Publish a model once, find it by framework, place and time, and run it by its item id."""
+
+
+for command in (publish, search, show, predict):
+    main.add_command(command)
+
+__all__ = ["main"]

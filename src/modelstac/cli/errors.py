@@ -1,0 +1,62 @@
+"""How the command line ends: one line on stderr and an exit code, whatever happens.
+
+==== ==========================================================================
+0    done
+1    failed: training, conversion, or a bug
+2    the caller can put it right: arguments, names, files, permissions
+130  interrupted (Ctrl-C)
+==== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from modelstac.catalog.errors import ModelStacError
+
+DEBUG = "MODELSTAC_DEBUG"
+BUG = "this is a bug: set MODELSTAC_DEBUG=1, run it again and report what it prints"
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+class Guarded(click.Group):
+    """A group whose every ending is an exit code and at most one line on stderr."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the name is click's
+        """Return the commands in the order in which a model passes through them."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line and leave the process."""
+        try:
+            result = super().main(*args, **{**options, "standalone_mode": False})
+            code = result if isinstance(result, int) else 0
+            sys.stdout.flush()
+        except (click.Abort, KeyboardInterrupt):  # click turns the second into the first once it has begun
+            code = _end("interrupted", INTERRUPTED)
+        except click.UsageError as error:
+            help_for = error.ctx.command_path if error.ctx else "modelstac"
+            code = _end(f"{error.format_message()} (see '{help_for} --help')", USER_ERROR)
+        except click.ClickException as error:
+            code = _end(error.format_message(), USER_ERROR)
+        except ModelStacError as error:
+            code = _end(str(error), error.exit_code)
+        except BrokenPipeError:  # the reader of our output went away, as `head` does: no error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        except Exception as error:  # noqa: BLE001 - the last guard before a traceback
+            code = _end(f"{type(error).__name__}: {error}; {BUG}", 1)
+        sys.exit(code)
+
+
+def _end(message: str, code: int) -> int:
+    """Say in one line why the command ends, and return its exit code."""
+    if os.environ.get(DEBUG, "0") not in {"", "0"}:
+        traceback.print_exc()
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return code

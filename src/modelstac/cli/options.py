@@ -1,0 +1,83 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from modelstac.catalog.base import Catalog
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def catalog_option(command: Command) -> Command:
+    """Add ``--catalog``."""
+    return click.option(
+        "--catalog",
+        "-c",
+        envvar="MODELSTAC_CATALOG",
+        show_envvar=True,
+        metavar="FOLDER",
+        help="Folder of the catalog.",
+    )(command)
+
+
+def json_option(what: str) -> Callable[[Command], Command]:
+    """Add ``--json``, which prints ``what``."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")
+
+
+def existing_catalog(href: str | None) -> Catalog:
+    """Open the catalog that the command was given, or that the environment names."""
+    from modelstac.registry.load import default_catalog
+
+    return default_catalog(href)
+
+
+def new_or_existing_catalog(href: str | None) -> Catalog:
+    """Open the catalog to publish into; it is made when its folder is not there or empty."""
+    from modelstac.catalog import open_catalog
+    from modelstac.registry.load import default_catalog
+
+    return open_catalog(href, create=True) if href else default_catalog()
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file that the user named.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    StorageError
+        If it cannot be read.
+    InvalidItemError
+        If it is no JSON.
+    """
+    from modelstac.catalog.errors import InvalidItemError, NotFoundError, StorageError
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no {what} {path}: check the path") from error
+    except OSError as error:
+        raise StorageError.doing(f"read {what} {path}", error, advice="check who may read it") from error
+    except ValueError as error:
+        raise InvalidItemError(f"{path} is no JSON ({error}): expected {what}") from error
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align rows below a header; whole words even in a pipe, unlike a table fitted to a terminal."""
+    table = [tuple(header), *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)

@@ -1,0 +1,131 @@
+"""``modelstac predict``: run a model by its item id, on an array or on radar frames."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelstac.cli.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.progress import progress
+from modelstac.cli.quiet import quiet_frameworks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from modelstac.cli.nowcast import Nowcast
+    from modelstac.registry import Model
+
+ARRAY, ARRAYS = ".npy", ".npz"
+
+
+@click.command()
+@click.argument("item_id", metavar="ID")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("forecast.npz"),
+    show_default=True,
+    help=".npz: forecast with times and coordinates; .npy: the forecast alone.",
+)
+@catalog_option
+@json_option("a summary")
+def predict(item_id: str, sources: tuple[Path, ...], output: Path, catalog: str | None, as_json: bool) -> None:
+    """Run the model ID.
+
+    INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
+    these are prepared as the item records, and the forecast from the latest of them is in mm/h.
+    """
+    from modelstac.catalog.errors import DataError
+
+    if output.suffix not in {ARRAY, ARRAYS}:
+        raise DataError(f"cannot write {output}: name a file that ends in {ARRAY} or {ARRAYS}")
+    quiet_frameworks()
+    item = existing_catalog(catalog).get(item_id)
+    array = _read_array(sources)  # before the framework: a wrong file is found at once
+    with progress() as report:
+        from modelstac.registry import load
+
+        with load(item, report=report) as model:
+            if array is not None:
+                summary = _write_array(model, array, output)
+            else:
+                from modelstac.cli.nowcast import nowcast
+
+                summary = _write_nowcast(nowcast(model, _one_or_all(sources), report=report), output)
+    summary = {"item": item_id, "output": str(output), **summary}
+    if as_json:
+        print_json(summary)
+    else:
+        for name, value in summary.items():
+            click.echo(f"{name.replace('_', ' ').ljust(12)}{value}")
+
+
+def _one_or_all(sources: tuple[Path, ...]) -> Path | tuple[Path, ...]:
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _read_array(sources: tuple[Path, ...]) -> np.ndarray[Any, Any] | None:
+    """Read the one ``.npy`` among the inputs, or return None when they are radar frames."""
+    import numpy as np
+
+    from modelstac.catalog.errors import DataError, NotFoundError, StorageError
+
+    path = sources[0]
+    if path.suffix.lower() != ARRAY:
+        return None
+    if len(sources) > 1:
+        raise DataError(f"{len(sources)} inputs were given beside {path}: give one array, or radar frames only")
+    try:
+        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no array {path}: check the path") from error
+    except OSError as error:
+        raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is no .npy array of numbers ({error}): write it with numpy.save") from error
+    return array
+
+
+def _write_array(model: Model, array: np.ndarray[Any, Any], output: Path) -> dict[str, Any]:
+    forecast = model.predict(array)
+    _save(output, forecast, {model.signature.outputs[0].name: forecast})
+    return {
+        "shape": list(forecast.shape),
+        "minimum": float(forecast.min()),
+        "mean": float(forecast.mean()),
+        "maximum": float(forecast.max()),
+    }
+
+
+def _write_nowcast(forecast: Nowcast, output: Path) -> dict[str, Any]:
+    import numpy as np
+
+    _save(output, forecast.rate, forecast.arrays())
+    rate = forecast.rate[:, np.isfinite(forecast.rate[0])]
+    return {
+        "from": f"{len(forecast.source_files)} frames up to {forecast.source_files[-1]}",
+        "frames": len(forecast.time),
+        "first": f"{np.datetime_as_string(forecast.time[0], 'm')}Z",
+        "last": f"{np.datetime_as_string(forecast.time[-1], 'm')}Z",
+        "mean_mm_h": round(float(rate.mean()), 4),
+        "max_mm_h": round(float(rate.max()), 4),
+    }
+
+
+def _save(output: Path, alone: np.ndarray[Any, Any], named: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write the output in one step: an interrupted run leaves the file that was there before, or none."""
+    import numpy as np
+
+    from modelstac.cli.files import write_atomically
+
+    buffer = io.BytesIO()
+    if output.suffix == ARRAY:
+        np.save(buffer, alone, allow_pickle=False)
+    else:
+        np.savez_compressed(buffer, **named)
+    write_atomically(output, buffer.getvalue())

@@ -1,0 +1,65 @@
+"""``modelstac publish``: an item that somebody else made, with its files beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelstac.cli.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_json
+from modelstac.cli.progress import progress
+
+if TYPE_CHECKING:
+    import pystac
+
+
+@click.command()
+@click.argument("item_file", metavar="ITEM.json", type=click.Path(path_type=Path))
+@catalog_option
+@json_option("the published item")
+def publish(item_file: Path, catalog: str | None, as_json: bool) -> None:
+    """Publish ITEM.json, a STAC item whose assets lie beside it."""
+    item = read_item(item_file)
+    with progress() as report:
+        published = new_or_existing_catalog(catalog).publish(item, report=report)
+    if as_json:
+        print_json(published.to_dict(transform_hrefs=False))
+    else:
+        click.echo(f"published {published.id}")
+
+
+def read_item(path: Path) -> pystac.Item:
+    """Read an item from a file, with the paths of its assets made absolute.
+
+    Raises
+    ------
+    NotFoundError
+        If the file, or that of an asset, is not there.
+    InvalidItemError
+        If it is no STAC item.
+    UntrustedError
+        If an asset lies outside the item's folder: publishing somebody's item must not copy other files of yours.
+    """
+    import pystac
+
+    from modelstac.catalog.errors import InvalidItemError, NotFoundError, UntrustedError
+    from modelstac.registry.fetch import local_path
+
+    value = read_json(path, "STAC item")
+    if not isinstance(value, dict) or value.get("type") != "Feature":
+        found = value.get("type") if isinstance(value, dict) else type(value).__name__
+        raise InvalidItemError(f"{path} is no STAC item: expected type 'Feature', found {found!r}")
+    try:
+        item = pystac.Item.from_dict(value, href=str(path.resolve()), preserve_dict=False)
+    except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidItemError(f"{path} is no STAC item: {type(error).__name__}: {error}") from error
+    folder = path.resolve().parent
+    for key in item.assets:
+        asset = local_path(item, key).resolve()
+        if not asset.is_relative_to(folder):
+            raise UntrustedError(f"asset {key!r} of {path} lies at {asset}, outside {folder}: put it beside the item")
+        if not asset.is_file():
+            raise NotFoundError(f"no file {asset}, asset {key!r} of {path}: put it there or take it out of the item")
+        item.assets[key].href = str(asset)
+    return item

@@ -1,0 +1,13 @@
+"""Keep the chatter of frameworks off the terminal of somebody who asked for one line."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+
+def quiet_frameworks() -> None:
+    """Set what must be set before a framework is imported; what the user has set stays."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ.get("MODELSTAC_DEBUG", "0") in {"", "0"}:
+        warnings.filterwarnings("ignore", module=r"(keras|tensorflow|torch)(\.|$)")

@@ -1,0 +1,51 @@
+import pytest
+
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
+from modelstac.registry.trust import DEFAULT_POLICY
+
+ITEM = "toy-1.0.0-torch"
+
+
+def test_default_allows_the_builders_of_our_architectures() -> None:
+    build = DEFAULT_POLICY.builder("modelstac.training.architectures.convlstm_torch:build", item_id=ITEM)
+    assert build.__name__ == "build"
+
+
+@pytest.mark.parametrize(
+    "entry_point",
+    [
+        "os:system",
+        "subprocess:run",
+        "builtins:exec",
+        "modelstac.catalog.storage:Folder",
+        "modelstac.training.architecturesevil:build",
+        "smooth_models:build",
+    ],
+)
+def test_default_refuses_everything_else_before_importing_it(architecture: str, entry_point: str) -> None:
+    with pytest.raises(UntrustedError, match="allow-list"):
+        DEFAULT_POLICY.builder(entry_point, item_id=ITEM)
+
+
+@pytest.mark.parametrize("entry_point", [None, "", "module", "a:b:c", "a b:c", "../x:y", "a.:b", "a:b.c", "a:b()"])
+def test_malformed_entry_point_is_named(entry_point: str | None) -> None:
+    with pytest.raises(InvalidItemError, match=r"expected 'package\.module:function'"):
+        DEFAULT_POLICY.builder(entry_point, item_id=ITEM)
+
+
+def test_user_adds_a_package(architecture: str) -> None:
+    assert DEFAULT_POLICY.allowing("smooth_models").builder(architecture, item_id=ITEM).__name__ == "build"
+
+
+@pytest.mark.parametrize("name", ["check_call", "subprocess", "_private", "Smooth", "nn"])
+def test_only_functions_of_the_module_itself_are_called(architecture: str, name: str) -> None:
+    policy = DEFAULT_POLICY.allowing("smooth_models")
+    with pytest.raises((UntrustedError, InvalidItemError), match=f"smooth_models:{name}"):
+        policy.builder(f"smooth_models:{name}", item_id=ITEM)
+
+
+def test_missing_function_and_missing_package_are_named() -> None:
+    with pytest.raises(InvalidItemError, match="no such function"):
+        DEFAULT_POLICY.builder("modelstac.training.architectures.convlstm_torch:nothing", item_id=ITEM)
+    with pytest.raises(MissingPackageError, match="not_installed_here"):
+        DEFAULT_POLICY.allowing("not_installed_here").builder("not_installed_here.models:build", item_id=ITEM)
