@@ -1,0 +1,176 @@
+"""What a comparison of two models measures, and what it lets pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from modelstac.catalog.errors import ConversionError, DataError
+from modelstac.exporters.parity import TOLERANCES, Case, Tolerance, compare, make_cases, measure
+
+FP32 = TOLERANCES["fp32"]
+
+
+@dataclass
+class Layout:
+    name: str
+    shape: tuple[int, ...]
+    dim_order: tuple[str, ...]
+
+
+class Function:
+    """A model that is a NumPy function of an array (batch, height, width), held in some layout."""
+
+    def __init__(self, function, dim_order=("batch", "height", "width"), shape=(-1, -1, -1)):
+        layout = Layout("x", shape, dim_order)
+        self.signature = SimpleNamespace(inputs=(layout,), outputs=(layout,))
+        self.axes = [dim_order.index(name) for name in ("batch", "height", "width")]
+        self.function = function
+
+    def predict(self, x):
+        assert x.flags.c_contiguous
+        return self.function(x.transpose(self.axes)).transpose(np.argsort(self.axes))
+
+
+def rows_up(x):
+    """A function that knows its axes apart."""
+    return np.cumsum(x, axis=1) * np.linspace(0.5, 1, x.shape[2], dtype=np.float32)
+
+
+def test_equal_functions_in_different_layouts_pass_exactly():
+    report = compare(Function(rows_up), Function(rows_up, dim_order=("width", "batch", "height")))
+    assert report.passed
+    assert report.total.max_absolute == report.total.rmse == report.total.max_relative == 0
+    assert report.total.cosine == pytest.approx(1)
+
+
+def test_exchanged_axes_are_found():
+    def columns_up(x):
+        return rows_up(x.swapaxes(1, 2)).swapaxes(1, 2)
+
+    assert not compare(Function(rows_up), Function(columns_up)).passed
+
+
+@pytest.mark.parametrize(("shift", "passed"), [(5e-6, True), (2e-5, False)])
+def test_a_shift_is_measured_and_judged(shift, passed):
+    # Values between 1 and 2, in double precision, so that the shift is the only difference.
+    def source(x):
+        return 1 + 1 / (1 + np.exp(-x.astype(np.float64)))
+
+    report = compare(Function(source), Function(lambda x: source(x) + shift))
+    assert report.passed is passed
+    assert report.total.max_absolute == pytest.approx(shift)
+    assert report.total.rmse == pytest.approx(shift)
+    assert report.total.p99 == pytest.approx(shift)
+    assert report.summary("a-1.0.0-torch").max_absolute_difference == pytest.approx(shift)
+
+
+def test_one_wrong_value_in_one_case_fails_the_whole():
+    def source(x):
+        return np.tanh(x)
+
+    def target(x):
+        y = np.tanh(x)
+        if x.max() > 5:
+            y[0, 0, 0] += 1e-3
+        return y
+
+    report = compare(Function(source), Function(target))
+    assert [case.case for case in report.cases if not case.passed] == ["large values"]
+    assert report.worst.case == "large values"
+    assert not report.passed
+    assert not report.summary("a-1.0.0-torch").passed
+
+
+def test_tiny_outputs_are_judged_by_their_own_size():
+    """Outputs of a millionth may be wrong by half within the absolute tolerance alone."""
+    difference = measure("tiny", (), np.full(4, 1e-4), np.full(4, 1.05e-4), FP32)
+    assert difference.max_absolute < FP32.absolute
+    assert difference.max_relative == pytest.approx(0.05)
+    assert not difference.passed
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "largest"),
+    [
+        ([1, np.nan], [1, np.nan], 0),
+        ([1, np.inf], [1, np.inf], 0),
+        ([1, np.inf], [1, -np.inf], np.inf),
+        ([1, np.nan], [1, 2], np.inf),
+        ([1, 2], [1, np.nan], np.inf),
+        ([1, 2], [1, np.inf], np.inf),
+    ],
+)
+def test_what_is_no_number_must_be_so_in_both(expected, actual, largest):
+    difference = measure("odd", (2,), np.array(expected, float), np.array(actual, float), FP32)
+    assert difference.max_absolute == largest
+    assert difference.passed is (largest == 0)
+    json.dumps(difference.to_dict(), allow_nan=False)
+
+
+values = arrays.arrays(np.float32, 12, elements=st.floats(-1, 1, width=32))
+
+
+@given(values, values)
+def test_measures_agree_with_their_definitions(e, a):
+    difference = measure("x", (12,), e, a, FP32)
+    wide = np.abs(a.astype(np.float64) - e.astype(np.float64))
+    assert difference.max_absolute == wide.max()
+    assert difference.rmse <= difference.max_absolute * (1 + 1e-12)
+    assert difference.p99 <= difference.max_absolute
+    assert difference.passed is bool(
+        wide.max() <= FP32.absolute and wide.max() <= FP32.relative * max(np.abs(e).max(), FP32.absolute)
+    )
+    assert measure("x", (12,), a, e, FP32).max_absolute == difference.max_absolute
+
+
+def test_cases_try_two_batches_and_two_grids():
+    cases = make_cases(Function(rows_up).signature, Function(rows_up).signature)
+    assert {case.name for case in cases} == {"zeros", "random", "random, second shape", "large values"}
+    batches, heights, widths = (set(sizes) for sizes in zip(*(case.inputs.shape for case in cases), strict=True))
+    assert len(batches) == len(heights) == len(widths) == 2
+    again = make_cases(Function(rows_up).signature, Function(rows_up).signature)
+    assert all(np.array_equal(a.inputs, b.inputs) for a, b in zip(cases, again, strict=True))
+
+
+def test_a_size_that_either_model_fixes_is_kept():
+    free, fixed = Function(rows_up), Function(rows_up, dim_order=("width", "batch", "height"), shape=(9, -1, -1))
+    assert {case.inputs.shape[2] for case in make_cases(free.signature, fixed.signature)} == {9}
+    assert {case.inputs.shape[0] for case in make_cases(fixed.signature, free.signature)} == {9}
+
+
+def test_real_windows_become_a_case():
+    windows = np.ones((1, 3, 3), np.float32)
+    signature = Function(rows_up).signature
+    assert np.array_equal(make_cases(signature, signature, windows=windows)[-1].inputs, windows)
+
+
+def test_models_that_cannot_be_compared_are_refused():
+    other = Function(rows_up)
+    other.signature.inputs[0].dim_order = ("batch", "y", "x")
+    with pytest.raises(ConversionError, match="batch, height, width, but 'x' has batch, y, x"):
+        compare(Function(rows_up), other)
+    with pytest.raises(ConversionError, match="8 as its dimension 'width', the conversion 9"):
+        compare(Function(rows_up, shape=(-1, -1, 8)), Function(rows_up, shape=(-1, -1, 9)))
+    with pytest.raises(ConversionError, match=r"'zeros'.*different shapes: \[1, 24, 20\] and \[1, 23, 20\]"):
+        compare(Function(rows_up), Function(lambda x: rows_up(x)[:, 1:]))
+
+
+def test_nothing_compared_is_no_proof():
+    with pytest.raises(DataError, match="at least one case"):
+        compare(Function(rows_up), Function(rows_up), cases=())
+    with pytest.raises(DataError, match="no values"):
+        compare(Function(rows_up), Function(rows_up), cases=[Case("empty", np.zeros((0, 2, 2), np.float32))])
+
+
+@pytest.mark.parametrize("absolute", [-1.0, np.nan, np.inf])
+def test_a_tolerance_must_be_one(absolute):
+    with pytest.raises(DataError, match="finite"):
+        Tolerance(absolute, 1e-4)
