@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 import tracemalloc
 from datetime import datetime
 
@@ -173,6 +175,22 @@ def test_the_real_frames_are_read_as_described(knmi_folder):
 
 
 # What is refused
+
+
+@pytest.mark.parametrize("package", ["h5py", "pyproj", "xarray"])
+def test_a_package_that_is_not_installed(package):
+    program = f"""
+import sys
+sys.modules[{package!r}] = None  # as if it were not installed
+from modelstac.catalog.errors import MissingPackageError
+try:
+    import modelstac.training.data
+except MissingPackageError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert f"needs {package}" in done.stdout
+    assert "modelstac[data]" in done.stdout
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.5, 0.99])

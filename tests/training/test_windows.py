@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,6 +89,15 @@ def test_a_frame_without_any_measurement_is_named(tmp_path):
         time = datetime(2010, 8, 26, 0, minute)
         write_knmi(tmp_path / file_name(time), np.full((8, 8), np.nan if minute else 1.0), time)
     with pytest.raises(DataError, match=r"RAD_NL25_RAP_5min_201008260005\.h5 holds no measurement"):
+        WHOLE.apply(read_frames(tmp_path))
+
+
+def test_a_frame_with_impossible_rates_is_named(tmp_path):
+    time = datetime(2010, 8, 26)
+    write_knmi(tmp_path / file_name(time), np.ones((8, 8)), time)
+    with h5py.File(tmp_path / file_name(time), "r+") as file:
+        file["image1/calibration"].attrs["calibration_formulas"] = np.bytes_("GEO=0.01*PV+-1.0")
+    with pytest.raises(DataError, match=r"RAD_NL25_RAP_5min_201008260000\.h5 holds rain rates below zero"):
         WHOLE.apply(read_frames(tmp_path))
 
 

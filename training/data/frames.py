@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from modelstac.catalog.errors import DataError, NotFoundError
+from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.training.data import knmi
 from modelstac.training.data.product import Frame, Grid, Reader
@@ -74,7 +74,10 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
             raise DataError("no radar files given: name a folder or at least one file")
     elif Path(source).is_dir():
         suffixes = sorted({suffix for reader in READERS.values() for suffix in reader.SUFFIXES})
-        paths = sorted(path for path in Path(source).iterdir() if path.suffix.lower() in suffixes)
+        try:
+            paths = sorted(path for path in Path(source).iterdir() if path.suffix.lower() in suffixes)
+        except OSError as error:
+            raise StorageError.doing(f"read {source}", error, advice="check its permissions") from error
         if not paths:
             raise DataError(f"no radar files in the folder {source}: expected files that end in {', '.join(suffixes)}")
     else:

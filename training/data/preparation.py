@@ -73,7 +73,8 @@ class Preparation:
         Raises
         ------
         DataError
-            The ranges or blocks do not fit the grid, or a frame holds no measurement in the range.
+            The ranges or blocks do not fit the grid, or a frame holds in the range no measurement, or rates
+            below zero or infinite.
         """
         cropped = self._crop(ds)
         source = cropped["rainfall_rate"]
@@ -82,11 +83,7 @@ class Preparation:
         report(Started("read frames", frames))
         for index in range(frames):
             rates[index] = _block_mean(source[index].values, self.coarsen)
-            if not np.isfinite(rates[index]).any():
-                raise DataError(
-                    f"{source.source_file.values[index]} holds no measurement in rows {self.rows}, columns"
-                    f" {self.columns}: choose another range or leave the frame out"
-                )
+            self._require_rain_rates(rates[index], str(source["source_file"].values[index]))
             report(Advanced("read frames"))
         report(Finished("read frames"))
         coordinates = {axis: cropped[axis].values.reshape(-1, self.coarsen).mean(axis=1) for axis in ("y", "x")}
@@ -113,6 +110,14 @@ class Preparation:
     def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
         """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""
         return footprint(self._crop(ds))
+
+    def _require_rain_rates(self, rate: NDArray[np.float32], name: str) -> None:
+        measured = rate[~np.isnan(rate)]
+        place = f"in rows {self.rows or 'all'}, columns {self.columns or 'all'}"
+        if not measured.size:
+            raise DataError(f"{name} holds no measurement {place}: choose another range or leave the frame out")
+        if measured.min() < 0 or np.isinf(measured).any():
+            raise DataError(f"{name} holds rain rates below zero or infinite {place}: leave the frame out")
 
     def _crop(self, ds: xr.Dataset) -> xr.Dataset:
         for axis, kept in (("y", self.rows), ("x", self.columns)):
