@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from modelstac.catalog.errors import DataError, ModelStacError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import numpy as np
     import pystac
 
     from modelstac.catalog.items import ModelDescription
@@ -56,6 +55,8 @@ class TensorSignature:
         DataError
             If they are no real floating point numbers, have another rank or size, or are not all finite.
         """
+        import numpy as np  # not at the top: it would be a quarter of the time that `import modelstac` takes
+
         array = np.asarray(values)
         if array.dtype.kind != "f":
             raise DataError(

@@ -36,7 +36,6 @@ class Guarded(click.Group):
         try:
             result = super().main(*args, **{**options, "standalone_mode": False})
             code = result if isinstance(result, int) else 0
-            sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt):  # click turns the second into the first once it has begun
             code = _end("interrupted", INTERRUPTED)
         except click.UsageError as error:
@@ -46,9 +45,6 @@ class Guarded(click.Group):
             code = _end(error.format_message(), USER_ERROR)
         except ModelStacError as error:
             code = _end(str(error), error.exit_code)
-        except BrokenPipeError:  # the reader of our output went away, as `head` does: no error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
         except Exception as error:  # noqa: BLE001 - the last guard before a traceback
             code = _end(f"{type(error).__name__}: {error}; {BUG}", 1)
         sys.exit(code)

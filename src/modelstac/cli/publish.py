@@ -52,7 +52,7 @@ def read_item(path: Path) -> pystac.Item:
         raise InvalidItemError(f"{path} is no STAC item: expected type 'Feature', found {found!r}")
     try:
         item = pystac.Item.from_dict(value, href=str(path.resolve()), preserve_dict=False)
-    except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidItemError(f"{path} is no STAC item: {type(error).__name__}: {error}") from error
     folder = path.resolve().parent
     for key in item.assets:

@@ -1,0 +1,105 @@
+"""How the command line ends, whatever happens inside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from modelstac.catalog.errors import ModelStacError, ParityError
+from modelstac.cli.errors import Guarded
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def ending(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
+    @click.group(cls=Guarded)
+    def group() -> None: ...
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        group(["fail"])
+    return end.value.code, capsys.readouterr().err
+
+
+def test_errors_on_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(ModelStacError("what\nto do"), capsys) == (2, "error: what to do\n")
+    assert ending(ParityError("apart"), capsys) == (1, "error: apart\n")
+
+
+def test_unexpected_error_is_one_line_and_says_that_it_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = ending(ZeroDivisionError("by\nzero"), capsys)
+    assert code == 1
+    assert text.startswith("error: ZeroDivisionError: by zero; this is a bug")
+    assert text.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSTAC_DEBUG", "1")
+    assert "Traceback" in ending(ZeroDivisionError("by zero"), capsys)[1]
+    monkeypatch.setenv("MODELSTAC_DEBUG", "0")
+    assert "Traceback" not in ending(ZeroDivisionError("by zero"), capsys)[1]
+
+
+def test_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = ending(KeyboardInterrupt(), capsys)
+    assert (code, text.strip()) == (130, "error: interrupted")
+
+
+def test_command_that_is_not_there(modelstac_command: Command) -> None:
+    done = modelstac_command("serch")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "search" in done.stderr
+
+
+def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:
+    source = str(Path(sys.modules["modelstac"].__file__).parents[1])
+    done = subprocess.run(
+        f"{sys.executable} -m modelstac show damped-1.0.0-onnx --json -c {catalog} | true",
+        shell=True,
+        executable="/bin/bash",
+        env=os.environ | {"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupt_while_waiting_leaves_nothing(catalog: Path, tmp_path: Path) -> None:
+    # The radar file is a pipe that nobody writes to, so the command is surely at work when the signal comes.
+    os.mkfifo(tmp_path / "x.npy")
+    source = str(Path(sys.modules["modelstac"].__file__).parents[1])
+    command = [
+        "predict",
+        "damped-1.0.0-onnx",
+        str(tmp_path / "x.npy"),
+        "-o",
+        str(tmp_path / "y.npy"),
+        "-c",
+        str(catalog),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "modelstac", *command],
+        env=os.environ | {"PYTHONPATH": source},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with (tmp_path / "x.npy").open("wb"):  # returns once the command has opened the pipe for reading
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert text.strip() == "error: interrupted"
+    assert sorted(path.name for path in tmp_path.glob("*y.npy*")) == []
