@@ -145,7 +145,7 @@ def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, s
     for key, name in assets.items():
         document["assets"][key]["href"] = f"./{quote(name)}"
     kept = [
-        found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if ITEM_ID_FIELD in found else found
+        found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if found.get(ITEM_ID_FIELD) in places else found
         for found in document["links"]
         if found["rel"] not in {"root", "parent", "collection", "self"}
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import pystac
@@ -17,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from modelstac.catalog.formats import FORMATS, Format
 from modelstac.catalog.geometry import Geometry, bounding_box, check_geometry
 from modelstac.catalog.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
-from modelstac.catalog.provenance import ExtraAsset, Parity, Provider, Source, Step
+from modelstac.catalog.provenance import ExtraAsset, Parity, Place, Provider, Source, Step
 
 __all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step"]
 
@@ -115,7 +114,7 @@ class ModelDescription(Fragment):
     scores: dict[str, float] | None = None
     job: str | None = None
 
-    artifact: Path | str
+    artifact: Place
     checksum: str | None = None
     size: int | None = None
     assets: dict[str, ExtraAsset] = Field(default_factory=dict)
@@ -195,11 +194,6 @@ class ModelDescription(Fragment):
             if not _HYPERPARAMETER.fullmatch(key):
                 raise ValueError(f"name {key!r}: letters, digits, '_', '.' and '-' only")
         return value
-
-    @field_validator("artifact")
-    @classmethod
-    def _local_path(cls, value: Path | str) -> Path | str:
-        return Path(value) if isinstance(value, str) and "://" not in value else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from modelstac.catalog.mlm import Fragment
+
+
+def _local_or_url(place: Path | str) -> Path | str:
+    return Path(place) if isinstance(place, str) and "://" not in place else place
+
+
+Place = Annotated[Path | str, AfterValidator(_local_or_url)]
 
 
 class Step(Fragment):
@@ -47,7 +55,10 @@ class Parity(Fragment):
 
 
 class Source(Fragment):
-    """What a model is derived from: an item of the same catalog (``item_id``) or anything with a URL (``href``)."""
+    """What a model is derived from: an item of the same catalog (``item_id``) or anything with a URL (``href``).
+
+    With both, the URL counts only where the catalog does not have the item.
+    """
 
     href: str | None = None
     item_id: str | None = None
@@ -81,7 +92,7 @@ class ExtraAsset(Fragment):
         SHA-256 as hexadecimal digits, and bytes. Computed for a local file; known from the item when read from one.
     """
 
-    path: Path | str
+    path: Place
     media_type: str
     roles: tuple[str, ...] = ()
     title: str | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.geometry import boxes_meet
 from modelstac.catalog.mlm import FRAMEWORKS, TASKS, one_line
@@ -154,7 +154,11 @@ class Query(BaseModel):
 
     def _in_range(self, field: str, found: Any) -> bool:
         wanted = getattr(self, field)
-        return wanted is None or (isinstance(found, str) and version_in(found, wanted))
+        try:
+            return wanted is None or (isinstance(found, str) and version_in(found, wanted))
+        except InvalidItemError:
+            # An item written by others may name anything as its version; it lies in no range then.
+            return False
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -134,10 +134,11 @@ def _extra_asset(item_id: str, key: str, asset: pystac.Asset) -> dict[str, Any]:
 def _source(link: pystac.Link) -> dict[str, Any]:
     item_id = link.extra_fields.get(ITEM_ID_FIELD)
     media_type = link.media_type if not item_id or link.media_type != "application/geo+json" else None
-    # Inside a catalog the id says it all; the href only leads a browser there.
+    href = link.get_href(transform_href=False) or ""
+    # Inside a catalog the id says it all; a path only leads a browser there.
     return {
         "item_id": item_id,
-        "href": None if item_id else link.get_href(transform_href=False),
+        "href": None if item_id and "://" not in href else href,
         "title": link.title,
         "media_type": str(media_type) if media_type else None,
     }

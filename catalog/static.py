@@ -23,7 +23,7 @@ from modelstac.catalog.documents import ROOT, Document
 from modelstac.catalog.errors import CatalogError, InvalidItemError, NotFoundError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.read_item import local_path
-from modelstac.catalog.storage import Folder, Staging
+from modelstac.catalog.storage import Folder, Staging, explained
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 
@@ -52,7 +52,8 @@ class StaticCatalog(Catalog):
         if self._folder.exists(ROOT):
             self._root()
         else:
-            self._check_place(create=create)
+            with explained(f"open {self.href}"):
+                self._check_place(create=create)
 
     def _check_place(self, *, create: bool) -> None:
         root = self._folder.root
@@ -80,7 +81,9 @@ class StaticCatalog(Catalog):
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
         for path in self._collection_paths():
-            yield pystac.Collection.from_dict(documents.absolute(self._document(path), self._folder.href(path)))
+            yield pystac.Collection.from_dict(
+                documents.absolute(self._document(path, "Collection"), self._folder.href(path))
+            )
 
     def find(self, item_id: str) -> pystac.Item | None:
         """Return the item, None when there is no such id."""
@@ -120,50 +123,63 @@ class StaticCatalog(Catalog):
         root = self._root()
         path = documents.collection_path(str(item.collection_id))
         is_new = path not in self._collection_paths(root)
+        collection = documents.new_collection(item) if is_new else self._document(path, "Collection")
         if root is None:
             # An empty catalog is a catalog: whoever dies from here on leaves one.
             root = documents.new_root(self._folder.root.name)
             self._folder.write(ROOT, documents.dump(root))
         folder = documents.item_folder(item)
-        if self._folder.exists(folder):
-            # No document names it (the item was not found), so a publish died before its commit.
-            self._folder.remove(folder)
-        staging.move_to(folder)
-        collection = documents.with_item(documents.new_collection(item) if is_new else self._document(path), item)
-        self._folder.write(path, documents.dump(collection))
-        if is_new:
-            self._folder.write(ROOT, documents.dump(documents.with_collection(root, collection)))
+        # If there is such a folder, no document names it (the item was not found): a publish died before its commit.
+        self._folder.remove(folder)
+        try:
+            staging.move_to(folder)
+            widened = documents.with_item(collection, item)
+            self._folder.write(path, documents.dump(widened))
+            if is_new:
+                self._folder.write(ROOT, documents.dump(documents.with_collection(root, widened)))
+        except BaseException:
+            # An interrupt may come just after the commit: then the item is there, and stays.
+            if self._place(item.id) is None:
+                self._folder.remove(folder)
+                if is_new:
+                    self._folder.remove(path)
+            raise
 
     def _sources(self, item: pystac.Item) -> dict[str, str]:
-        wanted = [link.extra_fields.get(ITEM_ID_FIELD) for link in item.get_links("derived_from")]
         places = {}
-        for source in filter(None, wanted):
-            place = self._place(source)
-            if place is None:
+        for link in item.get_links("derived_from"):
+            source = link.extra_fields.get(ITEM_ID_FIELD)
+            if not isinstance(source, str):
+                continue
+            if (place := self._place(source)) is not None:
+                places[source] = place
+            elif "://" not in str(link.get_href(transform_href=False)):
                 raise NotFoundError.unknown(
                     "item", source, self.ids(), where=self.href, hint=f"Publish the source of {item.id!r} first"
                 )
-            places[source] = place
         return places
 
     def _root(self) -> Document | None:
-        return self._document(ROOT) if self._folder.exists(ROOT) else None
+        return self._document(ROOT, "Catalog") if self._folder.exists(ROOT) else None
 
-    def _document(self, path: str) -> Document:
+    def _document(self, path: str, kind: str) -> Document:
         place = self._folder.href(path)
         data = self._folder.read(path)
         try:
             document = json.loads(data or b"")
         except ValueError as error:
             reason = "is missing" if data is None else "is not JSON"
-            raise CatalogError(f"{place} {reason}: the catalog is damaged, restore it from a copy") from error
-        expected = {"Catalog", "Collection", "Feature"}
-        if not isinstance(document, dict) or document.get("type") not in expected or "stac_version" not in document:
-            raise CatalogError(f"{place} is no STAC document: name the folder of a STAC catalog")
+            raise CatalogError(f"{place} {reason}: no STAC catalog, or a damaged one to restore from a copy") from error
+        if not isinstance(document, dict) or document.get("type") != kind or "stac_version" not in document:
+            raise CatalogError(f"{place} is no STAC {kind}: name the folder of a STAC catalog")
         return document
 
-    def _item(self, place: str) -> pystac.Item:
-        return pystac.Item.from_dict(documents.absolute(self._document(place), self._folder.href(place)))
+    def _item(self, path: str) -> pystac.Item:
+        place = self._folder.href(path)
+        try:
+            return pystac.Item.from_dict(documents.absolute(self._document(path, "Feature"), place))
+        except (KeyError, TypeError, AttributeError, pystac.STACError) as error:
+            raise CatalogError(f"{place} is no complete STAC item: restore it from a copy") from error
 
     def _collection_paths(self, root: Document | None = None) -> list[str]:
         root = root or self._root()
@@ -173,7 +189,7 @@ class StaticCatalog(Catalog):
         # The collection whose name begins the id comes first: it is nearly always the right one.
         paths = self._collection_paths()
         for path in sorted(paths, key=lambda path: not item_id.startswith(f"{Path(path).parent.name}-")):
-            yield {Path(place).stem: place for place in _targets(self._document(path), "item", path)}
+            yield {Path(place).stem: place for place in _targets(self._document(path, "Collection"), "item", path)}
 
     def _place(self, item_id: str) -> str | None:
         return next((places[item_id] for places in self._places(item_id) if item_id in places), None)

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelstac.catalog.errors import IntegrityError, StorageError
+from modelstac.catalog.errors import IntegrityError, ModelStacError, StorageError
 
 STAGING = ".staging"
 _LOCK = ".lock"
@@ -36,7 +36,7 @@ def explained(action: str) -> Iterator[None]:
     """Turn the operating system's errors inside into a :class:`StorageError` for ``action``."""
     try:
         yield
-    except StorageError:
+    except ModelStacError:  # some of ours are OSErrors too, and already explained
         raise
     except OSError as error:
         raise StorageError.doing(action, error, advice=_ADVICE.get(error.errno or 0, "")) from error
@@ -63,7 +63,8 @@ class Folder:
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder is there."""
-        return (self.root / path).exists()
+        with explained(f"read {self.root / path}"):
+            return (self.root / path).exists()
 
     def names(self) -> list[str]:
         """Return the names at the top that are not hidden; none when there is no folder."""
@@ -133,9 +134,15 @@ class Folder:
                 lock.unlink(missing_ok=True)
 
     def remove(self, path: str) -> None:
-        """Remove a folder that no document names."""
-        with explained(f"remove {self.root / path}"):
-            shutil.rmtree(self.root / path)
+        """Remove a file or folder that no document names, and the folder around it when that is empty then."""
+        target = self.root / path
+        with explained(f"remove {target}"):
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()
 
 
 class Staging:

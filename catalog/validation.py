@@ -13,10 +13,11 @@ import pystac
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.schemas import find_schema
+from modelstac.catalog.schemas import SHIPPED_URIS, find_schema
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 _CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
 
@@ -61,6 +62,19 @@ def _check(document: Any, kind: str, uri: str) -> None:
         message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
         place = error.json_path.removeprefix("$").removeprefix(".") or "it"
         raise InvalidItemError(f"{kind} {document.get('id')!r} breaks {uri}: {place}: {message}")
+
+
+def offline_validator() -> JsonSchemaSTACValidator:
+    """Return a validator of pystac's that knows the schemas that come with modelstac.
+
+    For ``item.validate(validator=offline_validator())`` and ``catalog.validate_all``, where pystac itself should judge.
+    """
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
+
+    validator = JsonSchemaSTACValidator()
+    # By URI and not by $id, which one of the extensions' schemas has wrong.
+    validator.schema_cache |= {uri: find_schema(uri) for uri in SHIPPED_URIS}
+    return validator
 
 
 @cache

@@ -24,6 +24,23 @@ FOLDER_VARIABLE = "MODELSTAC_SCHEMAS"
 _EXTENSION = re.compile(r"https://stac-extensions\.github\.io/([a-z0-9-]+)/(v[0-9][0-9a-z.-]*)/schema\.json")
 _TIMEOUT_SECONDS = 10
 
+SHIPPED_URIS = (
+    "https://proj.org/schemas/v0.7/projjson.schema.json",
+    *(
+        f"https://stac-extensions.github.io/{extension}/schema.json"
+        for extension in (
+            "classification/v1.1.0",
+            "datacube/v2.3.0",
+            "file/v2.1.0",
+            "mlm/v1.5.2",
+            "processing/v1.1.0",
+            "raster/v1.1.0",
+            "scientific/v1.0.0",
+            "version/v1.2.0",
+        )
+    ),
+)
+
 
 def file_name(uri: str) -> str:
     """Return the name of a schema's file: ``mlm-v1.5.2.json`` for an extension, the whole address for others."""
