@@ -103,7 +103,7 @@ SEMVER = re.compile(
 def one_line(error: ValidationError) -> str:
     """Return pydantic's errors as one line: the first three fields and what is wrong with each."""
     found = [
-        f"{'.'.join(str(part) for part in e['loc']) or 'it'}: {e['msg'].removeprefix('Value error, ')}"
+        ".".join(str(part) for part in e["loc"]) + (": " if e["loc"] else "") + e["msg"].removeprefix("Value error, ")
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""

@@ -88,11 +88,12 @@ def _core_schemas() -> dict[str, dict[str, Any]]:
 
 def _from_file(path: Path) -> dict[str, Any] | None:
     try:
-        return _parsed(path.read_bytes(), str(path))
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SchemaUnavailableError(f"cannot read the schema {path}: {error.strerror}") from error
+    return _parsed(data, str(path))
 
 
 def _parsed(data: bytes, place: str) -> dict[str, Any]:
