@@ -1,24 +1,30 @@
-"""Weights as after training, and frames to run them on."""
+"""Weights as after training, sources to convert, and Keras in a process of its own."""
 
 from __future__ import annotations
 
-import numpy as np
+import importlib.util
+from pathlib import Path
+
 import pytest
 
-from modelstac.training.weights import initial_weights
 
-
-def trained_looking_weights(spec, seed=0):
-    """Weights where nothing is zero, one or symmetric, with an output that the sigmoid does not flatten."""
-    rng = np.random.default_rng(seed)
-    weights = initial_weights(spec, seed)
-    for name, value in weights.items():
-        deviation = 0.8 if name == "output/kernel" else 1 / np.sqrt(np.prod(value.shape[:-1]) + 90)
-        noise = rng.normal(0, deviation, value.shape).astype(np.float32)
-        weights[name] = np.abs(value + noise) + 0.1 if name.endswith("moving_variance") else value + noise
-    return weights
+def _neighbour(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
-def make_weights():
-    return trained_looking_weights
+def sources():
+    return _neighbour(Path(__file__).with_name("sources.py"))
+
+
+@pytest.fixture(scope="session")
+def make_weights(sources):
+    return sources.trained_looking_weights
+
+
+@pytest.fixture(scope="session")
+def keras_process():
+    return _neighbour(Path(__file__).parents[1] / "training" / "keras_process.py")
