@@ -95,6 +95,12 @@ def write_graph(path: Path) -> Path:
     return path
 
 
+@pytest.fixture(name="describe")
+def describe_fixture() -> Callable[..., ModelDescription]:
+    """Return the function `describe`."""
+    return describe
+
+
 @pytest.fixture
 def item(tmp_path: Path) -> pystac.Item:
     """The item of a real model, not published yet."""

@@ -245,6 +245,15 @@ def test_predict_with_a_missing_frame(
     assert not (tmp_path / "y.npz").exists()
 
 
+def test_predict_on_a_truncated_frame(
+    modelstac_command: Command, catalog: Path, tmp_path: Path, radar: tuple[Path, np.ndarray]
+) -> None:
+    path = sorted(radar[0].iterdir())[4]
+    path.write_bytes(path.read_bytes()[:5000])
+    refused(modelstac_command("predict", ID, radar[0], "-o", tmp_path / "y.npz", "-c", catalog), path.name)
+    assert not (tmp_path / "y.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("make", "part"),
     [

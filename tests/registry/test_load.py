@@ -26,6 +26,8 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.messages import Finished, Message, Started
 from modelstac.registry import TrustPolicy
+from modelstac.training.architectures import convlstm_torch
+from modelstac.training.spec import ConvLSTMSpec
 
 MakeItem = Callable[..., pystac.Item]
 TRUSTING = TrustPolicy().allowing("smooth_models")
@@ -111,6 +113,22 @@ def test_torch_by_id(tmp_path: Path, make_item: MakeItem, architecture: str, fra
         frozen = frames.copy()
         frozen.flags.writeable = False
         np.testing.assert_array_equal(model.predict(frozen), model.predict(frames))
+
+
+def test_our_own_architecture_needs_no_policy(tmp_path: Path, make_item: MakeItem, frames: np.ndarray) -> None:
+    spec = ConvLSTMSpec(filters=(3, 2), kernels=(3, 1), frames=4, height=6, width=5)
+    torch.manual_seed(1)
+    network = convlstm_torch.build(spec).eval()
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    item = make_item(
+        tmp_path / "model.safetensors",
+        "torch",
+        entrypoint="modelstac.training.architectures.convlstm_torch:build",
+        hyperparameters={"architecture": spec.to_dict()},
+    )
+    model = modelstac.load(item)
+    with torch.inference_mode():
+        np.testing.assert_allclose(model.predict(frames), network(torch.from_numpy(frames)).numpy(), atol=1e-7)
 
 
 def test_torch_buffer_that_is_not_saved(

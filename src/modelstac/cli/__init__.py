@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.errors import Guarded
+from modelstac.cli.export import export
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
 from modelstac.cli.search import search
@@ -31,7 +32,7 @@ def main() -> None:
     """Publish a model once, find it by framework, place and time, and run it by its item id."""
 
 
-for command in (publish, search, show, predict):
+for command in (export, publish, search, show, predict):
     main.add_command(command)
 
 __all__ = ["main"]
