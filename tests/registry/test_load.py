@@ -1,6 +1,8 @@
 """Load by item id: all three formats, made by the real frameworks and run by them."""
 
+import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +20,12 @@ from modelstac.catalog import Catalog, open_catalog
 from modelstac.catalog.errors import (
     CatalogError,
     DataError,
-    IntegrityError,
     InvalidItemError,
     ModelStacError,
     NotFoundError,
     UntrustedError,
 )
+from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.messages import Finished, Message, Started
 from modelstac.registry import TrustPolicy
 from modelstac.training.architectures import convlstm_torch
@@ -31,15 +33,6 @@ from modelstac.training.spec import ConvLSTMSpec
 
 MakeItem = Callable[..., pystac.Item]
 TRUSTING = TrustPolicy().allowing("smooth_models")
-UNCHANGED = """
-    from modelstac.catalog.errors import IntegrityError
-    import modelstac
-    frameworks = {"torch", "keras", "tensorflow", "onnx", "onnxruntime", "jax", "safetensors"}
-    try:
-        modelstac.load(sys.argv[2], catalog=sys.argv[1])
-    except IntegrityError as error:
-        answer(error=str(error), loaded=sorted(frameworks & set(sys.modules)))
-"""
 
 
 def write_onnx(path: Path, weight: float = 3.0, **shape: object) -> Path:
@@ -254,19 +247,62 @@ def test_item_without_a_model_and_with_two(tmp_path: Path, make_item: MakeItem) 
         modelstac.load(item)
 
 
+@pytest.mark.parametrize("form", ["keras", "onnx", "torch"])
 def test_one_changed_byte_fails_before_any_framework_is_imported(
-    catalog: Catalog, python: Callable[..., dict[str, object]]
+    tmp_path: Path, make_item: MakeItem, python: Callable[..., dict[str, object]], form: str
 ) -> None:
-    path = Path(catalog.get("smooth-1.0.0-onnx").assets["model"].href)
+    write_onnx(tmp_path / "model.onnx")
+    write_torch(tmp_path / "model.safetensors")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as file:
+        file.writestr("config.json", "{}")
+    artifact = tmp_path / f"model{FORMATS[form].suffix}"
+    catalog = open_catalog(tmp_path / "catalog", create=True)
+    item = catalog.publish(make_item(artifact, form, entrypoint="smooth_models:build"))
+    path = Path(item.assets["model"].href)
     published = path.read_bytes()
-    path.chmod(0o600)
-    path.write_bytes(published[:-1] + bytes([published[-1] ^ 1]))
-    answer = python(UNCHANGED, catalog.href, "smooth-1.0.0-onnx")
+    middle = len(published) // 2
+    path.write_bytes(published[:middle] + bytes([published[middle] ^ 1]) + published[middle + 1 :])
+    answer = python(
+        """
+        from modelstac.catalog.errors import IntegrityError
+        import modelstac
+        frameworks = {"torch", "keras", "tensorflow", "jax", "onnx", "onnxruntime", "h5py", "safetensors"}
+        try:
+            modelstac.load(sys.argv[2], catalog=sys.argv[1])
+        except IntegrityError as error:
+            answer(error=str(error), loaded=sorted(frameworks & set(sys.modules)))
+        """,
+        catalog.href,
+        item.id,
+    )
     assert answer["loaded"] == []
-    assert str(path) in answer["error"]
-    with pytest.raises(IntegrityError) as raised:
-        modelstac.load("smooth-1.0.0-onnx", catalog=catalog)
-    assert str(raised.value) == answer["error"]
+    for part in (str(path), hashlib.sha256(published).hexdigest(), hashlib.sha256(path.read_bytes()).hexdigest()):
+        assert part in answer["error"]
+
+
+@pytest.mark.parametrize(("form", "package"), [("keras", "keras"), ("onnx", "onnxruntime"), ("torch", "safetensors")])
+def test_missing_framework_names_the_extra(
+    tmp_path: Path, make_item: MakeItem, python: Callable[..., dict[str, object]], form: str, package: str
+) -> None:
+    (tmp_path / "model.bin").write_bytes(b"not reached")
+    catalog = open_catalog(tmp_path / "catalog", create=True)
+    item = catalog.publish(make_item(tmp_path / "model.bin", form, entrypoint="smooth_models:build"))
+    answer = python(
+        """
+        sys.modules[sys.argv[3]] = None  # what importing it finds where it is not installed
+        from modelstac.catalog.errors import MissingPackageError
+        import modelstac
+        try:
+            modelstac.load(sys.argv[2], catalog=sys.argv[1])
+        except MissingPackageError as error:
+            answer(error=str(error))
+        """,
+        catalog.href,
+        item.id,
+        package,
+    )
+    assert f"pip install 'modelstac[{form}]'" in answer["error"]
+    assert package in answer["error"]
 
 
 @pytest.mark.parametrize(
