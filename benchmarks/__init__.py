@@ -1,0 +1,1 @@
+"""Speed against what a user would pick instead, as ratios within one run: ``make bench``."""
