@@ -61,6 +61,12 @@ def test_command_that_is_not_there(modelstac_command: Command) -> None:
     assert "search" in done.stderr
 
 
+def test_without_a_command_there_is_help(modelstac_command: Command) -> None:
+    done = modelstac_command()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == modelstac_command("--help").stdout
+
+
 def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:
     source = str(Path(sys.modules["modelstac"].__file__).parents[1])
     done = subprocess.run(

@@ -26,10 +26,18 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
         context.exit()
 
 
-@click.group(cls=Guarded, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Guarded,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Publish a model once, find it by framework, place and time, and run it by its item id."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for command in (export, publish, search, show, predict):

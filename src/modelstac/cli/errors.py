@@ -40,7 +40,7 @@ class Guarded(click.Group):
             code = _end("interrupted", INTERRUPTED)
         except click.UsageError as error:
             help_for = error.ctx.command_path if error.ctx else "modelstac"
-            code = _end(f"{error.format_message()} (see '{help_for} --help')", USER_ERROR)
+            code = _end(f"{error.format_message().rstrip('.')} (see '{help_for} --help')", USER_ERROR)
         except click.ClickException as error:
             code = _end(error.format_message(), USER_ERROR)
         except ModelStacError as error:
