@@ -31,7 +31,9 @@ def trained_looking_weights(spec, seed=0):
     rng = np.random.default_rng(seed)
     weights = initial_weights(spec, seed)
     for name, value in weights.items():
-        deviation = 0.8 if name == "output/kernel" else 1 / np.sqrt(np.prod(value.shape[:-1]) + 90)
+        # The same spread before the sigmoid whatever the number of filters: wide enough to see a difference through it.
+        output = name == "output/kernel"
+        deviation = 4 / np.sqrt(value.shape[-2]) if output else 1 / np.sqrt(np.prod(value.shape[:-1]) + 90)
         noise = rng.normal(0, deviation, value.shape).astype(np.float32)
         weights[name] = np.abs(value + noise) + 0.1 if name.endswith("moving_variance") else value + noise
     return weights
