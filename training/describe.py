@@ -1,0 +1,223 @@
+"""From a training job's results to the typed description of its item, with the files beside the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from modelstac.catalog.formats import FORMATS
+from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
+from modelstac.catalog.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
+from modelstac.training.metrics import comparison
+from modelstac.training.pictures import compare_png
+from modelstac.training.variants import Trained, Variant, find_variant
+
+if TYPE_CHECKING:
+    from modelstac.training.data import Windows
+    from modelstac.training.jobs import TrainJob
+    from modelstac.training.scoring import Evaluation
+    from modelstac.training.spec import ConvLSTMSpec
+
+VARIABLE = "rainfall_rate"
+KEYWORDS = ("nowcasting", "precipitation", "radar", "ConvLSTM")
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What an item says of its training data.
+
+    Parameters
+    ----------
+    frames
+        All prepared frames.
+    windows
+        Those for training.
+    polygon, bbox
+        Outline in degrees.
+    digest
+        SHA-256 of the prepared frames.
+    """
+
+    frames: xr.Dataset
+    windows: Windows
+    polygon: dict[str, Any]
+    bbox: tuple[float, ...]
+    digest: str
+
+    @property
+    def times(self) -> tuple[datetime, datetime]:
+        """Begin of the first and end of the last measured period that training saw, UTC."""
+        time = self.windows.time.astype("datetime64[s]")
+        first, last = time[0] - np.timedelta64(self.windows.step_minutes, "m"), time[-1]
+        return first.item().replace(tzinfo=UTC), last.item().replace(tzinfo=UTC)
+
+
+def describe(
+    job: TrainJob,
+    *,
+    digest: str,
+    spec: ConvLSTMSpec,
+    data: Data,
+    trained: Trained,
+    scores: Evaluation,
+    versions: dict[str, Any],
+    folder: Path,
+) -> ModelDescription:
+    """Write model, history, metrics and thumbnail into ``folder`` and describe them.
+
+    Parameters
+    ----------
+    job, digest
+        The job, and what identifies its result.
+    spec
+        The architecture as it was built, with the grid of the data.
+    data, trained, scores, versions
+        What it was trained on, what came out, how good it is, and which framework it was.
+    folder
+        An empty folder; it must live until the item is published.
+    """
+    variant = find_variant(job.variant)
+    artifact = folder / f"model{FORMATS[variant.format].suffix}"
+    trained.save(artifact)
+    start, end = data.times
+    attrs = data.frames.attrs
+    recipe = {"architecture": spec.to_dict(), "fit": job.fit.to_dict(), "preparation": job.preparation.to_dict()}
+    record = {"product": str(attrs["product"]), "windows": len(data.windows), "sha256": data.digest}
+    preset = {} if job.preset is None else {"preset": job.preset}
+    return ModelDescription(
+        name=job.name,
+        version=job.version,
+        variant=job.variant,
+        title=f"ConvLSTM rain nowcast, {variant.title}",
+        description=_text(variant, spec, data, scores),
+        model_title="ConvLSTM rain nowcast",
+        license=job.license,
+        keywords=KEYWORDS,
+        geometry=data.polygon,
+        bbox=data.bbox,
+        start=start,
+        end=end,
+        format=variant.format,
+        **versions,
+        architecture="ConvLSTM",
+        tasks=("regression",),
+        inputs=(_input(variant, spec, job, data.windows.step_minutes),),
+        outputs=(_output(variant, spec, job, data.windows.step_minutes),),
+        hyperparameters={**recipe, **preset, "data": record},
+        parameters=spec.parameters,
+        memory_size=4 * spec.parameters,
+        entrypoint=variant.entrypoint,
+        cube_dimensions=_dimensions(data),
+        cube_variables={VARIABLE: _variable(data.frames)},
+        sources=(Source(href=job.data_href, title=str(attrs["credit"])),) if job.data_href else (),
+        scores=scores.summary(),
+        job=digest,
+        artifact=artifact,
+        assets=_assets(trained, scores, data.windows.step_minutes, folder),
+    )
+
+
+def _text(variant: Variant, spec: ConvLSTMSpec, data: Data, scores: Evaluation) -> str:
+    minutes = spec.frames * data.windows.step_minutes
+    ours, theirs = scores.model.pooled_rmse, scores.persistence.pooled_rmse
+    attrs = data.frames.attrs
+    return (
+        f"Forecasts rain over the next {minutes} minutes from radar frames of the last {minutes}: a ConvLSTM of"
+        f" {spec.layers} layers, trained in {variant.title} on {len(data.windows)} windows of"
+        f" {2 * spec.frames} frames. On {scores.windows} held-out later window(s) its root mean square error is"
+        f" {ours:.3f} mm/h, that of persistence {theirs:.3f} mm/h.\n\n"
+        f"Data: {attrs['product']}, {attrs['credit']}, {attrs['licence']}."
+    )
+
+
+def _layout(variant: Variant, spec: ConvLSTMSpec) -> dict[str, Any]:
+    sizes = {"batch": -1, "time": -1, "variables": 1, "height": -1, "width": -1}
+    if variant.fixed_shape:
+        sizes |= {"time": spec.frames, "height": spec.height, "width": spec.width}
+    shape = tuple(sizes[name] for name in variant.dim_order)
+    return {"shape": shape, "dim_order": variant.dim_order, "data_type": "float32"}
+
+
+def _input(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> ModelInput:
+    scale = job.preparation.scale
+    return ModelInput(
+        name="frames",
+        variables=(VARIABLE,),
+        description=(
+            f"Rain rates of {spec.frames} frames, one every {step} minutes, the latest last: divided by {scale:g} mm/h,"
+            " cut to 0..1, 0 where nothing was measured."
+        ),
+        input=InputStructure(**_layout(variant, spec)),
+        value_scaling=(MinMax(minimum=0.0, maximum=scale),),
+    )
+
+
+def _output(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> ModelOutput:
+    return ModelOutput(
+        name="forecast",
+        variables=(VARIABLE,),
+        description=(
+            f"Rain rates of the {spec.frames} frames that follow, one every {step} minutes, from 0 to 1:"
+            f" times {job.preparation.scale:g} they are mm/h."
+        ),
+        tasks=("regression",),
+        result=ResultStructure(**_layout(variant, spec)),
+    )
+
+
+def _dimensions(data: Data) -> dict[str, dict[str, Any]]:
+    start, end = data.times
+    wkt = data.frames["crs"].attrs["crs_wkt"]
+    spatial = {}
+    for axis in ("x", "y"):
+        values = data.frames[axis].values
+        extent = [float(values.min()), float(values.max())]
+        step = abs(float(values[1] - values[0]))
+        spatial[axis] = {
+            "type": "spatial",
+            "axis": axis,
+            "extent": extent,
+            "step": step,
+            "reference_system": wkt,
+            "description": "Projected coordinate of the pixel centres in metres.",
+        }
+    period = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, end)]
+    return {"time": {"type": "temporal", "extent": period, "step": f"PT{data.windows.step_minutes}M"}, **spatial}
+
+
+def _variable(frames: xr.Dataset) -> dict[str, Any]:
+    attrs = frames[VARIABLE].attrs
+    text = f"Mean rain rate over {frames.attrs['step_minutes']} minutes (CF standard name {attrs['standard_name']})."
+    return {"dimensions": ["time", "y", "x"], "type": "data", "unit": attrs["units"], "description": text}
+
+
+def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> dict[str, ExtraAsset]:
+    table = comparison({"model": scores.model, "persistence": scores.persistence})
+    metrics = json.dumps(scores.to_dict() | {"table": table.splitlines()}, indent=2) + "\n"
+    observed, forecast = scores.example
+    thumbnail = compare_png({"observed": observed, "forecast": forecast}, step_minutes=step)
+    files = (
+        ("history", "history.csv", trained.history.to_csv(), "text/csv", "metadata", "Loss of each epoch"),
+        (
+            "history-json",
+            "history.json",
+            trained.history.to_json(),
+            "application/json",
+            "metadata",
+            "Loss of each epoch",
+        ),
+        ("metrics", "metrics.json", metrics, "application/json", "metadata", "Scores against persistence"),
+        ("thumbnail", "thumbnail.png", thumbnail, "image/png", "thumbnail", "Observed above forecast rain"),
+    )
+    assets = {}
+    for key, name, content, media_type, role, title in files:
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=title)
+    return assets
