@@ -11,7 +11,7 @@ help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '##' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Radar frames to a published, searched and verified model: make demo [DATA=folder] [OUT=.demo]
-	$(BIN)/python -m modelstac.demo $(if $(DATA),--data "$(DATA)") --out "$(OUT)"
+	$(BIN)/python -m modelstac demo $(if $(DATA),--data "$(DATA)") --out "$(OUT)"
 
 test: .venv/ready  ## Run the tests
 	$(BIN)/python -m pytest

@@ -115,7 +115,7 @@ class TrainJob:
         self._split()
 
     @classmethod
-    def from_preset(cls, name: str, *, variant: str, data: str | Path, **changes: Any) -> TrainJob:
+    def from_preset(cls, preset_name: str, /, *, variant: str, data: str | Path, **changes: Any) -> TrainJob:
         """Make the job of a preset, with other fields changed.
 
         Raises
@@ -123,13 +123,13 @@ class TrainJob:
         NotFoundError
             When there is no such preset.
         """
-        architecture = preset(name)
-        fit, preparation = RECIPES[name]
+        architecture = preset(preset_name)
+        fit, preparation = RECIPES[preset_name]
         fields: dict[str, Any] = {
             "architecture": architecture,
             "fit": fit,
             "preparation": preparation,
-            "preset": name,
+            "preset": preset_name,
         } | changes
         return cls(variant=variant, data=str(data), **fields)
 

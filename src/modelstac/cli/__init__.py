@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from modelstac.cli.demo import demo
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.predict import predict
@@ -40,7 +41,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (export, publish, search, show, predict):
+for command in (demo, export, publish, search, show, predict):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,14 +51,16 @@ def predict(item_id: str, sources: tuple[Path, ...], output: Path, catalog: str 
     with progress() as report:
         from modelstac.registry import load
 
+        began = time.perf_counter()
         with load(item, report=report) as model:
+            loaded = time.perf_counter() - began
             if array is not None:
                 summary = _write_array(model, array, output)
             else:
                 from modelstac.cli.nowcast import nowcast
 
                 summary = _write_nowcast(nowcast(model, _one_or_all(sources), report=report), output)
-    summary = {"item": item_id, "output": str(output), **summary}
+    summary = {"item": item_id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
     if as_json:
         print_json(summary)
     else:

@@ -1,0 +1,234 @@
+"""The main job from end to end: ``make demo``, which is ``modelstac demo``.
+
+Radar frames become three trained variants of one model; each is exported to ONNX, everything is published into a
+catalog, found by framework and version, loaded by its item id in a fresh process, and checked against its source.
+Every step is a command that a person could type, run in a process of its own: one process has one Keras backend.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelstac.catalog import Catalog, ModelDescription, open_catalog
+from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, StorageError
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.storage import explained
+from modelstac.report import Picture, Table, write_html
+from modelstac.training.data import Preparation, public, read_frames, synthetic
+from modelstac.training.metrics import Scores, persistence, score
+from modelstac.training.pictures import compare_png
+
+VARIANTS = ("keras-tensorflow", "keras-torch", "torch")
+NAME, VERSION, PRESET = "convlstm-knmi", "1.0.0", "tiny"
+TOLERANCE = 1e-5
+"""Largest difference between a conversion and its source, in values of the model (0 to 1)."""
+
+SEARCHES = (
+    {"framework": "Keras", "backend": "tensorflow", "backend_version": ">=2.19"},
+    {"framework": "PyTorch", "framework_version": ">=2.7,<3"},
+    {"framework": "ONNX"},
+)
+PICTURED_MINUTES = (5, 30, 60, 90)
+_MARK = ".modelstac-demo"
+
+Say = Callable[[str], None]
+
+
+class DemoError(ModelStacError):
+    """A step of the demo failed; the message is that of the command."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a fresh process made of one item.
+
+    Parameters
+    ----------
+    model
+        The item.
+    load_seconds
+        Time to import the framework, verify and load.
+    rate
+        The forecast (time, y, x) in mm/h.
+    """
+
+    model: ModelDescription
+    load_seconds: float
+    rate: NDArray[np.float32]
+
+
+def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> Path:
+    """Run the whole path and return the report that it wrote.
+
+    Parameters
+    ----------
+    data
+        Folder of radar frames; by default the public KNMI frames, or generated ones where there is no network.
+    out
+        Folder for catalog, forecasts and report; an earlier demo there is replaced.
+    say
+        Gets lines for the person who watches.
+    """
+    _make_room(out)
+    catalog = open_catalog(out / "catalog", create=True)
+    frames = data if data is not None else _public_or_generated(out, report)
+    files = read_frames(frames).attrs["source_files"]
+    trained = [_train(frames, variant, catalog, say) for variant in VARIANTS]
+    exported = [_export(item_id, catalog, say) for item_id in trained]
+    for fields in SEARCHES:
+        wanted = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
+        say(f"modelstac search {wanted}: {', '.join(item.id for item in catalog.search(**fields))}")
+    runs = [_load_afresh(item_id, files, catalog, out, say) for item_id in (*trained, *exported)]
+    path = _report(runs, files, out, say)
+    _check(runs)
+    return path
+
+
+def _make_room(out: Path) -> None:
+    """Empty the folder of an earlier demo, and never another one."""
+    with explained(f"write the demo to {out}"):
+        if out.is_dir() and any(out.iterdir()) and not (out / _MARK).exists():
+            raise StorageError(f"{out} is not empty and holds no earlier demo: name another folder (--out)")
+        if out.is_dir():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        (out / _MARK).touch()
+
+
+def _public_or_generated(out: Path, report: Report) -> Path:
+    try:
+        return public.fetch(report=report)
+    except DownloadError as error:
+        report(Note(f"{error}; the demo goes on with generated rain: its scores say nothing about real rain"))
+        return synthetic.generate(out / "frames")
+
+
+def _modelstac(*arguments: str) -> Any:
+    """Run a command in a fresh process and return the JSON that it prints; its progress goes to our stderr."""
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "-m", "modelstac", *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise DemoError(f"modelstac {arguments[0]} failed with exit code {done.returncode}: see the line above")
+    return json.loads(done.stdout)
+
+
+def _train(frames: Path, variant: str, catalog: Catalog, say: Say) -> str:
+    say(f"modelstac train {frames} --variant {variant} --preset {PRESET}")
+    options = ("--variant", variant, "--preset", PRESET, "--name", NAME, "--version", VERSION)
+    item = _modelstac("train", str(frames), *options, "--catalog", catalog.href)
+    return str(item["id"])
+
+
+def _export(item_id: str, catalog: Catalog, say: Say) -> str:
+    say(f"modelstac export {item_id} --to onnx")
+    return str(_modelstac("export", item_id, "--to", "onnx", "--catalog", catalog.href)["id"])
+
+
+def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path, say: Say) -> Run:
+    model = ModelDescription.from_item(catalog.get(item_id))
+    frames = model.hyperparameters["architecture"]["frames"]
+    path = out / "forecasts" / f"{item_id}.npz"
+    path.parent.mkdir(exist_ok=True)
+    say(f"modelstac predict {item_id} ({frames} frames)")
+    inputs = files[-2 * frames : -frames]
+    summary = _modelstac("predict", item_id, *inputs, "--output", str(path), "--catalog", catalog.href)
+    with np.load(path, allow_pickle=False) as arrays:
+        rate = arrays["rainfall_rate"]
+    return Run(model, summary["load_seconds"], rate)
+
+
+def _difference(run: Run, source: Run) -> float:
+    """Largest difference of two forecasts, in values of the model."""
+    scale = run.model.hyperparameters["preparation"]["scale"]
+    return float(np.nanmax(np.abs(run.rate - source.rate))) / float(scale)
+
+
+def _source(run: Run, runs: Sequence[Run]) -> Run | None:
+    """Return the run of the item that this one was converted from."""
+    parity = run.model.parity
+    return next((r for r in runs if parity is not None and r.model.id == parity.source), None)
+
+
+def _check(runs: Sequence[Run]) -> None:
+    for run in runs:
+        source = _source(run, runs)
+        if source is not None and not _difference(run, source) <= TOLERANCE:
+            raise DataError(
+                f"{run.model.id} and its source differ by {_difference(run, source):.1e} on the test frames,"
+                f" more than {TOLERANCE:.0e}: see the report"
+            )
+
+
+def _report(runs: Sequence[Run], files: Sequence[str], out: Path, say: Say) -> Path:
+    first = runs[0].model
+    preparation = Preparation.from_dict(first.hyperparameters["preparation"])
+    frames = first.hyperparameters["architecture"]["frames"]
+    window = preparation.apply(read_frames([Path(name) for name in files[-2 * frames :]]))
+    rate, step = window["rainfall_rate"].values, int(window.attrs["step_minutes"])
+    past, observed = rate[:frames], rate[frames:]
+    mask = np.isfinite(rate).all(axis=0) & np.isfinite(observed)
+    still = persistence(past, frames)
+    scores = {r.model.id: score(r.rate, observed, mask, step_minutes=step) for r in runs}
+    table = _table(runs, scores, score(still, observed, mask, step_minutes=step))
+    say("")
+    say(table.to_text())
+    forecasts = {"persistence": still} | {r.model.variant: r.rate for r in runs if r.model.parity is None}
+    last = str(window["time"].values[frames - 1])[:16].replace("T", " ")
+    picture = Picture(
+        compare_png({"observed": observed} | forecasts, step_minutes=step, lead_minutes=PICTURED_MINUTES),
+        f"Rain rate observed after {last} UTC and forecast from the frames before, for lead times of "
+        f"{', '.join(map(str, PICTURED_MINUTES))} minutes",
+    )
+    path = out / "report.html"
+    write_html(
+        path,
+        title=f"{NAME} {VERSION}: one model, three frameworks, six files",
+        summary=f"{window.attrs['product']}: trained on the earlier frames, tested on a forecast from {last} UTC, which"
+        " no variant saw in training. Every row was loaded by its item id in a fresh process.",
+        tables=[table],
+        pictures=[picture],
+        footer=str(window.attrs.get("credit", "")),
+    )
+    return path
+
+
+def _table(runs: Sequence[Run], scores: dict[str, Scores], baseline: Scores) -> Table:
+    rows = [("persistence", "–", "–", *_score_cells(baseline), "–", "–", "–")]
+    for run in runs:
+        model, source = run.model, _source(run, runs)
+        apart = "–" if source is None else f"{_difference(run, source):.1e}"
+        verdict = "–" if source is None else ("equal" if _difference(run, source) <= TOLERANCE else "differs")
+        framework = f"{model.framework} {model.framework_version}"
+        backend = f"{model.backend} {model.backend_version}" if model.backend else "–"
+        cells = _score_cells(scores[model.id])
+        rows.append((model.id, framework, backend, *cells, f"{run.load_seconds:.2f}", apart, verdict))
+    heads = ("item", "framework", "backend", "RMSE", "MAE", "CSI 0.5", "CSI 1", "CSI 2")
+    return Table(
+        "Variants",
+        "Means over lead times of the test forecast: RMSE and MAE in mm/h (lower is better), CSI at 0.5, 1 and 2 mm/h "
+        "(higher is better). Load: seconds to import the framework, verify and load the file. "
+        "Difference: largest distance between the forecasts of a conversion and of its source, in values of the model.",
+        (*heads, "load s", "difference", "to source"),
+        rows,
+    )
+
+
+def _score_cells(scores: Scores) -> tuple[str, ...]:
+    summary = scores.summary()
+    return tuple(f"{summary[name]:.3f}" if name in summary else "–" for name in ("rmse", "mae", *_CSI))
+
+
+_CSI = ("csi_0.5", "csi_1", "csi_2")
