@@ -204,7 +204,7 @@ def test_a_process_killed_at_any_moment_leaves_the_old_or_the_new_catalog(descri
     wanted: list[ModelDescription] = []
     interrupted = 0
     chance = random.Random(0)
-    for turn in range(8):
+    for turn in range(5):
         # Every turn publishes into a collection of its own and into one that is there already.
         names = (f"model-{turn}", "convlstm-knmi")
         descriptions = [describe(name=name, version=f"{turn}.{minor}.0") for minor in range(8) for name in names]
@@ -220,7 +220,7 @@ def test_a_process_killed_at_any_moment_leaves_the_old_or_the_new_catalog(descri
         interrupted += 0 < len(answers) < len(descriptions)
         acknowledged |= set(answers)
         assert check(folder) >= acknowledged
-    assert interrupted >= 3
+    assert interrupted >= 2
     process = start(folder, wanted)
     process.communicate(timeout=120)
     assert process.returncode == 0
