@@ -82,17 +82,13 @@ class Folder:
                 return None
 
     def write(self, path: str, data: bytes) -> None:
-        """Replace a file atomically and durably: whoever reads sees the old content or the new one, whole.
-
-        The caller holds the lock.
-        """
+        """Replace a file atomically and durably: whoever reads sees the old content or the new one, whole."""
         target = self.root / path
-        # One name for ever: what a killed process leaves, the next writer replaces.
-        temporary = target.with_name(f".{target.name}.new")
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         with explained(f"write {target}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with temporary.open("wb") as file:
+                with temporary.open("xb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -122,10 +118,8 @@ class Folder:
             # Made and locked while the catalog is locked, so that nobody takes it for a dead one.
             with self.lock(), explained(f"write in {self.root}"):
                 self._sweep()
-                place.parent.mkdir(exist_ok=True)
-                # The lock before the folder and longer than it: whoever dies between leaves what the sweep finds.
+                place.mkdir(parents=True)
                 stack.enter_context(_held(place.with_suffix(_LOCK), self._lock_timeout))
-                place.mkdir()
             try:
                 yield Staging(self, place)
             finally:

@@ -20,7 +20,7 @@ from xarray.core import indexing
 
 from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.training.data import knmi
+from modelstac.training.data import cf, knmi
 from modelstac.training.data.product import Frame, Grid, Reader
 
 READERS: dict[str, Reader] = {"knmi-accumulation": knmi}
@@ -117,38 +117,24 @@ def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
     rates = _LazyFrames(reader, [frame.path for frame in frames], first.grid)
     names = [frame.path.name for frame in frames]
     try:
-        crs = pyproj.CRS.from_proj4(first.grid.proj4)
+        crs = cf.grid_mapping(first.grid.proj4)
     except pyproj.exceptions.CRSError as error:
         raise DataError(
             f"{first.path}: {first.grid.proj4!r} is no projection that PROJ knows; remove the file"
         ) from error
     return xr.Dataset(
         data_vars={
-            "rainfall_rate": (
-                ("time", "y", "x"),
-                indexing.LazilyIndexedArray(rates),
-                {
-                    "standard_name": "rainfall_rate",
-                    "long_name": "rain rate",
-                    "units": "mm h-1",
-                    "cell_methods": "time: mean",
-                    "grid_mapping": "crs",
-                },
-            ),
-            "crs": ((), np.int32(0), {**crs.to_cf(), "proj4": first.grid.proj4}),
+            "rainfall_rate": (("time", "y", "x"), indexing.LazilyIndexedArray(rates), cf.RATE),
+            "crs": crs,
         },
         coords={
-            "time": (
-                "time",
-                np.array([frame.time for frame in frames], dtype="datetime64[ns]"),
-                {"standard_name": "time", "long_name": "end of the measured period (UTC)"},
-            ),
-            "y": ("y", first.grid.y(), {"standard_name": "projection_y_coordinate", "units": "m", "axis": "Y"}),
-            "x": ("x", first.grid.x(), {"standard_name": "projection_x_coordinate", "units": "m", "axis": "X"}),
+            "time": ("time", np.array([frame.time for frame in frames], dtype="datetime64[ns]"), cf.TIME),
+            "y": ("y", first.grid.y(), cf.Y),
+            "x": ("x", first.grid.x(), cf.X),
             "source_file": ("time", np.array(names)),
         },
         attrs={
-            "Conventions": "CF-1.11",
+            "Conventions": cf.CONVENTIONS,
             "product": first.product,
             "step_minutes": first.step_minutes,
             "institution": first.institution,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from modelstac.catalog.errors import StorageError
@@ -17,12 +19,27 @@ def write_atomically(path: Path, data: bytes) -> None:
     StorageError
         If it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; what was written takes its place when the block ends without an error.
+
+    The temporary name keeps the suffix, by which many writers choose a format.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
+            temporary.touch(exist_ok=False)  # some writers give a wrong reason when there is no such folder
+            yield temporary
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:

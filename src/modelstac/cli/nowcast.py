@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelstac import __version__
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry import Model
@@ -18,6 +20,8 @@ from modelstac.training.data import Preparation, read_frames, require_no_gap
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from modelstac.training.plots import Film
 
 FRAME_ORDER = ("time", "height", "width")
 SINGLE = frozenset({"batch", "variables", "bands", "channel"})  # dimensions of which a forecast has one
@@ -39,6 +43,12 @@ class Nowcast:
         Their reference system.
     source_files
         Frames that the forecast starts from, the latest last.
+    past
+        The frames that it starts from (time, y, x), mm/h.
+    observed
+        What was measured at the times of the forecast, like ``rate``; NaN where there is no frame.
+    title, credit
+        The model's, and that of the data.
     """
 
     rate: NDArray[np.float32]
@@ -47,6 +57,10 @@ class Nowcast:
     x: NDArray[np.float64]
     proj4: str
     source_files: tuple[str, ...]
+    past: NDArray[np.float32]
+    observed: NDArray[np.float32]
+    title: str
+    credit: str
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the forecast as arrays for ``numpy.savez``; none of them is pickled."""
@@ -60,9 +74,47 @@ class Nowcast:
             "source_files": np.array(self.source_files),
         }
 
+    def dataset(self) -> xr.Dataset:
+        """Return the forecast as a CF dataset."""
+        from modelstac.training.data import cf
 
-def nowcast(model: Model, source: Path | Sequence[Path], *, report: Report = ignore) -> Nowcast:
-    """Forecast from the latest frames.
+        return cf.forecast(
+            self.rate,
+            self.time,
+            self.y,
+            self.x,
+            self.proj4,
+            attributes={
+                "title": f"Rain forecast by {self.title}",
+                "source": f"modelstac {__version__} from {self.source_files[0]} to {self.source_files[-1]}",
+                "comment": self.credit,
+            },
+        )
+
+    def film(self) -> Film:
+        """Return the frames to draw: those measured, then the forecast, beside what was measured if anything was."""
+        from modelstac.training.plots import Film
+
+        step = self.time[1] - self.time[0] if len(self.time) > 1 else np.timedelta64(5, "m")
+        before = self.time[0] - step * np.arange(len(self.past), 0, -1)
+        captions = [f"{_clock(time)}, observed" for time in before]
+        lead = [int((time - before[-1]) / np.timedelta64(1, "m")) for time in self.time]
+        captions += [f"{_clock(time)}, +{minutes} min" for time, minutes in zip(self.time, lead, strict=True)]
+        panels = {"forecast": np.concatenate([self.past, self.rate])}
+        if np.isfinite(self.observed).any():
+            panels = {"observed": np.concatenate([self.past, self.observed]), **panels}
+        pixel = abs(float(self.x[1] - self.x[0])), abs(float(self.y[1] - self.y[0]))
+        return Film(panels, captions, pixel, title=self.title, credit=self.credit)
+
+
+def _clock(time: np.datetime64) -> str:
+    return str(np.datetime_as_string(time, "m")).replace("T", " ") + " UTC"
+
+
+def nowcast(
+    model: Model, source: Path | Sequence[Path], *, at: datetime | None = None, report: Report = ignore
+) -> Nowcast:
+    """Forecast from the latest frames, or from the latest before a moment.
 
     Parameters
     ----------
@@ -70,6 +122,8 @@ def nowcast(model: Model, source: Path | Sequence[Path], *, report: Report = ign
         A model of rain whose item records its preparation.
     source
         A folder of radar frames, or files.
+    at
+        End of the last frame to start from, UTC; what was measured later is kept beside the forecast.
 
     Raises
     ------
@@ -86,23 +140,51 @@ def nowcast(model: Model, source: Path | Sequence[Path], *, report: Report = ign
     preparation = Preparation.from_dict(recorded)
     before, after = model.signature.inputs[0], model.signature.outputs[0]
     frames = _frames_needed(model, before)
-    ds = read_frames(source, report=report)
-    if ds.sizes["time"] < frames:
-        raise DataError(f"{model.item.id} starts from {frames} frames; found {ds.sizes['time']}: add earlier ones")
-    ds = ds.isel(time=slice(-frames, None))
+    all_frames = read_frames(source, report=report)
+    last = all_frames.sizes["time"] - 1 if at is None else _index(all_frames, at)
+    if last + 1 < frames:
+        until = "" if at is None else f" up to {at:%Y-%m-%d %H:%M} UTC"
+        raise DataError(f"{model.item.id} starts from {frames} frames; found {last + 1}{until}: add earlier ones")
+    ds = all_frames.isel(time=slice(last + 1 - frames, last + 1))
     require_no_gap(ds)
     ds = preparation.apply(ds, report=report)
     rate = ds["rainfall_rate"].values
     forecast = preparation.to_rate(_from_layout(model.predict(_to_layout(preparation.to_model(rate), before)), after))
     forecast[:, np.isnan(rate[-1])] = np.nan
-    return _stamped(forecast, ds)
-
-
-def _stamped(forecast: NDArray[np.float32], ds: xr.Dataset) -> Nowcast:
     step = np.timedelta64(int(ds.attrs["step_minutes"]), "m")
     time = ds["time"].values[-1] + step * np.arange(1, len(forecast) + 1)
-    files = tuple(str(name) for name in ds["source_file"].values)
-    return Nowcast(forecast, time, ds["y"].values, ds["x"].values, ds["crs"].attrs["proj4"], files)
+    return Nowcast(
+        rate=forecast,
+        time=time,
+        y=ds["y"].values,
+        x=ds["x"].values,
+        proj4=ds["crs"].attrs["proj4"],
+        source_files=tuple(str(name) for name in ds["source_file"].values),
+        past=rate,
+        observed=_observed(all_frames, time, preparation, forecast),
+        title=f"{model.item.properties.get('title', model.item.id)} ({model.item.id})",
+        credit=f"Data: {ds.attrs['credit']}, {ds.attrs['licence']}",
+    )
+
+
+def _index(ds: xr.Dataset, at: datetime) -> int:
+    """Return the index of the frame that ends at a time."""
+    found = np.flatnonzero(ds["time"].values == np.datetime64(at))
+    if not len(found):
+        first, last = (np.datetime_as_string(ds["time"].values[edge], "m").replace("T", " ") for edge in (0, -1))
+        raise DataError(f"no frame ends at {at:%Y-%m-%d %H:%M} UTC: choose one from {first} to {last}")
+    return int(found[0])
+
+
+def _observed(
+    ds: xr.Dataset, time: NDArray[np.datetime64], preparation: Preparation, forecast: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return what was measured at the times of the forecast, NaN where there is no frame."""
+    observed = np.full_like(forecast, np.nan)
+    there = np.flatnonzero(np.isin(time, ds["time"].values))
+    if len(there):
+        observed[there] = preparation.apply(ds.sel(time=time[there]))["rainfall_rate"].values
+    return observed
 
 
 def _frames_needed(model: Model, layout: TensorSignature) -> int:

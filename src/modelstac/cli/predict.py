@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from modelstac.cli.quiet import quiet_frameworks
 if TYPE_CHECKING:
     import numpy as np
 
+    from modelstac.catalog.messages import Report
     from modelstac.cli.nowcast import Nowcast
     from modelstac.registry import Model
 
-ARRAY, ARRAYS = ".npy", ".npz"
+ARRAY, ARRAYS, NETCDF = ".npy", ".npz", ".nc"
+OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
 
 
 @click.command()
@@ -27,27 +30,48 @@ ARRAY, ARRAYS = ".npy", ".npz"
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--output",
+    "--out",
     "-o",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("forecast.npz"),
     show_default=True,
-    help=".npz: forecast with times and coordinates; .npy: the forecast alone.",
+    help=".nc: CF NetCDF for xarray and QGIS; .npz: forecast with times and coordinates; .npy: the forecast alone.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the frames: .gif moves, .png shows six of them.",
+)
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M"]),
+    help="Forecast from the frames up to this time (UTC); the plot shows what was measured later beside the forecast.",
 )
 @catalog_option
 @json_option("a summary")
-def predict(item_id: str, sources: tuple[Path, ...], output: Path, catalog: str | None, as_json: bool) -> None:
+def predict(
+    *,
+    item_id: str,
+    sources: tuple[Path, ...],
+    output: Path,
+    plot: Path | None,
+    at: datetime | None,
+    catalog: str | None,
+    as_json: bool,
+) -> None:
     """Run the model ID.
 
     INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
-    these are prepared as the item records, and the forecast from the latest of them is in mm/h.
+    these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
     """
-    from modelstac.catalog.errors import DataError
-
-    if output.suffix not in {ARRAY, ARRAYS}:
-        raise DataError(f"cannot write {output}: name a file that ends in {ARRAY} or {ARRAYS}")
+    _check_suffix(output, OUTPUTS)
+    if plot is not None:
+        _check_suffix(plot, PLOTS)
     quiet_frameworks()
     item = existing_catalog(catalog).get(item_id)
     array = _read_array(sources)  # before the framework: a wrong file is found at once
+    if array is not None:
+        _require_frames_for(output, plot, at)
     with progress() as report:
         from modelstac.registry import load
 
@@ -59,13 +83,33 @@ def predict(item_id: str, sources: tuple[Path, ...], output: Path, catalog: str 
             else:
                 from modelstac.cli.nowcast import nowcast
 
-                summary = _write_nowcast(nowcast(model, _one_or_all(sources), report=report), output)
+                forecast = nowcast(model, _one_or_all(sources), at=at, report=report)
+                summary = _write_nowcast(forecast, output)
+                if plot is not None:
+                    _draw(forecast, plot, report)
+                    summary["plot"] = str(plot)
     summary = {"item": item_id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
     if as_json:
         print_json(summary)
     else:
         for name, value in summary.items():
             click.echo(f"{name.replace('_', ' ').ljust(12)}{value}")
+
+
+def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
+    from modelstac.catalog.errors import DataError
+
+    if path.suffix not in known:
+        raise DataError(f"cannot write {path}: name a file that ends in {' or '.join(known)}")
+
+
+def _require_frames_for(output: Path, plot: Path | None, at: datetime | None) -> None:
+    from modelstac.catalog.errors import DataError
+
+    asked = [str(output)] * (output.suffix == NETCDF) + [f"--plot {plot}"] * (plot is not None)
+    asked += ["--at"] * (at is not None)
+    if asked:
+        raise DataError(f"{asked[0]} needs times and places, which an array lacks: give radar frames")
 
 
 def _one_or_all(sources: tuple[Path, ...]) -> Path | tuple[Path, ...]:
@@ -108,7 +152,14 @@ def _write_array(model: Model, array: np.ndarray[Any, Any], output: Path) -> dic
 def _write_nowcast(forecast: Nowcast, output: Path) -> dict[str, Any]:
     import numpy as np
 
-    _save(output, forecast.rate, forecast.arrays())
+    if output.suffix == NETCDF:
+        from modelstac.cli.files import replacing
+        from modelstac.training.data.cf import write_netcdf
+
+        with replacing(output) as temporary:
+            write_netcdf(forecast.dataset(), temporary)
+    else:
+        _save(output, forecast.rate, forecast.arrays())
     rate = forecast.rate[:, np.isfinite(forecast.rate[0])]
     return {
         "from": f"{len(forecast.source_files)} frames up to {forecast.source_files[-1]}",
@@ -118,6 +169,19 @@ def _write_nowcast(forecast: Nowcast, output: Path) -> dict[str, Any]:
         "mean_mm_h": round(float(rate.mean()), 4),
         "max_mm_h": round(float(rate.max()), 4),
     }
+
+
+def _draw(forecast: Nowcast, plot: Path, report: Report) -> None:
+    from modelstac.cli.files import replacing
+    from modelstac.training.plots import animate, draw_sheet
+
+    film = forecast.film()
+    with replacing(plot) as temporary:
+        if plot.suffix == ".gif":
+            animate(film, temporary, report=report)
+        else:
+            # The last frame that was measured, then the forecast.
+            draw_sheet(film.since(len(forecast.past) - 1), temporary)
 
 
 def _save(output: Path, alone: np.ndarray[Any, Any], named: dict[str, np.ndarray[Any, Any]]) -> None:
