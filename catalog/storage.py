@@ -82,13 +82,17 @@ class Folder:
                 return None
 
     def write(self, path: str, data: bytes) -> None:
-        """Replace a file atomically and durably: whoever reads sees the old content or the new one, whole."""
+        """Replace a file atomically and durably: whoever reads sees the old content or the new one, whole.
+
+        The caller holds the lock.
+        """
         target = self.root / path
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        # One name for ever: what a killed process leaves, the next writer replaces.
+        temporary = target.with_name(f".{target.name}.new")
         with explained(f"write {target}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with temporary.open("xb") as file:
+                with temporary.open("wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -118,8 +122,10 @@ class Folder:
             # Made and locked while the catalog is locked, so that nobody takes it for a dead one.
             with self.lock(), explained(f"write in {self.root}"):
                 self._sweep()
-                place.mkdir(parents=True)
+                place.parent.mkdir(exist_ok=True)
+                # The lock before the folder and longer than it: whoever dies between leaves what the sweep finds.
                 stack.enter_context(_held(place.with_suffix(_LOCK), self._lock_timeout))
+                place.mkdir()
             try:
                 yield Staging(self, place)
             finally:

@@ -13,11 +13,12 @@ import pystac
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.schemas import SHIPPED_URIS, find_schema
+from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
+    from referencing import Registry
 
 _CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
 
@@ -81,11 +82,21 @@ def offline_validator() -> JsonSchemaSTACValidator:
 def _validator(uri: str) -> Validator:
     # Imported here: only publishing validates, and the import costs more than half of pystac's.
     from jsonschema.validators import validator_for
-    from referencing import Registry, Resource
 
     schema = find_schema(uri)
-    registry: Registry[Any] = Registry(retrieve=lambda reference: Resource.from_contents(find_schema(reference)))  # type: ignore[call-arg]
-    return validator_for(schema)(schema, registry=registry)
+    return validator_for(schema)(schema, registry=_registry())
+
+
+@cache
+def _registry() -> Registry[Any]:
+    from referencing import Registry, Resource
+
+    def retrieve(uri: str) -> Resource[Any]:
+        return Resource.from_contents(find_schema(uri))
+
+    # Crawled once, or every reference would be resolved by searching all schemas anew.
+    known = ((uri, retrieve(uri)) for uri in (*core_uris(), *SHIPPED_URIS))
+    return Registry(retrieve=retrieve).with_resources(known).crawl()  # type: ignore[call-arg]
 
 
 def _as_json(value: Any) -> Any:

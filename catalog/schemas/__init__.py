@@ -78,6 +78,11 @@ def find_schema(uri: str) -> dict[str, Any]:
     return schema
 
 
+def core_uris() -> tuple[str, ...]:
+    """Return the URIs of the core schemas that pystac carries."""
+    return tuple(_core_schemas())
+
+
 @cache
 def _core_schemas() -> dict[str, dict[str, Any]]:
     # pystac carries the schemas of the STAC version that it writes.
