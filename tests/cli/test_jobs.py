@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,92 @@ from safetensors.torch import save_file
 
 from modelstac.catalog import open_catalog
 from modelstac.training.architectures import convlstm_torch
+from modelstac.training.data import Preparation
+from modelstac.training.data.knmi import file_name, write_knmi
+from modelstac.training.fit import FitSpec
+from modelstac.training.jobs import TrainJob
 from modelstac.training.spec import ConvLSTMSpec
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def radar(tmp_path: Path) -> Path:
+    """Ten small generated frames in KNMI's format."""
+    folder = tmp_path / "radar"
+    folder.mkdir()
+    random = np.random.default_rng(5)
+    for number in range(10):
+        time = datetime(2010, 8, 26, tzinfo=UTC) + timedelta(minutes=5 * number)
+        write_knmi(folder / file_name(time), random.random((12, 10)) * 5, time)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path, radar: Path) -> Callable[[str], Path]:
+    """Return a function that writes the job of a variant, small enough for a test."""
+
+    def write(variant: str) -> Path:
+        job = TrainJob(
+            variant=variant,
+            data=str(radar),
+            architecture=ConvLSTMSpec(filters=(2,), kernels=(3,), frames=2),
+            fit=FitSpec(epochs=1),
+            preparation=Preparation(rows=(0, 8), columns=(0, 8), coarsen=1, scale=10.0),
+            name="small",
+        )
+        (tmp_path / "job.json").write_text(job.to_json())
+        return tmp_path / "job.json"
+
+    return write
+
+
+@pytest.mark.parametrize("variant", ["keras-tensorflow", "torch"])
+def test_train_then_predict(
+    modelstac_command: Command, job: Callable[[str], Path], radar: Path, tmp_path: Path, variant: str
+) -> None:
+    catalog, item_id = tmp_path / "trained", f"small-1.0.0-{variant}"
+    # The job says which backend it needs, whatever the environment prefers.
+    done = modelstac_command("train", "--job", job(variant), "-c", catalog, KERAS_BACKEND="torch")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"published {item_id}\n")
+    assert "rmse_mm_h" in done.stdout
+    again = modelstac_command("train", "--job", job(variant), "-c", catalog, "--json")
+    assert again.stderr == f"note: {item_id} was published by this job before: nothing to do\n"
+    assert json.loads(again.stdout)["id"] == item_id
+    forecast = modelstac_command("predict", item_id, radar, "-o", tmp_path / "y.npz", "-c", catalog)
+    assert (forecast.returncode, forecast.stderr) == (0, "")
+    with np.load(tmp_path / "y.npz", allow_pickle=False) as file:
+        assert file["rainfall_rate"].shape == (2, 8, 8)
+        assert np.isfinite(file["rainfall_rate"]).all()
+        assert file["time"].astype(str).tolist() == ["2010-08-26T00:50:00", "2010-08-26T00:55:00"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "radar frames"),
+        (["nowhere"], "nowhere"),
+        (["RADAR", "--variant", "keras"], "keras-tensorflow"),
+        (["RADAR", "--preset", "tinny"], "'tiny'"),
+        (["RADAR", "--epochs", "0"], "epochs"),
+        (["RADAR", "--version", "one"], "1.0.0"),
+        (["RADAR", "--first-test", "noon"], "noon"),
+        (["RADAR"], "rows"),
+        (["RADAR", "--job", "job.json"], "--job"),
+        (["--job", "job.json"], "job.json"),
+    ],
+)
+def test_train_that_cannot_be_done(
+    modelstac_command: Command, radar: Path, tmp_path: Path, arguments: list[str], part: str
+) -> None:
+    arguments = [str(radar) if argument == "RADAR" else argument for argument in arguments]
+    done = modelstac_command("train", *arguments, "-c", tmp_path / "trained")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert part in done.stderr
+    assert not list(tmp_path.glob("trained/**/*.json"))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_the_check_itself_sees_what_is_imported() -> None:
     assert imported_by("import modelstac.registry.runtimes.onnx") == "['onnxruntime']"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["train", "--help"]])
 def test_help_loads_no_framework_and_no_catalog(arguments: list[str]) -> None:
     assert imported_by(CALL.format(arguments)) == "[]"
 

@@ -15,6 +15,7 @@ from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
 from modelstac.cli.search import search
 from modelstac.cli.show import show
+from modelstac.cli.train import train
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
 
@@ -41,7 +42,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (demo, export, publish, search, show, predict):
+for command in (train, export, publish, search, show, predict, demo):
     main.add_command(command)
 
 __all__ = ["main"]

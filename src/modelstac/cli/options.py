@@ -52,8 +52,8 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file that the user named.
+def read_text(path: Path, what: str) -> str:
+    """Read a file that the user named.
 
     Raises
     ------
@@ -61,19 +61,19 @@ def read_json(path: Path, what: str) -> Any:
         If there is no such file.
     StorageError
         If it cannot be read.
-    InvalidItemError
-        If it is no JSON.
+    DataError
+        If it is no text.
     """
-    from modelstac.catalog.errors import InvalidItemError, NotFoundError, StorageError
+    from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise NotFoundError(f"no {what} {path}: check the path") from error
     except OSError as error:
-        raise StorageError.doing(f"read {what} {path}", error, advice="check who may read it") from error
-    except ValueError as error:
-        raise InvalidItemError(f"{path} is no JSON ({error}): expected {what}") from error
+        raise StorageError.doing(f"read {what} {path}", error, advice="check the path and who may read it") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text: expected {what} in JSON") from error
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from modelstac.cli.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_json
+from modelstac.cli.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_text
 from modelstac.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def read_item(path: Path) -> pystac.Item:
     from modelstac.catalog.errors import InvalidItemError, NotFoundError, UntrustedError
     from modelstac.registry.fetch import local_path
 
-    value = read_json(path, "STAC item")
+    try:
+        value = json.loads(read_text(path, "STAC item"))
+    except ValueError as error:
+        raise InvalidItemError(f"{path} is no JSON ({error}): expected a STAC item") from error
     if not isinstance(value, dict) or value.get("type") != "Feature":
         found = value.get("type") if isinstance(value, dict) else type(value).__name__
         raise InvalidItemError(f"{path} is no STAC item: expected type 'Feature', found {found!r}")

@@ -1,0 +1,88 @@
+"""``modelstac train``: from radar frames to a published model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelstac.cli.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_text
+from modelstac.cli.progress import progress
+from modelstac.cli.quiet import quiet_frameworks
+
+if TYPE_CHECKING:
+    from modelstac.training.jobs import TrainJob
+
+FIT = ("epochs", "batch_size", "learning_rate", "seed")
+
+
+@click.command()
+@click.argument("data", metavar="[DATA...]", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--variant", metavar="NAME", help="keras-tensorflow, keras-torch or torch.  [default: torch]")
+@click.option("--preset", metavar="NAME", help="tiny or reference.  [default: tiny]")
+@click.option("--name", metavar="NAME", help="Name of the model.  [default: convlstm-knmi]")
+@click.option("--version", metavar="VERSION", help="Version of the model.  [default: 1.0.0]")
+@click.option("--license", metavar="SPDX", help="Licence of the model.  [default: MIT]")
+@click.option("--first-test", metavar="WHERE", help="Frame to score from: an index, a fraction or a time (ISO 8601).")
+@click.option("--epochs", type=int, help="Passes over the data.")
+@click.option("--batch-size", type=int, help="Windows in a step.")
+@click.option("--learning-rate", type=float, help="Rate of the first step.")
+@click.option("--seed", type=int, help="Of initial weights and the order of the windows.")
+@click.option("--job", "job_file", type=click.Path(path_type=Path), help="A whole job as JSON, instead of all above.")
+@catalog_option
+@json_option("the published item")
+def train(data: tuple[Path, ...], job_file: Path | None, catalog: str | None, as_json: bool, **fields: Any) -> None:
+    """Train a model on the radar frames DATA (a folder or files), score it, and publish it.
+
+    The frames before --first-test are for training, those from it on for scoring; by default the last window is held
+    out. A job that ran before on the same data gives its item and trains nothing.
+    """
+    quiet_frameworks()
+    from modelstac.training.jobs import train
+
+    changes = {name: value for name, value in fields.items() if value is not None}
+    if job_file is None:
+        job = _job_of_preset(data, changes)
+    elif data or changes:
+        raise click.UsageError("--job holds the whole job: give it alone, or leave it out", click.get_current_context())
+    else:
+        job = _job_of_file(job_file)
+    with progress() as report:
+        item = train(job, new_or_existing_catalog(catalog), report=report)
+    if as_json:
+        print_json(item.to_dict(transform_hrefs=False))
+        return
+    click.echo(f"published {item.id}")
+    for name, score in (item.properties.get("interop:scores") or {}).items():
+        click.echo(f"  {name.ljust(28)}{score:.4g}")
+
+
+def _job_of_preset(data: tuple[Path, ...], changes: dict[str, Any]) -> TrainJob:
+    from modelstac.training.jobs import TrainJob
+
+    if not data:
+        raise click.UsageError("name the folder of radar frames, or --job", click.get_current_context())
+    fit = {name: changes.pop(name) for name in FIT if name in changes}
+    if "first_test" in changes:
+        changes["first_test"] = _moment(changes["first_test"])
+    preset, variant = changes.pop("preset", "tiny"), changes.pop("variant", "torch")
+    job = TrainJob.from_preset(preset, variant=variant, data=data[0], **changes)
+    files = str(data[0]) if len(data) == 1 else tuple(map(str, data))
+    return replace(job, data=files, fit=replace(job.fit, **fit))
+
+
+def _job_of_file(path: Path) -> TrainJob:
+    from modelstac.training.jobs import TrainJob
+
+    return TrainJob.from_json(read_text(path, "training job"))
+
+
+def _moment(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
