@@ -33,7 +33,7 @@ NAME, VERSION, PRESET = "convlstm-knmi", "1.0.0", "tiny"
 TOLERANCE = 1e-5
 """Largest difference between a conversion and its source, in values of the model (0 to 1)."""
 
-SEARCHES = (
+SEARCHES: tuple[dict[str, Any], ...] = (
     {"framework": "Keras", "backend": "tensorflow", "backend_version": ">=2.19"},
     {"framework": "PyTorch", "framework_version": ">=2.7,<3"},
     {"framework": "ONNX"},
@@ -112,7 +112,8 @@ def _public_or_generated(out: Path, report: Report) -> Path:
         return public.fetch(report=report)
     except DownloadError as error:
         report(Note(f"{error}; the demo goes on with generated rain: its scores say nothing about real rain"))
-        return synthetic.generate(out / "frames")
+        synthetic.generate(out / "frames")
+        return out / "frames"
 
 
 def _modelstac(*arguments: str) -> Any:
