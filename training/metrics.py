@@ -1,7 +1,8 @@
 """Scores of forecasts in physical units, per lead time, over measured pixels only.
 
 Sums are kept, not means: scores of several batches add up to the scores of all windows together, whatever the sizes of
-the batches and masks.
+the batches and masks. They are kept window by window, so that `modelstac.training.bootstrap` can say how far to trust
+them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modelstac.catalog.errors import DataError
+from modelstac.training.sums import Sums, derived, flat, ratio, window_sums
 
 THRESHOLDS = (0.5, 1.0, 2.0)
-"""Rain rates in mm/h from which a pixel counts as rain for CSI."""
+"""Rain rates in mm/h from which a pixel counts as rain for CSI, POD, FAR and FSS."""
+SCALES = (5, 11, 21)
+"""Sides in pixels of the neighbourhoods of the FSS, odd."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Sums over windows and pixels per lead time, and the scores that follow from them.
+    """Sums over pixels per window and lead time, and the scores that follow from them.
 
     Parameters
     ----------
@@ -30,49 +34,68 @@ class Scores:
         Time between two frames; the first lead time is one step.
     thresholds
         Rain rates in mm/h.
-    count, squared, absolute
-        Pixels that count, and sums of squared and absolute errors over them: (lead time,).
-    hits, misses, false_alarms
-        Pixels with rain at or above the threshold in both, only in the observation, only in the forecast:
-        (threshold, lead time).
+    scales
+        Sides of the neighbourhoods of the FSS in pixels; empty when it was not asked for.
+    tiles
+        Each window is kept as ``tiles`` x ``tiles`` parts of its area.
+    sums
+        By name, (window x tile, …, lead time): ``count`` of pixels, sums of ``error`` (forecast - observed),
+        ``squared`` and ``absolute`` error; per threshold ``hits``, ``misses`` and ``false_alarms``; per threshold and
+        scale ``fss_error`` and ``fss_reference``; ``similarity`` and ``similar``, sum and count of the SSIM.
     """
 
     step_minutes: int
     thresholds: tuple[float, ...]
-    count: NDArray[np.int64]
-    squared: NDArray[np.float64]
-    absolute: NDArray[np.float64]
-    hits: NDArray[np.int64]
-    misses: NDArray[np.int64]
-    false_alarms: NDArray[np.int64]
+    scales: tuple[int, ...]
+    tiles: int
+    sums: Sums
 
     def __add__(self, other: Scores) -> Scores:
         """Pool with the scores of other windows."""
-        if (self.step_minutes, self.thresholds, len(self.count)) != (
-            other.step_minutes,
-            other.thresholds,
-            len(other.count),
-        ):
+        if self.kind != other.kind:
             raise DataError("scores of other lead times or thresholds cannot be pooled: score both alike")
-        sums = ("count", "squared", "absolute", "hits", "misses", "false_alarms")
-        return Scores(
-            self.step_minutes, self.thresholds, *(getattr(self, name) + getattr(other, name) for name in sums)
-        )
+        sums = {name: np.concatenate([part, other.sums[name]]) for name, part in self.sums.items()}
+        return Scores(self.step_minutes, self.thresholds, self.scales, self.tiles, sums)
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What two scores must share to be pooled or compared."""
+        return (self.step_minutes, self.thresholds, self.scales, self.tiles, len(self.lead_minutes), set(self.sums))
+
+    @property
+    def windows(self) -> int:
+        """Number of windows."""
+        return len(self.sums["count"]) // self.tiles**2
 
     @property
     def lead_minutes(self) -> tuple[int, ...]:
         """Lead times in minutes."""
-        return tuple(self.step_minutes * (step + 1) for step in range(len(self.count)))
+        return tuple(self.step_minutes * (step + 1) for step in range(self.sums["count"].shape[-1]))
+
+    @property
+    def total(self) -> Sums:
+        """The sums over all windows."""
+        return {name: part.sum(axis=0) for name, part in self.sums.items()}
+
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """Pixels that count, per lead time."""
+        return self.total["count"]
 
     @property
     def rmse(self) -> NDArray[np.float64]:
         """Root mean square error in mm/h per lead time, NaN where no pixel counts."""
-        return np.sqrt(_ratio(self.squared, self.count))
+        return derived(self.total)["rmse"]
 
     @property
     def mae(self) -> NDArray[np.float64]:
         """Mean absolute error in mm/h per lead time, NaN where no pixel counts."""
-        return _ratio(self.absolute, self.count)
+        return derived(self.total)["mae"]
+
+    @property
+    def bias(self) -> NDArray[np.float64]:
+        """Mean of forecast - observed in mm/h per lead time, NaN where no pixel counts."""
+        return derived(self.total)["bias"]
 
     @property
     def csi(self) -> NDArray[np.float64]:
@@ -80,29 +103,57 @@ class Scores:
 
         NaN where rain was neither observed nor forecast. Schaefer (1990), Weather and Forecasting 5, 570-575.
         """
-        return _ratio(self.hits, self.hits + self.misses + self.false_alarms)
+        return derived(self.total)["csi"]
+
+    @property
+    def pod(self) -> NDArray[np.float64]:
+        """Probability of detection, hits / (hits + misses): (threshold, lead time); NaN where it did not rain."""
+        return derived(self.total)["pod"]
+
+    @property
+    def far(self) -> NDArray[np.float64]:
+        """False alarm ratio, false alarms / (hits + false alarms): (threshold, lead time); NaN where none is said."""
+        return derived(self.total)["far"]
+
+    @property
+    def fss(self) -> NDArray[np.float64]:
+        """Fractions skill score: (threshold, scale, lead time); NaN where rain was neither observed nor forecast."""
+        return derived(self.total)["fss"]
+
+    @property
+    def ssim(self) -> NDArray[np.float64]:
+        """Mean structural similarity per lead time; NaN where no neighbourhood is measured whole."""
+        return derived(self.total)["ssim"]
 
     @property
     def pooled_rmse(self) -> float:
         """Root mean square error in mm/h over all lead times together."""
-        return float(np.sqrt(_ratio(self.squared.sum(), self.count.sum())))
+        total = self.total
+        return float(np.sqrt(ratio(total["squared"].sum(), total["count"].sum())))
+
+    def by_name(self) -> dict[str, NDArray[np.float64]]:
+        """Return every score per lead time by a flat name: ``rmse``, ``csi_0.5``, ``fss_1_11`` and so on."""
+        return flat(derived(self.total), self.thresholds, self.scales)
 
     def to_dict(self) -> dict[str, Any]:
         """Return scores per lead time as JSON values; None where a score is undefined."""
-        return {
-            "lead_minutes": list(self.lead_minutes),
-            "rmse": _listed(self.rmse),
-            "mae": _listed(self.mae),
-            "csi": {f"{threshold:g}": _listed(csi) for threshold, csi in zip(self.thresholds, self.csi, strict=True)},
-            "pixels": [int(count) for count in self.count],
-            "units": "mm h-1",
-        }
+        every = derived(self.total)
+        result: dict[str, Any] = {"lead_minutes": list(self.lead_minutes), "windows": self.windows}
+        result |= {name: _listed(every[name]) for name in ("rmse", "mae", "bias", "ssim") if name in every}
+        levels = [f"{threshold:g}" for threshold in self.thresholds]
+        for name in ("csi", "pod", "far"):
+            result[name] = {level: _listed(part) for level, part in zip(levels, every[name], strict=True)}
+        if "fss" in every:
+            sides = [str(scale) for scale in self.scales]
+            result["fss"] = {
+                level: {side: _listed(line) for side, line in zip(sides, part, strict=True)}
+                for level, part in zip(levels, every["fss"], strict=True)
+            }
+        return result | {"pixels": [int(count) for count in self.count], "units": "mm h-1"}
 
     def summary(self) -> dict[str, float]:
-        """Return means over lead times (``rmse``, ``mae``, ``csi_0.5`` …); a score that is undefined is left out."""
-        means = {"rmse": self.rmse, "mae": self.mae}
-        means |= {f"csi_{threshold:g}": csi for threshold, csi in zip(self.thresholds, self.csi, strict=True)}
-        defined = {name: values[np.isfinite(values)] for name, values in means.items()}
+        """Return means over lead times by the names of `by_name`; a score that is undefined is left out."""
+        defined = {name: values[np.isfinite(values)] for name, values in self.by_name().items()}
         return {name: float(values.mean()) for name, values in defined.items() if len(values)}
 
     def table(self) -> str:
@@ -116,6 +167,9 @@ def score(
     mask: ArrayLike | None = None,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
+    scales: Sequence[int] = SCALES,
+    ssim: bool = True,
+    tiles: int = 1,
     step_minutes: int = 5,
 ) -> Scores:
     """Score forecasts against observations.
@@ -126,6 +180,13 @@ def score(
         Rain rates (window, time, y, x) in mm/h; one window may come without its axis.
     mask
         True where a pixel counts, of the same shape; by default where something was observed.
+    thresholds
+        Rain rates in mm/h.
+    scales, ssim
+        Neighbourhoods of the FSS, in pixels (odd), and whether to compute the SSIM. ``scales=(), ssim=False`` leaves
+        out what takes most of the time.
+    tiles
+        Keep the sums of ``tiles`` x ``tiles`` parts of the area, for intervals where there are few windows.
 
     Raises
     ------
@@ -145,25 +206,20 @@ def score(
             raise DataError(
                 f"the {name} is NaN or infinite in {wrong} pixels that count: mask them, or mend the {name}"
             )
-    over = tuple(axis for axis in range(forecast.ndim) if axis != forecast.ndim - 3)
-    error = np.where(mask, forecast.astype(np.float64) - observed, 0.0)
+    if even := [scale for scale in scales if scale < 1 or scale % 2 == 0]:
+        raise DataError(f"a neighbourhood of {even[0]} pixels has no middle: give odd sides, such as {SCALES}")
+    if not 1 <= tiles <= min(forecast.shape[-2:]):
+        raise DataError(f"{tiles} x {tiles} tiles do not fit {forecast.shape[-2:]} pixels: give fewer, at least 1")
     levels = tuple(float(threshold) for threshold in thresholds)
-    events = [(mask & (forecast >= level), mask & (observed >= level)) for level in levels]
-
-    def total(flags: list[NDArray[np.bool_]]) -> NDArray[np.int64]:
-        sums = [np.count_nonzero(flag, axis=over) for flag in flags]
-        return np.array(sums, dtype=np.int64).reshape(len(levels), forecast.shape[-3])
-
-    return Scores(
-        step_minutes=step_minutes,
-        thresholds=levels,
-        count=np.asarray(np.count_nonzero(mask, axis=over), dtype=np.int64),
-        squared=np.square(error).sum(axis=over),
-        absolute=np.abs(error).sum(axis=over),
-        hits=total([said & seen for said, seen in events]),
-        misses=total([~said & seen for said, seen in events]),
-        false_alarms=total([said & ~seen for said, seen in events]),
-    )
+    shape = (-1, *forecast.shape[-3:])
+    parts = [
+        window_sums(*window, levels=levels, scales=tuple(scales), ssim=ssim, tiles=tiles)
+        for window in zip(forecast.reshape(shape), observed.reshape(shape), mask.reshape(shape), strict=True)
+    ]
+    if not parts:
+        raise DataError("no window to score: give at least one")
+    sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Scores(step_minutes, levels, tuple(scales), tiles, sums)
 
 
 def persistence(inputs: NDArray[np.float32], frames_out: int) -> NDArray[np.float32]:
@@ -172,7 +228,9 @@ def persistence(inputs: NDArray[np.float32], frames_out: int) -> NDArray[np.floa
     return np.broadcast_to(last, (*inputs.shape[:-3], frames_out, *inputs.shape[-2:]))
 
 
-def comparison(scores: Mapping[str, Scores], lead_minutes: Sequence[int] | None = None) -> str:
+def comparison(
+    scores: Mapping[str, Scores], lead_minutes: Sequence[int] | None = None, columns: Sequence[str] | None = None
+) -> str:
     """Return one table of several forecasts side by side, for example of a model and persistence.
 
     Parameters
@@ -181,27 +239,27 @@ def comparison(scores: Mapping[str, Scores], lead_minutes: Sequence[int] | None 
         Scores of each forecast by its name, all of the same lead times and thresholds.
     lead_minutes
         The lead times to show; all by default. The last row is the mean over all lead times, shown or not.
+    columns
+        Names of `Scores.by_name`; by default RMSE, MAE and CSI.
     """
     first = next(iter(scores.values()))
-    columns = ["RMSE", "MAE", *(f"CSI {threshold:g}" for threshold in first.thresholds)]
-    header = ["minutes", *(f"{name} {column}".strip() for name in scores for column in columns)]
-    values = [np.vstack([one.rmse, one.mae, one.csi]) for one in scores.values()]
+    keys = list(columns) if columns is not None else ["rmse", "mae", *(f"csi_{level:g}" for level in first.thresholds)]
+    if unknown := sorted(set(keys) - set(first.by_name())):
+        raise DataError(f"there is no score {unknown[0]!r}: choose from {', '.join(first.by_name())}")
+    titles = [" ".join((key.split("_")[0].upper(), *key.split("_")[1:])) for key in keys]
+    header = ["minutes", *(f"{name} {title}".strip() for name in scores for title in titles)]
+    values = [one.by_name() for one in scores.values()]
     shown = first.lead_minutes if lead_minutes is None else tuple(lead_minutes)
     rows = [
-        [str(minutes), *(_digits(block[row, step]) for block in values for row in range(len(columns)))]
+        [str(minutes), *(_digits(block[key][step]) for block in values for key in keys)]
         for step, minutes in enumerate(first.lead_minutes)
         if minutes in shown
     ]
-    keys = ["rmse", "mae", *(f"csi_{threshold:g}" for threshold in first.thresholds)]
     means = [one.summary() for one in scores.values()]
     rows.append(["mean", *(_digits(mean.get(key, math.nan)) for mean in means for key in keys)])
     widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [header, *rows]]
     return "\n".join(lines)
-
-
-def _ratio(above: NDArray[Any], below: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
 
 
 def _listed(values: NDArray[np.float64]) -> list[float | None]:

@@ -34,10 +34,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
+    from modelstac.training.bootstrap import Interval
+    from modelstac.training.metrics import Scores
+
 LEVELS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 """Lower edges of the classes of rain in mm/h; below the first it is dry (white)."""
 MISSING = "#c8c8c8"
 _DPI = 100
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKS, _DASHES = "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-.")
 _MILLISECONDS, _LAST_MILLISECONDS = 350, 1500
 
 
@@ -120,6 +125,50 @@ def animate(film: Film, path: Path, *, report: Report = ignore) -> None:
     report(Finished("draw frames"))
     duration = [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
     frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
+
+
+def draw_skill(
+    scores: Mapping[str, Scores],
+    path: Path,
+    *,
+    names: Sequence[str] = ("rmse", "csi_1", "fss_1_11"),
+    bands: Mapping[str, Mapping[str, Interval]] | None = None,
+) -> None:
+    """Draw scores by lead time, one plot for each score and one line for each forecast, as PNG.
+
+    Parameters
+    ----------
+    scores
+        Scores of each forecast by its name.
+    names
+        What to draw, by the names of `Scores.by_name`.
+    bands
+        Intervals (`modelstac.training.bootstrap.intervals`) by the name of the forecast, drawn as shades.
+    """
+    figure = _figure(0.5 + 3.6 * len(names), 3.2)
+    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for (title, one), colour, mark, dash in zip(scores.items(), _COLOURS, _MARKS, _DASHES, strict=False):
+            if name not in one.by_name():
+                raise DataError(f"there is no score {name!r}: choose from {', '.join(one.by_name())}")
+            style = {"color": colour, "marker": mark, "linestyle": dash, "label": title}
+            axis.plot(one.lead_minutes, one.by_name()[name], markersize=4, linewidth=1.5, **style)
+            if bands and title in bands:
+                band = bands[title][name]
+                axis.fill_between(one.lead_minutes, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
+        axis.set_title(_title(name), fontsize=10)
+        axis.set_xlabel("lead time (min)", fontsize=9)
+        axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.savefig(path, dpi=_DPI)
+
+
+def _title(name: str) -> str:
+    kind, *numbers = name.split("_")
+    if kind in {"rmse", "mae", "bias"}:
+        return f"{kind.upper()} (mm/h)"
+    parts = [f"{number} {unit}" for number, unit in zip(numbers, ("mm/h", "pixels"), strict=False)]
+    return " ".join([kind.upper(), *parts])
 
 
 def _pictures(film: Film) -> Iterator[Image.Image]:

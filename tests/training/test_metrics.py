@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from modelstac.catalog.errors import DataError
 from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
 from modelstac.training.metrics import Scores, comparison, persistence, score
+from modelstac.training.spatial import SSIM_RANGE
 
 
 def test_scores_of_four_pixels_by_hand():
@@ -19,6 +20,9 @@ def test_scores_of_four_pixels_by_hand():
     assert scores.mae == pytest.approx([(0.6 + 0 + 2 + 0.4) / 4])
     # 0.5 mm/h: two hits and a false alarm; 1 mm/h: two hits (the threshold itself is rain); 2 mm/h: one miss.
     assert scores.csi[:, 0] == pytest.approx([2 / 3, 1.0, 0.0])
+    assert scores.pod[:, 0] == pytest.approx([1.0, 1.0, 0.0])
+    assert scores.far[:, 0] == pytest.approx([1 / 3, 0.0, np.nan], nan_ok=True)
+    assert scores.bias == pytest.approx([(0.6 + 0 - 2 - 0.4) / 4])
 
 
 def test_masked_pixels_do_not_count():
@@ -44,10 +48,14 @@ def test_pooling_parts_equals_scoring_the_whole(seed, cut):
 
 def assert_close(found, expected):
     assert found["pixels"] == expected["pixels"]
-    for key in ("rmse", "mae"):
+    for key in ("rmse", "mae", "bias"):
         assert found[key] == pytest.approx(expected[key])
-    for threshold, csi in expected["csi"].items():
-        assert found["csi"][threshold] == pytest.approx(csi)
+    for name in ("csi", "pod", "far"):
+        for threshold, values in expected[name].items():
+            assert found[name][threshold] == pytest.approx(values)
+    for threshold, scales in expected["fss"].items():
+        for scale, values in scales.items():
+            assert found["fss"][threshold][scale] == pytest.approx(values)
 
 
 def test_scores_of_other_lead_times_are_not_pooled():
@@ -74,7 +82,7 @@ def test_undefined_scores_are_none_in_json_and_absent_from_the_summary():
     scores = score(dry, dry)
     assert scores.to_dict()["csi"]["1"] == [None, None]
     assert json.loads(json.dumps(scores.to_dict(), allow_nan=False))["lead_minutes"] == [5, 10]
-    assert scores.summary() == {"rmse": 0.0, "mae": 0.0}
+    assert scores.summary() == {"rmse": 0.0, "mae": 0.0, "bias": 0.0}
 
 
 def test_persistence_repeats_the_last_frame_without_a_copy():
@@ -95,6 +103,85 @@ def test_one_table_holds_the_forecasts_side_by_side():
     assert [row.split()[0] for row in rows] == ["10", "mean"]
     assert rows[0].split()[1] == f"{scores['persistence'].rmse[1]:.3f}"
     assert rows[0].split()[6] == "0.000"
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Forecast and observation (window, time, y, x) of smooth rain, as different as two events."""
+    random = np.random.default_rng(5)
+    noise = random.gamma(0.5, 2.0, (2, 3, 2, 40, 36))
+    kernel = np.ones(5) / 5
+    for axis in (-1, -2):
+        noise = np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), axis, noise)
+    return noise[0], noise[1]
+
+
+def test_fss_agrees_with_pysteps(pair):
+    from pysteps.verification.spatialscores import fss
+
+    forecast, observed = pair
+    scores = score(forecast, observed, scales=(1, 5, 21))
+    for i, level in enumerate(scores.thresholds):
+        for j, scale in enumerate(scores.scales):
+            for lead in range(2):
+                # One window is pysteps' case; pooling windows adds sums above and below.
+                one = score(forecast[0], observed[0], scales=(1, 5, 21)).fss[i, j, lead]
+                assert one == pytest.approx(
+                    fss(forecast[0, lead], observed[0, lead], level, scale), abs=1e-12, nan_ok=True
+                )
+    assert (np.diff(scores.fss[0], axis=0) > 0).all(), "larger neighbourhoods forgive more"
+
+
+def test_ssim_agrees_with_scikit_image(pair):
+    from skimage.metrics import structural_similarity
+
+    forecast, observed = pair
+    options = {"data_range": SSIM_RANGE, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = np.mean([structural_similarity(f[1], o[1], **options) for f, o in zip(forecast, observed, strict=True)])
+    assert score(forecast, observed).ssim[1] == pytest.approx(expected, abs=1e-9)
+
+
+def test_spatial_scores_leave_out_what_is_masked(pair):
+    forecast, observed = (values.copy() for values in pair)
+    mask = np.ones(observed.shape, dtype=bool)
+    mask[..., :, 20:] = False
+    expected = score(forecast, observed, mask)
+    forecast[~mask], observed[~mask] = 99.0, np.nan
+    found = score(forecast, observed, mask)
+    for name, values in expected.by_name().items():
+        np.testing.assert_array_equal(found.by_name()[name], values, err_msg=name)
+    # Of 36 columns 20 count, and the SSIM needs ten of them around a pixel.
+    assert found.sums["similar"].sum(axis=0).tolist() == [3 * 30 * 10] * 2
+    assert np.isnan(score(forecast[..., :10], observed[..., :10]).ssim).all()
+
+
+def test_tiles_add_up_to_the_window(pair):
+    whole, tiled = score(*pair), score(*pair, tiles=3)
+    assert tiled.windows == whole.windows == 3
+    for name, total in whole.total.items():
+        np.testing.assert_allclose(tiled.total[name], total, rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"scales": (4,)}, "4 pixels has no middle"), ({"tiles": 0}, "0 x 0 tiles"), ({"tiles": 37}, "37 x 37 tiles")],
+)
+def test_neighbourhoods_and_tiles_without_sense(pair, options, words):
+    with pytest.raises(DataError, match=words):
+        score(*pair, **options)
+
+
+def test_no_window_at_all():
+    nothing = np.empty((0, 2, 4, 4))
+    with pytest.raises(DataError, match="no window"):
+        score(nothing, nothing)
+
+
+def test_a_table_of_chosen_scores(pair):
+    table = comparison({"": score(*pair)}, columns=("bias", "fss_1_11", "ssim"))
+    assert table.splitlines()[0].split() == ["minutes", "BIAS", "FSS", "1", "11", "SSIM"]
+    with pytest.raises(DataError, match="there is no score 'skill'"):
+        comparison({"": score(*pair)}, columns=("skill",))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from modelstac.catalog.errors import DataError
-from modelstac.training.plots import LEVELS, MISSING, Film, animate, draw_sheet, rain_scale
+from modelstac.training.bootstrap import intervals
+from modelstac.training.metrics import score
+from modelstac.training.plots import LEVELS, MISSING, Film, animate, draw_sheet, draw_skill, rain_scale
 
 
 def lightness(colour):
@@ -69,3 +71,20 @@ def test_panels_of_other_shapes_are_refused(film):
         Film({"a": np.zeros((3, 2, 2)), "b": np.zeros((3, 2, 3))}, film.captions, (1, 1))
     with pytest.raises(DataError, match="2 captions for 3 frames"):
         Film({"a": np.zeros((3, 2, 2))}, ["one", "two"], (1, 1))
+
+
+def test_skill_has_a_line_for_each_forecast_and_a_shade_for_its_interval(tmp_path):
+    random = np.random.default_rng(0)
+    observed, forecast = random.gamma(1, 1, (2, 6, 4, 16, 16))
+    scores = {"model": score(0.9 * forecast, observed), "persistence": score(forecast, observed)}
+    pictures = []
+    for bands in (None, {name: intervals(one) for name, one in scores.items()}):
+        draw_skill(scores, tmp_path / "skill.png", bands=bands)
+        with Image.open(tmp_path / "skill.png") as picture:
+            pictures.append(np.asarray(picture.convert("RGB")).astype(int))
+    for colour in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)):
+        assert (np.abs(pictures[0] - colour).max(axis=-1) < 8).sum() > 200
+    tinted = [(np.ptp(picture, axis=-1) > 15).sum() for picture in pictures]
+    assert tinted[1] > 1.5 * tinted[0]
+    with pytest.raises(DataError, match="there is no score 'luck'"):
+        draw_skill(scores, tmp_path / "skill.png", names=("luck",))
