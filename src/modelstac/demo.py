@@ -84,7 +84,7 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
     _make_room(out)
     catalog = open_catalog(out / "catalog", create=True)
     frames = data if data is not None else _public_or_generated(out, report)
-    files = read_frames(frames).attrs["source_files"]
+    files = [str(frames / name) for name in read_frames(frames).attrs["source_files"]]
     trained = [_train(frames, variant, catalog, say) for variant in VARIANTS]
     exported = [_export(item_id, catalog, say) for item_id in trained]
     for fields in SEARCHES:
