@@ -1,4 +1,4 @@
-"""The command line in a process of its own, and a small catalog made by a real framework."""
+"""The command line, in this process or one of its own, and a small catalog made by a real framework."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.cli import main
 
 SOURCE = Path(modelstac.__file__).parents[1]
 DIM_ORDER = ("batch", "time", "variables", "height", "width")
@@ -31,15 +32,42 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def modelstac_command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs the command line in an empty working folder."""
+def here(tmp_path: Path) -> Path:
+    """Return an empty working folder."""
     (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def modelstac_command(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the command line in this process: quick, for what needs no Keras."""
+
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(here)
+            for name in os.environ.keys() - environment().keys():
+                patch.delenv(name)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as end:
+                main([str(argument) for argument in arguments], prog_name="modelstac")
+        return subprocess.CompletedProcess([], end.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def fresh_command(here: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the command line in a process of its own, as a user does."""
 
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "modelstac", *map(str, arguments)],
             env=environment(**variables),
-            cwd=tmp_path / "here",
+            cwd=here,
             capture_output=True,
             text=True,
             timeout=300,

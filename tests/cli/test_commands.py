@@ -29,12 +29,12 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str, code: int = 2) 
 # publish
 
 
-def test_publish_an_item_with_its_file_beside_it(modelstac_command: Command, item_file: Path, tmp_path: Path) -> None:
-    done = modelstac_command("publish", item_file, "--catalog", tmp_path / "new")
+def test_publish_an_item_with_its_file_beside_it(fresh_command: Command, item_file: Path, tmp_path: Path) -> None:
+    done = fresh_command("publish", item_file, "--catalog", tmp_path / "new")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"published {ID}\n", "")
     published = open_catalog(tmp_path / "new").get(ID)
     assert Path(published.assets["model"].href).read_bytes() == (tmp_path / "damped.onnx").read_bytes()
-    again = modelstac_command("publish", item_file, "--json", MODELSTAC_CATALOG=str(tmp_path / "new"))
+    again = fresh_command("publish", item_file, "--json", MODELSTAC_CATALOG=str(tmp_path / "new"))
     assert json.loads(again.stdout)["id"] == ID
 
 
@@ -210,10 +210,10 @@ def radar(tmp_path: Path) -> tuple[Path, np.ndarray]:
 
 
 def test_predict_radar_frames(
-    modelstac_command: Command, catalog: Path, tmp_path: Path, radar: tuple[Path, np.ndarray]
+    fresh_command: Command, catalog: Path, tmp_path: Path, radar: tuple[Path, np.ndarray]
 ) -> None:
     folder, rates = radar
-    done = modelstac_command("predict", ID, folder, "-o", tmp_path / "y.npz", "--json", "-c", catalog)
+    done = fresh_command("predict", ID, folder, "-o", tmp_path / "y.npz", "--json", "-c", catalog)
     assert (done.returncode, done.stderr) == (0, "")
     summary = json.loads(done.stdout)
     assert (summary["first"], summary["last"]) == ("2010-08-26T00:25Z", "2010-08-26T00:35Z")

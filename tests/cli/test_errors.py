@@ -54,17 +54,17 @@ def test_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, text.strip()) == (130, "error: interrupted")
 
 
-def test_command_that_is_not_there(modelstac_command: Command) -> None:
-    done = modelstac_command("serch")
+def test_command_that_is_not_there(fresh_command: Command) -> None:
+    done = fresh_command("serch")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "search" in done.stderr
 
 
-def test_without_a_command_there_is_help(modelstac_command: Command) -> None:
-    done = modelstac_command()
+def test_without_a_command_there_is_help(fresh_command: Command) -> None:
+    done = fresh_command()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == modelstac_command("--help").stdout
+    assert done.stdout == fresh_command("--help").stdout
 
 
 def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:

@@ -46,9 +46,9 @@ def test_search_loads_no_framework(catalog: Path) -> None:
     assert imported_by(CALL.format(arguments)) == "[]"
 
 
-def test_version_is_that_of_the_package(modelstac_command: Command) -> None:
+def test_version_is_that_of_the_package(fresh_command: Command) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert modelstac_command("--version").stdout == f"modelstac {project['version']}\n"
+    assert fresh_command("--version").stdout == f"modelstac {project['version']}\n"
 
 
 def test_public_names_are_sorted_and_complete() -> None:

@@ -93,7 +93,7 @@ def predict(
         print_json(summary)
     else:
         for name, value in summary.items():
-            click.echo(f"{name.replace('_', ' ').ljust(12)}{value}")
+            click.echo(f"{name.replace('_', ' ').ljust(14)}{value}")
 
 
 def _check_suffix(path: Path, known: tuple[str, ...]) -> None:

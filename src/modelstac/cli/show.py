@@ -60,7 +60,8 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
         yield "score", f"{name} {score:.4g}"
     for link in item.links:
         if link.rel == "derived_from":
-            yield "derived from", str(link.title or link.get_href(transform_href=False))
+            source = link.extra_fields.get("interop:item_id") or link.title or link.get_href(transform_href=False)
+            yield "derived from", str(source)
     for key, asset in item.assets.items():
         size = asset.extra_fields.get("file:size")
         yield f"asset {key}"[:INDENT], f"{asset.href}{f' ({size:,} bytes)' if isinstance(size, int) else ''}"
