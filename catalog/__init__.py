@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
-from modelstac.catalog.base import Catalog
+from modelstac.catalog.base import Catalog, Page
+from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.query import Query
 from modelstac.catalog.static import StaticCatalog
 
-__all__ = ["Catalog", "ModelDescription", "Query", "StaticCatalog", "open_catalog"]
+__all__ = ["Catalog", "EmbeddedCatalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
+
+EMBEDDED_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
 def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catalog:
@@ -18,13 +21,15 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     Parameters
     ----------
     href
-        A folder, or the ``catalog.json`` in it.
+        A folder, the ``catalog.json`` in it, or an SQLite file (``.sqlite``, ``.sqlite3`` or ``.db``).
     create
-        Take a folder that is empty or not there yet as an empty catalog; the first publish writes it.
+        Take a folder that is empty or not there yet as an empty catalog, and make an SQLite file that is not there.
 
     Raises
     ------
     CatalogError
         If there is no catalog.
     """
+    if os.fspath(href).endswith(EMBEDDED_SUFFIXES):
+        return EmbeddedCatalog(href, create=create)
     return StaticCatalog(href, create=create)

@@ -1,17 +1,59 @@
-"""The protocol of a catalog. A backend implements four methods; the rest is derived here, once."""
+"""The protocol of a catalog. A backend implements the abstract methods; the rest is derived here, once.
+
+``catalog/testing.py`` holds the contract that every backend keeps.
+"""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pystac
 
-from modelstac.catalog.errors import InvalidQueryError, ItemExistsError, NotFoundError
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import ConflictError, InvalidItemError, InvalidQueryError, ItemExistsError, NotFoundError
 from modelstac.catalog.identity import differences
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.query import EQUAL_FIELDS, Query
+from modelstac.catalog.query import Query
+
+ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
+_EMPTY_ITEM: Document = {
+    "type": "Feature",
+    "stac_version": pystac.get_stac_version(),
+    "geometry": None,
+    "links": [],
+    "assets": {},
+}
+
+
+class _Anything:
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Final = _Anything()
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a search.
+
+    Parameters
+    ----------
+    documents
+        The items as JSON, reduced to the query's ``fields``; links and assets have absolute hrefs.
+    next
+        Token of the page after this one, None on the last.
+    matched
+        Number of items on all pages together, where it was asked for.
+    """
+
+    documents: tuple[Document, ...]
+    next: str | None = None
+    matched: int | None = None
 
 
 class Catalog(ABC):
@@ -50,22 +92,134 @@ class Catalog(ABC):
         An item that is there already goes through :meth:`same_or_refuse`, under whatever keeps other writers out.
         """
 
+    @abstractmethod
+    def page(self, query: Query, *, count: bool = False) -> Page:
+        """Return one page of the items that a query asks for; all of them when it has no limit.
+
+        Raises
+        ------
+        InvalidQueryError
+            If the query cannot be understood, names a framework, backend, format or task that nobody knows, or has a
+            token that is not its own.
+        """
+
+    @abstractmethod
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the item ids that a model's aliases point to.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+        """
+
+    @abstractmethod
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: str | _Anything | None) -> None:
+        """Point an alias to an item of the model, or remove it, in one step; arguments are checked already.
+
+        The backend passes what the alias points to at that moment through :func:`refuse_unexpected`.
+        """
+
+    @abstractmethod
+    def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
+        """Mark an item as one that should no longer be used, or take that back; return it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such item.
+        """
+
+    @abstractmethod
+    def delete(self, item_id: str) -> None:
+        """Remove an item; the collection stays, and the files that only this item had go.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such item.
+        ConflictError
+            If an alias points to it.
+        """
+
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+        """Store validated items; a backend that can store them in one step does."""
+        return [self.add(item, report=report) for item in items]
+
     def ids(self) -> Iterator[str]:
         """Return all item ids."""
         return (item.id for item in self.items())
 
+    def collection(self, name: str) -> pystac.Collection:
+        """Return the collection of a model.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none; the message names the nearest ones.
+        """
+        found = {collection.id: collection for collection in self.collections()}
+        if name not in found:
+            raise NotFoundError.unknown("model", name, found, where=self.href)
+        return found[name]
+
     def get(self, item_id: str) -> pystac.Item:
-        """Return an item by its id.
+        """Return an item by its id, or by ``name@alias``.
 
         Raises
         ------
         NotFoundError
             If there is none; the message names the nearest ids.
         """
+        if "@" in item_id:
+            item_id = self.resolve(item_id)
         item = self.find(item_id)
         if item is None:
             raise NotFoundError.unknown("item", item_id, self.ids(), where=self.href)
         return item
+
+    def resolve(self, reference: str) -> str:
+        """Return the item id that ``name@alias`` points to; what has no ``@`` is returned as it is.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model or alias.
+        """
+        name, at, alias = reference.partition("@")
+        if not at:
+            return reference
+        aliases = self.aliases(name)
+        if alias not in aliases:
+            raise NotFoundError.unknown(f"alias of {name}", alias, aliases, where=self.href)
+        return aliases[alias]
+
+    def set_alias(
+        self, name: str, alias: str, item_id: str | None, *, expected: str | _Anything | None = ANYTHING
+    ) -> None:
+        """Point an alias of a model to one of its items.
+
+        Parameters
+        ----------
+        name, alias
+            The model and, for example, ``champion``.
+        item_id
+            The item; None removes the alias.
+        expected
+            What it should point to before, None for nothing; left out, whatever it is will be replaced.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model, or no such item in it.
+        ConflictError
+            If it points to something else than expected; nothing is changed.
+        """
+        if not ALIAS.fullmatch(alias):
+            raise InvalidItemError(f"alias {alias!r}: up to 64 letters, digits, '_', '.' and '-' are needed")
+        if item_id is not None and self.get(item_id).collection_id != name:
+            raise NotFoundError(f"item {item_id!r} is none of model {name!r}: an alias points into its own collection")
+        self.change_alias(name, alias, item_id, expected)
 
     def publish(self, item: pystac.Item, *, report: Report = ignore) -> pystac.Item:
         """Validate and store an item with its files; after a failure the catalog is what it was.
@@ -86,31 +240,33 @@ class Catalog(ABC):
         validate(item)
         return self.add(item, report=report)
 
+    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> list[pystac.Item]:
+        """Publish items in one go: all are validated before the first is stored.
+
+        Raises
+        ------
+        InvalidItemError, ItemExistsError, StorageError, IntegrityError
+            As :meth:`publish` does; then none of the items that were not there before is stored.
+        """
+        from modelstac.catalog.validation import validate
+
+        listed = list(items)
+        for item in listed:
+            validate(item)
+        return self.add_many(listed, report=report)
+
     def search(self, query: Query | None = None, **fields: Any) -> list[pystac.Item]:
-        """Return the items that a query, or the fields of one, ask for, ordered by id.
+        """Return the items that a query, or the fields of one, ask for, ordered by id unless it says otherwise.
 
         Raises
         ------
         InvalidQueryError
-            If the query cannot be understood, or names a framework, backend, format or task that nobody knows.
+            As :meth:`page` does.
         """
         if query is not None and fields:
             raise InvalidQueryError("search takes a query or the fields of one, not both")
-        query = query or Query(**fields)
-        return self.select(query)
-
-    def select(self, query: Query) -> list[pystac.Item]:
-        """Find the items of a query by looking at every one; a backend with an index has a faster way."""
-        known: dict[str, set[str]] = {"task": set()}
-        found = []
-        for item in self.items():
-            for field, name in EQUAL_FIELDS.items():
-                if isinstance(value := item.properties.get(name), str):
-                    known.setdefault(field, set()).add(value)
-            if query.matches(item):
-                found.append(item)
-        query.check_values(known)
-        return sorted(found, key=lambda item: item.id)[: query.limit]
+        page = self.page(query or Query(**fields))
+        return [as_item(document) for document in page.documents]
 
     def same_or_refuse(self, published: pystac.Item, item: pystac.Item) -> pystac.Item:
         """Return the published item when the new one says the same.
@@ -127,3 +283,30 @@ class Catalog(ABC):
                 "published items do not change, publish under a new version"
             )
         return published
+
+
+def as_item(document: Document) -> pystac.Item:
+    """Return a document as an item; what ``fields`` left out is empty."""
+    complete = _EMPTY_ITEM | document
+    complete["properties"] = {"datetime": None} | complete.get("properties", {})
+    # pystac warns of deprecated items wherever one is read; here they are a field like any other.
+    properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
+    item = pystac.Item.from_dict(complete, preserve_dict=False)
+    if deprecated is not None:
+        item.properties["deprecated"] = properties["deprecated"] = deprecated
+    return item
+
+
+def refuse_unexpected(name: str, alias: str, found: str | None, expected: str | _Anything | None) -> None:
+    """Raise ConflictError when an alias does not point to what the caller expects."""
+    if not isinstance(expected, _Anything) and found != expected:
+        raise ConflictError(
+            f"alias {name}@{alias} points to {found or 'nothing'}, not to {expected or 'nothing'}: "
+            "somebody else changed it, look at it again"
+        )
+
+
+def refuse_pointed_at(item_id: str, name: str, aliases: dict[str, str]) -> None:
+    """Raise ConflictError when aliases of the model point to the item, which is to go."""
+    if pointing := [f"{name}@{alias}" for alias, target in aliases.items() if target == item_id]:
+        raise ConflictError(f"item {item_id!r} is {', '.join(pointing)}: point the alias elsewhere or remove it first")

@@ -11,18 +11,26 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import pystac
 
 from modelstac.catalog.geometry import flat
+from modelstac.catalog.identity import ALIASES, plain
+from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 ROOT = "catalog.json"
 Document = dict[str, Any]
 
+VERSION_FIELDS = ("version", "interop:variant")
+VERSION_RELS = ("predecessor-version", "successor-version", "latest-version")
+# Links that depend on what else is in the catalog, and where: every store writes its own.
+_STRUCTURAL = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
 _SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
 
 
@@ -85,10 +93,56 @@ def new_collection(item: pystac.Item) -> Document:
 
 def with_item(collection: Document, item: pystac.Item) -> Document:
     """Return a collection that links to one more item, with extent, keywords and summaries widened to it."""
-    properties = item.properties
-    title = properties.get("title")
+    href = f"./{quote(item.id)}/{quote(item.id)}.json"
+    title = item.properties.get("title")
+    wider = widened(collection, item.to_dict(transform_hrefs=False))
+    version = {name: item.properties[name] for name in VERSION_FIELDS if name in item.properties}
+    return wider | {"links": [*wider["links"], link("item", href, "application/geo+json", title) | version]}
+
+
+def without_item(collection: Document, place: str, left: Iterable[Document]) -> Document:
+    """Return a collection that no longer links to the item at a path, and covers just those that are left."""
+    here = collection_path(collection["id"])
+    links = [f for f in collection["links"] if f["rel"] != "item" or resolve(f["href"], here) != place]
+    return covering(collection | {"links": links}, left)
+
+
+def with_versions(document: Document, here: str, others: dict[str, str]) -> Document:
+    """Return an item that links to its other versions, and no longer to those of before.
+
+    Parameters
+    ----------
+    here
+        Path of the item's document.
+    others
+        Paths of the other versions, by relation.
+    """
+    kept = [found for found in document["links"] if found["rel"] not in VERSION_RELS]
+    added = [link(rel, relative(place, here), "application/geo+json") for rel, place in others.items()]
+    return document | {"links": kept + added}
+
+
+def relations(versions: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return, for every item id of one model and variant, the ids of its other versions by relation.
+
+    Parameters
+    ----------
+    versions
+        Version by item id.
+    """
+    ordered = sorted(versions, key=lambda item_id: version_key(versions[item_id]))
+    found: dict[str, dict[str, str]] = {item_id: {} for item_id in ordered}
+    for earlier, later in pairwise(ordered):
+        found[later]["predecessor-version"] = earlier
+        found[earlier] |= {"successor-version": later, "latest-version": ordered[-1]}
+    return found
+
+
+def widened(collection: Document, item: Document) -> Document:
+    """Return a collection with extent, keywords, providers, licences and summaries widened to one more item."""
+    properties = item["properties"]
     extent = collection["extent"]
-    box = flat(item.bbox or (-180, -90, 180, 90))
+    box = flat(item.get("bbox") or (-180, -90, 180, 90))
     boxes = [tuple(b) for b in extent["spatial"]["bbox"][:1]] + [box]
     start = properties.get("start_datetime") or properties.get("datetime")
     end = properties.get("end_datetime") or properties.get("datetime")
@@ -100,10 +154,9 @@ def with_item(collection: Document, item: pystac.Item) -> Document:
     }
     if tasks := _union(collection["summaries"].get("mlm:tasks", ()), properties.get("mlm:tasks", ())):
         summaries["mlm:tasks"] = tasks
-    href = f"./{quote(item.id)}/{quote(item.id)}.json"
-    licences = [found.to_dict(transform_href=False) for found in item.get_links("license")]
+    licences = [found for found in item["links"] if found["rel"] == "license"]
     known = {found["href"] for found in collection["links"]}
-    widened = collection | {
+    wider = collection | {
         "description": properties.get("description") or collection["description"],
         "extent": {
             "spatial": {"bbox": [[min(b[i] for b in boxes) if i < 2 else max(b[i] for b in boxes) for i in range(4)]]},
@@ -114,14 +167,22 @@ def with_item(collection: Document, item: pystac.Item) -> Document:
         "links": [
             *collection["links"],
             *(found for found in licences if found["href"] not in known),
-            link("item", href, "application/geo+json", title),
         ],
     }
     if keywords := _union(collection.get("keywords", ()), properties.get("keywords", ())):
-        widened["keywords"] = keywords
+        wider["keywords"] = keywords
     if providers := _union(collection.get("providers", ()), properties.get("providers", ())):
-        widened["providers"] = providers
-    return widened
+        wider["providers"] = providers
+    return wider
+
+
+def covering(collection: Document, items: Iterable[Document]) -> Document:
+    """Return a collection with extent and summaries of just these items; as it is when there are none."""
+    result = collection | {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
+    found = False
+    for item in items:
+        result, found = widened(result, item), True
+    return result if found else collection
 
 
 def with_collection(root: Document, collection: Document) -> Document:
@@ -147,7 +208,7 @@ def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, s
     kept = [
         found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if found.get(ITEM_ID_FIELD) in places else found
         for found in document["links"]
-        if found["rel"] not in {"root", "parent", "collection", "self"}
+        if found["rel"] not in _STRUCTURAL
     ]
     collection = relative(collection_path(str(item.collection_id)), here)
     document["links"] = [
@@ -159,14 +220,53 @@ def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, s
     return document
 
 
-def absolute(document: Document, href: str) -> Document:
-    """Return a document that was read from ``href``, with absolute links and asset hrefs."""
-    links = [found | {"href": resolve(found["href"], href)} for found in document.get("links", ())]
+def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str]) -> Document:
+    """Return an item as a database keeps it: only the links that no database can derive.
+
+    Parameters
+    ----------
+    assets, places
+        As :func:`item_document` takes them, with hrefs instead of names and paths.
+    """
+    document: Document = plain(item.to_dict(include_self_link=False, transform_hrefs=False))
+    for key, href in assets.items():
+        document["assets"][key]["href"] = href
+    document["links"] = [
+        found | {"href": places.get(found.get(ITEM_ID_FIELD), found["href"])}
+        for found in document["links"]
+        if found["rel"] not in _STRUCTURAL
+    ]
+    document["properties"].pop(ALIASES, None)
+    document["properties"] |= dict.fromkeys(("created", "updated"), now())
+    return document
+
+
+def stored_collection(document: Document) -> Document:
+    """Return a collection as a database keeps it."""
+    kept = [found for found in document["links"] if found["rel"] not in _STRUCTURAL]
+    return {key: value for key, value in document.items() if key != ALIASES} | {"links": kept}
+
+
+def now() -> str:
+    """Return the time as items have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def absolute(document: Document, href: str, resolved: Callable[[str, str], str] | None = None) -> Document:
+    """Return a document that was read from ``href``, with absolute links and asset hrefs.
+
+    Parameters
+    ----------
+    resolved
+        Makes an href absolute, given that of the document; by default as files and the web do.
+    """
+    read = resolved or resolve
+    links = [found | {"href": read(found["href"], href)} for found in document.get("links", ())]
     media_type = "application/geo+json" if document.get("type") == "Feature" else "application/json"
     result = document | {"links": [f for f in links if f.get("rel") != "self"] + [link("self", href, media_type)]}
     if "assets" in document:
         result["assets"] = {
-            key: asset | {"href": resolve(asset["href"], href)} for key, asset in document["assets"].items()
+            key: asset | {"href": read(asset["href"], href)} for key, asset in document["assets"].items()
         }
     return result
 

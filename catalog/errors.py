@@ -5,6 +5,7 @@
     ModelStacError
     ├── NotFoundError           (LookupError)         no such item, collection, file or name; carries the nearest names
     ├── ItemExistsError         (FileExistsError)     the id is taken by other content
+    ├── ConflictError           (RuntimeError)        somebody else changed it meanwhile, or it is still in use
     ├── InvalidItemError        (ValueError)          an item or its metadata break STAC, MLM or our own rules
     ├── SchemaUnavailableError  (ConnectionError)     a JSON schema is neither known, cached nor reachable
     ├── InvalidQueryError       (ValueError)          a search that cannot be understood
@@ -59,6 +60,10 @@ class NotFoundError(ModelStacError, LookupError):
 
 class ItemExistsError(ModelStacError, FileExistsError):
     """The item id is taken by other content; published items are immutable."""
+
+
+class ConflictError(ModelStacError, RuntimeError):
+    """What was to be changed is not what the caller expected, or is still in use."""
 
 
 class InvalidItemError(ModelStacError, ValueError):

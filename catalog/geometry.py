@@ -62,8 +62,9 @@ def boxes_meet(first: Sequence[float], second: Sequence[float]) -> bool:
     west2, south2, east2, north2 = flat(second)
     if south1 > north2 or south2 > north1:
         return False
-    return any(a <= d and c <= b for a, b in _spans(west1, east1) for c, d in _spans(west2, east2))
+    return any(a <= d and c <= b for a, b in spans(west1, east1) for c, d in spans(west2, east2))
 
 
-def _spans(west: float, east: float) -> list[tuple[float, float]]:
+def spans(west: float, east: float) -> list[tuple[float, float]]:
+    """Return the parts of a range of longitudes: two when it crosses the antimeridian."""
     return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]

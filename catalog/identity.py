@@ -8,16 +8,18 @@ import pystac
 
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
+# Pointers of the collection to an item, shown on the item by the store that returns it.
+ALIASES = "interop:aliases"
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
-MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified"})
+MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})
 
 
 def immutable_content(item: pystac.Item) -> dict[str, Any]:
     """Return what is fixed for ever, by a name that a person understands: it does not depend on where the item lies."""
     content: dict[str, Any] = {
         "collection": item.collection_id,
-        "geometry": _plain(item.geometry),
-        "bbox": _plain(item.bbox),
+        "geometry": plain(item.geometry),
+        "bbox": plain(item.bbox),
         "sources": sorted(
             str(link.extra_fields.get(ITEM_ID_FIELD) or link.get_href(transform_href=False))
             for link in item.get_links("derived_from")
@@ -25,9 +27,9 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
     }
     for name, value in item.properties.items():
         if name not in MUTABLE_PROPERTIES:
-            content[name] = _plain(value)
+            content[name] = plain(value)
     for key, asset in item.assets.items():
-        fields = _plain(asset.to_dict())
+        fields = plain(asset.to_dict())
         # The same bytes may lie anywhere.
         del fields["href"]
         content[f"asset {key}"] = fields
@@ -40,10 +42,10 @@ def differences(first: pystac.Item, second: pystac.Item) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def _plain(value: Any) -> Any:
-    # JSON knows no tuples: what was written and what was read must compare equal.
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: no tuples, so that what was written and what was read compare equal."""
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value

@@ -1,19 +1,22 @@
-"""What can be searched for, and whether an item is it: the reference that each backend's own search must agree with."""
+"""What can be searched for: the one form in which every backend, the command line and the server take a search."""
 
 from __future__ import annotations
 
-import difflib
-from datetime import UTC, datetime
+import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pystac
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
+from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.geometry import boxes_meet
+from modelstac.catalog.geometry import check_geometry
 from modelstac.catalog.mlm import FRAMEWORKS, TASKS, one_line
-from modelstac.catalog.versions import parse_range, version_in
+from modelstac.catalog.ranges import fold, interval, nearest, number_range, requirements, rfc3339
+from modelstac.catalog.versions import parse_range
+
+if TYPE_CHECKING:
+    import pystac
 
 _BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -52,8 +55,30 @@ class Query(BaseModel):
         Ranges such as ``>=2.7,<3``.
     task
         One of the tasks of MLM.
+    alias
+        What points to the item, such as ``champion``.
+    deprecated
+        True for deprecated items only, False for the others only.
+    parameters
+        Range of the number of parameters, such as ``<2e6``.
+    parity
+        Largest absolute difference from its source that a converted model may have; only models with a parity report.
+    runs_with
+        Requirements such as ``torch>=2.7`` (or ``python>=3.12``) that one environment, in which the item was verified,
+        meets.
+    intersects
+        A GeoJSON geometry, or its JSON text, that the item's geometry shares a point with.
+    filter
+        An expression of CQL2 over any ``mlm:*``, ``interop:*`` or common property, as text or as JSON.
+    sortby
+        Names to sort by, ``-`` before one for descending order; items without the property come last. Ties, and
+        searches that name none, are sorted by id.
+    fields
+        What a page's documents should hold, such as ``properties.mlm:framework``; with ``-`` before it, what not.
     limit
-        At most so many items.
+        At most so many items; the size of a page.
+    token
+        Where to go on: the ``next`` of the page before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -72,20 +97,30 @@ class Query(BaseModel):
     architecture: str | None = None
     name: str | None = None
     version: str | None = None
+    alias: str | None = None
+    deprecated: bool | None = None
+    parameters: str | None = None
+    parity: float | None = Field(default=None, ge=0)
+    runs_with: tuple[str, ...] | None = None
+    intersects: dict[str, Any] | None = None
+    filter: str | dict[str, Any] | None = None
+    sortby: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    token: str | None = None
 
     if not TYPE_CHECKING:  # a type checker should see the constructor that pydantic derives from the fields
 
         def __init__(self, **fields: Any) -> None:
             for field in fields:
                 if field not in type(self).model_fields:
-                    raise InvalidQueryError(f"unknown search field {field!r}{_nearest(field, type(self).model_fields)}")
+                    raise InvalidQueryError(f"unknown search field {field!r}{nearest(field, type(self).model_fields)}")
             try:
                 super().__init__(**fields)
             except ValidationError as error:
                 raise InvalidQueryError(f"the search is malformed: {one_line(error)}") from error
 
-    @field_validator("ids", "collections", mode="before")
+    @field_validator("ids", "collections", "runs_with", "sortby", "fields", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -94,9 +129,9 @@ class Query(BaseModel):
     @classmethod
     def _from_datetime(cls, value: Any) -> Any:
         if isinstance(value, datetime):
-            return _rfc3339(value)
+            return rfc3339(value)
         if isinstance(value, (tuple, list)) and len(value) == 2:
-            return "/".join(".." if v is None else _rfc3339(v) if isinstance(v, datetime) else str(v) for v in value)
+            return "/".join(".." if v is None else rfc3339(v) if isinstance(v, datetime) else str(v) for v in value)
         return value
 
     @field_validator("bbox")
@@ -111,6 +146,15 @@ class Query(BaseModel):
             raise ValueError(f"{value} is not west, south, east, north in degrees")
         return value
 
+    @field_validator("intersects", mode="before")
+    @classmethod
+    def _geometry(cls, value: Any) -> Any:
+        try:
+            value = json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError("a geometry of GeoJSON is needed, this is no JSON") from error
+        return check_geometry(value) if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _understood(self) -> Query:
         for field in VERSION_FIELDS:
@@ -118,7 +162,18 @@ class Query(BaseModel):
                 parse_range(wanted)
         if self.datetime is not None:
             interval(self.datetime)
+        if self.parameters is not None:
+            number_range(self.parameters)
+        if self.runs_with is not None:
+            requirements(self.runs_with)
         return self
+
+    def unknown_values(self) -> list[str]:
+        """Return the fields whose value is none of the usual ones; what a catalog holds may still have it."""
+        wanted = {field: getattr(self, field) for field in _KNOWN_VALUES}
+        return [
+            f for f, value in wanted.items() if value is not None and fold(value) not in map(fold, _KNOWN_VALUES[f])
+        ]
 
     def check_values(self, known: dict[str, set[str]] | None = None) -> None:
         """Refuse a framework, backend, format or task that nobody knows, with the nearest known ones.
@@ -131,89 +186,11 @@ class Query(BaseModel):
         for field, usual in _KNOWN_VALUES.items():
             wanted = getattr(self, field)
             values = {*usual, *(known or {}).get(field, ())}
-            if wanted is not None and wanted.casefold() not in {value.casefold() for value in values}:
-                raise InvalidQueryError(f"unknown {field} {wanted!r}{_nearest(wanted, values)}")
+            if wanted is not None and fold(wanted) not in map(fold, values):
+                raise InvalidQueryError(f"unknown {field} {wanted!r}{nearest(wanted, values)}")
 
     def matches(self, item: pystac.Item) -> bool:
         """Tell whether an item is searched for."""
-        properties = item.properties
-        return (
-            (self.ids is None or item.id in self.ids)
-            and (self.collections is None or item.collection_id in self.collections)
-            and all(self._equal(field, properties.get(name)) for field, name in EQUAL_FIELDS.items())
-            and all(self._in_range(field, properties.get(name)) for field, name in VERSION_FIELDS.items())
-            and (self.task is None or self.task.casefold() in properties.get("mlm:tasks", ()))
-            and (self.bbox is None or (item.bbox is not None and boxes_meet(self.bbox, item.bbox)))
-            and (self.datetime is None or _meets(item, self.datetime))
-            and (self.text is None or _says(item, self.text))
-        )
+        from modelstac.catalog.matching import matches
 
-    def _equal(self, field: str, found: Any) -> bool:
-        wanted = getattr(self, field)
-        return wanted is None or (isinstance(found, str) and found.casefold() == wanted.casefold())
-
-    def _in_range(self, field: str, found: Any) -> bool:
-        wanted = getattr(self, field)
-        try:
-            return wanted is None or (isinstance(found, str) and version_in(found, wanted))
-        except InvalidItemError:
-            # An item written by others may name anything as its version; it lies in no range then.
-            return False
-
-
-def _nearest(name: str, known: Any) -> str:
-    by_folded = {value.casefold(): value for value in known}
-    near = [by_folded[n] for n in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
-    if near:
-        return ": did you mean " + " or ".join(repr(n) for n in near) + "?"
-    return f"; known: {', '.join(sorted(known))}"
-
-
-def _rfc3339(value: datetime) -> str:
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
-
-
-def interval(text: str) -> tuple[datetime, datetime]:
-    """Return first and last moment of an RFC 3339 moment or interval; ``..`` or nothing leaves an end open.
-
-    Raises
-    ------
-    InvalidQueryError
-        If it is neither.
-    """
-    first, slash, last = text.partition("/")
-    start = _moment(first, text, end=False)
-    stop = _moment(last if slash else first, text, end=True)
-    if (not slash and first in {"", ".."}) or start > stop:
-        raise InvalidQueryError(
-            f"datetime {text!r} is no interval: something like 2010-08-26T00:00:00Z/2010-08-27T00:00:00Z is needed"
-        )
-    return start, stop
-
-
-def _moment(text: str, whole: str, *, end: bool) -> datetime:
-    if text in {"", ".."}:
-        return (datetime.max if end else datetime.min).replace(tzinfo=UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidQueryError(
-            f"datetime {whole!r} cannot be read: something like 2010-08-26T00:00:00Z or 2010-08-26/.. is needed"
-        ) from error
-    if end and len(text) == len("2010-08-26"):
-        found = found.replace(hour=23, minute=59, second=59, microsecond=999_999)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _meets(item: pystac.Item, wanted: str) -> bool:
-    start, stop = interval(wanted)
-    first = item.common_metadata.start_datetime or item.datetime
-    last = item.common_metadata.end_datetime or item.datetime
-    return first is not None and last is not None and first <= stop and last >= start
-
-
-def _says(item: pystac.Item, text: str) -> bool:
-    properties = item.properties
-    said = [item.id, properties.get("title"), properties.get("description"), *properties.get("keywords", ())]
-    everything = " ".join(part for part in said if isinstance(part, str)).casefold()
-    return all(word in everything for word in text.casefold().split())
+        return matches(self, item)

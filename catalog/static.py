@@ -7,22 +7,26 @@ before leaves at most a folder that no document names, which the next publish of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import posixpath
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pystac
 
 from modelstac.catalog import documents
-from modelstac.catalog.base import Catalog
+from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.documents import ROOT, Document
-from modelstac.catalog.errors import CatalogError, InvalidItemError, NotFoundError
+from modelstac.catalog.errors import CatalogError, InvalidItemError, NotFoundError, StorageError
+from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import local_path
+from modelstac.catalog.sql.scan import scan
 from modelstac.catalog.storage import Folder, Staging, explained
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -72,11 +76,11 @@ class StaticCatalog(Catalog):
 
     def items(self) -> Iterator[pystac.Item]:
         """Return all items, one after the other."""
-        return (self._item(place) for places in self._places() for place in places.values())
+        return (self._item(place, collection) for collection, places in self._places() for place in places.values())
 
     def ids(self) -> Iterator[str]:
         """Return all item ids; no item is read."""
-        return (item_id for places in self._places() for item_id in places)
+        return (item_id for _, places in self._places() for item_id in places)
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
@@ -87,8 +91,89 @@ class StaticCatalog(Catalog):
 
     def find(self, item_id: str) -> pystac.Item | None:
         """Return the item, None when there is no such id."""
-        place = self._place(item_id)
-        return None if place is None else self._item(place)
+        found = self._place(item_id)
+        return None if found is None else self._item(*found)
+
+    def page(self, query: Query, *, count: bool = False) -> Page:
+        """Return one page of the items that a query asks for."""
+        items = [item.to_dict(transform_hrefs=False) for item in self.items()]
+        aliases = [
+            (name, alias, item_id)
+            for name in map(_collection_name, self._collection_paths())
+            for alias, item_id in self.aliases(name).items()
+        ]
+        return scan(items, aliases, query, count=count)
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the item ids that a model's aliases point to."""
+        return dict(sorted(self._collection(name).get(ALIASES, {}).items()))
+
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
+        """Point an alias to an item, or remove it."""
+        with self._folder.lock():
+            collection = self._collection(name)
+            aliases = collection.pop(ALIASES, {})
+            refuse_unexpected(name, alias, aliases.pop(alias, None), expected)
+            if item_id is not None:
+                if self._place(item_id) is None:
+                    raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
+                aliases[alias] = item_id
+            self._write(documents.collection_path(name), collection | ({ALIASES: aliases} if aliases else {}))
+
+    def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
+        """Mark an item as one that should no longer be used, or take that back; return it."""
+        with self._folder.lock():
+            place, _ = self._known_place(item_id)
+            document = self._document(place, "Feature")
+            if bool(document["properties"].get("deprecated")) != deprecated:
+                document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
+                self._write(place, document)
+        return self.get(item_id)
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item and its files."""
+        with self._folder.lock():
+            place, collection = self._known_place(item_id)
+            refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
+            path = documents.collection_path(collection["id"])
+            others = [p for p in _targets(collection, "item", path) if p != place]
+            left = (self._document(other, "Feature") for other in others)
+            self._write(path, documents.without_item(collection, place, left))
+            self._folder.remove(posixpath.dirname(place))
+            self._link_versions(path)
+
+    def _known_place(self, item_id: str) -> tuple[str, Document]:
+        found = self._place(item_id)
+        if found is None:
+            raise NotFoundError.unknown("item", item_id, self.ids(), where=self.href)
+        return found
+
+    def _collection(self, name: str) -> Document:
+        path = documents.collection_path(name)
+        if path not in (paths := self._collection_paths()):
+            raise NotFoundError.unknown("model", name, map(_collection_name, paths), where=self.href)
+        return self._document(path, "Collection")
+
+    def _write(self, path: str, document: Document) -> None:
+        self._folder.write(path, documents.dump(document))
+
+    def _link_versions(self, path: str) -> None:
+        """Make the items of a collection link to their other versions; also what a killed process left undone."""
+        collection = self._document(path, "Collection")
+        families: dict[str, dict[str, str]] = {}
+        places = {}
+        for found in collection["links"]:
+            if found["rel"] == "item" and all(name in found for name in documents.VERSION_FIELDS):
+                place = documents.resolve(found["href"], path)
+                places[Path(place).stem] = place
+                families.setdefault(found["interop:variant"], {})[Path(place).stem] = found["version"]
+        for versions in families.values():
+            for item_id, others in documents.relations(versions).items():
+                document = self._document(places[item_id], "Feature")
+                there = {rel: places[other] for rel, other in others.items()}
+                linked = documents.with_versions(document, places[item_id], there)
+                if linked != document:
+                    self._write(places[item_id], linked)
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files atomically and return it as stored."""
@@ -102,6 +187,9 @@ class StaticCatalog(Catalog):
                 if (published := self.find(item.id)) is not None:
                     return self.same_or_refuse(published, item)
                 self._commit(item, names, staging)
+                # The item is published, come what may: links that cannot be written now are the next publish's.
+                with contextlib.suppress(StorageError):
+                    self._link_versions(documents.collection_path(str(item.collection_id)))
         return self.get(item.id)
 
     def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:
@@ -117,8 +205,7 @@ class StaticCatalog(Catalog):
 
     def _commit(self, item: pystac.Item, names: dict[str, str], staging: Staging) -> None:
         document = documents.item_document(item, names, self._sources(item))
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        document["properties"] |= {"created": now, "updated": now}
+        document["properties"] |= dict.fromkeys(("created", "updated"), documents.now())
         staging.write(f"{item.id}.json", documents.dump(document))
         root = self._root()
         path = documents.collection_path(str(item.collection_id))
@@ -151,8 +238,8 @@ class StaticCatalog(Catalog):
             source = link.extra_fields.get(ITEM_ID_FIELD)
             if not isinstance(source, str):
                 continue
-            if (place := self._place(source)) is not None:
-                places[source] = place
+            if (found := self._place(source)) is not None:
+                places[source] = found[0]
             elif "://" not in str(link.get_href(transform_href=False)):
                 raise NotFoundError.unknown(
                     "item", source, self.ids(), where=self.href, hint=f"Publish the source of {item.id!r} first"
@@ -174,10 +261,13 @@ class StaticCatalog(Catalog):
             raise CatalogError(f"{place} is no STAC {kind}: name the folder of a STAC catalog")
         return document
 
-    def _item(self, path: str) -> pystac.Item:
+    def _item(self, path: str, collection: Document) -> pystac.Item:
         place = self._folder.href(path)
         try:
-            return pystac.Item.from_dict(documents.absolute(self._document(path, "Feature"), place))
+            document = documents.absolute(self._document(path, "Feature"), place)
+            if aliases := sorted(a for a, item_id in collection.get(ALIASES, {}).items() if item_id == document["id"]):
+                document["properties"][ALIASES] = aliases
+            return as_item(document)
         except (KeyError, TypeError, AttributeError, pystac.STACError) as error:
             raise CatalogError(f"{place} is no complete STAC item: restore it from a copy") from error
 
@@ -185,14 +275,21 @@ class StaticCatalog(Catalog):
         root = root or self._root()
         return _targets(root, "child", ROOT) if root else []
 
-    def _places(self, item_id: str = "") -> Iterator[dict[str, str]]:
+    def _places(self, item_id: str = "") -> Iterator[tuple[Document, dict[str, str]]]:
         # The collection whose name begins the id comes first: it is nearly always the right one.
         paths = self._collection_paths()
-        for path in sorted(paths, key=lambda path: not item_id.startswith(f"{Path(path).parent.name}-")):
-            yield {Path(place).stem: place for place in _targets(self._document(path, "Collection"), "item", path)}
+        for path in sorted(paths, key=lambda path: not item_id.startswith(f"{_collection_name(path)}-")):
+            collection = self._document(path, "Collection")
+            yield collection, {Path(place).stem: place for place in _targets(collection, "item", path)}
 
-    def _place(self, item_id: str) -> str | None:
-        return next((places[item_id] for places in self._places(item_id) if item_id in places), None)
+    def _place(self, item_id: str) -> tuple[str, Document] | None:
+        """Return the path of an item and the document of its collection."""
+        found = ((places[item_id], collection) for collection, places in self._places(item_id) if item_id in places)
+        return next(found, None)
+
+
+def _collection_name(path: str) -> str:
+    return posixpath.basename(posixpath.dirname(path))
 
 
 def _targets(document: Document, rel: str, path: str) -> list[str]:

@@ -100,7 +100,7 @@ class Folder:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -173,33 +173,42 @@ class Staging:
         IntegrityError
             If the source is not the file with this SHA-256.
         """
-        digest = hashlib.sha256()
-        with (
-            explained(f"copy {source} into {self._folder.root}"),
-            source.open("rb") as incoming,
-            (self._place / name).open("xb") as outgoing,
-        ):
-            while chunk := incoming.read(_CHUNK):
-                digest.update(chunk)
-                outgoing.write(chunk)
-            outgoing.flush()
-            os.fsync(outgoing.fileno())
-        if digest.hexdigest() != sha256:
-            raise IntegrityError(
-                f"{source} has SHA-256 {digest.hexdigest()}, its item says {sha256}: it changed after it was described"
-            )
+        with explained(f"copy {source} into {self._folder.root}"):
+            copy_verified(source, self._place / name, sha256=sha256)
 
     def move_to(self, path: str) -> None:
         """Move all that was prepared to its place, in one step."""
         target = self._folder.root / path
         with explained(f"write {target}"):
-            _sync_folder(self._place)
+            sync_folder(self._place)
             target.parent.mkdir(parents=True, exist_ok=True)
             self._place.rename(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def copy_verified(source: Path, target: Path, *, sha256: str) -> None:
+    """Copy a file durably to where none is.
+
+    Raises
+    ------
+    IntegrityError
+        If the source is not the file with this SHA-256.
+    """
+    digest = hashlib.sha256()
+    with source.open("rb") as incoming, target.open("xb") as outgoing:
+        while chunk := incoming.read(_CHUNK):
+            digest.update(chunk)
+            outgoing.write(chunk)
+        outgoing.flush()
+        os.fsync(outgoing.fileno())
+    if digest.hexdigest() != sha256:
+        raise IntegrityError(
+            f"{source} has SHA-256 {digest.hexdigest()}, its item says {sha256}: it changed after it was described"
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     # A rename is durable once its folder is; not every system can sync a folder, and none needs it for atomicity.
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

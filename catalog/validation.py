@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.identity import plain
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema
 
@@ -50,9 +51,10 @@ def validate_document(document: dict[str, Any]) -> None:
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
     version = document.get("stac_version", pystac.get_stac_version())
-    plain = _as_json(document)
+    # JSON knows lists only, and the schemas' "array" is not a tuple.
+    as_json = plain(document)
     for uri in [_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ())]:
-        _check(plain, kind, uri)
+        _check(as_json, kind, uri)
 
 
 def _check(document: Any, kind: str, uri: str) -> None:
@@ -97,12 +99,3 @@ def _registry() -> Registry[Any]:
     # Crawled once, or every reference would be resolved by searching all schemas anew.
     known = ((uri, retrieve(uri)) for uri in (*core_uris(), *SHIPPED_URIS))
     return Registry(retrieve=retrieve).with_resources(known).crawl()  # type: ignore[call-arg]
-
-
-def _as_json(value: Any) -> Any:
-    # JSON knows lists only, and the schemas' "array" is not a tuple.
-    if isinstance(value, dict):
-        return {key: _as_json(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_json(part) for part in value]
-    return value

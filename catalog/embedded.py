@@ -1,0 +1,282 @@
+"""The embedded catalog: one SQLite file, with the items' files in a folder beside it. No set-up, no server.
+
+A publish is one transaction, so whatever dies leaves the item whole or not at all, and readers never wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from modelstac.catalog import documents
+from modelstac.catalog.artifacts import ArtifactFolder
+from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.digests import from_multihash
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import CatalogError, NotFoundError
+from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.query import Query
+from modelstac.catalog.read_item import local_path
+from modelstac.catalog.sql import rows
+from modelstac.catalog.sql.database import Database
+from modelstac.catalog.sql.fields import reduced
+from modelstac.catalog.sql.schema import prepare
+from modelstac.catalog.sql.search import Search
+from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+SUFFIX = ".sqlite"
+
+
+class EmbeddedCatalog(Catalog):
+    """A catalog in one SQLite file, for many threads and processes at once.
+
+    Parameters
+    ----------
+    href
+        The file, by custom with the suffix ``.sqlite``. Files of items lie beside it, in ``<name>.artifacts``.
+    create
+        Make the file when it is not there.
+
+    Raises
+    ------
+    CatalogError
+        If there is no catalog, or the file is something else.
+    """
+
+    def __init__(self, href: str | os.PathLike[str], *, create: bool = False) -> None:
+        path = local_path(os.fspath(href))
+        if path is None:
+            raise CatalogError(f"{href} is a URL: an embedded catalog is a file on this machine")
+        path = path.absolute()
+        super().__init__(str(path))
+        if path.is_dir():
+            raise CatalogError(f"{path} is a folder: name an SQLite file in it, such as {path / 'models.sqlite'}")
+        if not create and not path.is_file():
+            raise CatalogError(f"no catalog at {path}: publish into it first or check the path")
+        if not path.parent.is_dir():
+            raise CatalogError(f"no folder {path.parent} for the catalog {path.name}: make it first or check the path")
+        self.artifacts = ArtifactFolder(path.with_suffix(".artifacts"))
+        self.database = Database(path)
+        with self.database.write() as connection:
+            prepare(connection)
+
+    def close(self) -> None:
+        """Close this thread's connection to the file."""
+        self.database.close()
+
+    def items(self) -> Iterator[pystac.Item]:
+        """Return all items, one after the other."""
+        query = Query(limit=500)
+        while True:
+            page = self.page(query)
+            yield from map(as_item, page.documents)
+            if page.next is None:
+                return
+            query = query.model_copy(update={"token": page.next})
+
+    def ids(self) -> Iterator[str]:
+        """Return all item ids; no item is read."""
+        with self.database.read() as connection:
+            found = connection.execute("SELECT id FROM items ORDER BY id").fetchall()
+        return (item_id for (item_id,) in found)
+
+    def collections(self) -> Iterator[pystac.Collection]:
+        """Return all collections, one for every model name."""
+        return (pystac.Collection.from_dict(document) for document in self.collection_documents())
+
+    def collection_documents(self, name: str | None = None) -> list[Document]:
+        """Return the collections, or the one with a name, as JSON with their aliases."""
+        with self.database.read() as connection:
+            where, names = ("", ()) if name is None else (" WHERE id = ?", (name,))
+            found = connection.execute(f"SELECT document FROM collections{where} ORDER BY id", names)  # noqa: S608
+            return [self._shown_collection(connection, json.loads(text)) for (text,) in found.fetchall()]
+
+    def find(self, item_id: str) -> pystac.Item | None:
+        """Return the item, None when there is no such id."""
+        document = self.document(item_id)
+        return None if document is None else as_item(document)
+
+    def document(self, item_id: str) -> Document | None:
+        """Return an item as JSON, None when there is no such id."""
+        with self.database.read() as connection:
+            document = rows.get_item(connection, item_id)
+            return None if document is None else self._shown(connection, document)
+
+    def page(self, query: Query, *, count: bool = False) -> Page:
+        """Return one page of the items that a query asks for."""
+        with self.database.read() as connection:
+            search = Search(connection, query)
+            keys, token = search.rows()
+            found = [
+                json.loads(connection.execute("SELECT document FROM items WHERE key = ?", (key,)).fetchone()[0])
+                for key in keys
+            ]
+            shown = tuple(reduced(self._shown(connection, document), query.fields) for document in found)
+            return Page(shown, token, search.count() if count else None)
+
+    def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
+        """Store a validated item and its files and return it as stored."""
+        return self.add_many([item], report=report)[0]
+
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+        """Store validated items in one transaction: all of them or none."""
+        hrefs = [self._copy(item, report) for item in items]
+        with self.database.write() as connection:
+            changed: dict[str, Document] = {}
+            for item, assets in zip(items, hrefs, strict=True):
+                if any(not (Path(self.href).parent / href).is_file() for href in assets.values()):
+                    # A delete of the last item with the same bytes came between.
+                    self._copy(item, ignore)
+                self._store(connection, item, assets, changed)
+            for collection in changed.values():
+                rows.put_collection(connection, collection)
+        return [self.get(item.id) for item in items]
+
+    def _copy(self, item: pystac.Item, report: Report) -> dict[str, str]:
+        """Copy the item's local files, and return their hrefs below the catalog's folder by asset key."""
+        local = {key: local_path(asset.get_absolute_href() or asset.href) for key, asset in item.assets.items()}
+        paths = {key: path for key, path in local.items() if path is not None}
+        task = f"publish {item.id}"
+        report(Started(task, len(paths)))
+        hrefs = {}
+        for key, path in paths.items():
+            digest = from_multihash(str(item.assets[key].extra_fields["file:checksum"]))
+            hrefs[key] = f"{self.artifacts.root.name}/{self.artifacts.put(path, sha256=digest)}"
+            report(Advanced(task, note=path.name))
+        report(Finished(task))
+        return hrefs
+
+    def _store(
+        self, connection: sqlite3.Connection, item: pystac.Item, assets: dict[str, str], changed: dict[str, Document]
+    ) -> None:
+        if (published := rows.get_item(connection, item.id)) is not None:
+            self.same_or_refuse(as_item(self._shown(connection, published)), item)
+            return
+        document = documents.stored_item(item, assets, self._sources(connection, item))
+        name = str(item.collection_id)
+        collection = changed.get(name) or rows.get_collection(connection, name)
+        if collection is None:
+            collection = documents.stored_collection(documents.new_collection(item))
+            # The rows of items refer to that of their collection.
+            rows.put_collection(connection, collection)
+        changed[name] = documents.widened(collection, document)
+        rows.insert(connection, document)
+
+    def _sources(self, connection: sqlite3.Connection, item: pystac.Item) -> dict[str, str]:
+        places = {}
+        for link in item.get_links("derived_from"):
+            source = link.extra_fields.get(ITEM_ID_FIELD)
+            if not isinstance(source, str):
+                continue
+            row = connection.execute("SELECT collection FROM items WHERE id = ?", (source,)).fetchone()
+            if row is not None:
+                places[source] = f"collections/{row[0]}/items/{source}"
+            elif "://" not in str(link.get_href(transform_href=False)):
+                known = [i for (i,) in connection.execute("SELECT id FROM items")]
+                raise NotFoundError.unknown(
+                    "item", source, known, where=self.href, hint=f"Publish the source of {item.id!r} first"
+                )
+        return places
+
+    def put_collection(self, document: Document) -> None:
+        """Store a collection's document, or replace what people wrote of it; its aliases are left alone."""
+        with self.database.write() as connection:
+            rows.put_collection(connection, documents.stored_collection(document))
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the item ids that a model's aliases point to."""
+        with self.database.read() as connection:
+            self._known_collection(connection, name)
+            return _aliases(connection, name)
+
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
+        """Point an alias to an item, or remove it."""
+        with self.database.write() as connection:
+            self._known_collection(connection, name)
+            refuse_unexpected(name, alias, _aliases(connection, name).get(alias), expected)
+            if item_id is None:
+                connection.execute("DELETE FROM aliases WHERE collection = ? AND alias = ?", (name, alias))
+            elif rows.get_item(connection, item_id) is None:
+                raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
+            else:
+                connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, item_id))
+
+    def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
+        """Mark an item as one that should no longer be used, or take that back; return it."""
+        with self.database.write() as connection:
+            document = self._known_item(connection, item_id)
+            if bool(document["properties"].get("deprecated")) != deprecated:
+                document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
+                rows.delete(connection, item_id)
+                rows.insert(connection, document)
+        return self.get(item_id)
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item, and the files that only this item had."""
+        with self.database.write() as connection:
+            document = self._known_item(connection, item_id)
+            refuse_pointed_at(item_id, document["collection"], _aliases(connection, document["collection"]))
+            rows.delete(connection, item_id)
+            name = document["collection"]
+            collection = rows.get_collection(connection, name)
+            assert collection is not None, "items refer to their collection"
+            left = connection.execute("SELECT document FROM items WHERE collection = ? ORDER BY id", (name,))
+            rows.put_collection(connection, documents.covering(collection, (json.loads(text) for (text,) in left)))
+        with self.database.write() as connection:
+            # The item is gone for good; its files go while no other writer can begin to need them.
+            for digest in _digests(document):
+                if not rows.names_digest(connection, digest):
+                    self.artifacts.remove(digest)
+
+    def _known_collection(self, connection: sqlite3.Connection, name: str) -> None:
+        if rows.get_collection(connection, name) is None:
+            known = [n for (n,) in connection.execute("SELECT id FROM collections")]
+            raise NotFoundError.unknown("model", name, known, where=self.href)
+
+    def _known_item(self, connection: sqlite3.Connection, item_id: str) -> Document:
+        document = rows.get_item(connection, item_id)
+        if document is None:
+            known = [i for (i,) in connection.execute("SELECT id FROM items")]
+            raise NotFoundError.unknown("item", item_id, known, where=self.href)
+        return document
+
+    def _shown(self, connection: sqlite3.Connection, document: Document) -> Document:
+        """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
+        if aliases := rows.aliases_of(connection, document["id"]):
+            document["properties"][ALIASES] = aliases
+        collection = f"collections/{document['collection']}"
+        document["links"] = [
+            documents.link("collection", collection),
+            *document["links"],
+            *(
+                documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
+                for rel, other in rows.relatives(connection, document).items()
+            ),
+        ]
+        return documents.absolute(document, f"{self.href}#/{collection}/items/{document['id']}", self._resolved)
+
+    def _resolved(self, href: str, _base: str) -> str:
+        if "://" in href or href.startswith("/"):
+            return href
+        return f"{self.href}#/{href}" if href.startswith("collections/") else str(Path(self.href).parent / href)
+
+    def _shown_collection(self, connection: sqlite3.Connection, document: Document) -> Document:
+        if aliases := _aliases(connection, document["id"]):
+            document[ALIASES] = aliases
+        return documents.absolute(document, f"{self.href}#/collections/{document['id']}", self._resolved)
+
+
+def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:
+    found = connection.execute("SELECT alias, item FROM aliases WHERE collection = ? ORDER BY alias", (name,))
+    return dict(found.fetchall())
+
+
+def _digests(document: Document) -> set[str]:
+    return {str(asset["file:checksum"])[4:] for asset in document["assets"].values() if "file:checksum" in asset}

@@ -1,0 +1,126 @@
+"""Whether an item is what a query asks for: the reference that each backend's own search must agree with."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.geometry import boxes_meet
+from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
+from modelstac.catalog.ranges import fold, interval, number_range, requirements
+from modelstac.catalog.versions import parse_version, version_in
+
+if TYPE_CHECKING:
+    import pystac
+
+PARITY = "interop:parity"
+VERIFIED = "interop:verified"
+
+
+def matches(query: Query, item: pystac.Item) -> bool:
+    """Tell whether an item is searched for."""
+    properties = item.properties
+    return (
+        (query.ids is None or item.id in query.ids)
+        and (query.collections is None or item.collection_id in query.collections)
+        and all(_equal(getattr(query, field), properties.get(name)) for field, name in EQUAL_FIELDS.items())
+        and all(_in_range(getattr(query, field), properties.get(name)) for field, name in VERSION_FIELDS.items())
+        and (query.task is None or fold(query.task) in map(fold, properties.get("mlm:tasks", ())))
+        and (query.alias is None or query.alias in properties.get(ALIASES, ()))
+        and (query.deprecated is None or query.deprecated == bool(properties.get("deprecated")))
+        and (query.parameters is None or _counts(query.parameters, properties.get("mlm:total_parameters")))
+        and (query.parity is None or _agrees(query.parity, properties.get(PARITY)))
+        and (query.runs_with is None or runs_with(properties.get(VERIFIED), query.runs_with))
+        and (query.bbox is None or (item.bbox is not None and boxes_meet(query.bbox, item.bbox)))
+        and (query.datetime is None or _meets(item, query.datetime))
+        and (query.text is None or all(word in searched_text(item.to_dict()) for word in query.text.casefold().split()))
+        and (query.intersects is None or _touches(query.intersects, item.geometry))
+        and (query.filter is None or _passes(query.filter, item))
+    )
+
+
+def searched_text(document: dict[str, Any]) -> str:
+    """Return the text in which free text is looked for: id, title, description and keywords, case folded."""
+    properties = document["properties"]
+    said = [document["id"], properties.get("title"), properties.get("description"), *(properties.get("keywords") or ())]
+    return " ".join(part for part in said if isinstance(part, str)).casefold()
+
+
+def runs_with(verified: Any, wanted: tuple[str, ...]) -> bool:
+    """Tell whether one of the verified environments has all the packages wanted, in versions within their ranges."""
+    asked = requirements(wanted)
+    environments = [e for e in verified or () if isinstance(e, dict)]
+    return any(
+        all(_in_environment(environment, name, specifier) for name, specifier in asked) for environment in environments
+    )
+
+
+def _in_environment(environment: dict[str, Any], name: str, specifier: Any) -> bool:
+    packages = environment.get("packages") or {}
+    found = environment.get("python") if name == "python" else packages.get(name)
+    try:
+        return isinstance(found, str) and specifier.contains(parse_version(found), prereleases=True)
+    except InvalidItemError:
+        return False
+
+
+def _equal(wanted: str | None, found: Any) -> bool:
+    return wanted is None or (isinstance(found, str) and fold(found) == fold(wanted))
+
+
+def _in_range(wanted: str | None, found: Any) -> bool:
+    return wanted is None or (isinstance(found, str) and in_range(found, wanted))
+
+
+def in_range(version: str, wanted: str) -> bool:
+    """Tell whether a version lies in a range; what is no version, which others may have written, lies in none."""
+    try:
+        return version_in(version, wanted)
+    except InvalidItemError:
+        return False
+
+
+def _counts(wanted: str, found: Any) -> bool:
+    return isinstance(found, (int, float)) and all(
+        compare(found, number) for compare, _, number in number_range(wanted)
+    )
+
+
+def _agrees(wanted: float, parity: Any) -> bool:
+    return isinstance(parity, dict) and bool(parity.get("max_absolute_difference", float("inf")) <= wanted)
+
+
+def moments(document: dict[str, Any]) -> tuple[datetime, datetime] | None:
+    """Return first and last moment of an item, None when it has none."""
+    properties = document["properties"]
+    first = properties.get("start_datetime") or properties.get("datetime")
+    last = properties.get("end_datetime") or properties.get("datetime")
+    if not isinstance(first, str) or not isinstance(last, str):
+        return None
+    return interval(first)[0], interval(last)[0]
+
+
+def _meets(item: pystac.Item, wanted: str) -> bool:
+    start, stop = interval(wanted)
+    found = moments(item.to_dict(transform_hrefs=False))
+    return found is not None and found[0] <= stop and found[1] >= start
+
+
+def _touches(wanted: dict[str, Any], geometry: dict[str, Any] | None) -> bool:
+    from shapely.geometry import shape
+
+    return geometry is not None and bool(shape(wanted).intersects(shape(geometry)))
+
+
+def _passes(wanted: str | dict[str, Any], item: pystac.Item) -> bool:
+    import cql2
+
+    expression = cql2.Expr(wanted)
+    document = json.loads(json.dumps(item.to_dict(transform_hrefs=False)))
+    try:
+        return bool(expression.matches(document))
+    except Exception:  # noqa: BLE001 - cql2 raises plain Exception for what SQL calls null
+        return False
