@@ -13,7 +13,6 @@ import json
 import posixpath
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -122,19 +121,24 @@ def with_versions(document: Document, here: str, others: dict[str, str]) -> Docu
     return document | {"links": kept + added}
 
 
-def relations(versions: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return, for every item id of one model and variant, the ids of its other versions by relation.
+def versions_of(collection: Document, variant: str) -> list[tuple[str, str]]:
+    """Return the sortable version and the path of every item of one variant, from the first version to the last."""
+    here = collection_path(collection["id"])
+    found = [
+        (version_key(f["version"]), resolve(f["href"], here))
+        for f in collection["links"]
+        if f["rel"] == "item" and f.get("interop:variant") == variant and "version" in f
+    ]
+    return sorted(found)
 
-    Parameters
-    ----------
-    versions
-        Version by item id.
-    """
-    ordered = sorted(versions, key=lambda item_id: version_key(versions[item_id]))
-    found: dict[str, dict[str, str]] = {item_id: {} for item_id in ordered}
-    for earlier, later in pairwise(ordered):
-        found[later]["predecessor-version"] = earlier
-        found[earlier] |= {"successor-version": later, "latest-version": ordered[-1]}
+
+def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
+    """Return the paths of the other versions of the item at an index of :func:`versions_of`, by relation."""
+    found = {}
+    if index > 0:
+        found["predecessor-version"] = ordered[index - 1][1]
+    if index < len(ordered) - 1:
+        found |= {"successor-version": ordered[index + 1][1], "latest-version": ordered[-1][1]}
     return found
 
 

@@ -7,6 +7,7 @@ before leaves at most a folder that no document names, which the next publish of
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
@@ -28,7 +29,12 @@ from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.sql.scan import scan
 from modelstac.catalog.storage import Folder, Staging, explained
+from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+# So many items before the latest version link to it; those before lead there by their successors. Otherwise every
+# publish would rewrite all versions.
+LATEST_LINKS = 10
 
 
 class StaticCatalog(Catalog):
@@ -134,13 +140,14 @@ class StaticCatalog(Catalog):
         """Remove an item and its files."""
         with self._folder.lock():
             place, collection = self._known_place(item_id)
+            document = self._document(place, "Feature")
             refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
             path = documents.collection_path(collection["id"])
             others = [p for p in _targets(collection, "item", path) if p != place]
             left = (self._document(other, "Feature") for other in others)
             self._write(path, documents.without_item(collection, place, left))
             self._folder.remove(posixpath.dirname(place))
-            self._link_versions(path)
+            self._link_versions(path, document)
 
     def _known_place(self, item_id: str) -> tuple[str, Document]:
         found = self._place(item_id)
@@ -157,23 +164,25 @@ class StaticCatalog(Catalog):
     def _write(self, path: str, document: Document) -> None:
         self._folder.write(path, documents.dump(document))
 
-    def _link_versions(self, path: str) -> None:
-        """Make the items of a collection link to their other versions; also what a killed process left undone."""
-        collection = self._document(path, "Collection")
-        families: dict[str, dict[str, str]] = {}
-        places = {}
-        for found in collection["links"]:
-            if found["rel"] == "item" and all(name in found for name in documents.VERSION_FIELDS):
-                place = documents.resolve(found["href"], path)
-                places[Path(place).stem] = place
-                families.setdefault(found["interop:variant"], {})[Path(place).stem] = found["version"]
-        for versions in families.values():
-            for item_id, others in documents.relations(versions).items():
-                document = self._document(places[item_id], "Feature")
-                there = {rel: places[other] for rel, other in others.items()}
-                linked = documents.with_versions(document, places[item_id], there)
-                if linked != document:
-                    self._write(places[item_id], linked)
+    def _link_versions(self, path: str, item: Document) -> None:
+        """Make the items around a new or deleted one link to their other versions."""
+        properties = item["properties"]
+        version, variant = properties.get("version"), properties.get("interop:variant")
+        if version is None or variant is None:
+            return
+        ordered = documents.versions_of(self._document(path, "Collection"), variant)
+        place = bisect.bisect(ordered, (version_key(version),))
+        near = range(max(0, place - 1), min(len(ordered), place + 2))
+        # One more than the last, which may still link to what was the latest version before.
+        last = range(max(0, len(ordered) - LATEST_LINKS - 2), len(ordered))
+        for index in {*near, *last}:
+            others = documents.relations(ordered, index)
+            if index < len(ordered) - 1 - LATEST_LINKS:
+                del others["latest-version"]
+            document = self._document(ordered[index][1], "Feature")
+            linked = documents.with_versions(document, ordered[index][1], others)
+            if linked != document:
+                self._write(ordered[index][1], linked)
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files atomically and return it as stored."""
@@ -189,7 +198,7 @@ class StaticCatalog(Catalog):
                 self._commit(item, names, staging)
                 # The item is published, come what may: links that cannot be written now are the next publish's.
                 with contextlib.suppress(StorageError):
-                    self._link_versions(documents.collection_path(str(item.collection_id)))
+                    self._link_versions(documents.collection_path(str(item.collection_id)), item.to_dict())
         return self.get(item.id)
 
     def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:
@@ -264,7 +273,14 @@ class StaticCatalog(Catalog):
     def _item(self, path: str, collection: Document) -> pystac.Item:
         place = self._folder.href(path)
         try:
-            document = documents.absolute(self._document(path, "Feature"), place)
+            document = self._document(path, "Feature")
+            # What a killed process left undone, and what is too far from the latest version to link to it on disk.
+            ordered = documents.versions_of(collection, document["properties"].get("interop:variant"))
+            places = [other for _, other in ordered]
+            if path in places:
+                others = documents.relations(ordered, places.index(path))
+                document = documents.with_versions(document, path, others)
+            document = documents.absolute(document, place)
             if aliases := sorted(a for a, item_id in collection.get(ALIASES, {}).items() if item_id == document["id"]):
                 document["properties"][ALIASES] = aliases
             return as_item(document)
