@@ -11,7 +11,7 @@ import pytest
 
 from modelstac.catalog.errors import DataError, NotFoundError
 from modelstac.catalog.messages import Advanced, Started
-from modelstac.training.data import READERS, Preparation, Reader, knmi, read_frames
+from modelstac.training.data import READERS, Frame, Grid, Preparation, Reader, knmi, read_frames
 from modelstac.training.data.synthetic import generate
 
 TIME = datetime(2010, 8, 26, 3, 20)
@@ -138,8 +138,8 @@ def test_another_product_is_one_more_module(tmp_path, monkeypatch):
             return path.suffix == ".txt"
 
         def describe(self, path):
-            grid = knmi.Grid(1, 2, 0, 0, 1000, 1000, "+proj=utm +zone=31 +ellps=WGS84 +units=m")
-            return knmi.Frame(path, datetime.fromisoformat(path.stem), 10, grid, "text", "us", "MIT", "us")
+            grid = Grid(1, 2, 0, 0, 1000, 1000, "+proj=utm +zone=31 +ellps=WGS84 +units=m")
+            return Frame(path, datetime.fromisoformat(path.stem), 10, grid, "text", "us", "MIT", "us")
 
         def rain_rate(self, path):
             return np.loadtxt(path, dtype=np.float32, ndmin=2)
@@ -253,8 +253,8 @@ def test_another_period(frames):
 def test_another_product(frames):
     path = spoil(frames)
     with h5py.File(path, "r+") as file:
-        file["image1"].attrs["image_geo_parameter"] = np.bytes_("REFLECTIVITY_[DBZ]")
-    assert_refused(frames, str(path), "REFLECTIVITY_[DBZ]", "keep one product")
+        file["image1"].attrs["image_geo_parameter"] = np.bytes_("ECHOTOP_HEIGHT_[KM]")
+    assert_refused(frames, str(path), "ECHOTOP_HEIGHT_[KM]", "keep one product")
     assert_refused(path, str(path), "no known radar product")
 
 

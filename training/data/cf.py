@@ -32,6 +32,11 @@ X: dict[str, str] = {"standard_name": "projection_x_coordinate", "units": "m", "
 _EPOCH = "seconds since 1970-01-01 00:00:00"
 
 
+def rate(conversion: str = "") -> dict[str, str]:
+    """Return the attributes of rain rate: a mean, or what a conversion makes of a moment's measurement."""
+    return {**RATE, "cell_methods": "time: point", "comment": conversion} if conversion else RATE
+
+
 def grid_mapping(proj4: str) -> tuple[tuple[()], np.int32, dict[str, Any]]:
     """Return the variable ``crs`` for a projection in PROJ's notation.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,18 @@ from xarray.core import indexing
 
 from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.training.data import cf, knmi
+from modelstac.training.data import cf, fmi, knmi, knmi_reflectivity, odim
 from modelstac.training.data.product import Frame, Grid, Reader
 
-READERS: dict[str, Reader] = {"knmi-accumulation": knmi}
+READERS: dict[str, Reader] = {
+    "knmi-accumulation": knmi,
+    "knmi-reflectivity": knmi_reflectivity,
+    "odim": odim,
+    "fmi-pgm": fmi,
+}
 """The products that can be read; another one is a module with the verbs of `Reader` and one line here."""
+
+_USUAL_STEP = 5.0  # minutes, for a single file that does not say
 
 
 def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = ignore) -> xr.Dataset:
@@ -62,7 +71,7 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
         frames.append(reader.describe(path))
         report(Advanced("open radar files"))
     report(Finished("open radar files"))
-    frames.sort(key=lambda frame: frame.time)
+    frames = _with_step(sorted(frames, key=lambda frame: frame.time))
     _require_one_series(frames)
     return _dataset(reader, frames)
 
@@ -73,9 +82,9 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
         if not paths:
             raise DataError("no radar files given: name a folder or at least one file")
     elif Path(source).is_dir():
-        suffixes = sorted({suffix for reader in READERS.values() for suffix in reader.SUFFIXES})
+        suffixes = tuple(sorted({suffix for reader in READERS.values() for suffix in reader.SUFFIXES}))
         try:
-            paths = sorted(path for path in Path(source).iterdir() if path.suffix.lower() in suffixes)
+            paths = sorted(path for path in Path(source).iterdir() if path.name.lower().endswith(suffixes))
         except OSError as error:
             raise StorageError.doing(f"read {source}", error, advice="check its permissions") from error
         if not paths:
@@ -95,6 +104,17 @@ def _reader(path: Path) -> Reader:
     raise DataError(f"{path} is of no known radar product (known: {', '.join(READERS)}): remove it or fetch it again")
 
 
+def _with_step(frames: list[Frame]) -> list[Frame]:
+    """Fill in the distance between frames where the files do not say it: the smallest that there is."""
+    if any(frame.step_minutes for frame in frames):
+        return frames
+    distances = [(after.time - before.time) / timedelta(minutes=1) for before, after in itertools.pairwise(frames)]
+    step = min((distance for distance in distances if distance > 0), default=_USUAL_STEP)
+    if step != int(step):
+        raise DataError(f"{frames[0].path}: frames {step:g} minutes apart; whole minutes are understood only")
+    return [replace(frame, step_minutes=int(step)) for frame in frames]
+
+
 def _require_one_series(frames: list[Frame]) -> None:
     first = frames[0]
     for before, frame in itertools.pairwise(frames):
@@ -107,6 +127,11 @@ def _require_one_series(frames: list[Frame]) -> None:
             raise DataError(
                 f"{frame.path} is {frame.product} of {frame.step_minutes} minutes, {first.path.name} is {first.product}"
                 f" of {first.step_minutes}: keep one product in a folder"
+            )
+        if frame.conversion != first.conversion:
+            raise DataError(
+                f"{frame.path} gives rain rate {frame.conversion or 'itself'}, {first.path.name}"
+                f" {first.conversion or 'itself'}: keep one product in a folder"
             )
         if frame.time == before.time:
             raise DataError(f"{frame.path} and {before.path} are both of {frame.time}: remove one of them")
@@ -124,7 +149,7 @@ def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
         ) from error
     return xr.Dataset(
         data_vars={
-            "rainfall_rate": (("time", "y", "x"), indexing.LazilyIndexedArray(rates), cf.RATE),
+            "rainfall_rate": (("time", "y", "x"), indexing.LazilyIndexedArray(rates), cf.rate(first.conversion)),
             "crs": crs,
         },
         coords={

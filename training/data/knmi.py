@@ -7,7 +7,6 @@ kilometres and ``overview`` the period. `write_knmi` writes the same format for 
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modelstac.catalog.errors import DataError
+from modelstac.training.data import knmi_format
 from modelstac.training.data.hdf5 import is_hdf5, number, opened, text
-from modelstac.training.data.product import Frame, Grid, Rates
+from modelstac.training.data.product import Frame, Rates
 
 SUFFIXES: tuple[str, ...] = (".h5", ".hdf5")
 NAME = "KNMI accumulation"
@@ -28,8 +28,6 @@ SYNTHETIC = "SYNTHETIC_RAU_5mi"
 """Product name of generated files, so that nobody takes them, or a model trained on them, for KNMI's."""
 
 _PARAMETER = "ACCUMULATED_PRECIPITATION_[MM]"
-# strptime's %b follows the user's locale; the files are always English.
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 def recognises(path: Path) -> bool:
@@ -37,16 +35,16 @@ def recognises(path: Path) -> bool:
     if not is_hdf5(path):
         return False
     with opened(path, NAME) as file:
-        return "image1" in file and text(file["image1"].attrs.get("image_geo_parameter", "")) == _PARAMETER
+        return knmi_format.parameter(file) == _PARAMETER
 
 
 def describe(path: Path) -> Frame:
     """Read time, grid and origin of one file."""
     with opened(path, NAME) as file:
-        _require_accumulation(file, path)
-        start = _time(file["overview"].attrs["product_datetime_start"], path)
-        end = _time(file["overview"].attrs["product_datetime_end"], path)
-        grid = _grid(file, path)
+        knmi_format.require_parameter(file, path, _PARAMETER)
+        start = knmi_format.moment(file["overview"].attrs["product_datetime_start"], path)
+        end = knmi_format.moment(file["overview"].attrs["product_datetime_end"], path)
+        grid = knmi_format.grid(file, path)
         product = text(file["overview"].attrs["product_group_name"])
     minutes = (end - start) / timedelta(minutes=1)
     if minutes <= 0 or minutes != int(minutes):
@@ -58,21 +56,21 @@ def describe(path: Path) -> Frame:
         step_minutes=int(minutes),
         grid=grid,
         product=product,
-        institution="modelstac" if synthetic else "Royal Netherlands Meteorological Institute (KNMI)",
-        licence="MIT" if synthetic else "CC-BY-4.0",
-        credit="generated rain cells, no observation"
-        if synthetic
-        else "KNMI (Royal Netherlands Meteorological Institute)",
+        institution="modelstac" if synthetic else knmi_format.INSTITUTION,
+        licence="MIT" if synthetic else knmi_format.LICENCE,
+        credit="generated rain cells, no observation" if synthetic else knmi_format.CREDIT,
     )
 
 
 def rain_rate(path: Path) -> Rates:
     """Read one frame as mean rain rate of its period: (rows, columns) float32 in mm/h, NaN where masked."""
     with opened(path, NAME) as file:
-        _require_accumulation(file, path)
+        knmi_format.require_parameter(file, path, _PARAMETER)
         calibration = file["image1/calibration"].attrs
-        factor, offset = _calibration(text(calibration["calibration_formulas"]), path)
-        start, end = (_time(file["overview"].attrs[f"product_datetime_{edge}"], path) for edge in ("start", "end"))
+        factor, offset = knmi_format.calibration(file, path)
+        start, end = (
+            knmi_format.moment(file["overview"].attrs[f"product_datetime_{edge}"], path) for edge in ("start", "end")
+        )
         counts: NDArray[np.uint16] = file["image1/image_data"][...]
         masked = counts == number(calibration["calibration_missing_data"])
         masked |= counts == number(calibration["calibration_out_of_image"])
@@ -117,8 +115,8 @@ def write_knmi(
     with h5py.File(path, "w") as file:
         overview = file.create_group("overview").attrs
         overview["product_group_name"] = np.bytes_(product)
-        overview["product_datetime_start"] = np.bytes_(_stamp(time - timedelta(minutes=step_minutes)))
-        overview["product_datetime_end"] = np.bytes_(_stamp(time))
+        overview["product_datetime_start"] = np.bytes_(knmi_format.stamp(time - timedelta(minutes=step_minutes)))
+        overview["product_datetime_end"] = np.bytes_(knmi_format.stamp(time))
         overview["hdftag_version_number"] = np.bytes_("3.5")
         geographic = file.create_group("geographic")
         geographic.attrs["geo_number_rows"] = np.array([rate.shape[0]], dtype=np.int32)
@@ -141,63 +139,3 @@ def write_knmi(
 def file_name(time: datetime) -> str:
     """Return the name that KNMI gives the file of the five minutes that end at ``time``."""
     return f"RAD_NL25_RAP_5min_{time:%Y%m%d%H%M}.h5"
-
-
-def _require_accumulation(file: h5py.File, path: Path) -> None:
-    found = text(file["image1"].attrs.get("image_geo_parameter", "nothing"))
-    if found != _PARAMETER:
-        raise DataError(f"{path} holds {found}, not {_PARAMETER}: keep one product in a folder")
-
-
-def _grid(file: h5py.File, path: Path) -> Grid:
-    geographic = file["geographic"].attrs
-    rows, columns = (int(number(geographic[f"geo_number_{axis}"])) for axis in ("rows", "columns"))
-    shape = file["image1/image_data"].shape
-    if shape != (rows, columns):
-        raise DataError(f"{path} announces {rows} x {columns} pixels and holds {shape}: fetch it again or remove it")
-    width, height = number(geographic["geo_pixel_size_x"]), -number(geographic["geo_pixel_size_y"])
-    if width <= 0 or height <= 0 or text(geographic["geo_dim_pixel"]) != "KM,KM":
-        raise DataError(
-            f"{path}: pixels of {width:g} x {-height:g} {text(geographic['geo_dim_pixel'])} are not understood"
-        )
-    return Grid(
-        rows=rows,
-        columns=columns,
-        left=1000 * width * number(geographic["geo_column_offset"]),
-        top=-1000 * height * number(geographic["geo_row_offset"]),
-        width=1000 * width,
-        height=1000 * height,
-        proj4=_metres(text(file["geographic/map_projection"].attrs["projection_proj4_params"])),
-    )
-
-
-def _metres(proj4: str) -> str:
-    """Turn the projection in kilometres, as KNMI writes it, into the same one in metres."""
-
-    def scaled(match: re.Match[str]) -> str:
-        return f"{match[1]}{float(match[2]) * 1000:.12g}"
-
-    return re.sub(r"(\+(?:a|b|x_0|y_0)=)(-?[\d.]+)", scaled, proj4) + " +units=m"
-
-
-def _calibration(formula: str, path: Path) -> tuple[float, float]:
-    """Read ``GEO=0.01*PV+0.0`` as (factor, offset)."""
-    match = re.fullmatch(r"GEO\s*=\s*([-\d.eE]+)\s*\*\s*PV\s*\+?\s*([-\d.eE]+)", formula.strip())
-    if match is None:
-        raise DataError(f"{path}: the calibration {formula!r} is not of the form GEO=a*PV+b; remove the file")
-    return float(match[1]), float(match[2])
-
-
-def _time(value: object, path: Path) -> datetime:
-    """Read ``26-AUG-2010;03:20:00.000``."""
-    stamp = text(value)
-    match = re.fullmatch(r"(\d{2})-([A-Z]{3})-(\d{4});(\d{2}):(\d{2}):(\d{2})(?:\.\d+)?", stamp.strip().upper())
-    try:
-        day, month, year, hour, minute, second = match.groups() if match else ()
-        return datetime(int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second))
-    except ValueError:  # not this form, or no such month, day or hour
-        raise DataError(f"{path}: {stamp!r} is no time such as 26-AUG-2010;03:20:00.000; remove the file") from None
-
-
-def _stamp(time: datetime) -> str:
-    return f"{time.day:02d}-{_MONTHS[time.month - 1]}-{time:%Y;%H:%M:%S}.000"

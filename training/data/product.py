@@ -67,9 +67,12 @@ class Frame:
     time
         End of the period that the frame describes, UTC without time zone (as numpy keeps it).
     step_minutes
-        Length of that period, and the distance to the next frame.
+        Length of that period, and the distance to the next frame; 0 where the file does not say, and the distance to
+        its neighbours counts.
     product, institution, licence, credit
         Where the data come from, for the attributes of the dataset and the published item.
+    conversion
+        How rain rate follows from what was measured at that moment, such as a Z-R relation; empty for accumulations.
     """
 
     path: Path
@@ -80,6 +83,7 @@ class Frame:
     institution: str = field(compare=False)
     licence: str = field(compare=False)
     credit: str = field(compare=False)
+    conversion: str = ""
 
 
 class Reader(Protocol):
