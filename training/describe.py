@@ -13,7 +13,17 @@ import xarray as xr
 
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
-from modelstac.catalog.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.mlm import (
+    Clip,
+    InputStructure,
+    MinMax,
+    ModelInput,
+    ModelOutput,
+    Processing,
+    ResultStructure,
+    ValueScaling,
+)
+from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
 from modelstac.training.metrics import comparison
 from modelstac.training.pictures import compare_png
 from modelstac.training.variants import Trained, Variant, find_variant
@@ -108,7 +118,7 @@ def describe(
         architecture="ConvLSTM",
         tasks=("regression",),
         inputs=(_input(variant, spec, job, data.windows.step_minutes),),
-        outputs=(_output(variant, spec, job, data.windows.step_minutes),),
+        outputs=(_output(variant, spec, data.windows.step_minutes),),
         hyperparameters={**recipe, **preset, "data": record},
         parameters=spec.parameters,
         memory_size=4 * spec.parameters,
@@ -145,26 +155,36 @@ def _layout(variant: Variant, spec: ConvLSTMSpec) -> dict[str, Any]:
 
 
 def _input(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> ModelInput:
-    scale = job.preparation.scale
+    order = "the newest first" if job.preparation.newest_first else "the latest last"
     return ModelInput(
         name="frames",
         variables=(VARIABLE,),
         description=(
-            f"Rain rates of {spec.frames} frames, one every {step} minutes, the latest last: divided by {scale:g} mm/h,"
-            " cut to 0..1, 0 where nothing was measured."
+            f"Rain rates in mm/h of {spec.frames} frames, one every {step} minutes, {order}, 0 where nothing was"
+            " measured; scaled to 0..1 as value_scaling says."
         ),
         input=InputStructure(**_layout(variant, spec)),
-        value_scaling=(MinMax(minimum=0.0, maximum=scale),),
+        value_scaling=_scaling(job.preparation),
     )
 
 
-def _output(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> ModelOutput:
+def _scaling(preparation: Preparation) -> tuple[ValueScaling, ...]:
+    scale = preparation.scale
+    cut = Clip(minimum=0.0, maximum=scale)
+    if preparation.transform == "log":
+        light = float(LIGHT_RAIN)
+        expression = f"log1p(x / {light:g}) / log1p({scale:g} / {light:g})"
+        return cut, Processing(format="numpy", expression=expression)
+    return cut, MinMax(minimum=0.0, maximum=scale)
+
+
+def _output(variant: Variant, spec: ConvLSTMSpec, step: int) -> ModelOutput:
     return ModelOutput(
         name="forecast",
         variables=(VARIABLE,),
         description=(
             f"Rain rates of the {spec.frames} frames that follow, one every {step} minutes, from 0 to 1:"
-            f" times {job.preparation.scale:g} they are mm/h."
+            " the inverse of the input's value_scaling makes them mm/h."
         ),
         tasks=("regression",),
         result=ResultStructure(**_layout(variant, spec)),

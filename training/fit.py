@@ -65,7 +65,7 @@ class FitSpec:
 
     epochs: int = 10
     batch_size: int = 2
-    learning_rate: float = 0.03
+    learning_rate: float = 0.02
     schedule: Schedule = "cosine"
     optimizer: Optimizer = "adam"
     loss: Loss = "masked_bce"
@@ -138,7 +138,7 @@ def batches(windows: Windows, preparation: Preparation, fit: FitSpec) -> Iterato
                 step=step + 1,
                 learning_rate=fit.rate(epoch * steps + step, fit.epochs * steps),
                 windows=index,
-                inputs=preparation.to_model(windows.inputs(index)),
+                inputs=preparation.inputs_to_model(windows.inputs(index)),
                 targets=preparation.to_model(windows.targets(index)),
                 mask=windows.mask(index).astype(np.float32),
             )

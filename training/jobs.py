@@ -33,7 +33,7 @@ from modelstac.training.variants import find_variant
 
 RECIPES = MappingProxyType(
     {
-        "tiny": (FitSpec(), Preparation(coarsen=4, scale=10.0)),
+        "tiny": (FitSpec(), Preparation(coarsen=4, transform="log", newest_first=True)),
         # The fitting of Giese (2025). Its grid of 344 x 315 pixels came from resizing 765 x 700; here it is
         # the mean over 2 x 2 pixels of the part that holds all that is measured.
         "reference": (

@@ -109,7 +109,7 @@ def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, 
     report(Started(TASK, len(windows)))
     for index in range(len(windows)):
         inputs, observed, mask = windows.inputs(index), windows.targets(index), windows.mask(index)
-        rate = preparation.to_rate(forecast(preparation.to_model(inputs)[None]))[0]
+        rate = preparation.to_rate(forecast(preparation.inputs_to_model(inputs)[None]))[0]
         step = windows.step_minutes
         model_scores = score(rate, observed, mask, step_minutes=step, tiles=TILES)
         baseline = score(persistence(inputs, windows.frames_out), observed, mask, step_minutes=step, tiles=TILES)

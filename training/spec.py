@@ -157,8 +157,7 @@ def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
 
 PRESETS = MappingProxyType(
     {
-        # Without batch normalisation: a hundred steps at momentum 0.99 leave a third of the moving statistics unlearnt.
-        "tiny": ConvLSTMSpec(filters=(8, 8), kernels=(5, 3), cell_activation="tanh", batch_norm=False),
+        "tiny": ConvLSTMSpec(filters=(8, 8), kernels=(5, 3), cell_activation="tanh"),
         "reference": ConvLSTMSpec(
             filters=(64, 64, 64, 64), kernels=(7, 5, 3, 1), cell_activation="linear", height=344, width=315
         ),

@@ -153,8 +153,8 @@ def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path
 
 def _difference(run: Run, source: Run) -> float:
     """Largest difference of two forecasts, in values of the model."""
-    scale = run.model.hyperparameters["preparation"]["scale"]
-    return float(np.nanmax(np.abs(run.rate - source.rate))) / float(scale)
+    preparation = Preparation.from_dict(run.model.hyperparameters["preparation"])
+    return float(np.max(np.abs(preparation.to_model(run.rate) - preparation.to_model(source.rate))))
 
 
 def _source(run: Run, runs: Sequence[Run]) -> Run | None:

@@ -228,3 +228,26 @@ def test_a_split_shares_no_frame(prepared, first_test):
 def test_a_split_with_an_empty_side_is_refused(prepared, first_test):
     with pytest.raises(DataError, match="no frame on one side of 40 frames"):
         split_by_time(prepared, first_test)
+
+
+@pytest.mark.parametrize("transform", ["linear", "log"])
+def test_model_values_lead_back_to_rain_rates(transform):
+    preparation = Preparation(scale=10.0, transform=transform)
+    rate = np.array([0.0, 0.05, 0.5, 3.0, 10.0], dtype=np.float32)
+    values = preparation.to_model(rate)
+    np.testing.assert_allclose(values[[0, -1]], [0, 1], atol=1e-6)
+    np.testing.assert_allclose(preparation.to_rate(values), rate, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(preparation.to_model([np.nan, 99.0]), [0, 1], atol=1e-6)
+
+
+def test_the_model_reads_the_newest_frame_first_when_told_so():
+    rate = np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1)
+    newest_first = Preparation(scale=2.0, newest_first=True).inputs_to_model(rate)
+    assert newest_first.ravel().tolist() == [1.0, 0.5, 0.0]
+    assert Preparation(scale=2.0).inputs_to_model(rate).ravel().tolist() == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("fields", [{"transform": "sqrt"}, {"newest_first": 1}])
+def test_a_preparation_of_an_unknown_kind_is_refused(fields):
+    with pytest.raises(SpecError, match=next(iter(fields))):
+        Preparation(**fields)

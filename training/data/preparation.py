@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyproj
@@ -16,6 +17,9 @@ from modelstac.catalog.messages import Advanced, Finished, Report, Started, igno
 
 Polygon = dict[str, Any]
 BBox = tuple[float, float, float, float]
+
+LIGHT_RAIN = np.float32(0.2)
+"""Rain rate in mm/h below which the logarithm is almost linear."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,20 @@ class Preparation:
     scale
         Rain rate in mm/h that the model sees as 1. More rain than that is cut off. 30.6 is 255 counts of the KNMI
         product, the scale of Giese (2025).
+    transform
+        ``linear``: rate / scale. ``log``: log(1 + rate / 0.2) / log(1 + scale / 0.2), which gives light rain, by far
+        the most frequent, its share of the loss.
+    newest_first
+        Whether the model reads the frames from the newest to the oldest. Such a network maps frame for frame: read
+        oldest first, its forecast for the next five minutes would have seen the oldest frames only.
     """
 
     rows: tuple[int, int] | None = (300, 556)
     columns: tuple[int, int] | None = (240, 496)
     coarsen: int = 1
     scale: float = 30.6
+    transform: Literal["linear", "log"] = "linear"
+    newest_first: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):
@@ -48,6 +60,10 @@ class Preparation:
             raise SpecError(f"coarsen is {self.coarsen}: it is the side of a block of pixels, at least 1")
         if not 0 < self.scale < np.inf:
             raise SpecError(f"scale is {self.scale}: it is the rain rate in mm/h that becomes 1, above 0")
+        if self.transform not in ("linear", "log"):
+            raise SpecError(f"transform is {self.transform!r}: choose linear or log")
+        if not isinstance(self.newest_first, bool):
+            raise SpecError(f"newest_first is {self.newest_first!r}: it is true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -99,13 +115,26 @@ class Preparation:
         )
 
     def to_model(self, rate: ArrayLike) -> NDArray[np.float32]:
-        """Turn rain rates in mm/h of any shape into model values: rate / scale, cut to 0..1, missing as 0."""
-        values = np.asarray(rate, dtype=np.float32) / np.float32(self.scale)
-        return np.clip(np.nan_to_num(values, copy=False, nan=0.0), 0.0, 1.0)
+        """Turn rain rates in mm/h of any shape into model values from 0 to 1: cut at ``scale``, missing as 0."""
+        rate = np.clip(np.nan_to_num(np.asarray(rate, dtype=np.float32), nan=0.0), 0.0, self.scale)
+        if self.transform == "log":
+            return np.log1p(rate / LIGHT_RAIN) / np.float32(self._log_scale)
+        return rate / np.float32(self.scale)
 
     def to_rate(self, values: ArrayLike) -> NDArray[np.float32]:
         """Turn model values into rain rates in mm/h."""
-        return np.asarray(values, dtype=np.float32) * np.float32(self.scale)
+        values = np.asarray(values, dtype=np.float32)
+        if self.transform == "log":
+            return np.expm1(values * np.float32(self._log_scale)) * LIGHT_RAIN
+        return values * np.float32(self.scale)
+
+    def inputs_to_model(self, rate: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the rain rates (…, time, y, x) that a model starts from, oldest first, into what it reads."""
+        return self.to_model(rate[..., ::-1, :, :] if self.newest_first else rate)
+
+    @property
+    def _log_scale(self) -> float:
+        return math.log1p(self.scale / LIGHT_RAIN)
 
     def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
         """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""

@@ -149,7 +149,8 @@ def nowcast(
     require_no_gap(ds)
     ds = preparation.apply(ds, report=report)
     rate = ds["rainfall_rate"].values
-    forecast = preparation.to_rate(_from_layout(model.predict(_to_layout(preparation.to_model(rate), before)), after))
+    inputs = _to_layout(preparation.inputs_to_model(rate), before)
+    forecast = preparation.to_rate(_from_layout(model.predict(inputs), after))
     forecast[:, np.isnan(rate[-1])] = np.nan
     step = np.timedelta64(int(ds.attrs["step_minutes"]), "m")
     time = ds["time"].values[-1] + step * np.arange(1, len(forecast) + 1)
