@@ -118,14 +118,14 @@ class Preparation:
         """Turn rain rates in mm/h of any shape into model values from 0 to 1: cut at ``scale``, missing as 0."""
         rate = np.clip(np.nan_to_num(np.asarray(rate, dtype=np.float32), nan=0.0), 0.0, self.scale)
         if self.transform == "log":
-            return np.log1p(rate / LIGHT_RAIN) / np.float32(self._log_scale)
+            return np.asarray(np.log1p(rate / LIGHT_RAIN) / self._log_scale)
         return rate / np.float32(self.scale)
 
     def to_rate(self, values: ArrayLike) -> NDArray[np.float32]:
         """Turn model values into rain rates in mm/h."""
         values = np.asarray(values, dtype=np.float32)
         if self.transform == "log":
-            return np.expm1(values * np.float32(self._log_scale)) * LIGHT_RAIN
+            return np.asarray(np.expm1(values * self._log_scale) * LIGHT_RAIN)
         return values * np.float32(self.scale)
 
     def inputs_to_model(self, rate: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -133,8 +133,8 @@ class Preparation:
         return self.to_model(rate[..., ::-1, :, :] if self.newest_first else rate)
 
     @property
-    def _log_scale(self) -> float:
-        return math.log1p(self.scale / LIGHT_RAIN)
+    def _log_scale(self) -> np.float32:
+        return np.float32(math.log1p(self.scale / LIGHT_RAIN))
 
     def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
         """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""
