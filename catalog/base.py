@@ -20,13 +20,8 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.query import Query
 
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
-_EMPTY_ITEM: Document = {
-    "type": "Feature",
-    "stac_version": pystac.get_stac_version(),
-    "geometry": None,
-    "links": [],
-    "assets": {},
-}
+_TIMES = ("datetime", "start_datetime", "end_datetime")
+_OF_EVERY_ITEM = ("type", "stac_version", "geometry", "bbox", *(f"properties.{name}" for name in _TIMES))
 
 
 class _Anything:
@@ -265,7 +260,13 @@ class Catalog(ABC):
         """
         if query is not None and fields:
             raise InvalidQueryError("search takes a query or the fields of one, not both")
-        page = self.page(query or Query(**fields))
+        query = query or Query(**fields)
+        if query.fields:
+            # Without these there is no item; a page's documents have just what was asked for.
+            wanted = [field for field in query.fields if field.removeprefix("-") not in _OF_EVERY_ITEM]
+            included = any(not field.startswith("-") for field in wanted)
+            query = query.model_copy(update={"fields": (*wanted, *(_OF_EVERY_ITEM if included else ()))})
+        page = self.page(query)
         return [as_item(document) for document in page.documents]
 
     def same_or_refuse(self, published: pystac.Item, item: pystac.Item) -> pystac.Item:
@@ -287,8 +288,7 @@ class Catalog(ABC):
 
 def as_item(document: Document) -> pystac.Item:
     """Return a document as an item; what ``fields`` left out is empty."""
-    complete = _EMPTY_ITEM | document
-    complete["properties"] = {"datetime": None} | complete.get("properties", {})
+    complete: Document = {"links": [], "assets": {}} | document
     # pystac warns of deprecated items wherever one is read; here they are a field like any other.
     properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
     item = pystac.Item.from_dict(complete, preserve_dict=False)

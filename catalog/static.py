@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,16 @@ class StaticCatalog(Catalog):
                     self._link_versions(documents.collection_path(str(item.collection_id)), item.to_dict())
         return self.get(item.id)
 
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+        """Store validated items one after the other, once it is sure that none of them will be refused."""
+        coming: set[str] = set()
+        for item in items:
+            if (published := self.find(item.id)) is not None:
+                self.same_or_refuse(published, item)
+            self._sources(item, coming)
+            coming.add(item.id)
+        return [self.add(item, report=report) for item in items]
+
     def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:
         task = f"publish {item.id}"
         report(Started(task, len(names)))
@@ -241,11 +251,11 @@ class StaticCatalog(Catalog):
                     self._folder.remove(path)
             raise
 
-    def _sources(self, item: pystac.Item) -> dict[str, str]:
+    def _sources(self, item: pystac.Item, coming: Container[str] = ()) -> dict[str, str]:
         places = {}
         for link in item.get_links("derived_from"):
             source = link.extra_fields.get(ITEM_ID_FIELD)
-            if not isinstance(source, str):
+            if not isinstance(source, str) or source in coming:
                 continue
             if (found := self._place(source)) is not None:
                 places[source] = found[0]

@@ -8,6 +8,9 @@ from typing import Any
 from modelstac.catalog.documents import Document
 
 _ALWAYS = ("id", "collection")
+_TOP = frozenset(
+    {*_ALWAYS, "type", "stac_version", "stac_extensions", "geometry", "bbox", "properties", "links", "assets"}
+)
 
 
 def reduced(document: Document, fields: tuple[str, ...]) -> Document:
@@ -37,8 +40,7 @@ def reduced(document: Document, fields: tuple[str, ...]) -> Document:
 
 def _path(field: str) -> tuple[str, ...]:
     parts = tuple(field.lstrip("+-").split("."))
-    # A property's own name has a prefix, which nothing at the top of an item has.
-    return ("properties", *parts) if ":" in parts[0] else parts
+    return parts if parts[0] in _TOP else ("properties", *parts)
 
 
 def _take(source: Any, target: Document, path: tuple[str, ...]) -> None:

@@ -40,6 +40,7 @@ _TEMPORAL = {
     "t_startedby": "{a0} = {b0} AND {a1} > {b1}",
     "t_starts": "{a0} = {b0} AND {a1} < {b1}",
 }
+_CONDITIONS = {"and", "or", "not", "isnull", "between", "in", "like", *_COMPARISONS, *_TEMPORAL, *SPATIAL, *ARRAYS}
 
 
 def parse(wanted: str | dict[str, Any]) -> Expression:
@@ -268,8 +269,10 @@ def _kind(expression: Expression) -> str:
             return "number"
         if operator in {"casei", "accenti"}:
             return "text"
-        if operator:
+        if operator in _CONDITIONS:
             return "truth"
+        if operator:
+            raise InvalidQueryError(_unknown(operator, len(expression.get("args") or ())))
     raise InvalidQueryError(f"{str(expression)[:60]!r} cannot be compared")
 
 

@@ -1,0 +1,23 @@
+"""The contract of a catalog, on every backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modelstac.catalog import EmbeddedCatalog, StaticCatalog
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.testing import CatalogContract
+
+
+class TestStaticCatalog(CatalogContract):
+    @pytest.fixture
+    def catalog(self, tmp_path: Path) -> Catalog:
+        return StaticCatalog(tmp_path / "catalog", create=True)
+
+
+class TestEmbeddedCatalog(CatalogContract):
+    @pytest.fixture
+    def catalog(self, tmp_path: Path) -> Catalog:
+        return EmbeddedCatalog(tmp_path / "models.sqlite", create=True)
