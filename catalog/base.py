@@ -291,7 +291,9 @@ def as_item(document: Document) -> pystac.Item:
     complete: Document = {"links": [], "assets": {}} | document
     # pystac warns of deprecated items wherever one is read; here they are a field like any other.
     properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
-    item = pystac.Item.from_dict(complete, preserve_dict=False)
+    # Migrating copies the whole document: only what another version of STAC wrote needs it.
+    migrate = complete.get("stac_version") != pystac.get_stac_version()
+    item = pystac.Item.from_dict(complete, migrate=migrate, preserve_dict=False)
     if deprecated is not None:
         item.properties["deprecated"] = properties["deprecated"] = deprecated
     return item
