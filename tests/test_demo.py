@@ -1,0 +1,46 @@
+"""The demo's own rules; the path itself is run whole by ``make demo`` in the gate."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from modelstac import demo
+from modelstac.catalog.errors import StorageError
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    kept = tmp_path / "thesis.tex"
+    kept.write_text("years of work")
+    with pytest.raises(StorageError, match="not empty and holds no earlier demo"):
+        demo._make_room(tmp_path)
+    assert kept.read_text() == "years of work"
+
+
+def test_an_earlier_demo_is_replaced(tmp_path):
+    out = tmp_path / "demo"
+    demo._make_room(out)
+    (out / "old").touch()
+    demo._make_room(out)
+    assert [path.name for path in out.iterdir()] == [demo._MARK]
+
+
+def test_without_a_network_the_demo_generates_rain_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELSTAC_DATA_URL", "http://127.0.0.1:9/")  # the discard port: nobody listens
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    notes = []
+    frames = demo._public_or_generated(tmp_path, notes.append)
+    assert len(list(frames.glob("*.h5"))) == 92
+    assert "generated rain" in notes[-1].text
+
+
+def test_a_folder_without_frames_ends_in_one_line(tmp_path):
+    (tmp_path / "frames").mkdir()
+    arguments = ["demo", "--data", str(tmp_path / "frames"), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-m", "modelstac", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "frames") in done.stderr
