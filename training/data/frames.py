@@ -42,7 +42,7 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
     Parameters
     ----------
     source
-        A folder, one file, or files in any order.
+        A folder, one file, or files in any order; or a store of prepared frames (`modelstac.training.data.store`).
     report
         Gets a message for every file opened.
 
@@ -63,6 +63,10 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
         No radar file there, a file that is damaged or of an unknown product, two products, two grids, or two files
         of the same time.
     """
+    if isinstance(source, (str, Path)) and (Path(source) / "zarr.json").is_file():
+        from modelstac.training.data.store import open_store  # zarr is slow to import and rarely needed
+
+        return open_store(source)
     paths = _files(source)
     reader = _reader(paths[0])
     frames = []

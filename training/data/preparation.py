@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +21,10 @@ BBox = tuple[float, float, float, float]
 
 LIGHT_RAIN = np.float32(0.2)
 """Rain rate in mm/h below which the logarithm is almost linear."""
+
+
+PREPARATION = "preparation"
+"""Attribute of a dataset that is prepared: the preparation as JSON."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +83,25 @@ class Preparation:
         values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
         return cls(**values)
 
-    def apply(self, ds: xr.Dataset, *, report: Report = ignore) -> xr.Dataset:
+    def apply(self, ds: xr.Dataset, *, allow_unmeasured: bool = False, report: Report = ignore) -> xr.Dataset:
         """Crop and coarsen, still in mm/h with NaN where nothing was measured, and load the result into memory.
 
         Parameters
         ----------
         ds
-            Frames as `read_frames` gives them. They are read one at a time, so memory is that of the result.
+            Frames as `read_frames` gives them. They are read one at a time, so memory is that of the result. Frames of
+            a store (`modelstac.training.data.store`) that were prepared like this are returned as they are, unread.
+        allow_unmeasured
+            Keep a frame that holds no measurement in the range, rather than refuse it.
 
         Raises
         ------
         DataError
             The ranges or blocks do not fit the grid, or a frame holds in the range no measurement, or rates
-            below zero or infinite.
+            below zero or infinite; or the frames were prepared in another way.
         """
+        if self._is_done(ds):
+            return ds
         cropped = self._crop(ds)
         source = cropped["rainfall_rate"]
         frames, rows, columns = source.shape
@@ -99,7 +109,8 @@ class Preparation:
         report(Started("read frames", frames))
         for index in range(frames):
             rates[index] = _block_mean(source[index].values, self.coarsen)
-            self._require_rain_rates(rates[index], str(source["source_file"].values[index]))
+            if not (allow_unmeasured and np.isnan(rates[index]).all()):
+                self._require_rain_rates(rates[index], str(source["source_file"].values[index]))
             report(Advanced("read frames"))
         report(Finished("read frames"))
         coordinates = {axis: cropped[axis].values.reshape(-1, self.coarsen).mean(axis=1) for axis in ("y", "x")}
@@ -138,7 +149,17 @@ class Preparation:
 
     def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
         """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""
-        return footprint(self._crop(ds))
+        return footprint(ds if self._is_done(ds) else self._crop(ds))
+
+    def _is_done(self, ds: xr.Dataset) -> bool:
+        recorded = ds.attrs.get(PREPARATION)
+        if recorded is None:
+            return False
+        if json.loads(recorded) != self.to_dict():
+            raise DataError(
+                f"the frames were prepared as {recorded}, not as {json.dumps(self.to_dict())}: prepare anew"
+            )
+        return True
 
     def _require_rain_rates(self, rate: NDArray[np.float32], name: str) -> None:
         measured = rate[~np.isnan(rate)]

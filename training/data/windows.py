@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, SpecError
+from modelstac.training.data.preparation import PREPARATION
+
+if TYPE_CHECKING:
+    from modelstac.training.data.store import Stream
 
 T = TypeVar("T", bound=np.generic)
 Index = int | slice | Sequence[int] | NDArray[np.integer[Any]]
@@ -19,12 +23,13 @@ Index = int | slice | Sequence[int] | NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows over frames in memory; an integer index gives views, several indices give a stacked copy.
+    """Windows over frames; an integer index gives views of frames in memory, several indices give a stacked copy.
 
     Parameters
     ----------
     rates
-        All frames (time, y, x), float32 in mm/h, NaN where nothing was measured.
+        All frames (time, y, x), float32 in mm/h, NaN where nothing was measured: an array, or a `Stream` that reads
+        them when they are used.
     time
         End of the period of each frame, UTC.
     starts
@@ -35,7 +40,7 @@ class Windows:
         Time between two frames.
     """
 
-    rates: NDArray[np.float32]
+    rates: NDArray[np.float32] | Stream
     time: NDArray[np.datetime64]
     starts: NDArray[np.int64]
     frames_in: int
@@ -70,10 +75,10 @@ class Windows:
         """Return the times of all frames of the windows, given and following: (time,) or (window, time)."""
         return self._part(self.time, index, 0, self.frames_in + self.frames_out)
 
-    def _part(self, array: NDArray[T], index: Index, first: int, last: int) -> NDArray[T]:
+    def _part(self, array: NDArray[T] | Stream, index: Index, first: int, last: int) -> NDArray[T]:
         starts = np.asarray(self.starts[index])
         if starts.ndim == 0:
-            return array[int(starts) + first : int(starts) + last]
+            return cast("NDArray[T]", array[int(starts) + first : int(starts) + last])
         return np.asarray(array[np.add.outer(starts, np.arange(first, last))])
 
 
@@ -85,6 +90,8 @@ def make_windows(ds: xr.Dataset, frames_in: int, frames_out: int, stride: int = 
     ds
         Prepared frames (`Preparation.apply`), or any with ``rainfall_rate`` (time, y, x) and ``step_minutes``.
 
+    Frames of a store are read when they are used, and windows that would span a gap are left out.
+
     Raises
     ------
     DataError
@@ -94,21 +101,41 @@ def make_windows(ds: xr.Dataset, frames_in: int, frames_out: int, stride: int = 
     """
     if min(frames_in, frames_out, stride) < 1:
         raise SpecError(f"windows of {frames_in} and {frames_out} frames every {stride}: each must be at least 1")
-    require_no_gap(ds)
+    stored = PREPARATION in ds.attrs
+    if not stored:
+        require_no_gap(ds)
     length, count = frames_in + frames_out, ds.sizes["time"]
     if count < length:
         raise DataError(
             f"a window of {frames_in} + {frames_out} frames is longer than the data ({count} frames):"
             " add frames, move the split, or choose a shorter window"
         )
+    starts = np.arange(0, count - length + 1, stride, dtype=np.int64)
+    if stored:
+        starts = _without_gap(ds, starts, length)
     return Windows(
-        rates=ds["rainfall_rate"].values,
+        rates=_stream(ds) if stored else ds["rainfall_rate"].values,
         time=ds["time"].values,
-        starts=np.arange(0, count - length + 1, stride, dtype=np.int64),
+        starts=starts,
         frames_in=frames_in,
         frames_out=frames_out,
         step_minutes=int(ds.attrs["step_minutes"]),
     )
+
+
+def _without_gap(ds: xr.Dataset, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    time = ds["time"].values
+    step = np.timedelta64(int(ds.attrs["step_minutes"]), "m")
+    starts = starts[time[starts + length - 1] - time[starts] == (length - 1) * step]
+    if not len(starts):
+        raise DataError(f"no {length} frames follow each other without a gap: prepare more frames, or shorter windows")
+    return starts
+
+
+def _stream(ds: xr.Dataset) -> Stream:
+    from modelstac.training.data.store import Stream
+
+    return Stream(ds["rainfall_rate"], int(ds.attrs["chunk"]))
 
 
 def require_no_gap(ds: xr.Dataset) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from modelstac.cli.data import data
 from modelstac.cli.demo import demo
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
@@ -42,7 +43,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (train, export, publish, search, show, predict, demo):
+for command in (data, train, export, publish, search, show, predict, demo):
     main.add_command(command)
 
 __all__ = ["main"]

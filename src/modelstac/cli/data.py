@@ -1,0 +1,49 @@
+"""``modelstac data``: fetch and prepare radar frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from modelstac.cli.progress import progress
+
+if TYPE_CHECKING:
+    from modelstac.training.data import Preparation
+
+
+@click.group()
+def data() -> None:
+    """Fetch and prepare radar frames."""
+
+
+@data.command()
+@click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("--preset", default="reference", show_default=True, help="Prepare as this preset of training does.")
+@click.option("--window", default=36, show_default=True, type=click.IntRange(2), help="Frames in a window, in and out.")
+def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> None:
+    """Prepare FRAMES (a folder or files) once, into the Zarr store STORE.
+
+    Training streams from it (modelstac train STORE --preset …) with memory that does not grow with the data. Windows
+    that would span a missing frame are left out. Run it again when it was interrupted: it goes on where it stopped.
+    """
+    from modelstac.training.data import read_frames
+    from modelstac.training.data import store as stores
+
+    preparation = _preparation(preset)
+    with progress() as report:
+        ds = read_frames(frames[0] if len(frames) == 1 else frames, report=report)
+        stores.prepare(ds, store, preparation, frames=window, report=report)
+        sizes = stores.open_store(store).sizes
+    click.echo(f"{store} holds {sizes['time']} frames of {sizes['y']} x {sizes['x']} pixels")
+
+
+def _preparation(preset: str) -> Preparation:
+    from modelstac.catalog.errors import NotFoundError
+    from modelstac.training.jobs import RECIPES
+
+    if preset not in RECIPES:
+        raise NotFoundError.unknown("preset", preset, RECIPES, where="modelstac.training.jobs")
+    return RECIPES[preset][1]
