@@ -61,6 +61,8 @@ def test_any_program_can_read_a_store(stored, in_memory):
 def test_another_preparation_is_refused(stored):
     with pytest.raises(DataError, match="prepare anew"):
         Preparation(rows=(4, 44), columns=(0, 40)).apply(read_frames(stored))
+    other_scale = Preparation(rows=(4, 44), columns=(0, 40), coarsen=2, scale=3.0)
+    assert other_scale.apply(read_frames(stored)).sizes["time"] == 40, "the store holds mm/h, whatever the model sees"
 
 
 def test_memory_stays_flat_however_many_windows(stored, tmp_path):

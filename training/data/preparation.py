@@ -21,10 +21,8 @@ BBox = tuple[float, float, float, float]
 
 LIGHT_RAIN = np.float32(0.2)
 """Rain rate in mm/h below which the logarithm is almost linear."""
-
-
 PREPARATION = "preparation"
-"""Attribute of a dataset that is prepared: the preparation as JSON."""
+"""Attribute of a dataset that is prepared: `Preparation.frames_json`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,11 @@ class Preparation:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def frames_json(self) -> str:
+        """Return as JSON what decides how prepared frames look; scale and order matter to the model only."""
+        fields = self.to_dict()
+        return json.dumps({name: fields[name] for name in ("rows", "columns", "coarsen")})
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Preparation:
@@ -153,13 +156,9 @@ class Preparation:
 
     def _is_done(self, ds: xr.Dataset) -> bool:
         recorded = ds.attrs.get(PREPARATION)
-        if recorded is None:
-            return False
-        if json.loads(recorded) != self.to_dict():
-            raise DataError(
-                f"the frames were prepared as {recorded}, not as {json.dumps(self.to_dict())}: prepare anew"
-            )
-        return True
+        if recorded not in {None, self.frames_json()}:
+            raise DataError(f"the frames were prepared as {recorded}, not as {self.frames_json()}: prepare anew")
+        return recorded is not None
 
     def _require_rain_rates(self, rate: NDArray[np.float32], name: str) -> None:
         measured = rate[~np.isnan(rate)]

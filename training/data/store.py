@@ -6,7 +6,6 @@ opens a folder of radar files, and `xarray.open_zarr` reads it, too. Preparing g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,7 @@ def _spec(ds: xr.Dataset, preparation: Preparation, frames: int) -> dict[str, An
         "last_source": str(names[-1]),
         "sources": len(names),
         "chunk": frames,
-        PREPARATION: json.dumps(preparation.to_dict(), sort_keys=True),
+        PREPARATION: preparation.frames_json(),
         "gaps": "skip",
     }
 
