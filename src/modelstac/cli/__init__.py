@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import click
 
+from modelstac.cli.alias import alias
 from modelstac.cli.data import data
 from modelstac.cli.demo import demo
+from modelstac.cli.deprecate import deprecate
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.predict import predict
@@ -43,7 +45,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (data, train, export, publish, search, show, predict, demo):
+for command in (data, train, export, publish, search, show, predict, alias, deprecate, demo):
     main.add_command(command)
 
 __all__ = ["main"]

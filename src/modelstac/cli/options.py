@@ -22,8 +22,8 @@ def catalog_option(command: Command) -> Command:
         "-c",
         envvar="MODELSTAC_CATALOG",
         show_envvar=True,
-        metavar="FOLDER",
-        help="Folder of the catalog.",
+        metavar="CATALOG",
+        help="The catalog: a folder, an .sqlite file or a URL.",
     )(command)
 
 

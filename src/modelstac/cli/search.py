@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
 import click
 
 from modelstac.cli.options import catalog_option, columns, existing_catalog, json_option, print_json
-
-if TYPE_CHECKING:
-    import pystac
 
 NEWLINE_FREE = str.maketrans("\r\n\t", "   ")
 
@@ -29,22 +27,58 @@ NEWLINE_FREE = str.maketrans("\r\n\t", "   ")
 @click.option("--collection", "collections", multiple=True, metavar="NAME", help="Collection; may be repeated.")
 @click.option("--bbox", metavar="W,S,E,N", help="Trained on data within this box of longitudes and latitudes.")
 @click.option("--datetime", metavar="TIME[/TIME]", help="Trained on data of this time or interval ('..' is open).")
+@click.option("--intersects", metavar="GEOJSON", help="Trained on data in a place that meets this geometry.")
+@click.option("--filter", metavar="CQL2", help='For example "mlm:total_parameters < 2000000"; text or JSON.')
+@click.option("--parameters", metavar="RANGE", help="Number of parameters, for example '<2e6'.")
+@click.option("--parity", type=float, metavar="MAX", help="Converted, and at most so far from its source.")
+@click.option("--runs-with", multiple=True, metavar="PACKAGE", help="Verified with this, for example 'torch>=2.7'.")
+@click.option("--alias", metavar="NAME", help="What this alias points to, for example champion.")
+@click.option("--deprecated/--no-deprecated", default=None, help="Only what is, or is not, deprecated.")
+@click.option("--sort", "sortby", multiple=True, metavar="NAME", help="Sort by this, '-' before it for descending.")
+@click.option("--field", "fields", multiple=True, metavar="NAME", help="With --json: only this, or '-' before it: not.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many items.")
+@click.option("--token", metavar="TEXT", help="Go on after the page that gave this token (needs the same search).")
 @catalog_option
 @json_option("a STAC FeatureCollection")
 def search(catalog: str | None, as_json: bool, bbox: str | None, **fields: Any) -> None:
     """Find models by framework, version, place and time."""
+    from modelstac.catalog import Query
+
     wanted = {name: value for name, value in fields.items() if value not in (None, ())}
     if bbox is not None:
         wanted["bbox"] = _numbers(bbox)
-    found = existing_catalog(catalog).search(**wanted)
+    text = wanted.get("filter", "").strip()
+    if text.startswith("{"):
+        wanted["filter"] = _json_filter(text)
+    page = existing_catalog(catalog).page(Query(**wanted), count=True)
     if as_json:
-        features = [item.to_dict(transform_hrefs=False) for item in found]
-        print_json({"type": "FeatureCollection", "features": features, "numberReturned": len(features), "links": []})
-    elif found:
-        click.echo(columns(("ID", "FRAMEWORK", "BACKEND", "FORMAT", "TASKS", "TRAINED ON"), [*map(_row, found)]))
+        print_json(
+            {
+                "type": "FeatureCollection",
+                "features": page.documents,
+                "numberMatched": page.matched,
+                "numberReturned": len(page.documents),
+                "links": [],
+            }
+            | ({"next": page.next} if page.next else {})
+        )
+    elif page.documents:
+        click.echo(
+            columns(("ID", "FRAMEWORK", "BACKEND", "FORMAT", "TASKS", "TRAINED ON"), [*map(_row, page.documents)])
+        )
+        if page.next:
+            click.echo(f"{len(page.documents)} of {page.matched}; go on with --token {page.next}", err=True)
     else:
         click.echo("no item matches; modelstac search without options lists all", err=True)
+
+
+def _json_filter(text: str) -> Any:
+    from modelstac.catalog.errors import InvalidQueryError
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidQueryError(f"--filter begins as JSON and is none: {error}") from error
 
 
 def _numbers(bbox: str) -> tuple[float, ...]:
@@ -56,12 +90,19 @@ def _numbers(bbox: str) -> tuple[float, ...]:
         raise InvalidQueryError(f"--bbox is {bbox!r}; expected four numbers: west,south,east,north") from error
 
 
-def _row(item: pystac.Item) -> tuple[str, ...]:
-    get = item.properties.get
+def _row(document: dict[str, Any]) -> tuple[str, ...]:
+    get = document.get("properties", {}).get
     framework = f"{get('mlm:framework', '')} {get('mlm:framework_version', '')}"
     backend = f"{get('interop:backend', '')} {get('interop:backend_version', '')}"
     trained = (str(get("start_datetime") or get("datetime") or "")[:10], str(get("end_datetime") or "")[:10])
-    cells = (item.id, framework, backend, get("interop:format", ""), ", ".join(get("mlm:tasks", ())), _period(*trained))
+    cells = (
+        document["id"],
+        framework,
+        backend,
+        get("interop:format", ""),
+        ", ".join(get("mlm:tasks", ())),
+        _period(*trained),
+    )
     return tuple(str(cell).translate(NEWLINE_FREE).strip() for cell in cells)
 
 

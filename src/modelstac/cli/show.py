@@ -35,6 +35,8 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from _present("title", get("title"))
     yield from _present("description", get("description"))
     yield from _present("licence", get("license"))
+    yield from _present("status", "DEPRECATED: no longer to be used" if get("deprecated") else None)
+    yield from _present("aliases", ", ".join(get("interop:aliases", ())))
     yield from _present("framework", get("mlm:framework"), get("mlm:framework_version"))
     yield from _present("backend", get("interop:backend"), get("interop:backend_version"))
     yield from _present("architecture", get("mlm:architecture"))
