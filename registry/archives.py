@@ -1,4 +1,4 @@
-"""Look into a ``.keras`` file before Keras does: three known members, and a configuration of Keras' own classes only.
+"""Look into a ``.keras`` file before Keras does: three known members, a configuration of Keras' own classes, weights.
 
 Keras' safe mode refuses most of this itself, but a process can switch that off for all
 (``enable_unsafe_deserialization``). Source: Keras 3, ``keras.saving.save_model``, "The saved .keras file".
@@ -9,22 +9,27 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.weights import MAX_RATIO, UNSUSPICIOUS, inspect_hdf5
 
 MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
-MAX_RATIO = 1100  # deflate cannot do better than 1,032
+WEIGHTS = "model.weights.h5"
 MAX_CONFIG = 64 << 20
 # Keras' own, but they run code or files that are not in the archive.
 CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
 # Values, not classes: what Keras writes for a tuple, an array, a type and so on.
 VALUE_CLASSES = frozenset(
-    f"__{kind}__"
-    for kind in ("bytes", "complex", "ellipsis", "keras_tensor", "numpy", "slice", "tensor", "tuple", "typespec")
+    f"__{kind}__" for kind in ("bytes", "complex", "ellipsis", "keras_tensor", "numpy", "slice", "tensor", "tuple")
 )
+# A layer reads its vocabulary from the file that these name.
+FILE_FIELDS = ("vocabulary", "idf_weights")
+# Each layer has at least as many weights as these say.
+SIZE_FIELDS = ("filters", "input_dim", "output_dim", "units")
 MODULES = (
     "keras.activations",
     "keras.constraints",
@@ -52,7 +57,8 @@ def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
     InvalidItemError
         If it is no ``.keras`` archive.
     UntrustedError
-        If it holds other members, unpacks to more than ``max_bytes``, or names classes outside Keras.
+        If it holds other members, unpacks to more than ``max_bytes``, names classes outside Keras or files outside
+        the archive, describes layers larger than its weights, or has weights that lie elsewhere.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -70,28 +76,54 @@ def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
             if archive.getinfo("config.json").file_size > MAX_CONFIG:
                 raise UntrustedError(f"{path} has a configuration of more than {MAX_CONFIG} bytes, as no model has")
             config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError, EOFError) as error:
+            stored = archive.read(WEIGHTS)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        RecursionError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+    ) as error:
         raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
-    for module, name in _classes(config):
-        ours = module == "keras" or any(module == m or module.startswith(f"{m}.") for m in MODULES)
-        if name in CODE_CLASSES or not ours:
-            raise UntrustedError(
-                f"{path} wants {module}.{name}, which runs code that is not in the archive or not Keras' own: "
-                "build the model of Keras' own layers"
-            )
+    for value in _objects(config):
+        _check_class(value, path)
+    weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
+    for value in _objects(config):
+        _check_fields(value, path, weights)
 
 
-def _classes(config: Any) -> Iterator[tuple[str, str]]:
-    """Yield module and name of every object that a configuration asks Keras to make."""
+def _check_class(value: dict[str, Any], path: Path) -> None:
+    name, module = value.get("class_name"), str(value.get("module"))
+    if not isinstance(name, str) or name in VALUE_CLASSES:
+        return
+    # A plain function is written as class "function" with its name as configuration.
+    target = str(value.get("config")) if name == "function" else name
+    ours = module == "keras" or any(module == m or module.startswith(f"{m}.") for m in MODULES)
+    if target in CODE_CLASSES or not ours:
+        raise UntrustedError(
+            f"{path} wants {module}.{target}, which runs code that is not in the archive or not Keras' own: "
+            "build the model of Keras' own layers"
+        )
+
+
+def _check_fields(value: dict[str, Any], path: Path, weights: int) -> None:
+    for field in FILE_FIELDS:
+        if isinstance(file := value.get(field), str):
+            raise UntrustedError(f"{path} would read its {field} from the file {file!r}: save the model with it inside")
+    for field in SIZE_FIELDS:
+        if isinstance(size := value.get(field), int) and size > max(weights, UNSUSPICIOUS):
+            raise UntrustedError(f"{path} describes a layer of {size} {field} and holds {weights} weights in all")
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a configuration, wherever it lies."""
     stack = [config]
     while stack:
         value = stack.pop()
-        if isinstance(value, list):
-            stack.extend(value)
-        elif isinstance(value, dict):
-            name = value.get("class_name")
-            if isinstance(name, str) and name not in VALUE_CLASSES:
-                # A plain function is written as class "function" with its name as configuration.
-                target = str(value.get("config")) if name == "function" else name
-                yield str(value.get("module")), target
+        if isinstance(value, dict):
+            yield value
             stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)

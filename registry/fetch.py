@@ -76,7 +76,7 @@ def local_path(item: pystac.Item, key: str) -> Path:
     """
     href = item.assets[key].get_absolute_href() or item.assets[key].href
     url = urlsplit(href)
-    if url.scheme == "file":
+    if url.scheme == "file" and url.netloc in {"", "localhost"}:
         return Path(unquote(url.path))
     if len(url.scheme) > 1:  # one letter is a Windows drive
         raise StorageError(

@@ -15,6 +15,7 @@ from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Finished, Report, Started, ignore
 from modelstac.registry.backends import import_keras
 from modelstac.registry.fetch import fetch
+from modelstac.registry.inspection import check_media_type, inspect, require_packages
 from modelstac.registry.model import Model
 from modelstac.registry.runtimes import RUNTIMES, runtime
 from modelstac.registry.trust import DEFAULT_POLICY, PICKLES, TrustPolicy
@@ -76,7 +77,10 @@ def load(
         )
     task = f"load {item.id}"
     report(Started(task))
+    check_media_type(item, key, artifact_type)
     artifact = fetch(item, key, max_bytes=policy.max_bytes)
+    require_packages(artifact_type, item_id=item.id)
+    inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:
         import_keras(description.backend, item_id=item.id, report=report)
     native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy)

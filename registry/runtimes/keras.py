@@ -14,7 +14,6 @@ from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.formats import FORMATS
-from modelstac.registry.archives import inspect_archive
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -26,18 +25,15 @@ if TYPE_CHECKING:
 def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
-    policy: TrustPolicy,
+    policy: TrustPolicy,  # noqa: ARG001 - kept by the inspection before Keras is imported
 ) -> tuple[keras.Model, Predict]:
     """Load the archive without its optimizer, and make a quick ``predict`` of it.
 
     Raises
     ------
-    UntrustedError
-        If the archive wants more than Keras' own layers.
     InvalidItemError
         If Keras cannot read it.
     """
-    inspect_archive(artifact.data, artifact.path, max_bytes=policy.max_bytes)
     try:
         # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
         with artifact.private_file(FORMATS["keras"].suffix) as path, SafeModeScope(True):

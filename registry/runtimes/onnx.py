@@ -1,4 +1,4 @@
-"""ONNX Runtime, given the verified bytes; what they may refer to is checked before it sees them."""
+"""ONNX Runtime, given the verified bytes; what they may refer to was checked before (``registry/inspection.py``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import onnxruntime
 
 from modelstac.catalog.errors import DataError, InvalidItemError
-from modelstac.registry.graphs import inspect_graph
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -23,18 +22,15 @@ PROVIDERS = ["CPUExecutionProvider"]
 def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
-    policy: TrustPolicy,
+    policy: TrustPolicy,  # noqa: ARG001 - kept by the inspection before ONNX Runtime is imported
 ) -> tuple[onnxruntime.InferenceSession, Predict]:
     """Open a session over the verified bytes.
 
     Raises
     ------
-    UntrustedError
-        If the graph refers to other files or to operators that are not the runtime's own.
     InvalidItemError
         If it is no ONNX graph, or not one of a single input and output.
     """
-    inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = WARNINGS_OFF
     try:

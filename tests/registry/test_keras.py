@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pystac
 import pytest
 
@@ -148,11 +150,22 @@ def test_lambda_is_refused_before_keras_is_imported(
 # What a file can say, without Keras.
 
 
+def weights() -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["layers/dense/vars/0"] = np.ones((2, 2), np.float32)
+    return buffer.getvalue()
+
+
+WEIGHTS = weights()
+
+
 def archive(config: object, members: dict[str, bytes] | None = None) -> bytes:
     buffer = io.BytesIO()
+    content = {"config.json": json.dumps(config), "model.weights.h5": WEIGHTS}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name in sorted(MEMBERS):
-            file.writestr(name, json.dumps(config) if name == "config.json" else b"{}")
+            file.writestr(name, content.get(name, b"{}"))
         for name, data in (members or {}).items():
             file.writestr(name, data)
     return buffer.getvalue()

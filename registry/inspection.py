@@ -1,0 +1,81 @@
+"""What is looked at in every artifact after its digest and before its framework is imported, by artifact type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from types import MappingProxyType
+
+import pystac
+
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError
+from modelstac.catalog.formats import FORMATS
+from modelstac.registry.archives import inspect_archive
+from modelstac.registry.fetch import Artifact
+from modelstac.registry.graphs import inspect_graph
+from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.trust import TrustPolicy
+from modelstac.registry.weights import inspect_safetensors
+
+
+def _keras(artifact: Artifact, policy: TrustPolicy) -> None:
+    inspect_archive(artifact.data, artifact.path, max_bytes=policy.max_bytes)
+
+
+def _torch(artifact: Artifact, policy: TrustPolicy) -> None:  # noqa: ARG001 - every inspector has this shape
+    inspect_safetensors(artifact.data, artifact.path)
+
+
+def _onnx(artifact: Artifact, policy: TrustPolicy) -> None:
+    inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains)
+
+
+Inspector = Callable[[Artifact, TrustPolicy], None]
+# A runtime whose format is not listed looks for itself.
+INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
+    {
+        FORMATS["keras"].artifact_type: _keras,
+        FORMATS["torch"].artifact_type: _torch,
+        FORMATS["onnx"].artifact_type: _onnx,
+    }
+)
+
+
+def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None:
+    """Refuse an artifact that wants more than its format should.
+
+    Raises
+    ------
+    UntrustedError
+        If it would read, run or unfold what it does not hold.
+    InvalidItemError
+        If it is no file of that type.
+    """
+    if inspector := INSPECTORS.get(artifact_type):
+        inspector(artifact, policy)
+
+
+def require_packages(artifact_type: str, *, item_id: str) -> None:
+    """Raise MissingPackageError when a package of the runtime is not installed; none is imported."""
+    entry = RUNTIMES[artifact_type]
+    for package in entry.packages:
+        if find_spec(package) is None:
+            raise MissingPackageError.extra(package, entry.extra, f"loading {item_id!r}")
+
+
+def check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:
+    """Refuse an asset whose media type names another framework than its artifact type.
+
+    Raises
+    ------
+    InvalidItemError
+        If they contradict each other; an item that names neither is no lie.
+    """
+    media_type = item.assets[key].media_type or ""
+    parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
+    named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
+    if named and artifact_type not in named:
+        raise InvalidItemError(
+            f"asset {key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
+            f"{artifact_type!r}, which contradict each other: publish it anew"
+        )

@@ -1,0 +1,137 @@
+"""Look into files of weights before a framework does: HDF5 inside ``.keras`` archives, and safetensors.
+
+Both formats are data only, and yet HDF5 can point to other files, and either can claim far more than it holds.
+
+Sources: HDF5 file format specification 3.0 (links, external and virtual storage); safetensors,
+https://github.com/huggingface/safetensors#format.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
+
+if TYPE_CHECKING:
+    import h5py
+
+MAX_RATIO = 1100  # deflate cannot do better than 1,032
+UNSUSPICIOUS = 1 << 16  # bytes of one tensor that may be stored as nothing but a fill value
+MAX_OBJECTS = 1 << 20
+MAX_HEADER = 100 << 20  # the limit of safetensors itself
+NUMBERS = "biufcV"  # NumPy kinds; V is how bfloat16 is stored
+WIDTHS = MappingProxyType(
+    {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2}
+    | {"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8}
+)
+
+
+def inspect_hdf5(data: bytes, path: Path, *, max_bytes: int) -> int:
+    """Refuse HDF5 weights that lie elsewhere or unfold to more than they hold; return the number of weights.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no HDF5 file.
+    UntrustedError
+        If it links to other files or places, holds anything but numbers, or claims more than it stores.
+    MissingPackageError
+        If h5py is not installed.
+    """
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.extra("h5py", "keras", f"looking into {path.name}") from error
+    total = weights = 0
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            for dataset in _datasets(file, path):
+                weights += dataset.size
+                size = dataset.size * dataset.dtype.itemsize
+                total += size
+                stored = dataset.id.get_storage_size()
+                if total > max_bytes or size > max(UNSUSPICIOUS, MAX_RATIO * stored):
+                    raise UntrustedError(
+                        f"{path} claims weights of shape {list(dataset.shape)} in {stored} bytes, as no model does"
+                    )
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        if isinstance(error, UntrustedError):
+            raise
+        raise InvalidItemError(
+            f"{path} holds no readable HDF5 weights ({' '.join(str(error).split())}): publish the model anew"
+        ) from error
+    return weights
+
+
+def _datasets(file: h5py.File, path: Path) -> Iterator[h5py.Dataset]:
+    import h5py
+
+    stack, seen = [file], 0
+    while stack:
+        group = stack.pop()
+        for name in group:
+            seen += 1
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise UntrustedError(f"{path} holds the {type(link).__name__} {name!r}, which leads out of its weights")
+            value = group[name]
+            if isinstance(value, h5py.Group) and seen <= MAX_OBJECTS:  # groups may hold each other
+                stack.append(value)
+                continue
+            if not isinstance(value, h5py.Dataset) or value.dtype.kind not in NUMBERS:
+                raise UntrustedError(f"{path} holds {name!r}, which is no array of numbers")
+            if value.external or value.is_virtual:
+                raise UntrustedError(
+                    f"{path} keeps the weights {name!r} in another file: publish the model as one file"
+                )
+            yield value
+
+
+def inspect_safetensors(data: bytes, path: Path) -> None:
+    """Refuse a safetensors file whose header does not describe its bytes exactly, one tensor after the other.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no safetensors file, or its header lies.
+    """
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 10 or size > min(MAX_HEADER, len(data) - 8):
+        raise _no_safetensors(path, f"it claims a header of {size} bytes")
+    try:
+        header = json.loads(data[8 : 8 + size], object_pairs_hook=_unique)
+        header.pop("__metadata__", None)
+        tensors = sorted((*map(int, t["data_offsets"]), _bytes(t), name) for name, t in header.items())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _no_safetensors(path, f"its header is malformed ({error})") from error
+    end = 0
+    for start, stop, needed, name in tensors:
+        if start != end or stop - start != needed:
+            raise _no_safetensors(path, f"tensor {name!r} lies at {start} to {stop} and should begin at {end}")
+        end = stop
+    if end != len(data) - 8 - size:
+        raise _no_safetensors(path, f"its tensors end at {end} of {len(data) - 8 - size} bytes")
+
+
+def _bytes(tensor: dict[str, Any]) -> int:
+    shape = tensor["shape"]
+    if any(not isinstance(n, int) or n < 0 for n in shape):
+        raise ValueError(f"shape {shape}")
+    return int(math.prod(shape)) * WIDTHS[tensor["dtype"]]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _no_safetensors(path: Path, reason: str) -> InvalidItemError:
+    return InvalidItemError(f"{path} is no safetensors file: {reason}; publish the model anew")
