@@ -17,20 +17,6 @@ TIME = datetime(2024, 7, 1, 12, 0)
 BYTES = np.array([[0, 1, 64], [110, 174, 255], [90, 100, 120], [0, 0, 80]], dtype=np.uint8)
 
 
-def reflectivity_of_knmi(path, counts=BYTES, time=TIME):
-    """Write a composite: the format of the accumulations with another image."""
-    write_knmi(path, np.zeros(counts.shape), time, step_minutes=5, product="RAD_NL25_PCP_NA")
-    with h5py.File(path, "r+") as file:
-        file["overview"].attrs["product_datetime_start"] = file["overview"].attrs["product_datetime_end"]
-        del file["image1/image_data"]
-        file["image1"].create_dataset("image_data", data=counts)
-        file["image1"].attrs["image_geo_parameter"] = np.bytes_("REFLECTIVITY_[DBZ]")
-        calibration = file["image1/calibration"].attrs
-        calibration["calibration_formulas"] = np.bytes_("GEO = 0.500000 * PV + -32.000000")
-        calibration["calibration_missing_data"] = np.array([0])
-        calibration["calibration_out_of_image"] = np.array([255])
-
-
 LAEA = "+proj=laea +lat_0=55.0 +lon_0=10.0 +x_0=1950000.0 +y_0=-2100000.0 +units=m +ellps=WGS84"
 
 
@@ -107,9 +93,9 @@ def test_a_relation_leads_there_and_back():
     assert np.isnan(MARSHALL_PALMER.rain_rate(np.nan))
 
 
-def test_knmi_reflectivity(tmp_path):
+def test_knmi_reflectivity(tmp_path, reflectivity_of_knmi):
     path = tmp_path / "RAD_NL25_PCP_NA_202407011200.h5"
-    reflectivity_of_knmi(path)
+    reflectivity_of_knmi(path, BYTES, TIME)
     ds = read_frames(path)
     rate = ds.rainfall_rate.values[0]
     # KNMI's viewer states R = 10^((PV - 109) / 32) for the calibration 0.5 PV - 31.5, which is one count away.
@@ -123,11 +109,11 @@ def test_knmi_reflectivity(tmp_path):
     assert ds.rainfall_rate.attrs["cell_methods"] == "time: point"
 
 
-def test_knmi_reflectivity_agrees_with_pysteps(tmp_path):
+def test_knmi_reflectivity_agrees_with_pysteps(tmp_path, reflectivity_of_knmi):
     from pysteps.io.importers import import_knmi_hdf5
 
     path = tmp_path / "one.h5"
-    reflectivity_of_knmi(path)
+    reflectivity_of_knmi(path, BYTES, TIME)
     dbz, _, about = import_knmi_hdf5(str(path), qty="DBZH")
     expected = MARSHALL_PALMER.rain_rate(dbz)
     rate = read_frames(path).rainfall_rate.values[0]
@@ -232,8 +218,8 @@ def test_fmi_files_that_are_none(tmp_path):
     assert_refused(tmp_path / "b.pgm.gz", "cut short or damaged")
 
 
-def test_products_are_not_mixed(tmp_path):
-    reflectivity_of_knmi(tmp_path / "a.h5")
+def test_products_are_not_mixed(tmp_path, reflectivity_of_knmi):
+    reflectivity_of_knmi(tmp_path / "a.h5", BYTES, TIME)
     write_knmi(tmp_path / "b.h5", np.zeros(BYTES.shape), TIME + timedelta(minutes=5))
     assert_refused(tmp_path, "b.h5", "keep one product")
     (tmp_path / "b.h5").unlink()

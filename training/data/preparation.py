@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from modelstac.catalog.errors import DataError, SpecError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.training.data.zr import MARSHALL_PALMER
 
 Polygon = dict[str, Any]
 BBox = tuple[float, float, float, float]
@@ -41,18 +42,22 @@ class Preparation:
         product, the scale of Giese (2025).
     transform
         ``linear``: rate / scale. ``log``: log(1 + rate / 0.2) / log(1 + scale / 0.2), which gives light rain, by far
-        the most frequent, its share of the loss.
+        the most frequent, its share of the loss. ``reflectivity``: the bytes of KNMI's reflectivity, 2 (dBZ + 32),
+        divided by 255, whatever ``scale``.
     newest_first
         Whether the model reads the frames from the newest to the oldest. Such a network maps frame for frame: read
         oldest first, its forecast for the next five minutes would have seen the oldest frames only.
+    resize_bytes
+        Rows and columns to which frames are resized as bytes, as Giese (2025) did: see `THESIS`.
     """
 
     rows: tuple[int, int] | None = (300, 556)
     columns: tuple[int, int] | None = (240, 496)
     coarsen: int = 1
     scale: float = 30.6
-    transform: Literal["linear", "log"] = "linear"
+    transform: Literal["linear", "log", "reflectivity"] = "linear"
     newest_first: bool = False
+    resize_bytes: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):
@@ -63,8 +68,12 @@ class Preparation:
             raise SpecError(f"coarsen is {self.coarsen}: it is the side of a block of pixels, at least 1")
         if not 0 < self.scale < np.inf:
             raise SpecError(f"scale is {self.scale}: it is the rain rate in mm/h that becomes 1, above 0")
-        if self.transform not in ("linear", "log"):
-            raise SpecError(f"transform is {self.transform!r}: choose linear or log")
+        if self.transform not in ("linear", "log", "reflectivity"):
+            raise SpecError(f"transform is {self.transform!r}: choose linear, log or reflectivity")
+        if self.resize_bytes and (len(self.resize_bytes) != 2 or min(self.resize_bytes) < 2):
+            raise SpecError(f"resize_bytes is {self.resize_bytes}: give rows and columns, at least 2 each")
+        if self.resize_bytes and (self.transform == "log" or self.coarsen != 1):
+            raise SpecError("resize_bytes goes with transform linear or reflectivity and without coarsen")
         if not isinstance(self.newest_first, bool):
             raise SpecError(f"newest_first is {self.newest_first!r}: it is true or false")
 
@@ -75,7 +84,10 @@ class Preparation:
     def frames_json(self) -> str:
         """Return as JSON what decides how prepared frames look; scale and order matter to the model only."""
         fields = self.to_dict()
-        return json.dumps({name: fields[name] for name in ("rows", "columns", "coarsen")})
+        names = ["rows", "columns", "coarsen"]
+        if self.resize_bytes:  # bytes depend on the scale, too
+            names += ["scale", "transform", "resize_bytes"]
+        return json.dumps({name: fields[name] for name in names})
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Preparation:
@@ -108,15 +120,17 @@ class Preparation:
         cropped = self._crop(ds)
         source = cropped["rainfall_rate"]
         frames, rows, columns = source.shape
-        rates = np.empty((frames, rows // self.coarsen, columns // self.coarsen), dtype=np.float32)
+        shape = self.resize_bytes or (rows // self.coarsen, columns // self.coarsen)
+        rates = np.empty((frames, *shape), dtype=np.float32)
         report(Started("read frames", frames))
         for index in range(frames):
-            rates[index] = _block_mean(source[index].values, self.coarsen)
+            rate = source[index].values
+            rates[index] = self._resized(rate) if self.resize_bytes else _block_mean(rate, self.coarsen)
             if not (allow_unmeasured and np.isnan(rates[index]).all()):
                 self._require_rain_rates(rates[index], str(source["source_file"].values[index]))
             report(Advanced("read frames"))
         report(Finished("read frames"))
-        coordinates = {axis: cropped[axis].values.reshape(-1, self.coarsen).mean(axis=1) for axis in ("y", "x")}
+        coordinates = {axis: _resized_axis(cropped[axis].values, size) for axis, size in zip("yx", shape, strict=True)}
         return xr.Dataset(
             {"rainfall_rate": (source.dims, rates, source.attrs), "crs": ds["crs"]},
             coords={
@@ -130,9 +144,12 @@ class Preparation:
 
     def to_model(self, rate: ArrayLike) -> NDArray[np.float32]:
         """Turn rain rates in mm/h of any shape into model values from 0 to 1: cut at ``scale``, missing as 0."""
-        rate = np.clip(np.nan_to_num(np.asarray(rate, dtype=np.float32), nan=0.0), 0.0, self.scale)
+        limit = np.inf if self.transform == "reflectivity" else self.scale
+        rate = np.clip(np.nan_to_num(np.asarray(rate, dtype=np.float32), nan=0.0), 0.0, limit)
         if self.transform == "log":
             return np.asarray(np.log1p(rate / LIGHT_RAIN) / self._log_scale)
+        if self.transform == "reflectivity":
+            return np.clip((2 * MARSHALL_PALMER.reflectivity(rate) + 64) / 255, 0.0, 1.0).astype(np.float32)
         return rate / np.float32(self.scale)
 
     def to_rate(self, values: ArrayLike) -> NDArray[np.float32]:
@@ -140,6 +157,8 @@ class Preparation:
         values = np.asarray(values, dtype=np.float32)
         if self.transform == "log":
             return np.asarray(np.expm1(values * self._log_scale) * LIGHT_RAIN)
+        if self.transform == "reflectivity":
+            return np.where(values > 0, MARSHALL_PALMER.rain_rate(values * 127.5 - 32), np.float32(0))
         return values * np.float32(self.scale)
 
     def inputs_to_model(self, rate: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,6 +172,19 @@ class Preparation:
     def footprint(self, ds: xr.Dataset) -> tuple[Polygon, BBox]:
         """Return the outline of the range that is kept of ``ds`` (as read, not yet prepared); see `footprint`."""
         return footprint(ds if self._is_done(ds) else self._crop(ds))
+
+    def _resized(self, rate: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resize one frame as bytes, missing as 255, and read what comes out as rain: nothing is missing any more."""
+        from PIL import Image
+
+        assert self.resize_bytes is not None
+        share = rate / np.float32(self.scale) if self.transform == "linear" else self.to_model(rate)
+        counts = np.where(np.isnan(rate), 255, np.rint(255 * np.nan_to_num(share))).astype(np.int64)
+        # More than a byte holds begins at 0 again, as it does where the thesis casts counts to uint8.
+        picture = Image.fromarray((counts & 255).astype(np.uint8))
+        rows, columns = self.resize_bytes
+        resized = picture.resize((columns, rows), resample=Image.Resampling.BILINEAR)
+        return self.to_rate(np.asarray(resized, dtype=np.float32) / 255)
 
     def _is_done(self, ds: xr.Dataset) -> bool:
         recorded = ds.attrs.get(PREPARATION)
@@ -185,6 +217,15 @@ class Preparation:
         return ds
 
 
+THESIS: dict[str, Preparation] = {
+    "thesis": Preparation(rows=None, columns=None, transform="reflectivity", resize_bytes=(344, 315)),
+    "thesis-accumulation": Preparation(rows=None, columns=None, resize_bytes=(344, 315)),
+}
+"""The preprocessing of Giese (2025), for comparison: counts as uint8, Pillow's bilinear resizing to 344 x 315, / 255,
+and no mask, so that what is not measured is the largest rain there is. ``thesis`` is for its own product, KNMI's
+reflectivity; ``thesis-accumulation`` does the same to KNMI's accumulations."""
+
+
 def footprint(ds: xr.Dataset) -> tuple[Polygon, BBox]:
     """Return the outline of a grid in longitude and latitude.
 
@@ -213,6 +254,12 @@ def footprint(ds: xr.Dataset) -> tuple[Polygon, BBox]:
     ring = [[float(lon), float(lat)] for lon, lat in zip(longitude, latitude, strict=True)]
     bbox = (float(min(longitude)), float(min(latitude)), float(max(longitude)), float(max(latitude)))
     return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, bbox
+
+
+def _resized_axis(centres: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Return the centres of ``size`` pixels between the same outer edges."""
+    first, last = _outer_edges(centres) if len(centres) > 1 else (centres[0], centres[0])
+    return np.asarray(first + (last - first) * (np.arange(size) + 0.5) / size)
 
 
 def _outer_edges(centres: NDArray[np.float64]) -> tuple[float, float]:

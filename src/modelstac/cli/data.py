@@ -21,7 +21,9 @@ def data() -> None:
 @data.command()
 @click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("store", type=click.Path(path_type=Path))
-@click.option("--preset", default="reference", show_default=True, help="Prepare as this preset of training does.")
+@click.option(
+    "--preset", default="reference", show_default=True, help="tiny, reference, thesis or thesis-accumulation."
+)
 @click.option("--window", default=36, show_default=True, type=click.IntRange(2), help="Frames in a window, in and out.")
 def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> None:
     """Prepare FRAMES (a folder or files) once, into the Zarr store STORE.
@@ -42,8 +44,10 @@ def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> 
 
 def _preparation(preset: str) -> Preparation:
     from modelstac.catalog.errors import NotFoundError
+    from modelstac.training.data import THESIS
     from modelstac.training.jobs import RECIPES
 
-    if preset not in RECIPES:
-        raise NotFoundError.unknown("preset", preset, RECIPES, where="modelstac.training.jobs")
-    return RECIPES[preset][1]
+    known = THESIS | {name: recipe[1] for name, recipe in RECIPES.items()}
+    if preset not in known:
+        raise NotFoundError.unknown("preset", preset, known, where="the presets of training and of the thesis")
+    return known[preset]
