@@ -40,7 +40,8 @@ def train(spec: ConvLSTMSpec, windows: Windows, preparation: Preparation, fit: F
 
     def save(path: Path) -> None:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(tensors, path, metadata={"format": "pt", SPEC_KEY: json.dumps(spec.to_dict())})
+        # One entry only: safetensors writes several in a random order, and the same model should give the same bytes.
+        save_file(tensors, path, metadata={SPEC_KEY: json.dumps(spec.to_dict())})
 
     return Trained(forecast, save, history)
 
