@@ -21,7 +21,8 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     Parameters
     ----------
     href
-        A folder, the ``catalog.json`` in it, or an SQLite file (``.sqlite``, ``.sqlite3`` or ``.db``).
+        A folder, the ``catalog.json`` in it, an SQLite file (``.sqlite``, ``.sqlite3`` or ``.db``),
+        or the address of a STAC API.
     create
         Take a folder that is empty or not there yet as an empty catalog, and make an SQLite file that is not there.
 
@@ -30,6 +31,11 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     CatalogError
         If there is no catalog.
     """
-    if os.fspath(href).endswith(EMBEDDED_SUFFIXES):
+    text = os.fspath(href)
+    if text.startswith(("http://", "https://")) and not text.endswith(".json"):
+        from modelstac.catalog.api import ApiCatalog
+
+        return ApiCatalog(text)
+    if text.endswith(EMBEDDED_SUFFIXES):
         return EmbeddedCatalog(href, create=create)
     return StaticCatalog(href, create=create)

@@ -147,16 +147,20 @@ def widened(collection: Document, item: Document) -> Document:
     properties = item["properties"]
     extent = collection["extent"]
     box = flat(item.get("bbox") or (-180, -90, 180, 90))
-    boxes = [tuple(b) for b in extent["spatial"]["bbox"][:1]] + [box]
+    boxes = [flat(b) for b in extent["spatial"]["bbox"][:1]] + [box]
     start = properties.get("start_datetime") or properties.get("datetime")
     end = properties.get("end_datetime") or properties.get("datetime")
     intervals = [*extent["temporal"]["interval"][:1], [start, end]]
     summaries = {
         name: values
         for name in _SUMMARISED
-        if (values := _union(collection["summaries"].get(name, ()), [properties[name]] if name in properties else []))
+        if (
+            values := _union(
+                collection.get("summaries", {}).get(name, ()), [properties[name]] if name in properties else []
+            )
+        )
     }
-    if tasks := _union(collection["summaries"].get("mlm:tasks", ()), properties.get("mlm:tasks", ())):
+    if tasks := _union(collection.get("summaries", {}).get("mlm:tasks", ()), properties.get("mlm:tasks", ())):
         summaries["mlm:tasks"] = tasks
     licences = [found for found in item["links"] if found["rel"] == "license"]
     known = {found["href"] for found in collection["links"]}
@@ -165,7 +169,9 @@ def widened(collection: Document, item: Document) -> Document:
         "extent": {
             "spatial": {"bbox": [[min(b[i] for b in boxes) if i < 2 else max(b[i] for b in boxes) for i in range(4)]]},
             # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
-            "temporal": {"interval": [[min(i[0] for i in intervals), max(i[1] for i in intervals)]]},
+            "temporal": {
+                "interval": [[_open_or(min, [i[0] for i in intervals]), _open_or(max, [i[1] for i in intervals])]]
+            },
         },
         "summaries": summaries,
         "links": [
@@ -178,6 +184,11 @@ def widened(collection: Document, item: Document) -> Document:
     if providers := _union(collection.get("providers", ()), properties.get("providers", ())):
         wider["providers"] = providers
     return wider
+
+
+def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> str | None:
+    # None is an open end, which no moment widens.
+    return None if None in moments else choose([moment for moment in moments if moment is not None])
 
 
 def covering(collection: Document, items: Iterable[Document]) -> Document:

@@ -12,6 +12,9 @@
     ├── CatalogError            (OSError)             the place named is no catalog, or cannot be one
     ├── StorageError            (OSError)             reading or writing failed: permission, full disk, lock
     ├── IntegrityError          (ValueError)          bytes are not the published ones
+    ├── UnauthorizedError       (PermissionError)     a write without a key, or with one that is unknown or revoked
+    ├── ChangedMeanwhileError   (RuntimeError)        somebody else changed the document since it was read
+    ├── TooLargeError           (ValueError)          a request or file is larger than the server takes
     ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
     ├── MissingPackageError     (ImportError)         an optional package is needed: says which extra
     ├── BackendError            (RuntimeError)        Keras already runs on another backend in this process
@@ -94,6 +97,18 @@ class StorageError(ModelStacError, OSError):
 
 class IntegrityError(ModelStacError, ValueError):
     """Bytes are not the published ones."""
+
+
+class UnauthorizedError(ModelStacError, PermissionError):
+    """A write without a key, or with one that is unknown or revoked."""
+
+
+class ChangedMeanwhileError(ModelStacError, RuntimeError):
+    """Somebody else changed the document since it was read."""
+
+
+class TooLargeError(ModelStacError, ValueError):
+    """A request or file is larger than the server takes."""
 
 
 class UntrustedError(ModelStacError, PermissionError):

@@ -17,6 +17,7 @@ from modelstac.cli.export import export
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
 from modelstac.cli.search import search
+from modelstac.cli.serve import database, keys, serve
 from modelstac.cli.show import show
 from modelstac.cli.train import train
 
@@ -45,7 +46,8 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (data, train, export, publish, search, show, predict, alias, deprecate, demo):
+SERVER = (serve, keys, database)
+for command in (data, train, export, publish, search, show, predict, alias, deprecate, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

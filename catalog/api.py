@@ -1,0 +1,249 @@
+"""The catalog behind a STAC API: pystac-client reads, the Transaction extension writes, artifacts are uploaded.
+
+What a query asks that STAC has no words for (ranges of versions, verified environments) is narrowed down on the server
+as far as CQL2 can and decided here, item by item, by the rules of every other catalog.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pystac
+
+from modelstac.catalog import documents
+from modelstac.catalog.api_query import filter_of, residual
+from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import (
+    ChangedMeanwhileError,
+    InvalidItemError,
+    ItemExistsError,
+    NotFoundError,
+)
+from modelstac.catalog.http import Api, quoted
+from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.query import EQUAL_FIELDS, Query
+from modelstac.catalog.read_item import local_path
+from modelstac.catalog.sql.fields import reduced
+from modelstac.catalog.sql.paging import Key, make_token, read_token
+
+KEY_VARIABLE = "MODELSTAC_KEY"
+_PAGE = 250
+_TOKEN = [Key("link"), Key("skip")]
+_REMOTE = ("http://", "https://", "s3://", "gs://", "az://")
+
+
+class ApiCatalog(Catalog):
+    """A catalog behind a STAC API.
+
+    Parameters
+    ----------
+    href
+        Address of the API's landing page.
+    key
+        The key to write with; that in ``MODELSTAC_KEY`` by default. Reading needs none.
+    by_reference
+        Publish items without uploading their files, which then must be where others can read them.
+
+    Raises
+    ------
+    CatalogError
+        If there is no STAC API.
+    StorageError
+        If nothing answers.
+    """
+
+    def __init__(self, href: str, *, key: str | None = None, by_reference: bool = False) -> None:
+        super().__init__(href.rstrip("/"))
+        self._api = Api(self.href, key or os.environ.get(KEY_VARIABLE))
+        self._by_reference = by_reference
+
+    def items(self) -> Iterator[pystac.Item]:
+        """Return all items, one after the other."""
+        return (as_item(document) for document, _, _ in self._found(Query()))
+
+    def collections(self) -> Iterator[pystac.Collection]:
+        """Return all collections, one for every model name."""
+        return self._api.collections()
+
+    def collection(self, name: str) -> pystac.Collection:
+        """Return the collection of a model."""
+        return pystac.Collection.from_dict(self._collection(name)[0])
+
+    def _collection(self, name: str) -> tuple[Document, str | None]:
+        try:
+            return self._api.get(f"collections/{quoted(name)}")
+        except NotFoundError as error:
+            known = [collection.id for collection in self.collections()]
+            raise NotFoundError.unknown("model", name, known, where=self.href) from error
+
+    def find(self, item_id: str) -> pystac.Item | None:
+        """Return the item, None when there is no such id."""
+        found = next(self._found(Query(ids=(item_id,), limit=1)), None)
+        return None if found is None else as_item(found[0])
+
+    def page(self, query: Query, *, count: bool = False) -> Page:
+        """Return one page of the items that a query asks for; all of them when it has no limit."""
+        self._check_values(query)
+        limit = query.limit
+        found: list[Document] = []
+        token = None
+        for document, link, skip in self._found(query):
+            if len(found) == limit:
+                token = make_token(query, (json.dumps(link), skip))
+                break
+            found.append(document)
+        matched = None
+        if count:
+            matched = sum(1 for _ in self._found(query.model_copy(update={"token": None})))
+        return Page(tuple(reduced(document, query.fields) for document in found), token, matched)
+
+    def _found(self, query: Query) -> Iterator[tuple[Document, Any, int]]:
+        """Yield what a query finds, from its token on, each with the request that found it and its place there."""
+        rest = residual(query)
+        narrowed = self._with_alias(query)
+        if narrowed is None:
+            return
+        link: Any = {"href": f"{self.href}/search", "method": "POST", "body": _body(narrowed)}
+        skip = 0
+        if query.token is not None:
+            text, skip = read_token(query, _TOKEN)
+            link = json.loads(text)
+        while link is not None:
+            answer = self._api.follow(link)
+            for place, document in enumerate(answer["features"]):
+                if place >= skip and (rest is None or rest.matches(as_item(document))):
+                    yield document, link, place
+            link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
+            skip = 0
+
+    def _with_alias(self, query: Query) -> Query | None:
+        if query.alias is None:
+            return query
+        pointed = [c.extra_fields.get(ALIASES, {}).get(query.alias) for c in self.collections()]
+        ids = {item_id for item_id in pointed if item_id and (query.ids is None or item_id in query.ids)}
+        return query.model_copy(update={"ids": tuple(sorted(ids))}) if ids else None
+
+    def _check_values(self, query: Query) -> None:
+        # Only what is none of the usual values is worth a look at what the catalog holds.
+        if unknown := query.unknown_values():
+            known: dict[str, set[str]] = {field: set() for field in unknown}
+            for item in self.items():
+                for field in unknown:
+                    value = item.properties.get("mlm:tasks" if field == "task" else EQUAL_FIELDS[field], ())
+                    known[field].update([value] if isinstance(value, str) else value)
+            query.check_values(known)
+
+    def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
+        """Upload an item's files, store it and return it as stored."""
+        return self.add_many([item], report=report)[0]
+
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+        """Store validated items; those of one model all or none."""
+        published = {item.id: self.find(item.id) for item in items}
+        by_name: dict[str, list[Document]] = {}
+        for item in items:
+            if (stored := published[item.id]) is not None:
+                self.same_or_refuse(stored, item)
+            else:
+                by_name.setdefault(str(item.collection_id), []).append(self._uploaded(item, report))
+        for name, new in by_name.items():
+            self._make_collection(name, new)
+            body: Document = {"type": "FeatureCollection", "features": new} if len(new) > 1 else new[0]
+            self._api.send("POST", f"collections/{quoted(name)}/items", body)
+        return [published[item.id] or self.get(item.id) for item in items]
+
+    def _uploaded(self, item: pystac.Item, report: Report) -> Document:
+        paths = {key: local_path(asset.get_absolute_href() or asset.href) for key, asset in item.assets.items()}
+        task = f"publish {item.id}"
+        report(Started(task, len(item.assets)))
+        hrefs = {}
+        for key, path in paths.items():
+            asset = item.assets[key]
+            if path is None:
+                hrefs[key] = asset.href
+            elif self._by_reference:
+                raise InvalidItemError(
+                    f"asset {key!r} of {item.id!r} is {path}, on this machine only: "
+                    f"name it by an address ({', '.join(_REMOTE)}…) or publish without --by-reference"
+                )
+            else:
+                hrefs[key] = self._api.upload(path, str(asset.extra_fields["file:checksum"]))
+            report(Advanced(task, note=key))
+        report(Finished(task))
+        return documents.stored_item(item, hrefs, {})
+
+    def _make_collection(self, name: str, items: list[Document]) -> None:
+        try:
+            self._api.get(f"collections/{quoted(name)}")
+        except NotFoundError:
+            collection = documents.new_collection(pystac.Item.from_dict(items[0]))
+            for item in items:
+                collection = documents.widened(collection, item)
+            try:
+                self._api.send("POST", "collections", documents.stored_collection(collection))
+            except ItemExistsError:
+                return  # somebody else published the first version of this model
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the item ids that a model's aliases point to."""
+        return dict(sorted(self._collection(name)[0].get(ALIASES, {}).items()))
+
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
+        """Point an alias to an item, or remove it."""
+        while True:
+            collection, tag = self._collection(name)
+            refuse_unexpected(name, alias, collection.get(ALIASES, {}).get(alias), expected)
+            try:
+                self._api.send("PATCH", f"collections/{quoted(name)}", {ALIASES: {alias: item_id}}, if_match=tag)
+            except ChangedMeanwhileError:
+                continue
+            return
+
+    def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
+        """Mark an item as one that should no longer be used, or take that back; return it."""
+        item = self.get(item_id)
+        if bool(item.properties.get("deprecated")) != deprecated:
+            self._api.send("PATCH", _path(item), {"properties": {"deprecated": deprecated}})
+        return self.get(item_id)
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item; its artifacts go with ``modelstac gc`` on the server."""
+        item = self.get(item_id)
+        name = str(item.collection_id)
+        refuse_pointed_at(item_id, name, self.aliases(name))
+        self._api.send("DELETE", _path(item))
+
+
+def _path(item: pystac.Item) -> str:
+    return f"collections/{quoted(str(item.collection_id))}/items/{quoted(item.id)}"
+
+
+def _body(query: Query) -> Document:
+    names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
+    sort = [
+        {"field": name if name in {"id", "collection"} else f"properties.{name}", "direction": direction}
+        for name, direction in zip(names, _directions(query.sortby), strict=True)
+    ]
+    body: Document = {
+        "limit": min(query.limit or _PAGE, _PAGE),
+        "ids": query.ids,
+        "collections": query.collections,
+        "bbox": query.bbox,
+        "intersects": query.intersects,
+        "datetime": query.datetime,
+        "filter": filter_of(query),
+        "q": [query.text] if query.text else None,
+        "sortby": sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
+    }
+    if body["filter"] is not None:
+        body["filter-lang"] = "cql2-json"
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _directions(names: Iterable[str]) -> list[str]:
+    return ["desc" if name.startswith("-") else "asc" for name in names]

@@ -1,0 +1,67 @@
+"""What of a query CQL2 can say, and what is left to decide item by item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
+from modelstac.catalog.ranges import number_range
+from modelstac.catalog.sql.filters import parse
+from modelstac.catalog.versions import version_key
+
+_KEYS = {"framework_version": "interop:framework_version_key", "backend_version": "interop:backend_version_key"}
+
+
+def filter_of(query: Query) -> Document | None:
+    """Return the CQL2 JSON for all of a query that STAC has no parameter for, or a part that finds no less."""
+    conditions: list[Any] = [] if query.filter is None else [parse(query.filter)]
+    for field, name in EQUAL_FIELDS.items():
+        if (wanted := getattr(query, field)) is not None:
+            conditions.append(_is("=", _folded({"property": name}), _folded(wanted)))
+    if query.task is not None:
+        conditions.append(_is("a_contains", {"property": "mlm:tasks"}, [query.task.casefold()]))
+    if query.deprecated:
+        conditions.append(_is("=", {"property": "deprecated"}, True))
+    if query.parity is not None:
+        conditions.append(_is("<=", {"property": "interop:parity.max_absolute_difference"}, query.parity))
+    if query.parameters is not None:
+        conditions += [_is(s, {"property": "mlm:total_parameters"}, n) for _, s, n in number_range(query.parameters)]
+    for field, name in _KEYS.items():
+        if (wanted := getattr(query, field)) is not None:
+            conditions += _bounds(name, wanted)
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return {"op": "and", "args": conditions}
+
+
+def residual(query: Query) -> Query | None:
+    """Return the part of a query that only :meth:`Query.matches` decides, None when there is none."""
+    names = [*VERSION_FIELDS, "runs_with", "alias", "deprecated"]
+    left = {name: value for name in names if (value := getattr(query, name)) is not None}
+    return Query(**left) if left else None
+
+
+def _bounds(name: str, wanted: str) -> list[Document]:
+    """Return bounds of the sortable key that no version in the range lies beyond."""
+    from packaging.specifiers import SpecifierSet
+
+    bounds = []
+    for part in SpecifierSet(wanted):
+        sign = {">=": ">=", ">": ">=", "<=": "<=", "<": "<="}.get(part.operator)
+        try:
+            key = version_key(part.version)
+        except InvalidItemError:
+            continue
+        if sign is not None:
+            bounds.append(_is(sign, {"property": name}, key))
+    return bounds
+
+
+def _is(operator: str, *arguments: Any) -> Document:
+    return {"op": operator, "args": list(arguments)}
+
+
+def _folded(value: Any) -> Document:
+    return _is("casei", value)

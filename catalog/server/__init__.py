@@ -1,0 +1,4 @@
+"""The API server: stac-fastapi over the embedded catalog or over pgstac, with the same routes and answers.
+
+``app.py`` lists the whole service in order and ``settings.py`` holds every setting.
+"""

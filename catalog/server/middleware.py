@@ -1,0 +1,140 @@
+"""Around every request: an id, a line in the log, figures for Prometheus, and a limit on what is read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from modelstac.catalog.errors import TooLargeError
+from modelstac.catalog.server.problems import of_bug, of_error
+
+LOG = logging.getLogger("modelstac.access")
+_FIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class Metrics:
+    """The figures at ``/metrics``; of the routes, not of the addresses, so that their number is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "modelstac_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "modelstac_request_seconds", "Time to answer", ["method", "route"], registry=self.registry, buckets=_BUCKETS
+        )
+        self.running = Gauge("modelstac_requests_running", "Requests being answered", registry=self.registry)
+
+
+class Observe:
+    """Give every request an id (``X-Request-ID``, that of the client if it is fit), count it and log it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = sent if _FIT_ID.fullmatch(sent) else uuid.uuid4().hex
+        status, begun = 500, time.perf_counter()
+        begun_to_answer = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, begun_to_answer
+            if message["type"] == "http.response.start":
+                status, begun_to_answer = message["status"], True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            with self._metrics.running.track_inprogress():
+                await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - the last guard before a broken connection
+            answer = of_bug(error, request_id)
+            if not begun_to_answer:
+                await answer(scope, receive, send_with_id)
+        finally:
+            self._record(scope, request_id, status, time.perf_counter() - begun)
+
+    def _record(self, scope: MutableMapping[str, Any], request_id: str, status: int, seconds: float) -> None:
+        # An address that no route knows could be anything.
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "other"
+        self._metrics.requests.labels(method, route, status).inc()
+        self._metrics.seconds.labels(method, route).observe(seconds)
+        writer = scope.get("state", {}).get("writer")
+        LOG.info(
+            "request",
+            extra={
+                "fields": {
+                    "id": request_id,
+                    "method": method,
+                    "path": scope["path"][:500],
+                    "status": status,
+                    "ms": round(seconds * 1e3, 2),
+                }
+                | ({"key": writer} if writer else {})
+            },
+        )
+
+
+class LimitBody:
+    """Refuse a request that is longer than the server takes, as soon as that shows."""
+
+    def __init__(self, app: ASGIApp, limit: int, without: str) -> None:
+        self._app = app
+        self._limit = limit
+        self._without = without
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["path"].startswith(self._without):
+            await self._app(scope, receive, send)
+            return
+        error = TooLargeError(f"the body: larger than the {self._limit} bytes that this server takes")
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._limit:
+            await of_error(error)(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_some() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                raise error
+            return message
+
+        await self._app(scope, receive_some, send)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,306 @@
+"""The pgstac backend: PostgreSQL does the searching, by pgstac's own functions; writes are one transaction each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from modelstac.catalog.base import Page
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import (
+    InvalidItemError,
+    InvalidQueryError,
+    ItemExistsError,
+    ModelStacError,
+    NotFoundError,
+    StorageError,
+)
+from modelstac.catalog.geometry import flat
+from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.query import Query
+from modelstac.catalog.server.collections import select
+from modelstac.catalog.server.filters import both, text_filter
+from modelstac.catalog.server.store import Change, Store
+from modelstac.catalog.server.writes import Writer
+from modelstac.catalog.sql.paging import Key, make_token, read_token
+
+Connection = Any  # asyncpg has no types
+
+TOKEN = Key("token")
+_ADVICE = "check that PostgreSQL runs and that 'modelstac database migrate' was done"
+
+
+class PgstacStore(Store):
+    """Items and collections in a pgstac database.
+
+    Parameters
+    ----------
+    url
+        ``postgresql://`` address; its user needs the roles that ``modelstac database migrate`` gives.
+    connections
+        Most connections at a time.
+    """
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        self._url = url
+        self._connections = connections
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Connect."""
+        async with _explained():
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=self._connections,
+                command_timeout=60,
+                init=_use_json,
+                server_settings={"search_path": "pgstac,public", "application_name": "modelstac"},
+            )
+
+    async def close(self) -> None:
+        """Give the connections back once their requests are done."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self, *, write: bool = False) -> AsyncIterator[Connection]:
+        assert self._pool is not None, "the store is opened before it is used"
+        async with _explained(), self._pool.acquire() as connection:
+            if not write:
+                yield connection
+                return
+            async with connection.transaction():
+                yield connection
+
+    async def ping(self) -> None:
+        """Raise :class:`StorageError` unless the database answers and holds pgstac."""
+        async with self._connection() as connection:
+            await connection.fetchval("SELECT get_version()")
+
+    async def item(self, collection_id: str, item_id: str) -> Document | None:
+        """Return an item, None when there is none."""
+        async with self._connection() as connection:
+            found: Document | None = await connection.fetchval("SELECT get_item($1, $2)", item_id, collection_id)
+            return found and (await _with_aliases(connection, [found]))[0]
+
+    async def collection(self, collection_id: str) -> Document | None:
+        """Return a collection, None when there is none."""
+        async with self._connection() as connection:
+            return await _collection(connection, collection_id)
+
+    async def search(self, query: Query) -> Page:
+        """Return a page of the items that a query finds."""
+        async with self._connection() as connection:
+            found = await connection.fetchval("SELECT search($1)", _request(query) | {"limit": query.limit or 10})
+            token = next((f["href"].partition("token=")[2] for f in found["links"] if f["rel"] == "next"), None)
+            shown = await _with_aliases(connection, found["features"])
+        return Page(tuple(shown), make_token(query, (token,)) if token else None, found.get("numberMatched"))
+
+    async def search_collections(self, query: Query) -> Page:
+        """Return a page of the collections that a query finds."""
+        async with self._connection() as connection:
+            found = await connection.fetchval("SELECT all_collections()")
+        return select(found or [], query)
+
+    async def add_items(self, collection_id: str, items: Sequence[Document]) -> list[bool]:
+        """Store items, all or none, and tell of each whether it is new."""
+        async with self._connection(write=True) as connection:
+            await _lock(connection, collection_id)
+            return await Writer(_Tables(connection), collection_id).add(items)
+
+    async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
+        """Replace an item's document by what ``change`` makes of it, atomically."""
+        async with self._connection(write=True) as connection:
+            await _lock(connection, collection_id)
+            return await Writer(_Tables(connection), collection_id).change_item(item_id, change)
+
+    async def remove_item(self, collection_id: str, item_id: str) -> None:
+        """Remove an item."""
+        async with self._connection(write=True) as connection:
+            await _lock(connection, collection_id)
+            await Writer(_Tables(connection), collection_id).remove(item_id)
+
+    async def add_collection(self, collection: Document) -> None:
+        """Store a new collection."""
+        async with self._connection(write=True) as connection:
+            await connection.execute("SELECT create_collection($1)", collection)
+
+    async def change_collection(self, collection_id: str, change: Change) -> Document:
+        """Replace a collection's document by what ``change`` makes of it, atomically."""
+        async with self._connection(write=True) as connection:
+            await _lock(connection, collection_id)
+            stored = await _collection(connection, collection_id)
+            if stored is None:
+                raise NotFoundError(f"no collection {collection_id!r}: see /collections")
+            changed = change(stored)
+            await connection.execute("SELECT update_collection($1)", changed)
+            return changed
+
+    async def remove_collection(self, collection_id: str) -> None:
+        """Remove a collection and its items."""
+        async with self._connection(write=True) as connection:
+            await _lock(connection, collection_id)
+            if await _collection(connection, collection_id) is None:
+                raise NotFoundError(f"no collection {collection_id!r}: see /collections")
+            await connection.execute("SELECT delete_collection($1)", collection_id)
+
+    async def facets(self, query: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Count the items that a query finds by the values of some properties; of a list, each value counts."""
+        sql = f"""
+            SELECT name, value, count(*) FROM items, unnest($1::text[]) AS name,
+                LATERAL jsonb_array_elements_text(CASE jsonb_typeof(content->'properties'->name)
+                    WHEN 'array' THEN content->'properties'->name
+                    WHEN 'string' THEN jsonb_build_array(content->'properties'->name) ELSE '[]' END) AS value
+            WHERE {await self._where(query)} GROUP BY name, value ORDER BY name, count(*) DESC, value"""  # noqa: S608
+        counts: dict[str, dict[str, int]] = {name: {} for name in names}
+        async with self._connection() as connection:
+            for name, value, count in await connection.fetch(sql, list(names)):
+                counts[name][value] = count
+        return counts
+
+    async def count(self, query: Query) -> int:
+        """Count the items that a query finds."""
+        async with self._connection() as connection:
+            found: int = await connection.fetchval(f"SELECT count(*) FROM items WHERE {await self._where(query)}")  # noqa: S608
+            return found
+
+    async def _where(self, query: Query) -> str:
+        # pgstac writes the condition itself, with every value quoted by format(%L).
+        async with self._connection() as connection:
+            where: str = await connection.fetchval("SELECT stac_search_to_where($1)", _request(query))
+            return where
+
+    async def checksums(self) -> set[str]:
+        """Return the ``file:checksum`` of every asset of every item."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(
+                "SELECT DISTINCT asset.value->>'file:checksum' AS checksum FROM items, "
+                "LATERAL jsonb_each(content_hydrate(items)->'assets') AS asset"
+            )
+        return {row["checksum"] for row in rows if row["checksum"]}
+
+
+class _Tables:
+    """The documents of one transaction, for :class:`Writer`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
+        rows = await self._connection.fetch("SELECT content_hydrate(i) FROM items i WHERE id = ANY($1)", list(ids))
+        return {row[0]["id"]: row[0] for row in rows}
+
+    async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
+        rows = await self._connection.fetch(
+            "SELECT content_hydrate(i) FROM items i WHERE collection = $1 "
+            "AND ($2::text IS NULL OR content->'properties'->>'interop:variant' = $2)",
+            collection_id,
+            variant,
+        )
+        return [row[0] for row in rows]
+
+    async def collection(self, collection_id: str) -> Document | None:
+        return await _collection(self._connection, collection_id)
+
+    async def insert(self, items: Sequence[Document]) -> None:
+        await self._connection.execute("SELECT create_items($1)", list(items))
+
+    async def replace(self, item: Document) -> None:
+        await self._connection.execute("SELECT update_item($1)", item)
+
+    async def delete(self, collection_id: str, item_id: str) -> None:
+        await self._connection.execute("SELECT delete_item($1, $2)", item_id, collection_id)
+
+    async def replace_collection(self, collection: Document) -> None:
+        await self._connection.execute("SELECT update_collection($1)", collection)
+
+
+async def _use_json(connection: Connection) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind,
+            schema="pg_catalog",
+            encoder=lambda value: orjson.dumps(value).decode(),
+            decoder=orjson.loads,
+        )
+
+
+async def _lock(connection: Connection, collection_id: str) -> None:
+    # One writer a collection: extents, summaries, aliases and version links are read and written back.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", collection_id)
+
+
+async def _collection(connection: Connection, collection_id: str) -> Document | None:
+    found: Document | None = await connection.fetchval("SELECT get_collection($1)", collection_id)
+    return found
+
+
+def _request(query: Query) -> Document:
+    """Return a query as pgstac's functions take it."""
+    wanted = both(query.filter, text_filter(query.text) if query.text else None)  # type: ignore[arg-type]
+    names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
+    sort = [
+        {"field": name, "direction": "desc" if given.startswith("-") else "asc"}
+        for name, given in zip(names, query.sortby, strict=True)
+    ]
+    request: Document = {
+        "collections": query.collections,
+        "ids": query.ids,
+        # pgstac answers a box with heights with an error; no model is trained on a height of its own.
+        "bbox": flat(query.bbox) if query.bbox else None,
+        "intersects": query.intersects,
+        "datetime": query.datetime,
+        "filter": wanted,
+        "filter-lang": "cql2-json" if wanted else None,
+        # The order of the other catalogs.
+        "sortby": sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
+        "token": _token(query),
+    }
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def _token(query: Query) -> str | None:
+    if query.token is None:
+        return None
+    token = read_token(query, [TOKEN])[0]
+    if not isinstance(token, str):
+        raise InvalidQueryError("token: this is none that a search gave")
+    return token
+
+
+async def _with_aliases(connection: Connection, items: list[Document]) -> list[Document]:
+    """Return items with the aliases that point to them, which their collections keep."""
+    names = {item["collection"] for item in items}
+    rows = await connection.fetch(
+        "SELECT alias.key, alias.value FROM collections, jsonb_each_text(content->$1) AS alias WHERE id = ANY($2)",
+        ALIASES,
+        list(names),
+    )
+    for item in items:
+        if aliases := sorted(alias for alias, item_id in rows if item_id == item["id"]):
+            item["properties"][ALIASES] = aliases
+    return items
+
+
+@contextlib.asynccontextmanager
+async def _explained() -> AsyncIterator[None]:
+    """Turn PostgreSQL's errors into ours; their details name tables and settings and are not for clients."""
+    try:
+        yield
+    except ModelStacError:  # some of ours are OSErrors too
+        raise
+    except asyncpg.UniqueViolationError as error:
+        raise ItemExistsError("the id is taken: published items do not change, choose another") from error
+    except asyncpg.NoDataFoundError as error:
+        raise NotFoundError("no such item or collection") from error
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.exceptions.UntranslatableCharacterError) as error:
+        raise InvalidItemError(f"PostgreSQL refuses the document: {error.args[0]}") from error
+    except (asyncpg.DataError, asyncpg.RaiseError, asyncpg.SyntaxOrAccessError, asyncpg.QueryCanceledError) as error:
+        raise InvalidQueryError(f"the search cannot be answered: {error.args[0]}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise StorageError(f"the database does not answer ({type(error).__name__}): {_ADVICE}") from error

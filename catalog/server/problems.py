@@ -1,0 +1,86 @@
+"""From an exception to an HTTP answer: one table, and problem documents (RFC 9457) that also say what STAC asks for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from modelstac.catalog import errors
+
+LOG = logging.getLogger("modelstac.server")
+
+STATUS: dict[type[Exception], int] = {
+    errors.NotFoundError: 404,
+    errors.ItemExistsError: 409,
+    errors.ConflictError: 409,
+    errors.InvalidItemError: 400,
+    errors.InvalidQueryError: 400,
+    errors.SchemaUnavailableError: 400,
+    errors.IntegrityError: 422,
+    errors.UntrustedError: 403,
+    errors.UnauthorizedError: 401,
+    errors.ChangedMeanwhileError: 412,
+    errors.TooLargeError: 413,
+    errors.StorageError: 503,
+    errors.CatalogError: 503,
+    errors.ModelStacError: 500,
+    # Documents nested so deeply that reading them runs out of stack.
+    RecursionError: 400,
+}
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an exception: that of its nearest listed class."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem(status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    """Return a problem document; ``code`` and ``description`` are what the STAC API specification asks for."""
+    body = {"type": "about:blank", "title": code, "status": status, "detail": detail} | {
+        "code": code,
+        "description": detail,
+    }
+    return Response(orjson.dumps(body | more), status, headers, media_type="application/problem+json")
+
+
+def of_error(error: Exception) -> Response:
+    """Return the problem document of an exception in the table."""
+    status = status_of(error)
+    detail = "the document is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return problem(status, type(error).__name__, detail, headers=headers)
+
+
+def of_bug(error: Exception, request_id: str) -> Response:
+    """Return the problem document of an exception that is not in the table: to the client it says nothing of itself."""
+    LOG.error("unexpected %s", type(error).__name__, exc_info=error, extra={"fields": {"id": request_id}})
+    return problem(500, "InternalError", f"an unexpected error; the server's log tells more of request {request_id}")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every exception in the table with a problem document."""
+
+    async def known(_request: Request, error: Exception) -> Response:
+        return of_error(error)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return problem(400, "InvalidRequest", f"{place}: {first['msg']}", field=place)
+
+    async def http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers) if error.headers else None
+        return problem(error.status_code, "HTTPError", str(error.detail), headers=headers)
+
+    for kind in STATUS:
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,105 @@
+"""From the parameters of a request, GET or POST, to a :class:`Query`; what cannot be understood is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.query import Query
+from modelstac.catalog.server import filters
+from modelstac.catalog.sql.filters import Filter, parse
+
+MAX_LIMIT = 1_000
+_SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
+_TEMPORAL: tuple[str, ...] = ("after", "before", "contains", "disjoint", "during", "equals", "finishedby", "finishes")
+_TEMPORAL = (*_TEMPORAL, "intersects", "meets", "metby", "overlappedby", "overlaps", "startedby", "starts")
+_OPERATORS = frozenset(
+    {"and", "or", "not", "=", "<>", "<", "<=", ">", ">=", "like", "between", "in", "isnull", "casei"}
+    | {"+", "-", "*", "/", "^", "%", "div", "a_equals", "a_contains", "a_containedby", "a_overlaps"}
+    | {f"s_{name}" for name in _SPATIAL}
+    | {f"t_{name}" for name in _TEMPORAL}
+)
+
+
+def query_from(parameters: Mapping[str, Any]) -> Query:
+    """Return the query that the parameters ask for.
+
+    Raises
+    ------
+    InvalidQueryError
+        With the name of the parameter.
+    """
+    given = {name: value for name, value in parameters.items() if value not in (None, [], (), "")}
+    if "bbox" in given and "intersects" in given:
+        raise InvalidQueryError("bbox, intersects: only one of them can be given")
+    fields: dict[str, Any] = {name: given[name] for name in ("ids", "collections", "bbox", "token") if name in given}
+    fields["limit"] = min(given.get("limit", 10), MAX_LIMIT)
+    fields["sortby"] = tuple(_sort(given.get("sortby", ())))
+    fields["fields"] = tuple(_fields(given.get("fields")))
+    fields["filter"] = filters.both(
+        _filter(given.get("filter_expr"), given.get("filter_lang")),
+        filters.from_query(_json("query", given["query"])) if "query" in given else None,
+    )
+    if "datetime" in given:
+        fields["datetime"] = str(given["datetime"])
+    if "intersects" in given:
+        geometry = given["intersects"]
+        fields["intersects"] = geometry.model_dump(mode="json") if hasattr(geometry, "model_dump") else geometry
+    if "q" in given:
+        fields["text"] = " ".join([given["q"]] if isinstance(given["q"], str) else given["q"])
+    if any("\0" in str(value) for value in fields.values()):
+        raise InvalidQueryError("the search holds a NUL character, which no catalog does")
+    return Query(**fields)
+
+
+def _filter(value: Any, language: str | None) -> Document | None:
+    if value is None:
+        return None
+    is_text = isinstance(value, str) and language != "cql2-json"
+    found = parse(value if is_text else _json("filter", value))
+    if not isinstance(found, dict):
+        raise InvalidQueryError("filter: expected a condition")
+    # Both backends refuse the same: whatever is not known here does not reach PostgreSQL.
+    _check_operators(found)
+    Filter(found, lambda _: "?").conditions()
+    return found
+
+
+def _check_operators(expression: Any) -> None:
+    if isinstance(expression, dict) and "op" in expression:
+        if expression["op"].casefold() not in _OPERATORS:
+            raise InvalidQueryError(f"filter: unknown operator or function {expression['op']!r}")
+        expression = expression.get("args", [])
+    if isinstance(expression, list):
+        for part in expression:
+            _check_operators(part)
+
+
+def _json(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except ValueError as error:
+        raise InvalidQueryError(f"{name}: no JSON: {error}") from error
+
+
+def _sort(value: Any) -> Iterable[str]:
+    for part in value:
+        if isinstance(part, str):
+            yield part.strip().removeprefix("+")  # a "+" in a query string arrives as a blank
+        else:
+            down = str(getattr(part.direction, "value", part.direction)) == "desc"
+            yield f"-{part.field}" if down else part.field
+
+
+def _fields(value: Any) -> Iterable[str]:
+    if value is None:
+        return ()
+    if hasattr(value, "include"):
+        return [*sorted(value.include or ()), *(f"-{name}" for name in sorted(value.exclude or ()))]
+    return [str(name).strip().removeprefix("+") for name in value]

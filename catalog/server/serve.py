@@ -1,0 +1,84 @@
+"""``modelstac serve``: choose the store, put the service together, and run it until it is told to end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+
+from modelstac.catalog.errors import CatalogError, MissingPackageError, StorageError
+from modelstac.catalog.server.settings import ServerSettings
+from modelstac.catalog.server.store import Store
+
+
+def open_store(settings: ServerSettings) -> Store:
+    """Return the store that the settings name.
+
+    Raises
+    ------
+    CatalogError
+        If they name none.
+    MissingPackageError
+        If pgstac is wanted and its packages are not installed.
+    """
+    url = settings.database_url()
+    if url is None:
+        if settings.catalog is None:
+            raise CatalogError("serve needs --catalog FILE.sqlite or --database postgresql://…")
+        from modelstac.catalog.embedded import EmbeddedCatalog
+        from modelstac.catalog.server.embedded import EmbeddedStore
+
+        return EmbeddedStore(EmbeddedCatalog(settings.catalog, create=True), settings.artifact_place)
+    try:
+        from modelstac.catalog.server.pgstac import PgstacStore
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.extra(str(error.name), "pgstac", "serving a pgstac database") from error
+    return PgstacStore(url, connections=settings.database_connections)
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until SIGINT or SIGTERM; running requests are answered first.
+
+    Raises
+    ------
+    CatalogError, MissingPackageError
+        As :func:`open_store` does.
+    StorageError
+        If the address is taken.
+    """
+    # Warns at import, about defaults that this server replaces.
+    logging.getLogger("stac_fastapi.types.config").setLevel(logging.ERROR)
+    try:
+        import uvicorn
+
+        from modelstac.catalog.server.app import create_app
+        from modelstac.catalog.server.middleware import JsonLines
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.extra(str(error.name), "server", "serving a catalog") from error
+
+    store = open_store(settings)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(1024)
+    except OSError as error:
+        address = f"{settings.host}:{settings.port}"
+        raise StorageError.doing(f"listen on {address}", error, advice="choose another --port or --host") from error
+    host, port = listener.getsockname()[:2]
+    logging.getLogger("modelstac.server").info("listening on http://%s:%d", host, port)
+    # uvicorn raises the signal again once it has shut down: then all is done, and the exit code is 0.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    config = uvicorn.Config(
+        create_app(settings, store),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,72 @@
+"""Every setting of the server, with its environment variable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, PostgresDsn, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from modelstac.catalog.errors import CatalogError
+
+MIB = 1 << 20
+
+
+class ServerSettings(BaseSettings):
+    """How the server runs; each field is set by ``MODELSTAC_`` and its name, such as ``MODELSTAC_DATABASE``."""
+
+    model_config = SettingsConfigDict(env_prefix="MODELSTAC_", extra="ignore", frozen=True)
+
+    catalog: Path | None = Field(default=None, description="File of the embedded catalog (.sqlite).")
+    database: SecretStr | None = Field(default=None, description="postgresql:// URL of a pgstac database.")
+    database_connections: int = Field(default=8, ge=1, description="Most connections to the database.")
+    title: str = "Models for Earth observation"
+    description: str = "Trained models as STAC items: search them by framework and version, load them by id."
+    landing_id: str = "modelstac"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    root_path: str = Field(default="", description="Path below which a proxy shows the server.")
+    keys: Path | None = Field(default=None, description="File of the write keys; beside the catalog by default.")
+    artifacts: str | None = Field(
+        default=None, description="Folder or URL (s3://…) of the artifacts; beside the catalog by default."
+    )
+    browser: Path | None = Field(default=None, description="Folder of a built STAC Browser, shown at /browser.")
+    cors_origins: tuple[str, ...] = ("*",)
+    max_body: int = Field(default=10 * MIB, ge=1, description="Largest request in bytes, artifacts apart.")
+    max_artifact: int = Field(default=20 * 1024 * MIB, ge=1, description="Largest artifact in bytes.")
+    shutdown_seconds: int = Field(default=10, ge=0, description="How long running requests may take at the end.")
+    log_level: str = "info"
+
+    def database_url(self) -> str | None:
+        """Return the address of the pgstac database, None when the catalog is embedded.
+
+        Raises
+        ------
+        CatalogError
+            If it is no PostgreSQL URL. The message does not repeat it: it may hold a password.
+        """
+        if self.database is None:
+            return None
+        url = self.database.get_secret_value()
+        try:
+            PostgresDsn(url)
+        except ValueError as error:
+            raise CatalogError(
+                "MODELSTAC_DATABASE is no PostgreSQL address: postgresql://user@host:5432/name is needed"
+            ) from error
+        return url
+
+    def beside(self, suffix: str) -> Path:
+        """Return the default place of a file of the server's: beside the catalog, or in the working directory."""
+        return Path(f"modelstac{suffix}") if self.catalog is None else self.catalog.with_suffix(suffix)
+
+    @property
+    def keys_file(self) -> Path:
+        """Return the file of the write keys."""
+        return self.keys or self.beside(".keys.json")
+
+    @property
+    def artifact_place(self) -> str:
+        """Return the folder or URL of the artifacts."""
+        place = self.artifacts or str(self.beside(".artifacts"))
+        return place if "://" in place else str(Path(place).absolute())

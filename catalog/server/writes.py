@@ -1,0 +1,147 @@
+"""What a write does to a database of documents, inside one transaction: the rules are those of the other catalogs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import pystac
+
+from modelstac.catalog import documents
+from modelstac.catalog.base import refuse_pointed_at
+from modelstac.catalog.documents import Document
+from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError
+from modelstac.catalog.identity import ALIASES, differences
+from modelstac.catalog.server.links import item_path
+from modelstac.catalog.server.store import Change
+from modelstac.catalog.versions import version_key
+from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+
+class Tables(Protocol):
+    """The documents that one transaction sees."""
+
+    async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Return the items with these ids, in any collection, by id."""
+
+    async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
+        """Return the items of a collection, or of one variant in it."""
+
+    async def collection(self, collection_id: str) -> Document | None:
+        """Return a collection."""
+
+    async def insert(self, items: Sequence[Document]) -> None:
+        """Store new items."""
+
+    async def replace(self, item: Document) -> None:
+        """Store an item in place of the one with its id."""
+
+    async def delete(self, collection_id: str, item_id: str) -> None:
+        """Remove an item."""
+
+    async def replace_collection(self, collection: Document) -> None:
+        """Store a collection in place of the one with its id."""
+
+
+class Writer:
+    """Writes into one collection, which its caller has locked."""
+
+    def __init__(self, tables: Tables, collection_id: str) -> None:
+        self._tables = tables
+        self._collection_id = collection_id
+
+    async def add(self, items: Sequence[Document]) -> list[bool]:
+        """Store items, all or none, and tell of each whether it is new."""
+        collection = await self._collection()
+        sources = {source for item in items for source in _sources(item)}
+        known = await self._tables.items_named([*{item["id"] for item in items}, *sources])
+        new: dict[str, Document] = {}
+        fresh = []
+        for item in items:
+            is_new = item["id"] not in known
+            if is_new:
+                known[item["id"]] = new[item["id"]] = item
+            else:
+                _same_or_refuse(known[item["id"]], item)
+            fresh.append(is_new)
+        for item in new.values():
+            _resolve_sources(item, known)
+            collection = _widened(collection, item)
+        if new:
+            await self._tables.insert(list(new.values()))
+            await self._tables.replace_collection(collection)
+            await self._link_versions(new.values())
+        return fresh
+
+    async def change_item(self, item_id: str, change: Change) -> Document:
+        """Replace an item's document by what ``change`` makes of it."""
+        stored = await self._item(item_id)
+        changed = change(stored)
+        if changed != stored:
+            await self._tables.replace(changed)
+        return changed
+
+    async def remove(self, item_id: str) -> None:
+        """Remove an item to which no alias points."""
+        item = await self._item(item_id)
+        collection = await self._collection()
+        refuse_pointed_at(item_id, self._collection_id, collection.get(ALIASES, {}))
+        await self._tables.delete(self._collection_id, item_id)
+        left = await self._tables.items_of(self._collection_id)
+        await self._tables.replace_collection(documents.covering(collection, left))
+        await self._link_versions([item])
+
+    async def _link_versions(self, changed: Iterable[Document]) -> None:
+        """Make the items of the variants of some items link to each other, from version to version."""
+        for variant in {found for item in changed if (found := item["properties"].get("interop:variant"))}:
+            items = await self._tables.items_of(self._collection_id, variant)
+            by_path = {item_path(self._collection_id, item["id"]): item for item in items}
+            ordered = sorted((version_key(item["properties"]["version"]), path) for path, item in by_path.items())
+            for index, (_, path) in enumerate(ordered):
+                others = documents.relations(ordered, index)
+                kept = [f for f in by_path[path]["links"] if f["rel"] not in documents.VERSION_RELS]
+                added = [documents.link(rel, other, "application/geo+json") for rel, other in others.items()]
+                if by_path[path]["links"] != kept + added:
+                    await self._tables.replace(by_path[path] | {"links": kept + added})
+
+    async def _item(self, item_id: str) -> Document:
+        stored = (await self._tables.items_named([item_id])).get(item_id)
+        if stored is None or stored["collection"] != self._collection_id:
+            raise NotFoundError(f"no item {item_id!r} in collection {self._collection_id!r}")
+        return stored
+
+    async def _collection(self) -> Document:
+        collection = await self._tables.collection(self._collection_id)
+        if collection is None:
+            raise NotFoundError(f"no collection {self._collection_id!r}: create it first, by POST to /collections")
+        return collection
+
+
+def _same_or_refuse(published: Document, item: Document) -> None:
+    if differing := differences(pystac.Item.from_dict(published), pystac.Item.from_dict(item)):
+        raise ItemExistsError(
+            f"item {item['id']!r} is already there with other content ({', '.join(differing[:4])}): "
+            "published items do not change, publish under a new version"
+        )
+
+
+def _sources(item: Document) -> list[str]:
+    return [found[ITEM_ID_FIELD] for found in item["links"] if isinstance(found.get(ITEM_ID_FIELD), str)]
+
+
+def _resolve_sources(item: Document, known: dict[str, Document]) -> None:
+    for found in item["links"]:
+        source: Any = found.get(ITEM_ID_FIELD)
+        if found.get("rel") != "derived_from" or not isinstance(source, str):
+            continue
+        if source in known:
+            found["href"] = item_path(known[source]["collection"], source)
+        elif "://" not in found["href"]:
+            raise NotFoundError(f"item {item['id']!r} is derived from {source!r}, which is not here: publish it first")
+
+
+def _widened(collection: Document, item: Document) -> Document:
+    try:
+        return documents.widened(collection | {"summaries": collection.get("summaries", {})}, item)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidItemError(f"collection {collection['id']!r} cannot take the item: {error!r}") from error
