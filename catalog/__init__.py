@@ -21,8 +21,9 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     Parameters
     ----------
     href
-        A folder, the ``catalog.json`` in it, an SQLite file (``.sqlite``, ``.sqlite3`` or ``.db``),
-        or the address of a STAC API.
+        A folder, the ``catalog.json`` in it, an SQLite file (``.sqlite``, ``.sqlite3`` or ``.db``), the URL of a folder
+        on an object store (``s3://``, ``gs://``, ``az://``), the address of a STAC API, or, to read only, that of a
+        ``catalog.json`` (``https://``).
     create
         Take a folder that is empty or not there yet as an empty catalog, and make an SQLite file that is not there.
 
@@ -36,6 +37,10 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
         from modelstac.catalog.api import ApiCatalog
 
         return ApiCatalog(text)
+    if "://" in text and not text.startswith("file://"):
+        from modelstac.catalog.objects import ObjectCatalog
+
+        return ObjectCatalog(text, create=create)
     if text.endswith(EMBEDDED_SUFFIXES):
         return EmbeddedCatalog(href, create=create)
     return StaticCatalog(href, create=create)

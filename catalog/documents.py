@@ -90,9 +90,9 @@ def new_collection(item: pystac.Item) -> Document:
     }
 
 
-def with_item(collection: Document, item: pystac.Item) -> Document:
+def with_item(collection: Document, item: pystac.Item, *, folder: str | None = None) -> Document:
     """Return a collection that links to one more item, with extent, keywords and summaries widened to it."""
-    href = f"./{quote(item.id)}/{quote(item.id)}.json"
+    href = relative(f"{folder or item_folder(item)}/{item.id}.json", collection_path(collection["id"]))
     title = item.properties.get("title")
     wider = widened(collection, item.to_dict(transform_hrefs=False))
     version = {name: item.properties[name] for name in VERSION_FIELDS if name in item.properties}
@@ -206,7 +206,9 @@ def with_collection(root: Document, collection: Document) -> Document:
     return root | {"links": [*root["links"], link("child", href, title=collection["title"])]}
 
 
-def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, str]) -> Document:
+def item_document(
+    item: pystac.Item, assets: dict[str, str], places: dict[str, str], *, folder: str | None = None
+) -> Document:
     """Return an item as it is written below its collection.
 
     Parameters
@@ -215,9 +217,11 @@ def item_document(item: pystac.Item, assets: dict[str, str], places: dict[str, s
         File name in the item's folder, by asset key; an asset that is not named here stays where it is.
     places
         Path of the item document, by item id, for the sources in the same catalog.
+    folder
+        The item's folder, where it is not that of :func:`item_folder`.
     """
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
-    here = f"{item_folder(item)}/{item.id}.json"
+    here = f"{folder or item_folder(item)}/{item.id}.json"
     for key, name in assets.items():
         document["assets"][key]["href"] = f"./{quote(name)}"
     kept = [

@@ -36,7 +36,10 @@ def matches(query: Query, item: pystac.Item) -> bool:
         and (query.runs_with is None or runs_with(properties.get(VERIFIED), query.runs_with))
         and (query.bbox is None or (item.bbox is not None and boxes_meet(query.bbox, item.bbox)))
         and (query.datetime is None or _meets(item, query.datetime))
-        and (query.text is None or all(word in searched_text(item.to_dict()) for word in query.text.casefold().split()))
+        and (
+            query.text is None
+            or all(word in searched_text(item.to_dict(transform_hrefs=False)) for word in query.text.casefold().split())
+        )
         and (query.intersects is None or _touches(query.intersects, item.geometry))
         and (query.filter is None or _passes(query.filter, item))
     )

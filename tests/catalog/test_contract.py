@@ -8,6 +8,7 @@ import pytest
 
 from modelstac.catalog import EmbeddedCatalog, StaticCatalog
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.objects import ObjectCatalog
 from modelstac.catalog.testing import CatalogContract
 
 
@@ -15,6 +16,12 @@ class TestStaticCatalog(CatalogContract):
     @pytest.fixture
     def catalog(self, tmp_path: Path) -> Catalog:
         return StaticCatalog(tmp_path / "catalog", create=True)
+
+
+class TestObjectCatalog(CatalogContract):
+    @pytest.fixture
+    def catalog(self, bucket: str) -> Catalog:
+        return ObjectCatalog(f"{bucket}/models", create=True)
 
 
 class TestEmbeddedCatalog(CatalogContract):
