@@ -26,7 +26,7 @@ class Format:
     media_type
         Media type of the asset.
     suffix
-        File suffix, with the dot; empty for a folder.
+        File suffix, with the dot.
     """
 
     name: str
@@ -49,6 +49,23 @@ FORMATS = MappingProxyType(
                 ".safetensors",
             ),
             Format("onnx", "ONNX", "onnx", "application/octet-stream; framework=onnx", ".onnx"),
+            Format(
+                "torch-export",
+                "PyTorch",
+                "torch.export.save",
+                "application/octet-stream; framework=pytorch",
+                ".pt2",
+            ),
+            # Two formats that are folders or pairs of files are one zip archive each (docs/decisions/0010).
+            Format(
+                "saved-model",
+                "TensorFlow",
+                "tf.keras.Model.export",
+                "application/zip; framework=tensorflow",
+                ".savedmodel.zip",
+            ),
+            Format("litert", "LiteRT", "litert", "application/octet-stream; framework=litert", ".tflite"),
+            Format("openvino", "OpenVINO", "openvino", "application/zip; framework=openvino", ".openvino.zip"),
         )
     }
 )

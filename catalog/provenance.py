@@ -18,12 +18,25 @@ Place = Annotated[Path | str, AfterValidator(_local_or_url)]
 
 
 class Step(Fragment):
-    """One conversion in ``interop:route``, with the tool that did it."""
+    """One conversion in ``interop:route``.
+
+    Parameters
+    ----------
+    source_format, target_format
+        From what to what.
+    tool, version
+        What did it.
+    method
+        How: by the framework's own exporter, or rebuilt from the architecture and the weights.
+    warnings
+        What the tool said on the way.
+    """
 
     source_format: str
     target_format: str
     tool: str
     version: str
+    method: str | None = None
     warnings: tuple[str, ...] = ()
 
 

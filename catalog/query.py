@@ -33,7 +33,8 @@ VERSION_FIELDS = {
     "backend_version": "interop:backend_version",
     "version": "version",
 }
-_KNOWN_VALUES = {"framework": FRAMEWORKS, "backend": _BACKENDS, "format": tuple(FORMATS), "task": TASKS}
+_FRAMEWORKS = tuple({*FRAMEWORKS, *(known.framework for known in FORMATS.values())})
+_KNOWN_VALUES = {"framework": _FRAMEWORKS, "backend": _BACKENDS, "format": tuple(FORMATS), "task": TASKS}
 
 
 class Query(BaseModel):

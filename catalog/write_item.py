@@ -136,7 +136,7 @@ def _model_asset(description: ModelDescription) -> pystac.Asset:
         fields["mlm:entrypoint"] = description.entrypoint
     return pystac.Asset(
         href=_href(description.artifact),
-        title=f"{file_format.framework} model ({file_format.suffix or 'folder'})",
+        title=f"{file_format.framework} model ({file_format.suffix})",
         media_type=file_format.media_type,
         roles=roles,
         extra_fields=fields | _file_fields(description.artifact, description.checksum, description.size),

@@ -1,23 +1,23 @@
-"""The table of conversions: from which format to which, and by what.
+"""What a converter is: a function from a loaded model to a file.
 
-A format is a node, a converter an edge. A converter takes a loaded model and writes a file; it neither proves nor
-publishes it: that is what :mod:`modelstac.exporters.jobs` does, for every converter alike.
+It neither proves nor publishes what it wrote: that is what :mod:`modelstac.exporters.jobs` does, for every converter
+alike. Which converter leads from where to where is said in :mod:`modelstac.exporters.routes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from modelstac.catalog.errors import ConversionError, SpecError
+from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items import Step
 from modelstac.catalog.mlm import ModelInput, ModelOutput
 from modelstac.registry.model import Model
 
-Edge = tuple[str, str]
+EXPORTED = "by the framework's own exporter"
+REBUILT = "rebuilt from the architecture and the weights"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Conversion:
         What was done, each with tool and version.
     hyperparameters
         Facts about the file that belong in the item, such as the opset.
+    backend, backend_version
+        What Keras ran on, for Keras files only.
+    entrypoint
+        What builds the architecture, where the file holds weights only.
     """
 
     artifact: Path
@@ -44,6 +48,29 @@ class Conversion:
     outputs: tuple[ModelOutput, ...]
     steps: tuple[Step, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    backend: str | None = None
+    backend_version: str | None = None
+    entrypoint: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the fields as JSON types, for another process."""
+        parts = {name: [part.to_json() for part in getattr(self, name)] for name in ("inputs", "outputs", "steps")}
+        plain = ("framework_version", "backend", "backend_version", "entrypoint")
+        fields = {name: getattr(self, name) for name in plain}
+        return {**fields, **parts, "artifact": str(self.artifact), "hyperparameters": dict(self.hyperparameters)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Conversion:
+        """Read what :meth:`to_json` gave."""
+        return cls(
+            **dict(fields)
+            | {
+                "artifact": Path(fields["artifact"]),
+                "inputs": tuple(ModelInput(**part) for part in fields["inputs"]),
+                "outputs": tuple(ModelOutput(**part) for part in fields["outputs"]),
+                "steps": tuple(Step(**part) for part in fields["steps"]),
+            }
+        )
 
 
 Converter = Callable[[Model, Path, Mapping[str, Any]], Conversion]
@@ -53,54 +80,13 @@ Raises :class:`ConversionError` when the model is none that it can convert, :cla
 """
 
 
-class Converters(Mapping[Edge, Converter]):
-    """A frozen table from (source format, target format) to converter."""
+def no_options(options: Mapping[str, Any], conversion: str) -> None:
+    """Refuse every option.
 
-    def __init__(self, table: Mapping[Edge, Converter]) -> None:
-        self._table = MappingProxyType(dict(table))
-
-    def __getitem__(self, edge: Edge) -> Converter:
-        return self._table[edge]
-
-    def __iter__(self) -> Iterator[Edge]:
-        return iter(self._table)
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def register(self, source: str, target: str, converter: Converter, *, replace: bool = False) -> Converters:
-        """Give a table with one converter more; this one stays as it is.
-
-        Raises
-        ------
-        SpecError
-            When there is one for this edge already and ``replace`` was not asked for.
-        """
-        if (source, target) in self and not replace:
-            raise SpecError(
-                f"there is a converter from {source} to {target} already: say replace=True to take its place"
-            )
-        return Converters({**self, (source, target): converter})
-
-    def find(self, source: str, target: str) -> Converter:
-        """Give the converter between two formats.
-
-        Raises
-        ------
-        ConversionError
-            When there is none; says what the source can become.
-        """
-        if (source, target) in self:
-            return self[source, target]
-        targets = sorted(end for start, end in self if start == source)
-        known = f"it can become {', '.join(targets)}" if targets else "it cannot be converted"
-        raise ConversionError(f"there is no conversion from {source} to {target}: {known}")
-
-
-def _convlstm_to_onnx(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
-    from modelstac.exporters import convlstm_to_onnx  # imports onnx
-
-    return convlstm_to_onnx.convert(model, folder, options)
-
-
-CONVERTERS = Converters({("keras", "onnx"): _convlstm_to_onnx, ("torch", "onnx"): _convlstm_to_onnx})
+    Raises
+    ------
+    SpecError
+        When there is one.
+    """
+    if options:
+        raise SpecError(f"the conversion to {conversion} has no option {sorted(options)[0]!r}")

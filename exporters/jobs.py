@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ItemExistsError, ParityError, SpecError
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
-from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
+from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.storage import explained
-from modelstac.exporters.converters import CONVERTERS, Conversion, Converter, Converters
+from modelstac.exporters.converters import Conversion
 from modelstac.exporters.parity import TOLERANCES, ParityReport, compare, make_cases
-from modelstac.registry.load import load
-from modelstac.registry.model import Model
+from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node
+from modelstac.exporters.workers import Workers
 
 PARITY_ASSET = "parity"
 
@@ -38,17 +38,20 @@ class ExportJob:
     source
         Item id of the model to convert.
     target
-        Format to convert it to.
+        Format to convert it to: a name of :data:`modelstac.exporters.routes.NODES`.
+    via
+        Format that the route must pass; by default the cheapest route is taken.
     precision
         Of the numbers in the result; it sets the tolerance.
     seed
         Of the random cases on which source and result are compared.
     options
-        For the converter.
+        For the last converter of the route.
     """
 
     source: str
     target: str = "onnx"
+    via: str | None = None
     precision: str = "fp32"
     seed: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +59,9 @@ class ExportJob:
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or not self.source:
             raise SpecError(f"an export job names its source by item id, not {self.source!r}")
-        if self.target not in FORMATS:
-            raise SpecError(f"unknown format {self.target!r}: choose one of {', '.join(sorted(FORMATS))}")
+        object.__setattr__(self, "target", find_node(self.target))
+        if self.via is not None:
+            object.__setattr__(self, "via", find_node(self.via))
         if self.precision not in TOLERANCES:
             raise SpecError(f"unknown precision {self.precision!r}: choose one of {', '.join(sorted(TOLERANCES))}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
@@ -68,7 +72,8 @@ class ExportJob:
 
     def to_json(self) -> str:
         """Write the job as JSON, the same text for the same job."""
-        return json.dumps(asdict(self), sort_keys=True)
+        content = {name: value for name, value in asdict(self).items() if name != "via" or value is not None}
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ExportJob:
@@ -100,8 +105,9 @@ def export(
     job: ExportJob,
     catalog: Catalog,
     *,
-    converters: Converters = CONVERTERS,
+    routes: Routes = ROUTES,
     windows: NDArray[np.float32] | None = None,
+    workers: Workers | None = None,
     report: Report = ignore,
 ) -> pystac.Item:
     """Run an export job; a job that ran before gives its item and does nothing.
@@ -112,17 +118,19 @@ def export(
         What to convert to what.
     catalog
         Where the source is, and where the result is published.
-    converters
+    routes
         The conversions to choose from.
     windows
         Real inputs, in the layout of the source, on which the two are compared too.
+    workers
+        Processes to share between jobs; by default the job has its own.
     report
         Gets progress and notes.
 
     Returns
     -------
     pystac.Item
-        As published: id ``<name>-<version>-<format>-from-<variant of the source>``.
+        As published: id ``<name>-<version>-<variant>``, see :func:`variant_of`.
 
     Raises
     ------
@@ -135,33 +143,31 @@ def export(
     ParityError
         When the result is farther from its source than the tolerance; nothing is published.
     """
-    source = ModelDescription.from_item(catalog.get(job.source))
-    variant = f"{job.target}-from-{source.variant}"
+    item = catalog.get(job.source)
+    source = ModelDescription.from_item(item)
+    variant = variant_of(job, source)
     item_id = f"{source.name}-{source.version}-{variant}"
     if (existing := catalog.find(item_id)) is not None:
         return _existing(existing, job, report)
-    convert = converters.find(source.format, job.target)
+    path = routes.plan(source, job.target, via=job.via)
     task = f"export {job.source} to {job.target}"
     report(Started(task))
-    notes: list[str] = []
-
-    def heard(message: Message) -> None:
-        if isinstance(message, Note):  # such as a Keras backend that is not the item's: part of the record
-            notes.append(message.text)
-        report(message)
-
-    with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
-        folder = Path(name)
-        with load(job.source, catalog=catalog, report=heard) as model:
-            conversion, warned = _convert(convert, model, folder, job.options)
-            converted = _describe(source, variant, job, conversion)
-            parity = _prove(model, converted, job, windows=windows, report=report)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
+        workers = workers if workers is not None else stack.enter_context(Workers())
+        converted = _convert(path, item, job, folder, variant=variant, workers=workers, report=report)
+        parity = _prove(item, converted.to_item(), job, workers, windows=windows, report=report)
         if not parity.passed:
             raise ParityError(_failure(item_id, job, parity))
-        converted = _with_evidence(converted, job, parity, folder, notes=(*notes, *warned))
-        item = catalog.publish(converted.to_item(), report=report)
+        published = catalog.publish(_with_evidence(converted, job, parity, folder).to_item(), report=report)
     report(Finished(task))
-    return item
+    return published
+
+
+def variant_of(job: ExportJob, source: ModelDescription) -> str:
+    """Name the variant that a job makes: ``<format>-from-<variant>``, or ``<format>-via-<format>-from-<variant>``."""
+    passing = "" if job.via is None else f"-via-{job.via}"
+    return f"{job.target}{passing}-from-{source.variant}"
 
 
 def _existing(item: pystac.Item, job: ExportJob, report: Report) -> pystac.Item:
@@ -176,35 +182,60 @@ def _existing(item: pystac.Item, job: ExportJob, report: Report) -> pystac.Item:
 
 
 def _convert(
-    convert: Converter, model: Model, folder: Path, options: Mapping[str, Any]
-) -> tuple[Conversion, tuple[str, ...]]:
-    """Run a converter; give its result and the warnings of the tools that it used."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        conversion = convert(model, folder, options)
-    return conversion, tuple(f"{entry.category.__name__}: {entry.message}" for entry in caught)
+    path: tuple[Edge, ...],
+    item: pystac.Item,
+    job: ExportJob,
+    folder: Path,
+    *,
+    variant: str,
+    workers: Workers,
+    report: Report,
+) -> ModelDescription:
+    """Walk the route; what lies between source and target is described and loaded like any model, never published."""
+    source = ModelDescription.from_item(item)
+    found = source
+    for number, edge in enumerate(path):
+        place = folder / str(number)
+        with explained(f"write {place}"):
+            place.mkdir()
+        last = number == len(path) - 1
+        conversion = workers.convert(edge, item, place, job.options if last else {}, report=report)
+        name = variant if last else f"{edge.target}-between-{number}"
+        found = _describe(source, found, conversion, variant=name, target=edge.target, job=job)
+        item = found.to_item()
+    return found
 
 
-def _describe(source: ModelDescription, variant: str, job: ExportJob, conversion: Conversion) -> ModelDescription:
-    """Describe the result: what the model is stays, what its file is changes."""
-    target = FORMATS[job.target]
+def _describe(
+    source: ModelDescription,
+    before: ModelDescription,
+    conversion: Conversion,
+    *,
+    variant: str,
+    target: str,
+    job: ExportJob,
+) -> ModelDescription:
+    """Describe the result of a step: what the model is stays, what its file is changes."""
+    form = FORMATS[NODES[target].format]
     kept = {name: getattr(source, name) for name in ModelDescription.model_fields}
+    # Facts about the file before, such as an opset, are none about this one.
+    facts = {key: value for key, value in source.hyperparameters.items() if key not in FORMATS}
     return ModelDescription(
         **kept
         | {
             "variant": variant,
-            "title": f"{source.title}, converted to {target.framework}",
-            "description": f"{source.description}\n\nConverted from `{source.id}` to {target.framework}.",
-            "format": job.target,
+            "title": f"{source.title}, converted to {form.framework}",
+            "description": f"{source.description}\n\nConverted from `{source.id}` to {form.framework}.",
+            "format": form.name,
             "framework_version": conversion.framework_version,
-            "backend": None,
-            "backend_version": None,
+            "backend": conversion.backend,
+            "backend_version": conversion.backend_version,
             "inputs": conversion.inputs,
             "outputs": conversion.outputs,
-            "hyperparameters": {**source.hyperparameters, **conversion.hyperparameters},
-            "entrypoint": None,
+            "hyperparameters": {**facts, **conversion.hyperparameters},
+            "entrypoint": conversion.entrypoint,
             "sources": (Source(item_id=source.id, title=source.title),),
-            "route": (*source.route, *conversion.steps),
+            "route": (*before.route, *conversion.steps),
             "scores": None,
             "job": job.digest,
             "artifact": conversion.artifact,
@@ -217,15 +248,16 @@ def _describe(source: ModelDescription, variant: str, job: ExportJob, conversion
 
 
 def _prove(
-    model: Model,
-    converted: ModelDescription,
+    source: pystac.Item,
+    converted: pystac.Item,
     job: ExportJob,
+    workers: Workers,
     *,
     windows: NDArray[np.float32] | None,
     report: Report,
 ) -> ParityReport:
     """Compare the source with the file as anybody will load it: by the registry, in the runtime of its format."""
-    with load(converted.to_item(), report=report) as result:
+    with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
         cases = make_cases(model.signature, result.signature, seed=job.seed, windows=windows)
         return compare(model, result, cases=cases, tolerance=TOLERANCES[job.precision], report=report)
 
@@ -239,21 +271,11 @@ def _failure(item_id: str, job: ExportJob, parity: ParityReport) -> str:
     )
 
 
-def _with_evidence(
-    converted: ModelDescription, job: ExportJob, parity: ParityReport, folder: Path, *, notes: tuple[str, ...]
-) -> ModelDescription:
-    """Add the parity report, and to the last step of the route what was said on the way."""
+def _with_evidence(converted: ModelDescription, job: ExportJob, parity: ParityReport, folder: Path) -> ModelDescription:
+    """Add the parity report."""
     path = folder / "parity.json"
     content = {"source": job.source, "target": converted.id, "precision": job.precision, "seed": job.seed}
     with explained(f"write {path}"):
         path.write_text(json.dumps(content | parity.to_dict(), indent=2) + "\n", encoding="utf-8")
     asset = ExtraAsset(path=path, media_type="application/json", roles=("metadata",), title="Parity with the source")
-    *before, last = converted.route
-    last = last.model_copy(update={"warnings": (*last.warnings, *dict.fromkeys(notes))})
-    return converted.model_copy(
-        update={
-            "parity": parity.summary(job.source),
-            "assets": {PARITY_ASSET: asset},
-            "route": (*before, last),
-        }
-    )
+    return converted.model_copy(update={"parity": parity.summary(job.source), "assets": {PARITY_ASSET: asset}})

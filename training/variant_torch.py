@@ -39,11 +39,16 @@ def train(spec: ConvLSTMSpec, windows: Windows, preparation: Preparation, fit: F
         return result
 
     def save(path: Path) -> None:
-        tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        # One entry only: safetensors writes several in a random order, and the same model should give the same bytes.
-        save_file(tensors, path, metadata={SPEC_KEY: json.dumps(spec.to_dict())})
+        save_module(model, spec, path)
 
     return Trained(forecast, save, history)
+
+
+def save_module(model: torch.nn.Module, spec: ConvLSTMSpec, path: Path) -> None:
+    """Write the weights as safetensors, with the specification in the file's metadata."""
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    # One entry only: safetensors writes several in a random order, and the same model should give the same bytes.
+    save_file(tensors, path, metadata={SPEC_KEY: json.dumps(spec.to_dict())})
 
 
 def versions() -> dict[str, Any]:

@@ -52,6 +52,12 @@ RUNTIMES = MappingProxyType(
         FORMATS["keras"].artifact_type: Entry("modelstac.registry.runtimes.keras", ("keras", "h5py"), "keras"),
         FORMATS["torch"].artifact_type: Entry("modelstac.registry.runtimes.torch", ("torch", "safetensors"), "torch"),
         FORMATS["onnx"].artifact_type: Entry("modelstac.registry.runtimes.onnx", ("onnxruntime",), "onnx"),
+        FORMATS["torch-export"].artifact_type: Entry("modelstac.registry.runtimes.torch_export", ("torch",), "torch"),
+        FORMATS["saved-model"].artifact_type: Entry(
+            "modelstac.registry.runtimes.saved_model", ("tensorflow",), "tensorflow"
+        ),
+        FORMATS["litert"].artifact_type: Entry("modelstac.registry.runtimes.litert", ("ai_edge_litert",), "litert"),
+        FORMATS["openvino"].artifact_type: Entry("modelstac.registry.runtimes.openvino", ("openvino",), "openvino"),
     }
 )
 

@@ -24,9 +24,9 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Note
 from modelstac.catalog.validation import validate
-from modelstac.exporters import convlstm_onnx
-from modelstac.exporters.converters import CONVERTERS
+from modelstac.exporters import convlstm_onnx, to_onnx
 from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.routes import ROUTES, Edge
 from modelstac.registry.load import load
 
 EXPORTED = "rain-1.0.0-onnx-from-torch"
@@ -54,19 +54,23 @@ def files(catalog):
     }
 
 
+def instead(converter):
+    """Give routes with this converter from PyTorch to ONNX."""
+    return ROUTES.register(Edge("torch", "onnx", converter, architecture="ConvLSTM"), replace=True)
+
+
 def convert_with(change):
-    """Make a converter that does what ours does, and then changes the weights of the graph."""
-    ours = CONVERTERS["torch", "onnx"]
+    """Give routes with a converter that does what ours does, and then changes the weights of the graph."""
 
     def convert(model, folder, options):
-        conversion = ours(model, folder, options)
+        conversion = to_onnx.rebuild(model, folder, options)
         spec, weights = convlstm_onnx.read(onnx.load(conversion.artifact))
         change(weights)
         dim_order = conversion.inputs[0].input.dim_order
         onnx.save(convlstm_onnx.build(spec, weights, dim_order=dim_order), conversion.artifact)
         return conversion
 
-    return CONVERTERS.register("torch", "onnx", convert, replace=True)
+    return instead(convert)
 
 
 def test_the_item_says_what_it_is_and_where_it_comes_from(catalog, job):
@@ -117,7 +121,7 @@ def test_a_job_that_ran_before_does_nothing(catalog, job):
     again = export(
         ExportJob.from_json(job.to_json()),
         catalog,
-        converters=CONVERTERS.register("torch", "onnx", never, replace=True),
+        routes=instead(never),
         report=heard.append,
     )
     assert again.to_dict() == first.to_dict()
@@ -136,7 +140,7 @@ def test_a_damaged_conversion_is_not_published(catalog, job, name, amount):
     with pytest.raises(
         ParityError, match=r"onnx-from-torch differs from rain-1\.0\.0-torch by .* nothing was published"
     ):
-        export(job, catalog, converters=convert_with(damage))
+        export(job, catalog, routes=convert_with(damage))
     assert files(catalog) == before
     assert catalog.find(EXPORTED) is None
     assert export(job, catalog).id == EXPORTED
@@ -148,7 +152,7 @@ def test_a_harmless_change_of_the_same_kind_is_published(catalog, job):
     def nudge(weights):
         weights["output/bias"] += 1.2e-5
 
-    parity = ModelDescription.from_item(export(job, catalog, converters=convert_with(nudge))).parity
+    parity = ModelDescription.from_item(export(job, catalog, routes=convert_with(nudge))).parity
     assert 2e-6 < parity.max_absolute_difference <= 1e-5
 
 
@@ -159,7 +163,7 @@ def test_a_converter_that_fails_leaves_nothing(catalog, job):
 
     before = files(catalog)
     with pytest.raises(ConversionError, match="no"):
-        export(job, catalog, converters=CONVERTERS.register("torch", "onnx", fail, replace=True))
+        export(job, catalog, routes=instead(fail))
     assert files(catalog) == before
 
 
@@ -168,9 +172,9 @@ def test_warnings_of_the_tools_are_part_of_the_route(catalog, job):
         import warnings
 
         warnings.warn("fell back to the old exporter", UserWarning, stacklevel=1)
-        return CONVERTERS["torch", "onnx"](model, folder, options)
+        return to_onnx.rebuild(model, folder, options)
 
-    item = export(job, catalog, converters=CONVERTERS.register("torch", "onnx", convert, replace=True))
+    item = export(job, catalog, routes=instead(convert))
     assert ModelDescription.from_item(item).route[-1].warnings == ("UserWarning: fell back to the old exporter",)
 
 
@@ -197,8 +201,8 @@ def test_what_cannot_be_converted_is_refused_in_one_line(catalog, job, tmp_path,
     sources.publish_torch(catalog, tmp_path, name="other", architecture="ResNet")
     for wrong, error, message in [
         (ExportJob(source="rain-1.0.0-torhc"), NotFoundError, "rain-1.0.0-torch"),
-        (ExportJob(source="other-1.0.0-torch"), ConversionError, "is a ResNet"),
-        (ExportJob(source=job.source, target="keras"), ConversionError, "from torch to keras: it can become onnx"),
+        (ExportJob(source="other-1.0.0-torch"), ConversionError, "for a model of the architecture ResNet: it can become torch-export"),
+        (ExportJob(source=job.source, target="torch"), ConversionError, "is torch already"),
         (ExportJob(source=job.source, options={"unroll": 6}), SpecError, "no option 'unroll'"),
     ]:
         with pytest.raises(error, match=message) as caught:
@@ -254,9 +258,9 @@ def test_a_job_without_sense_is_refused(text, message):
 
 def test_the_table_of_converters_is_frozen_and_guards_its_entries():
     with pytest.raises(SpecError, match="already"):
-        CONVERTERS.register("torch", "onnx", CONVERTERS["torch", "onnx"])
-    longer = CONVERTERS.register("onnx", "torch", CONVERTERS["torch", "onnx"])
-    assert ("onnx", "torch") in longer
-    assert ("onnx", "torch") not in CONVERTERS
-    with pytest.raises(ConversionError, match="it cannot be converted"):
-        CONVERTERS.find("onnx", "keras")
+        ROUTES.register(Edge("torch", "onnx", to_onnx.rebuild, architecture="ConvLSTM"))
+    edge = Edge("litert", "onnx", to_onnx.rebuild)
+    assert edge in ROUTES.register(edge)
+    assert edge not in ROUTES
+    with pytest.raises(SpecError, match="unknown format 'pickle'"):
+        ROUTES.register(Edge("litert", "pickle", to_onnx.rebuild))

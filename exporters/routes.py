@@ -1,0 +1,280 @@
+"""The graph of conversions: formats are nodes, converters are edges with a cost, a route is the cheapest path.
+
+Keras stands in the graph once for each backend: the file is the same, what computes is not. Most edges of the ConvLSTM
+are *rebuilt*: specification and weights are read from the source and the network is built anew in the target's own
+terms. That is exact, takes no tracing, and leads where public converters are dead or wrong.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Any
+
+from modelstac.catalog.errors import ConversionError, MissingPackageError, ModelStacError, SpecError
+from modelstac.catalog.items import ModelDescription
+from modelstac.exporters.architecture import ARCHITECTURE, READERS
+from modelstac.exporters.converters import EXPORTED, REBUILT, Converter
+
+
+@dataclass(frozen=True)
+class Node:
+    """A format, for Keras on one backend, and the packages that it takes to write, run and compare it."""
+
+    format: str
+    packages: tuple[str, ...]
+    backend: str | None = None
+
+
+NODES = MappingProxyType(
+    {
+        "keras-tensorflow": Node("keras", ("keras", "h5py", "tensorflow"), "tensorflow"),
+        "keras-torch": Node("keras", ("keras", "h5py", "torch"), "torch"),
+        "torch": Node("torch", ("torch", "safetensors")),
+        "torch-export": Node("torch-export", ("torch",)),
+        "onnx": Node("onnx", ("onnx", "onnxruntime")),
+        "saved-model": Node("saved-model", ("tensorflow",)),
+        "litert": Node("litert", ("tensorflow", "ai_edge_litert")),
+        "openvino": Node("openvino", ("openvino",)),
+    }
+)
+ALIASES = MappingProxyType({"keras": "keras-tensorflow"})
+
+EXTRAS = MappingProxyType({"ai_edge_litert": "litert", "h5py": "keras", "onnxruntime": "onnx", "safetensors": "torch"})
+"""Extra that brings a package, where it is not called like it."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A converter from one node to another.
+
+    Parameters
+    ----------
+    source, target
+        Names of nodes.
+    convert
+        The converter: a function, or ``module:function``. Only what is named can run in another process.
+    method
+        How it converts; recorded in the route.
+    cost
+        1 where nothing but the numbers passes; more where a tool traces or translates a graph.
+    backend
+        What Keras must run on in the process that converts, if it needs Keras.
+    packages
+        Needed beyond those of the two nodes.
+    architecture
+        The only one that it can convert; None for any.
+    """
+
+    source: str
+    target: str
+    convert: Converter | str
+    method: str = EXPORTED
+    cost: float = 1.0
+    backend: str | None = None
+    packages: tuple[str, ...] = ()
+    architecture: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every package that the edge takes, with those of its ends."""
+        ends = (*NODES[self.source].packages, *NODES[self.target].packages)
+        return tuple(dict.fromkeys((*ends, *self.packages)))
+
+    def missing(self) -> tuple[str, ...]:
+        """Give the packages that are not installed here."""
+        return tuple(package for package in self.needs if find_spec(package) is None)
+
+    def unavailable(self, description: ModelDescription | None = None) -> str | None:
+        """Say why this edge cannot be taken here, or with this model; None when it can."""
+        if missing := self.missing():
+            return f"{missing[0]} is not installed: pip install 'modelstac[{extra_of(missing[0])}]'"
+        if description is not None and self.architecture not in {None, description.architecture}:
+            return f"converts a {self.architecture} only, and this is a {description.architecture}"
+        return None
+
+
+Path = tuple[Edge, ...]
+
+
+class Routes:
+    """A frozen graph; :meth:`register` gives a larger one."""
+
+    def __init__(self, edges: Iterable[Edge]) -> None:
+        self.edges = tuple(edges)
+
+    def __iter__(self) -> Iterator[Edge]:
+        return iter(self.edges)
+
+    def register(self, edge: Edge, *, replace: bool = False) -> Routes:
+        """Give a graph with one edge more; this one stays as it is.
+
+        Two edges may join the same nodes when they convert different architectures: the cheaper one that fits is taken.
+
+        Raises
+        ------
+        SpecError
+            When its ends are no nodes, or there is one for the same ends and architecture and ``replace`` is not said.
+        """
+        for end in (edge.source, edge.target):
+            find_node(end)
+
+        def same(other: Edge) -> bool:
+            key = (other.source, other.target, other.architecture)
+            return key == (edge.source, edge.target, edge.architecture)
+
+        if any(map(same, self)) and not replace:
+            raise SpecError(
+                f"there is a converter from {edge.source} to {edge.target} already: say replace=True to take its place"
+            )
+        return Routes((*(other for other in self if not same(other)), edge))
+
+    def plan(self, description: ModelDescription, target: str, *, via: str | None = None) -> Path:
+        """Find the cheapest path that works here for a model.
+
+        Parameters
+        ----------
+        description
+            The model.
+        target
+            Name of the node to reach.
+        via
+            Name of a node that the path must pass.
+
+        Raises
+        ------
+        SpecError
+            When a name is that of no node.
+        MissingPackageError
+            When there is a path, but a package is not installed; names the extra.
+        ConversionError
+            When there is none; says what the source can become.
+        """
+        source, stops = node_of(description), [find_node(name) for name in (via, target) if name is not None]
+        if source == stops[-1]:
+            raise ConversionError(f"{description.id!r} is {source} already: there is nothing to convert")
+        path: list[Edge] = []
+        for stop in stops:
+            leg = self._cheapest(description, source, stop, installed=True)
+            if leg is None:
+                raise self._no_path(description, source, stop)
+            path.extend(leg)
+            source = stop
+        return tuple(path)
+
+    def targets(self, description: ModelDescription) -> tuple[str, ...]:
+        """Name the nodes that a model can reach here."""
+        source = node_of(description)
+        others = (name for name in NODES if name != source)
+        return tuple(n for n in others if self._cheapest(description, source, n, installed=True) is not None)
+
+    def _cheapest(self, description: ModelDescription, source: str, target: str, *, installed: bool) -> Path | None:
+        heap: list[tuple[float, int, int, str, Path]] = [(0.0, 0, 0, source, ())]
+        seen: set[str] = set()
+        count = 0
+        while heap:
+            cost, length, _, node, path = heapq.heappop(heap)
+            if node == target:
+                return path
+            if node in seen:
+                continue
+            seen.add(node)
+            for edge in self:
+                fits = edge.architecture in {None, description.architecture}
+                if edge.source == node and fits and not (installed and edge.missing()):
+                    count += 1
+                    heapq.heappush(heap, (cost + edge.cost, length + 1, count, edge.target, (*path, edge)))
+        return None
+
+    def _no_path(self, description: ModelDescription, source: str, target: str) -> ModelStacError:
+        would_be = self._cheapest(description, source, target, installed=False)
+        if would_be is not None:
+            package = next(name for edge in would_be for name in edge.missing())
+            return MissingPackageError.extra(package, extra_of(package), f"the conversion from {source} to {target}")
+        found = ", ".join(self.targets(description))
+        known = f"it can become {found}" if found else "it cannot be converted"
+        kind = f"of the architecture {description.architecture}"
+        return ConversionError(f"there is no conversion from {source} to {target} for a model {kind}: {known}")
+
+
+def find_node(name: str) -> str:
+    """Give the name of a node, ``keras`` being Keras on TensorFlow.
+
+    Raises
+    ------
+    SpecError
+        When there is none of that name.
+    """
+    name = ALIASES.get(name, name)
+    if name not in NODES:
+        raise SpecError(f"unknown format {name!r}: choose one of {', '.join(NODES)}")
+    return name
+
+
+def node_of(description: ModelDescription) -> str:
+    """Give the name of the node at which a model stands."""
+    return f"keras-{description.backend or 'tensorflow'}" if description.format == "keras" else description.format
+
+
+def extra_of(package: str) -> str:
+    """Name the extra that brings a package."""
+    return EXTRAS.get(package, package)
+
+
+def _rebuilding() -> Iterator[Edge]:
+    """Yield the edges of the ConvLSTM: from each format that gives its weights to each that can be built anew."""
+    writers = {
+        "keras-tensorflow": ("to_keras", "tensorflow"),
+        "keras-torch": ("to_keras", "torch"),
+        "torch": ("to_torch", None),
+        "onnx": ("to_onnx", None),
+        "saved-model": ("to_saved_model", "tensorflow"),
+        "torch-export": ("to_torch_export", None),
+        "litert": ("to_litert", None),
+    }
+    for source, start in NODES.items():
+        for target, (module, backend) in writers.items():
+            by_itself = start.format == "keras" and (NODES[target].format == "keras" or target == "saved-model")
+            if start.format not in READERS or source == target or by_itself:
+                continue
+            yield Edge(
+                source,
+                target,
+                f"modelstac.exporters.{module}:rebuild",
+                REBUILT,
+                backend=backend or start.backend,
+                packages=("keras",) if target == "saved-model" else (),
+                architecture=ARCHITECTURE,
+            )
+
+
+ROUTES = Routes(
+    (
+        Edge("keras-tensorflow", "keras-torch", "modelstac.exporters.to_keras:convert", backend="torch"),
+        Edge("keras-torch", "keras-tensorflow", "modelstac.exporters.to_keras:convert", backend="tensorflow"),
+        Edge("keras-tensorflow", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
+        Edge("keras-torch", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
+        Edge("torch", "torch-export", "modelstac.exporters.to_torch_export:convert", cost=2),
+        Edge("onnx", "openvino", "modelstac.exporters.to_openvino:convert"),
+        *_rebuilding(),
+    )
+)
+
+
+def table(routes: Routes = ROUTES) -> list[dict[str, Any]]:
+    """Give the edges as JSON types, each with the reason why it cannot be taken here, or None."""
+    return [
+        {
+            "source": edge.source,
+            "target": edge.target,
+            "method": edge.method,
+            "cost": edge.cost,
+            "architecture": edge.architecture,
+            "backend": edge.backend,
+            "unavailable": edge.unavailable(),
+        }
+        for edge in routes
+    ]

@@ -1,0 +1,69 @@
+"""To ONNX: the hand-written graph of a ConvLSTM, whichever framework holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from modelstac.catalog.errors import ConversionError, SpecError
+from modelstac.catalog.items import Step
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import semver
+from modelstac.exporters import convlstm_onnx
+from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.converters import REBUILT, Conversion, no_options
+from modelstac.exporters.layouts import relaid
+from modelstac.registry.model import Model
+
+
+def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Write ``model.onnx`` into a folder.
+
+    Parameters
+    ----------
+    model
+        A ConvLSTM in any format that gives its weights.
+    folder
+        Where to write.
+    options
+        None are known.
+
+    Raises
+    ------
+    ConversionError
+        When the model is no ConvLSTM, or its weights are not those of the architecture that its item states.
+    SpecError
+        On an option.
+    """
+    no_options(options, "ONNX")
+    description = model.description
+    spec, weights = take_apart(model)
+    dim_order = description.inputs[0].input.dim_order
+    try:
+        graph = convlstm_onnx.build(spec, weights, dim_order=dim_order)
+    except SpecError as error:
+        raise ConversionError(f"item {description.id!r} does not hold the model that it describes: {error}") from error
+    convlstm_onnx.check(graph)
+    path = folder / "model.onnx"
+    with explained(f"write {path}"):
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+    step = Step(
+        source_format=description.format,
+        target_format="onnx",
+        tool=convlstm_onnx.__name__,
+        version=graph.producer_version,
+        method=REBUILT,
+    )
+    facts = {"opset": convlstm_onnx.OPSET, "ir_version": graph.ir_version, "nodes": len(graph.graph.node)}
+    inputs, outputs = relaid(description, None, dict.fromkeys(("batch", "time", "height", "width"), -1))
+    return Conversion(
+        artifact=path,
+        framework_version=semver(onnx.__version__),
+        inputs=inputs,
+        outputs=outputs,
+        steps=(step,),
+        hyperparameters={"onnx": facts},
+    )

@@ -1,0 +1,67 @@
+"""To a TensorFlow SavedModel, by Keras' own exporter, in a process that runs Keras on TensorFlow.
+
+Keras on PyTorch cannot write one (``export(format="tf_saved_model")`` fails on dynamic shapes), and need not: its
+``.keras`` file is read by Keras on TensorFlow, and the weights of other formats are put into a Keras model first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from modelstac.catalog.items import Step
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import semver
+from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
+from modelstac.exporters.layouts import CHANNELS_LAST, Sides, relaid
+from modelstac.registry.folders import pack
+from modelstac.training.architectures import convlstm_keras
+
+if TYPE_CHECKING:
+    from modelstac.registry.model import Model
+
+
+def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Export a Keras model of any architecture."""
+    no_options(options, "saved-model")
+    return _export(model, model.native, folder, relaid(model.description, None, {}), method=EXPORTED)
+
+
+def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Build a ConvLSTM in Keras, give it the weights of the source and export it.
+
+    Raises
+    ------
+    ConversionError
+        When the model is no ConvLSTM, or its weights are not those of the architecture that its item states.
+    SpecError
+        On an option.
+    """
+    no_options(options, "saved-model")
+    spec, weights = take_apart(model)
+    network = convlstm_keras.build(spec)
+    convlstm_keras.set_weights(network, weights)
+    fixed = {"time": spec.frames, "height": spec.height, "width": spec.width}
+    return _export(model, network, folder, relaid(model.description, CHANNELS_LAST, fixed), method=REBUILT)
+
+
+def _export(model: Model, network: keras.Model, folder: Path, sides: Sides, *, method: str) -> Conversion:
+    path, unpacked = folder / "model.savedmodel.zip", folder / "saved_model"
+    with explained(f"write {unpacked}"):
+        network.export(unpacked, format="tf_saved_model", verbose=False)
+        pack(unpacked, path)
+    step = Step(
+        source_format=model.description.format,
+        target_format="saved-model",
+        tool="keras.Model.export",
+        version=semver(keras.__version__),
+        method=method,
+    )
+    return Conversion(
+        artifact=path, framework_version=semver(tf.__version__), inputs=sides[0], outputs=sides[1], steps=(step,)
+    )

@@ -1,0 +1,94 @@
+"""To an exported PyTorch program (``.pt2``): a graph of ATen operators that needs no code of the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from modelstac.catalog.errors import ConversionError
+from modelstac.catalog.items import Step
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import semver
+from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
+from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, relaid
+from modelstac.training.architectures import convlstm_torch
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items import ModelDescription
+    from modelstac.registry.model import Model
+
+
+def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Trace a PyTorch module of any architecture; dimensions that its code fixes are fixed in the program."""
+    no_options(options, "torch-export")
+    return _export(model.description, model.native, folder, fixed={}, method=EXPORTED)
+
+
+def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Build a ConvLSTM in PyTorch, give it the weights of the source and trace it for its number of frames.
+
+    Raises
+    ------
+    ConversionError
+        When the model is no ConvLSTM, its weights are not those of the architecture, or it cannot be traced.
+    SpecError
+        On an option.
+    """
+    no_options(options, "torch-export")
+    spec, weights = take_apart(model)
+    module = convlstm_torch.build(spec).eval()
+    convlstm_torch.set_weights(module, weights)
+    sizes = dict.fromkeys(("batch", "height", "width"), -1) | {"time": spec.frames}
+    inputs, outputs = relaid(model.description, CHANNELS_THIRD, sizes)
+    layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
+    return _export(layout, module, folder, fixed={"time": spec.frames}, method=REBUILT)
+
+
+def _export(
+    description: ModelDescription, module: torch.nn.Module, folder: Path, *, fixed: Mapping[str, int], method: str
+) -> Conversion:
+    layout = description.inputs[0].input
+    example = torch.zeros(example_shape(description, fixed), dtype=getattr(torch, layout.data_type))
+    dynamic = {
+        axis: torch.export.Dim.AUTO
+        for axis, (name, size) in enumerate(zip(layout.dim_order, layout.shape, strict=True))
+        if size == -1 and name not in fixed
+    }
+    try:
+        with torch.no_grad():
+            program = torch.export.export(module, (example,), dynamic_shapes=(dynamic,))
+    except Exception as error:  # torch.export has no root class of its own errors
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise ConversionError(f"torch.export cannot trace {description.id!r}: {reason}") from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names files of the machine that exported it
+    path = folder / "model.pt2"
+    with explained(f"write {path}"):
+        torch.export.save(program, path)
+    step = Step(
+        source_format=description.format,
+        target_format="torch-export",
+        tool="torch.export",
+        version=semver(str(torch.__version__)),
+        method=method,
+    )
+    inputs, outputs = relaid(description, None, _traced_sizes(program, layout.dim_order))
+    return Conversion(
+        artifact=path,
+        framework_version=semver(str(torch.__version__)),
+        inputs=inputs,
+        outputs=outputs,
+        steps=(step,),
+        hyperparameters={"torch-export": {"nodes": len(program.graph.nodes)}},
+    )
+
+
+def _traced_sizes(program: torch.export.ExportedProgram, dim_order: tuple[str, ...]) -> dict[str, int]:
+    """Give the sizes that the trace fixed, and -1 for those that it left open."""
+    name = program.graph_signature.user_inputs[0]
+    traced = next(node.meta["val"] for node in program.graph.nodes if node.name == name)
+    return {dim: size if isinstance(size, int) else -1 for dim, size in zip(dim_order, traced.shape, strict=True)}

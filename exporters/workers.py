@@ -1,0 +1,218 @@
+"""Processes beside this one, one for each Keras backend that a job needs and this process does not run.
+
+A process has one Keras backend for life. So a Keras model runs here only if this process runs its backend already;
+otherwise it is loaded, converted and run by a worker (:mod:`modelstac.exporters.worker`), started once and kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+
+from modelstac.catalog import errors
+from modelstac.catalog.errors import ConversionError, ModelStacError
+from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.exporters.converters import Conversion
+from modelstac.exporters.routes import Edge
+from modelstac.exporters.steps import run_step
+from modelstac.registry.backends import running_backend
+from modelstac.registry.load import load
+from modelstac.registry.model import Signature
+
+TIMED_RUNS = 5
+
+
+class Loaded(Protocol):
+    """A model that can be compared, here or in a worker."""
+
+    @property
+    def signature(self) -> Any: ...  # noqa: D102
+    def predict(self, inputs: NDArray[Any], /) -> NDArray[Any]: ...  # noqa: D102
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Workers:
+    """The processes of one or several jobs; use it as a context manager, so that they end with it."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, _Worker] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="modelstac-")
+
+    def convert(
+        self, edge: Edge, item: pystac.Item, folder: Path, options: Mapping[str, Any], *, report: Report = ignore
+    ) -> Conversion:
+        """Convert along one edge, where its Keras backend is; see :func:`run_step`.
+
+        Raises
+        ------
+        ConversionError
+            If the converter fails, or the process that runs it is killed.
+        """
+        if edge.backend in {None, running_backend()} or not isinstance(edge.convert, str):
+            return run_step(edge, item, folder, options, report=report)
+        worker = self._worker(edge.backend or "")
+        fields = {name: getattr(edge, name) for name in ("source", "target", "convert", "backend", "packages")}
+        request = {"edge": fields, "item": plain(item), "folder": str(folder), "options": dict(options)}
+        return Conversion.from_json(worker.ask("convert", request, report=report))
+
+    def open(self, item: pystac.Item, *, report: Report = ignore) -> Loaded:
+        """Load a model where it can run: here, or in the worker of its backend."""
+        description = ModelDescription.from_item(item)
+        # A SavedModel needs TensorFlow, which a worker may have imported by now.
+        backend = "tensorflow" if description.format == "saved-model" else description.backend
+        near = description.format == "saved-model" and backend not in self._workers
+        if near or backend in {None, running_backend()}:
+            return load(item, report=report)
+        worker = self._worker(str(backend))
+        number = worker.ask("load", {"item": plain(item)}, report=report)
+        return _RemoteModel(worker, int(number), Path(self._folder.name), Signature.of(description))
+
+    def close(self) -> None:
+        """End all processes."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+        self._folder.cleanup()
+
+    def _worker(self, backend: str) -> _Worker:
+        if backend not in self._workers:
+            self._workers[backend] = _Worker(backend, Path(self._folder.name))
+        return self._workers[backend]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def latency(predict: Callable[[NDArray[Any]], Any], inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
+    """Give the median time of a prediction in seconds, after one that warms up."""
+    predict(inputs)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        predict(inputs)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def measured_latency(model: Loaded, inputs: NDArray[Any]) -> float:
+    """Give the latency of a model where it runs, without the way to its process."""
+    return model.latency(inputs) if isinstance(model, _RemoteModel) else latency(model.predict, inputs)
+
+
+def plain(item: pystac.Item) -> dict[str, Any]:
+    """Give an item as JSON types for another process, without the links that lead into its catalog."""
+    value: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
+    value["links"] = [link for link in value["links"] if link["rel"] in {"derived_from", "license"}]
+    return value
+
+
+class _Worker:
+    """One process, asked and answering in lines of JSON."""
+
+    def __init__(self, backend: str, folder: Path) -> None:
+        self._backend = backend
+        self._log = (folder / f"{backend}.log").open("w+b")
+        # It sees the packages that we see, however we came to see them.
+        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "modelstac.exporters.worker"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+
+    def ask(self, verb: str, content: Mapping[str, Any], *, report: Report = ignore) -> Any:
+        """Ask for something and wait for the answer; notes on the way go to ``report``."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"verb": verb, **content}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._died() from error
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            if "note" in answer:
+                report(Note(answer["note"]))
+            elif "error" in answer:
+                raise _error(answer["error"], answer["message"])
+            else:
+                return answer["result"]
+        raise self._died()
+
+    def close(self) -> None:
+        """Let the process end by closing what it reads; wait for it, and kill one that does not listen."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _died(self) -> ConversionError:
+        code = self._process.wait()
+        self._log.seek(0)
+        said = self._log.read()[-20_000:].decode(errors="replace").strip().splitlines()
+        last = f": {said[-1]}" if said else ""
+        return ConversionError(f"the process that runs Keras on {self._backend} ended with exit code {code}{last}")
+
+
+def _error(name: str, message: str) -> ModelStacError:
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, ModelStacError):
+        return kind(message)
+    return ConversionError(f"{name}: {message}")
+
+
+class _RemoteModel:
+    """A model in a worker."""
+
+    def __init__(self, worker: _Worker, number: int, folder: Path, signature: Signature) -> None:
+        self.signature = signature
+        self._worker, self._number = worker, number
+        self._given, self._found = folder / f"given-{number}.npy", folder / f"found-{number}.npy"
+
+    def predict(self, inputs: NDArray[Any], /) -> NDArray[Any]:
+        """Run the model in its process."""
+        np.save(self._given, inputs)
+        request = {"number": self._number, "inputs": str(self._given), "outputs": str(self._found)}
+        self._worker.ask("predict", request)
+        outputs: NDArray[Any] = np.load(self._found)
+        return outputs
+
+    def latency(self, inputs: NDArray[Any]) -> float:
+        """Measure the model in its process."""
+        np.save(self._given, inputs)
+        return float(self._worker.ask("latency", {"number": self._number, "inputs": str(self._given)}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.ask("close", {"number": self._number})

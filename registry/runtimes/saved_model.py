@@ -1,0 +1,66 @@
+"""TensorFlow's SavedModel: one archive of the folder, its ``serving_default`` signature."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.registry.folders import read_members, unpack
+from modelstac.registry.tensorflow_graphs import MEMBERS, inspect_saved_model
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items import ModelDescription
+    from modelstac.registry.fetch import Artifact
+    from modelstac.registry.runtimes import Predict
+    from modelstac.registry.trust import TrustPolicy
+
+SIGNATURE = "serving_default"
+
+
+def load(
+    artifact: Artifact,
+    description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
+    policy: TrustPolicy,
+) -> tuple[Any, Predict]:
+    """Unpack the folder where only this user reaches it, load it and take its one signature.
+
+    Raises
+    ------
+    UntrustedError
+        If the archive holds other files, or the graph other operators, than a model needs.
+    InvalidItemError
+        If TensorFlow cannot load it, or its signature has several inputs or outputs.
+    """
+    members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
+    if "saved_model.pb" not in members:
+        raise InvalidItemError(f"{artifact.path} holds no saved_model.pb: export the model anew")
+    inspect_saved_model(members["saved_model.pb"], artifact.path)
+    with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
+        unpack(members, Path(name))
+        try:
+            model = tf.saved_model.load(name)
+            signature = model.signatures[SIGNATURE]
+        except Exception as error:  # TensorFlow raises whatever a broken folder leads it to
+            reason = " ".join(str(error).split())
+            raise InvalidItemError(f"{artifact.path} cannot be loaded by TensorFlow: {reason}") from error
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InvalidItemError(
+            f"{artifact.path} has {len(inputs)} inputs and {len(outputs)} outputs; a model has one of each"
+        )
+    (source,), (target,) = inputs, outputs
+
+    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        try:
+            result: np.ndarray[Any, Any] = signature(**{source: tf.constant(values)})[target].numpy()
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(f"TensorFlow refuses an array of shape {list(values.shape)}: {reason}") from error
+        return result
+
+    return model, predict
