@@ -46,9 +46,11 @@ _TARGET = re.compile(
 _FUNCTIONS = words(
     """FloorDiv ModularIndexing Where PythonMod Mod CleanDiv CeilToInt FloorToInt CeilDiv LShift RShift PowByNatural
     FloatPow FloatTrueDiv IntTrueDiv TruncToFloat TruncToInt RoundToInt RoundDecimal ToFloat Identity Max Min Eq Ne Lt
-    Le Gt Ge And Or Not true false True False IsNonOverlappingAndDenseIndicator"""
+    Le Gt Ge And Or Not true false True False IsNonOverlappingAndDenseIndicator Symbol Integer Float Rational Add Mul
+    Pow Equality Unequality StrictLessThan LessThan StrictGreaterThan GreaterThan integer positive nonnegative real
+    finite precision oo int_oo"""
 )
-_EXPRESSION = re.compile(r"(?:[\s\d()+\-*/,<>=!&|~]|(?<=\d)\.(?=\d)|[A-Za-z_]\w*)*", re.ASCII)
+_EXPRESSION = re.compile(r"(?:[\s\d()+\-*/,<>=!&|~']|(?<=\d)\.(?=\d)|[A-Za-z_]\w*)*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SYMBOL = re.compile(r"[suz][uf]?\d+", re.ASCII)
 _TEXT = re.compile(r"[\w.,:>+\- ]*", re.ASCII)  # names and the like: nothing that could end a name in generated code
@@ -139,9 +141,7 @@ def _check_program(program: Any, path: Path) -> None:
         else:
             continue
         if strings:
-            raise UntrustedError(
-                f"{path} has {strings[0][:80]!r} where a name or a size belongs: export it anew"
-            )
+            raise UntrustedError(f"{path} has {strings[0][:80]!r} where a name or a size belongs: export it anew")
 
 
 def _harmless(key: str, value: str) -> bool:
