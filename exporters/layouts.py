@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure, Structure
@@ -37,7 +38,7 @@ def relaid(description: ModelDescription, dim_order: Sequence[str] | None, sizes
     return inputs, outputs
 
 
-def _structure(layout: Structure, dim_order: Sequence[str] | None, sizes: Mapping[str, int]) -> dict[str, object]:
+def _structure(layout: Structure, dim_order: Sequence[str] | None, sizes: Mapping[str, int]) -> dict[str, Any]:
     known = dict(zip(layout.dim_order, layout.shape, strict=True)) | dict(sizes)
     order = tuple(layout.dim_order if dim_order is None else dim_order)
     return {"shape": tuple(known[name] for name in order), "dim_order": order, "data_type": layout.data_type}

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import pystac
@@ -31,19 +31,9 @@ from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.registry.backends import running_backend
 from modelstac.registry.load import load
-from modelstac.registry.model import Signature
+from modelstac.registry.model import Model, Signature
 
 TIMED_RUNS = 5
-
-
-class Loaded(Protocol):
-    """A model that can be compared, here or in a worker."""
-
-    @property
-    def signature(self) -> Any: ...  # noqa: D102
-    def predict(self, inputs: NDArray[Any], /) -> NDArray[Any]: ...  # noqa: D102
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
 
 
 class Workers:
@@ -70,7 +60,7 @@ class Workers:
         request = {"edge": fields, "item": plain(item), "folder": str(folder), "options": dict(options)}
         return Conversion.from_json(worker.ask("convert", request, report=report))
 
-    def open(self, item: pystac.Item, *, report: Report = ignore) -> Loaded:
+    def open(self, item: pystac.Item, *, report: Report = ignore) -> Model | RemoteModel:
         """Load a model where it can run: here, or in the worker of its backend."""
         description = ModelDescription.from_item(item)
         # A SavedModel needs TensorFlow, which a worker may have imported by now.
@@ -80,7 +70,7 @@ class Workers:
             return load(item, report=report)
         worker = self._worker(str(backend))
         number = worker.ask("load", {"item": plain(item)}, report=report)
-        return _RemoteModel(worker, int(number), Path(self._folder.name), Signature.of(description))
+        return RemoteModel(worker, int(number), Path(self._folder.name), Signature.of(description))
 
     def close(self) -> None:
         """End all processes."""
@@ -113,9 +103,9 @@ def latency(predict: Callable[[NDArray[Any]], Any], inputs: NDArray[Any], runs: 
     return float(np.median(times))
 
 
-def measured_latency(model: Loaded, inputs: NDArray[Any]) -> float:
+def measured_latency(model: Model | RemoteModel, inputs: NDArray[Any]) -> float:
     """Give the latency of a model where it runs, without the way to its process."""
-    return model.latency(inputs) if isinstance(model, _RemoteModel) else latency(model.predict, inputs)
+    return model.latency(inputs) if isinstance(model, RemoteModel) else latency(model.predict, inputs)
 
 
 def plain(item: pystac.Item) -> dict[str, Any]:
@@ -190,7 +180,7 @@ def _error(name: str, message: str) -> ModelStacError:
     return ConversionError(f"{name}: {message}")
 
 
-class _RemoteModel:
+class RemoteModel:
     """A model in a worker."""
 
     def __init__(self, worker: _Worker, number: int, folder: Path, signature: Signature) -> None:

@@ -74,13 +74,12 @@ def inspect_saved_model(content: bytes, path: Path) -> None:
         If it has an operator that is not listed, reaches one that saves or restores, or objects such as tables, which
         run code when they are made.
     """
-    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
     message = saved_model_pb2.SavedModel()
     try:
         message.ParseFromString(content)
-    except DecodeError as error:
+    except Exception as error:  # protobuf's DecodeError, of whichever implementation is at work
         raise InvalidItemError(f"{path} holds no SavedModel that can be read ({error}): export it anew") from error
     if len(message.meta_graphs) != 1 or not message.meta_graphs[0].object_graph_def.nodes:
         raise InvalidItemError(f"{path} holds no SavedModel of TensorFlow 2: export the model anew")
