@@ -218,7 +218,7 @@ def _variable(frames: xr.Dataset) -> dict[str, Any]:
 
 
 def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> dict[str, ExtraAsset]:
-    table = comparison({"model": scores.model, "persistence": scores.persistence})
+    table = comparison(scores.forecasts)
     metrics = json.dumps(scores.to_dict() | {"table": table.splitlines()}, indent=2) + "\n"
     observed, forecast = scores.example
     thumbnail = compare_png({"observed": observed, "forecast": forecast}, step_minutes=step)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.training.baselines import available, extrapolation
 from modelstac.training.bootstrap import LEVEL, RESAMPLES, Over, difference, intervals
 from modelstac.training.data import Preparation, Windows
 from modelstac.training.metrics import Scores, persistence, score
@@ -37,6 +38,8 @@ class Evaluation:
         Observed and forecast rain (time, y, x) in mm/h of the first window, NaN where not measured.
     block
         How many windows in a row share frames; an interval draws them together.
+    extrapolation
+        pysteps' extrapolation, where it is installed and the frames are large enough.
     """
 
     model: Scores
@@ -46,6 +49,13 @@ class Evaluation:
     last: np.datetime64
     example: tuple[NDArray[np.float32], NDArray[np.float32]]
     block: int = 1
+    extrapolation: Scores | None = None
+
+    @property
+    def forecasts(self) -> dict[str, Scores]:
+        """The scores of every forecast by its name, the model's first."""
+        named = {"model": self.model, "persistence": self.persistence, "extrapolation": self.extrapolation}
+        return {name: scores for name, scores in named.items() if scores is not None}
 
     @property
     def over(self) -> Over:
@@ -54,10 +64,13 @@ class Evaluation:
 
     def confidence(self) -> dict[str, Any]:
         """Give intervals of the means over lead times, and of what the model has less or more than persistence."""
+        if self.over == "tiles" and self.model.tiles < 2:
+            return {}
         block = self.block if self.over == "windows" else 1
         ours = intervals(self.model, over=self.over, block=block)
-        less = difference(self.model, self.persistence, over=self.over, block=block)
-        parts = {"model": ours, "model_minus_persistence": less}
+        parts = {"model": ours}
+        for name, scores in list(self.forecasts.items())[1:]:
+            parts[f"model_minus_{name}"] = difference(self.model, scores, over=self.over, block=block)
         return {
             "level": LEVEL,
             "resamples": RESAMPLES,
@@ -74,15 +87,14 @@ class Evaluation:
             "windows": self.windows,
             "first_frame": f"{np.datetime_as_string(self.first, 's')}Z",
             "last_frame": f"{np.datetime_as_string(self.last, 's')}Z",
-            "model": self.model.to_dict(),
-            "persistence": self.persistence.to_dict(),
+            **{name: scores.to_dict() for name, scores in self.forecasts.items()},
             "confidence": self.confidence(),
         }
 
     def summary(self) -> dict[str, float]:
         """Give means over the lead times, units in the names: ``rmse_mm_h``, …, ``persistence_rmse_mm_h``, …."""
-        parts = (("", self.model), ("persistence_", self.persistence))
-        return {f"{prefix}{_with_units(name)}": v for prefix, scores in parts for name, v in scores.summary().items()}
+        parts = {"" if name == "model" else f"{name}_": scores for name, scores in self.forecasts.items()}
+        return {f"{prefix}{_with_units(name)}": v for prefix, one in parts.items() for name, v in one.summary().items()}
 
 
 def _with_units(name: str) -> str:
@@ -94,7 +106,7 @@ def _with_units(name: str) -> str:
 
 
 def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, report: Report = ignore) -> Evaluation:
-    """Score a forecast and persistence on ``windows``, one window at a time.
+    """Score a forecast, persistence and, where pysteps is installed, extrapolation, one window at a time.
 
     Parameters
     ----------
@@ -103,26 +115,31 @@ def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, 
     windows, preparation
         Held-out data in mm/h, and how they become the model's values.
     """
-    ours: Scores | None = None
-    theirs: Scores | None = None
+    totals: dict[str, Scores] = {}
     example = None
+    # A few pixels cannot be parted; then there is nothing to draw intervals from but the windows.
+    tiles = min(TILES, *windows.shape)
+    with_motion = available(windows.shape) and windows.frames_in > 1
     report(Started(TASK, len(windows)))
     for index in range(len(windows)):
         inputs, observed, mask = windows.inputs(index), windows.targets(index), windows.mask(index)
-        rate = preparation.to_rate(forecast(preparation.inputs_to_model(inputs)[None]))[0]
-        step = windows.step_minutes
-        model_scores = score(rate, observed, mask, step_minutes=step, tiles=TILES)
-        baseline = score(persistence(inputs, windows.frames_out), observed, mask, step_minutes=step, tiles=TILES)
-        ours = model_scores if ours is None else ours + model_scores
-        theirs = baseline if theirs is None else theirs + baseline
+        rates = {
+            "model": preparation.to_rate(forecast(preparation.inputs_to_model(inputs)[None]))[0],
+            "persistence": persistence(inputs, windows.frames_out),
+        }
+        if with_motion:
+            rates["extrapolation"] = extrapolation(inputs, windows.frames_out)
+        for name, rate in rates.items():
+            scores = score(rate, observed, mask, step_minutes=windows.step_minutes, tiles=tiles)
+            totals[name] = totals[name] + scores if name in totals else scores
         if example is None:
-            example = (observed, np.where(mask, rate, np.float32(np.nan)))
+            example = (observed, np.where(mask, rates["model"], np.float32(np.nan)))
         report(Advanced(TASK))
     report(Finished(TASK))
-    assert ours is not None
-    assert theirs is not None
     assert example is not None
     last = windows.times(len(windows) - 1)[-1]
     stride = int(windows.starts[1] - windows.starts[0]) if len(windows) > 1 else 1
     block = min(len(windows), -(-(windows.frames_in + windows.frames_out) // stride))
-    return Evaluation(ours, theirs, len(windows), windows.times(0)[0], last, example, block)
+    return Evaluation(
+        **totals, windows=len(windows), first=windows.times(0)[0], last=last, example=example, block=block
+    )
