@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,28 @@ def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> 
         stores.prepare(ds, store, preparation, frames=window, report=report)
         sizes = stores.open_store(store).sizes
     click.echo(f"{store} holds {sizes['time']} frames of {sizes['y']} x {sizes['x']} pixels")
+
+
+MOMENT = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
+
+
+@data.command()
+@click.argument("source", metavar="knmi", type=click.Choice(["knmi"]))
+@click.option("--start", required=True, type=MOMENT, help="First time, UTC.")
+@click.option("--end", required=True, type=MOMENT, help="Last time, UTC.")
+@click.option("--product", default="reflectivity", show_default=True, help="reflectivity or accumulation.")
+@click.option("--folder", default=Path("radar"), show_default=True, type=click.Path(path_type=Path), help="Where to.")
+def download(source: str, start: datetime, end: datetime, product: str, folder: Path) -> None:  # noqa: ARG001
+    """Fetch radar files through KNMI's Open Data API.
+
+    The key is read from KNMI_API_KEY (free of charge at developer.dataplatform.knmi.nl). Files that are there are not
+    fetched again; run it again when it was interrupted: it goes on where it stopped.
+    """
+    from modelstac.training.data import open_data
+
+    with progress() as report:
+        paths = open_data.download(start, end, folder, product=product, report=report)
+    click.echo(f"{folder} holds {len(paths)} files of KNMI, {paths[0].name} to {paths[-1].name}")
 
 
 def _preparation(preset: str) -> Preparation:
