@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from modelstac.catalog.errors import CatalogError, IntegrityError, StorageError
@@ -30,10 +31,12 @@ class Bucket:
         self.url = url
         self._api = obstore
         with self._explained("open"):
+            # What is down should be known in seconds.
+            retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
             if url.startswith("http://"):
-                self._store = from_url(url, client_options={"allow_http": True})
+                self._store = from_url(url, client_options={"allow_http": True}, retry_config=retries)
             else:
-                self._store = from_url(url)
+                self._store = from_url(url, retry_config=retries)
 
     def read(self, path: str) -> tuple[bytes, str | None] | None:
         """Return content and tag of an object, None when it is not there."""

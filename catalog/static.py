@@ -46,7 +46,7 @@ class StaticCatalog(TreeCatalog):
     def __init__(self, href: str | os.PathLike[str], *, create: bool = False) -> None:
         path = local_path(os.fspath(href))
         if path is None:
-            raise CatalogError(f"{href} is a URL: catalogs can be opened in folders only, so copy it into one")
+            raise CatalogError(f"{href} is a URL, no folder: open_catalog opens URLs too")
         self._folder = Folder(path.parent if path.name == ROOT else path)
         super().__init__(str(self._folder.root))
         if self._folder.exists(ROOT):

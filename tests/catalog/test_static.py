@@ -295,7 +295,6 @@ def test_places_that_are_no_catalog(tmp_path: Path) -> None:
         (tmp_path, True, "is no catalog: it holds 4 other files or folders"),
         (broken, False, "is not JSON"),
         (item, False, "is no STAC Catalog"),
-        ("https://example.org/catalog.json", False, "is a URL"),
     ]:
         with pytest.raises(CatalogError) as caught:
             open_catalog(place, create=create)
