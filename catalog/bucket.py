@@ -7,9 +7,14 @@ import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
-from modelstac.catalog.errors import CatalogError, IntegrityError, StorageError
+from modelstac.catalog.errors import CatalogError, IntegrityError, NotFoundError, StorageError
 from modelstac.catalog.storage import explained
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
 
 _CHUNK = 8 << 20
 _READ_ONLY = ("http://", "https://")
@@ -32,11 +37,9 @@ class Bucket:
         self._api = obstore
         with self._explained("open"):
             # What is down should be known in seconds.
-            retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-            if url.startswith("http://"):
-                self._store = from_url(url, client_options={"allow_http": True}, retry_config=retries)
-            else:
-                self._store = from_url(url, retry_config=retries)
+            retries: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+            plain: ClientConfig | None = {"allow_http": True} if url.startswith("http://") else None
+            self._store = from_url(url, client_options=plain, retry_config=retries, config=None)
 
     def read(self, path: str) -> tuple[bytes, str | None] | None:
         """Return content and tag of an object, None when it is not there."""
@@ -90,6 +93,20 @@ class Bucket:
             for found in self._api.list(self._store, prefix):
                 self._api.delete(self._store, [meta["path"] for meta in found])
 
+    def download(self, path: str, target: Path) -> str:
+        """Write an object into a new file, and return its SHA-256."""
+        digest = hashlib.sha256()
+        with self._explained(f"read {path} in"), explained(f"write {target}"):
+            try:
+                found = self._api.get(self._store, path)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"no file {path} in {self.url}") from error
+            with target.open("xb") as file:
+                for chunk in found.stream(_CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+        return digest.hexdigest()
+
     def _refuse_read_only(self) -> None:
         if self.url.startswith(_READ_ONLY):
             raise CatalogError(f"{self.url} can only be read: publish into the place that it is served from")
@@ -107,3 +124,21 @@ class Bucket:
             raise StorageError(
                 f"cannot {action} {self.url}: {reason}; check address, network and credentials (AWS_ACCESS_KEY_ID …)"
             ) from error
+
+
+def download(href: str, target: Path, *, sha256: str) -> None:
+    """Write the file at a URL of an object store or the web into a new file.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not there.
+    IntegrityError
+        If it is not the file with this SHA-256; nothing is left.
+    """
+    parts = urlsplit(href)
+    folder, _, name = parts.path.rpartition("/")
+    found = Bucket(f"{parts.scheme}://{parts.netloc}{folder}").download(unquote(name), target)
+    if found != sha256:
+        target.unlink()
+        raise IntegrityError(f"{href} has SHA-256 {found}, its item says {sha256}: it is not the published file")

@@ -294,8 +294,9 @@ def resolve(href: str, base: str) -> str:
     """Return an href as seen from ``base``, the absolute path or URL of the document that has it."""
     if urlsplit(href).scheme or href.startswith("/"):
         return href
-    if urlsplit(base).scheme:
-        return urljoin(base, href)
+    if scheme := urlsplit(base).scheme:
+        # urljoin knows no schemes of object stores.
+        return f"{scheme}:" + urljoin(base.removeprefix(f"{scheme}:"), href)
     return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(href)))
 
 

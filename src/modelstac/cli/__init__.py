@@ -19,6 +19,7 @@ from modelstac.cli.publish import publish
 from modelstac.cli.search import search
 from modelstac.cli.serve import database, keys, serve
 from modelstac.cli.show import show
+from modelstac.cli.sync import sync
 from modelstac.cli.train import train
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
@@ -47,7 +48,7 @@ def main(context: click.Context) -> None:
 
 
 SERVER = (serve, keys, database)
-for command in (data, train, export, publish, search, show, predict, alias, deprecate, demo, *SERVER):
+for command in (data, train, export, publish, search, show, predict, alias, deprecate, sync, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

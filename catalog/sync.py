@@ -1,0 +1,133 @@
+"""Copy what one catalog has into another: items with their files, aliases and deprecation, verified.
+
+An item is copied whole or not at all and what is there already is compared, so an interrupted sync is simply run again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import pystac
+
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.bucket import download
+from modelstac.catalog.digests import from_multihash
+from modelstac.catalog.errors import InvalidItemError, NotFoundError
+from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.read_item import local_path
+from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did.
+
+    Parameters
+    ----------
+    copied
+        Ids of the items that were not there.
+    present
+        Number of items that were there already, with the same content.
+    aliases
+        Aliases, as ``name@alias``, that point elsewhere now.
+    """
+
+    copied: tuple[str, ...]
+    present: int
+    aliases: tuple[str, ...]
+
+
+def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Report = ignore) -> Synced:
+    """Copy items, their files and the aliases of a catalog into another; nothing is removed there.
+
+    Parameters
+    ----------
+    artifacts
+        Copy files that lie on other machines too; otherwise they stay where they are. Local files are always copied.
+
+    Raises
+    ------
+    ItemExistsError
+        If the target has other content under the id of an item.
+    IntegrityError
+        If a file is not the published one.
+    StorageError
+        If something cannot be read or written.
+    """
+    there = set(target.ids())
+    items = list(_sources_first({item.id: item for item in source.items()}))
+    task = f"sync {source.href} to {target.href}"
+    report(Started(task, len(items)))
+    copied = []
+    for item in items:
+        if item.id in there:
+            published = target.same_or_refuse(target.get(item.id), item)
+        else:
+            with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
+                if artifacts:
+                    _fetch(item, Path(folder))
+                published = target.publish(item)
+            copied.append(item.id)
+        deprecated = bool(item.properties.get("deprecated"))
+        if bool(published.properties.get("deprecated")) != deprecated:
+            target.deprecate(item.id, deprecated=deprecated)
+        report(Advanced(task, note=item.id))
+    moved = tuple(_aliases(source, target))
+    report(Finished(task))
+    return Synced(tuple(copied), len(items) - len(copied), moved)
+
+
+def _sources_first(items: dict[str, pystac.Item]) -> Iterator[pystac.Item]:
+    """Yield every item after those that it is derived from."""
+    done: set[str] = set()
+    for first in sorted(items):
+        waiting = [first]
+        while waiting:
+            item_id = waiting[-1]
+            missing = [s for s in _sources(items[item_id]) if s in items and s not in done and s not in waiting]
+            if missing:
+                waiting += missing[:1]
+                continue
+            waiting.pop()
+            if item_id not in done:
+                done.add(item_id)
+                yield items[item_id]
+
+
+def _sources(item: pystac.Item) -> list[str]:
+    return [str(link.extra_fields[ITEM_ID_FIELD]) for link in item.links if ITEM_ID_FIELD in link.extra_fields]
+
+
+def _fetch(item: pystac.Item, folder: Path) -> None:
+    """Download the item's files that are not on this machine, each into a folder of its own: names may be equal."""
+    for number, (key, asset) in enumerate(item.assets.items()):
+        href = asset.get_absolute_href() or asset.href
+        if local_path(href) is not None:
+            continue
+        name = PurePosixPath(unquote(urlsplit(href).path)).name
+        checksum = asset.extra_fields.get("file:checksum")
+        if not name or not isinstance(checksum, str):
+            raise InvalidItemError(f"item {item.id!r}: asset {key!r} at {href} has no name or checksum to copy it by")
+        target = folder / str(number) / name
+        target.parent.mkdir()
+        download(href, target, sha256=from_multihash(checksum))
+        # As a URL: beside a self link on the web, pystac takes a bare path for one of that server's.
+        asset.href = target.as_uri()
+
+
+def _aliases(source: Catalog, target: Catalog) -> Iterator[str]:
+    for name in [collection.id for collection in source.collections()]:
+        wanted = source.aliases(name)
+        try:
+            found = target.aliases(name)
+        except NotFoundError:
+            # A collection without items is not copied, and has no aliases.
+            continue
+        for alias, item_id in wanted.items():
+            if found.get(alias) != item_id:
+                target.set_alias(name, alias, item_id, expected=found.get(alias))
+                yield f"{name}@{alias}"

@@ -1,0 +1,76 @@
+"""Copies between all kinds of catalogs, there and back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import from_url
+
+from modelstac.catalog import Catalog, ModelDescription, open_catalog
+from modelstac.catalog.errors import IntegrityError, ItemExistsError
+from modelstac.catalog.identity import immutable_content
+from modelstac.catalog.sync import sync
+from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
+
+
+def content(catalog: Catalog) -> dict[str, object]:
+    items = {
+        item.id: immutable_content(item) | {"deprecated": item.properties.get("deprecated")} for item in catalog.items()
+    }
+    return items | {"aliases": {c.id: catalog.aliases(c.id) for c in catalog.collections()}}
+
+
+def test_there_and_back_through_every_kind(tmp_path: Path, bucket: str) -> None:
+    first = open_catalog(tmp_path / "first", create=True)
+    examples = Examples(tmp_path / "made")
+    first.publish_many(examples.various())
+    first.deprecate(ONNX)
+    first.set_alias("convlstm-knmi", "champion", NEWER)
+    shutil.rmtree(tmp_path / "made")
+    before = first
+    for place in (tmp_path / "second.sqlite", f"{bucket}/third", tmp_path / "fourth.sqlite", tmp_path / "fifth"):
+        after = open_catalog(place, create=True)
+        done = sync(before, after)
+        assert (len(done.copied), done.present, done.aliases) == (9, 0, ("convlstm-knmi@champion",))
+        assert content(after) == content(first)
+        done = sync(before, after)
+        assert (done.copied, done.present, done.aliases) == ((), 9, ())
+        before = after
+    artifact = ModelDescription.from_item(before.get(TORCH)).artifact
+    assert isinstance(artifact, Path)
+    assert artifact.read_bytes() == b"weights"
+    assert artifact.name == "model.bin"
+
+
+def test_an_interrupted_sync_goes_on(tmp_path: Path) -> None:
+    source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b"))
+    examples = Examples(tmp_path / "made")
+    source.publish_many(examples.various())
+
+    def interrupt(message: object) -> None:
+        if ONNX in str(message):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(source, target, report=interrupt)
+    half = len(list(target.ids()))
+    assert 0 < half < 9
+    done = sync(source, target)
+    assert (len(done.copied), done.present) == (9 - half, half)
+
+
+def test_other_content_and_other_bytes_are_refused(tmp_path: Path, bucket: str) -> None:
+    source, target = open_catalog(bucket, create=True), open_catalog(tmp_path / "b.sqlite", create=True)
+    source.publish(Examples(tmp_path / "one").item())
+    target.publish(Examples(tmp_path / "two").item(parameters=7))
+    with pytest.raises(ItemExistsError, match="mlm:total_parameters"):
+        sync(source, target)
+    target.delete(TORCH)
+    _, asset = next(iter(source.get(TORCH).assets.items()))
+    obstore.put(from_url(bucket), asset.href.removeprefix(f"{bucket}/"), b"WEIGHTS")
+    with pytest.raises(IntegrityError, match="not the published file"):
+        sync(source, target)
+    assert target.find(TORCH) is None
