@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 
+from modelstac.catalog.datasets import check_dataset, is_dataset
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.identity import plain
 from modelstac.catalog.items import ModelDescription
@@ -36,7 +37,10 @@ def validate(stac_object: pystac.STACObject) -> None:
         If a schema that it declares cannot be had.
     """
     if isinstance(stac_object, pystac.Item):
-        ModelDescription.from_item(stac_object)
+        if is_dataset(stac_object):
+            check_dataset(stac_object)
+        else:
+            ModelDescription.from_item(stac_object)
     validate_document(stac_object.to_dict(include_self_link=False, transform_hrefs=False))
 
 

@@ -41,7 +41,7 @@ def write_item(description: ModelDescription) -> pystac.Item:
     item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
     item.add_asset("model", _model_asset(description))
     for key, extra in description.assets.items():
-        fields = _file_fields(extra.path, extra.checksum, extra.size)
+        fields = file_fields(extra.path, extra.checksum, extra.size)
         asset = pystac.Asset(
             href=_href(extra.path),
             title=extra.title,
@@ -139,7 +139,7 @@ def _model_asset(description: ModelDescription) -> pystac.Asset:
         title=f"{file_format.framework} model ({file_format.suffix})",
         media_type=file_format.media_type,
         roles=roles,
-        extra_fields=fields | _file_fields(description.artifact, description.checksum, description.size),
+        extra_fields=fields | file_fields(description.artifact, description.checksum, description.size),
     )
 
 
@@ -147,7 +147,8 @@ def _href(path: Path | str) -> str:
     return str(path.absolute()) if isinstance(path, Path) else path
 
 
-def _file_fields(path: Path | str, checksum: str | None, size: int | None) -> dict[str, Any]:
+def file_fields(path: Path | str, checksum: str | None, size: int | None) -> dict[str, Any]:
+    """Return the file extension's fields of an asset; a local file is hashed."""
     if isinstance(path, Path):
         found = sha256(path)
         if checksum is not None and found != checksum:

@@ -24,6 +24,7 @@ from modelstac.catalog.mlm import (
     ValueScaling,
 )
 from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
+from modelstac.training.data.zr import MARSHALL_PALMER
 from modelstac.training.metrics import comparison
 from modelstac.training.pictures import compare_png
 from modelstac.training.variants import Trained, Variant, find_variant
@@ -125,7 +126,7 @@ def describe(
         entrypoint=variant.entrypoint,
         cube_dimensions=_dimensions(data),
         cube_variables={VARIABLE: _variable(data.frames)},
-        sources=(Source(href=job.data_href, title=str(attrs["credit"])),) if job.data_href else (),
+        sources=_sources(job.data_href, str(attrs["credit"])),
         scores=scores.summary(),
         job=digest,
         artifact=artifact,
@@ -168,6 +169,13 @@ def _input(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> Mo
     )
 
 
+def _sources(href: str | None, title: str) -> tuple[Source, ...]:
+    """Name the data: by a URL, or by the id of a dataset in the same catalog."""
+    if not href:
+        return ()
+    return (Source(href=href, title=title) if "://" in href else Source(item_id=href, title=title),)
+
+
 def _scaling(preparation: Preparation) -> tuple[ValueScaling, ...]:
     scale = preparation.scale
     cut = Clip(minimum=0.0, maximum=scale)
@@ -175,6 +183,9 @@ def _scaling(preparation: Preparation) -> tuple[ValueScaling, ...]:
         light = float(LIGHT_RAIN)
         expression = f"log1p(x / {light:g}) / log1p({scale:g} / {light:g})"
         return cut, Processing(format="numpy", expression=expression)
+    if preparation.transform == "reflectivity":
+        relation = f"20 * log10({MARSHALL_PALMER.a:g} * x ** {MARSHALL_PALMER.b:g})"
+        return (Processing(format="numpy", expression=f"clip(({relation} + 64) / 255, 0, 1)"),)
     return cut, MinMax(minimum=0.0, maximum=scale)
 
 

@@ -78,7 +78,8 @@ class TrainJob:
     license
         SPDX identifier of the model's licence.
     data_href
-        Where the data are published, for the item's ``derived_from`` link.
+        Where the data are published, for the item's ``derived_from`` link: a URL, or the id of a dataset in the catalog
+        that the model is published into.
 
     Raises
     ------

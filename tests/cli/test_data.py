@@ -1,10 +1,18 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from modelstac.catalog import open_catalog
+from modelstac.catalog.validation import validate
 from modelstac.cli import main
-from modelstac.training.data import Preparation, make_windows, read_frames
+from modelstac.training.data import Preparation, footprint, make_windows, read_frames
+from modelstac.training.data.store import prepare
 from modelstac.training.data.synthetic import generate
-from modelstac.training.jobs import RECIPES
+from modelstac.training.fit import FitSpec
+from modelstac.training.jobs import RECIPES, TrainJob, train
+from modelstac.training.spec import ConvLSTMSpec
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +49,50 @@ def test_what_cannot_be_prepared_is_one_line(national, tmp_path, arguments, word
     assert result.exit_code == 2
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_model_links_to_the_dataset_that_it_was_trained_on(tmp_path):
+    generate(tmp_path / "frames", 16, seed=4, shape=(24, 24))
+    preparation = Preparation(rows=None, columns=None)
+    prepare(read_frames(tmp_path / "frames"), tmp_path / "rain.zarr", preparation, frames=4)
+    catalog = tmp_path / "catalog"
+    publish = ("publish", tmp_path / "rain.zarr", "--name", "rain", "--catalog", catalog)
+    result = run(*publish)
+    assert (result.exit_code, result.output) == (0, "published rain-1.0.0-data\n")
+    assert run(*publish).exit_code == 0, "the same again changes nothing"
+
+    item = open_catalog(catalog).get("rain-1.0.0-data")
+    validate(item)
+    packed = item.assets["data"].href
+    np.testing.assert_array_equal(
+        read_frames(packed).rainfall_rate.values,
+        preparation.apply(read_frames(tmp_path / "frames")).rainfall_rate.values,
+    )
+    assert item.properties["interop:frames"] == 16
+    assert item.properties["license"] == "MIT"
+    assert item.bbox == pytest.approx(footprint(read_frames(packed))[1], abs=1e-6)
+
+    job = TrainJob(
+        variant="torch",
+        data=packed,
+        architecture=ConvLSTMSpec(filters=(2,), kernels=(3,), frames=2),
+        fit=FitSpec(epochs=1, batch_size=4),
+        preparation=preparation,
+        name="small",
+        data_href="rain-1.0.0-data",
+    )
+    model = train(job, open_catalog(catalog))
+    (link,) = model.get_links("derived_from")
+    assert Path(link.get_absolute_href()).samefile(item.get_self_href())
+    shown = CliRunner().invoke(main, ["search", "--catalog", str(catalog)])
+    assert "rain-1.0.0-data" in shown.output
+    refused = CliRunner().invoke(main, ["predict", "rain-1.0.0-data", str(tmp_path), "--catalog", str(catalog)])
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_unfinished_store_is_not_published(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    result = run("publish", tmp_path / "a.zarr", "--name", "rain", "--catalog", tmp_path / "catalog")
+    assert result.exit_code == 2
+    assert not (tmp_path / "catalog").exists()

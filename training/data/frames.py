@@ -63,7 +63,9 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
         No radar file there, a file that is damaged or of an unknown product, two products, two grids, or two files
         of the same time.
     """
-    if isinstance(source, (str, Path)) and (Path(source) / "zarr.json").is_file():
+    if isinstance(source, (str, Path)) and (
+        str(source).endswith(".zarr.zip") or (Path(source) / "zarr.json").is_file()
+    ):
         from modelstac.training.data.store import open_store  # zarr is slow to import and rarely needed
 
         return open_store(source)

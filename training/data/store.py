@@ -6,6 +6,7 @@ opens a folder of radar files, and `xarray.open_zarr` reads it, too. Preparing g
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from modelstac.training.data.preparation import PREPARATION, Preparation
 
 try:
     import zarr
+    from zarr.storage import ZipStore
 except ModuleNotFoundError as error:
     if error.name != "zarr":
         raise
@@ -28,6 +30,7 @@ except ModuleNotFoundError as error:
 FRAMES = 36
 """Frames in a chunk: a window of 18 in and 18 out."""
 TASK = "prepare frames"
+PACKED = ".zarr.zip"
 
 _TIMES = {"units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "dtype": "int64"}
 _ALIKE: dict[str, Any] = {"data_vars": "minimal", "coords": "minimal", "compat": "override", "join": "override"}
@@ -35,8 +38,30 @@ _ADVICE = "free some space or check the permissions and run it again: it goes on
 
 
 def is_store(source: object) -> bool:
-    """Tell whether the path is a Zarr store."""
-    return isinstance(source, str | Path) and (Path(source) / "zarr.json").is_file()
+    """Tell whether the path is a Zarr store, in a folder or packed."""
+    if not isinstance(source, str | Path):
+        return False
+    return str(source).endswith(PACKED) or (Path(source) / "zarr.json").is_file()
+
+
+def pack(store: Path, target: Path) -> None:
+    """Pack a store into one file, the same bytes for the same store.
+
+    Raises
+    ------
+    DataError
+        It is no finished store.
+    StorageError
+        The file cannot be written.
+    """
+    open_store(store)
+    try:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # the chunks are compressed already
+            for path in sorted(path for path in store.rglob("*") if path.is_file()):
+                entry = zipfile.ZipInfo(path.relative_to(store).as_posix())
+                archive.writestr(entry, path.read_bytes())
+    except OSError as error:
+        raise StorageError.doing(f"write {target}", error, advice="free some space or choose another folder") from error
 
 
 def prepare(
@@ -91,8 +116,10 @@ def open_store(store: str | Path) -> xr.Dataset:
         It is no store of prepared frames, or is not finished.
     """
     try:
-        ds: xr.Dataset = xr.open_zarr(store, chunks=None, consolidated=False)
-    except (ValueError, KeyError, OSError) as error:
+        # A packed store is read where it lies; whoever holds the dataset holds the file open.
+        place = ZipStore(store, mode="r") if str(store).endswith(PACKED) else store
+        ds: xr.Dataset = xr.open_zarr(place, chunks=None, consolidated=False)
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{store} is no Zarr store of frames ({error}): prepare it with 'modelstac data prepare'"
         ) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from modelstac.cli.options import catalog_option, new_or_existing_catalog
 from modelstac.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -41,6 +42,20 @@ def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> 
         stores.prepare(ds, store, preparation, frames=window, report=report)
         sizes = stores.open_store(store).sizes
     click.echo(f"{store} holds {sizes['time']} frames of {sizes['y']} x {sizes['x']} pixels")
+
+
+@data.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Name of the dataset.")
+@click.option("--version", default="1.0.0", show_default=True, help="Version of the dataset.")
+@catalog_option
+def publish(store: Path, name: str, version: str, catalog: str | None) -> None:
+    """Publish the prepared frames STORE as an item, to which models link (modelstac train --derived-from ID)."""
+    from modelstac.training.data.publish import publish
+
+    with progress() as report:
+        item = publish(store, new_or_existing_catalog(catalog), name=name, version=version, report=report)
+    click.echo(f"published {item.id}")
 
 
 MOMENT = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
