@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pystac
@@ -27,6 +28,7 @@ from modelstac.catalog.http import Api, quoted
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.query import EQUAL_FIELDS, Query
+from modelstac.catalog.ranges import interval, rfc3339
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.paging import Key, make_token, read_token
@@ -235,7 +237,7 @@ def _body(query: Query) -> Document:
         "collections": query.collections,
         "bbox": query.bbox,
         "intersects": query.intersects,
-        "datetime": query.datetime,
+        "datetime": query.datetime and _moments(query.datetime),
         "filter": filter_of(query),
         "q": [query.text] if query.text else None,
         "sortby": sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
@@ -243,6 +245,15 @@ def _body(query: Query) -> Document:
     if body["filter"] is not None:
         body["filter-lang"] = "cql2-json"
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _moments(text: str) -> str:
+    """Return an interval as APIs understand it: whole moments of RFC 3339."""
+    ends = [(datetime.min, datetime.max)[index] != end.replace(tzinfo=None) for index, end in enumerate(interval(text))]
+    return "/".join(
+        rfc3339(end.astimezone(UTC)).replace("+00:00", "Z") if given else ".."
+        for given, end in zip(ends, interval(text), strict=True)
+    )
 
 
 def _directions(names: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.ranges import number_range
 from modelstac.catalog.sql.filters import parse
-from modelstac.catalog.versions import version_key
+from modelstac.catalog.versions import parse_range, version_key
 
 _KEYS = {"framework_version": "interop:framework_version_key", "backend_version": "interop:backend_version_key"}
 
@@ -45,10 +45,8 @@ def residual(query: Query) -> Query | None:
 
 def _bounds(name: str, wanted: str) -> list[Document]:
     """Return bounds of the sortable key that no version in the range lies beyond."""
-    from packaging.specifiers import SpecifierSet
-
     bounds = []
-    for part in SpecifierSet(wanted):
+    for part in parse_range(wanted):
         sign = {">=": ">=", ">": ">=", "<=": "<=", "<": "<="}.get(part.operator)
         try:
             key = version_key(part.version)

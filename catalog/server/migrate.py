@@ -7,6 +7,7 @@ import time
 
 from modelstac.catalog.errors import MissingPackageError, StorageError
 from modelstac.catalog.server.filters import KEYWORDS_TEXT
+from modelstac.catalog.server.pgstac_items import BOX_SIDES
 from modelstac.catalog.server.queryables import INDEXED, PROPERTIES
 
 _OF_PGSTAC = frozenset({"id", "collection", "geometry", "datetime", "start_datetime", "end_datetime"})
@@ -46,6 +47,7 @@ def migrate(url: str, *, wait: float = 0.0) -> str:
         with PgstacDB(dsn=url) as database:
             version: str = Migrate(database).run_migration()
         definitions = {name: found for name, found in PROPERTIES.items() if name not in _OF_PGSTAC}
+        definitions |= {name: {"type": "number"} for name in BOX_SIDES}
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SET search_path = pgstac, public")
             connection.execute(

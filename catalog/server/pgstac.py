@@ -19,11 +19,11 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
-from modelstac.catalog.geometry import flat
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.query import Query
 from modelstac.catalog.server.collections import select
 from modelstac.catalog.server.filters import both, text_filter
+from modelstac.catalog.server.pgstac_items import SORTED_AS, box_filter, missing_marker, packed, unpacked, with_polygons
 from modelstac.catalog.server.store import Change, Store
 from modelstac.catalog.server.writes import Writer
 from modelstac.catalog.sql.paging import Key, make_token, read_token
@@ -193,7 +193,10 @@ class _Tables:
 
     async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
         rows = await self._connection.fetch("SELECT content_hydrate(i) FROM items i WHERE id = ANY($1)", list(ids))
-        return {row[0]["id"]: row[0] for row in rows}
+        return {row[0]["id"]: unpacked(row[0]) for row in rows}
+
+    async def ids(self) -> list[str]:
+        return [row[0] for row in await self._connection.fetch("SELECT id FROM items")]
 
     async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
         rows = await self._connection.fetch(
@@ -202,16 +205,16 @@ class _Tables:
             collection_id,
             variant,
         )
-        return [row[0] for row in rows]
+        return [unpacked(row[0]) for row in rows]
 
     async def collection(self, collection_id: str) -> Document | None:
         return await _collection(self._connection, collection_id)
 
     async def insert(self, items: Sequence[Document]) -> None:
-        await self._connection.execute("SELECT create_items($1)", list(items))
+        await self._connection.execute("SELECT create_items($1)", list(map(packed, items)))
 
     async def replace(self, item: Document) -> None:
-        await self._connection.execute("SELECT update_item($1)", item)
+        await self._connection.execute("SELECT update_item($1)", packed(item))
 
     async def delete(self, collection_id: str, item_id: str) -> None:
         await self._connection.execute("SELECT delete_item($1, $2)", item_id, collection_id)
@@ -242,17 +245,21 @@ async def _collection(connection: Connection, collection_id: str) -> Document | 
 
 def _request(query: Query) -> Document:
     """Return a query as pgstac's functions take it."""
-    wanted = both(query.filter, text_filter(query.text) if query.text else None)  # type: ignore[arg-type]
-    names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
-    sort = [
-        {"field": name, "direction": "desc" if given.startswith("-") else "asc"}
-        for name, given in zip(names, query.sortby, strict=True)
-    ]
+    wanted = both(
+        with_polygons(query.filter),
+        text_filter(query.text) if query.text else None,
+        box_filter(query.bbox) if query.bbox else None,
+    )
+    sort, names = [], [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
+    for name, given in zip(names, query.sortby, strict=True):
+        direction = "desc" if given.startswith("-") else "asc"
+        column = SORTED_AS.get(name, name)
+        if (marker := missing_marker(column)) is not None:
+            sort.append({"field": marker, "direction": "asc"})
+        sort.append({"field": column, "direction": direction})
     request: Document = {
         "collections": query.collections,
         "ids": query.ids,
-        # pgstac answers a box with heights with an error; no model is trained on a height of its own.
-        "bbox": flat(query.bbox) if query.bbox else None,
         "intersects": query.intersects,
         "datetime": query.datetime,
         "filter": wanted,
@@ -281,7 +288,7 @@ async def _with_aliases(connection: Connection, items: list[Document]) -> list[D
         ALIASES,
         list(names),
     )
-    for item in items:
+    for item in map(unpacked, items):
         if aliases := sorted(alias for alias, item_id in rows if item_id == item["id"]):
             item["properties"][ALIASES] = aliases
     return items

@@ -22,6 +22,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     "keywords": {"title": "Keywords"} | _STRINGS,
     "license": {"title": "Licence"} | _STRING,
     "version": {"title": "Version of the model"} | _STRING,
+    "interop:version_key": {"title": "Version of the model, sortable"} | _STRING,
     "deprecated": {"title": "Deprecated"} | _BOOLEAN,
     "mlm:name": {"title": "Name of the model"} | _STRING,
     "mlm:architecture": {"title": "Architecture"} | _STRING,

@@ -12,6 +12,7 @@ from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.query import Query
 from modelstac.catalog.server import filters
 from modelstac.catalog.sql.filters import Filter, parse
+from modelstac.catalog.sql.paging import sort_keys
 
 MAX_LIMIT = 1_000
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
@@ -53,7 +54,9 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
         fields["text"] = " ".join([given["q"]] if isinstance(given["q"], str) else given["q"])
     if any("\0" in str(value) for value in fields.values()):
         raise InvalidQueryError("the search holds a NUL character, which no catalog does")
-    return Query(**fields)
+    query = Query(**fields)
+    sort_keys(query)  # refuses what cannot be sorted by
+    return query
 
 
 def _filter(value: Any, language: str | None) -> Document | None:

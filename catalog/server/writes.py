@@ -24,6 +24,9 @@ class Tables(Protocol):
     async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
         """Return the items with these ids, in any collection, by id."""
 
+    async def ids(self) -> list[str]:
+        """Return the ids of all items."""
+
     async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
         """Return the items of a collection, or of one variant in it."""
 
@@ -65,7 +68,9 @@ class Writer:
                 _same_or_refuse(known[item["id"]], item)
             fresh.append(is_new)
         for item in new.values():
-            _resolve_sources(item, known)
+            if missing := _resolve_sources(item, known):
+                hint = f"Publish the source of {item['id']!r} first"
+                raise NotFoundError.unknown("item", missing, await self._tables.ids(), where="this catalog", hint=hint)
             collection = _widened(collection, item)
         if new:
             await self._tables.insert(list(new.values()))
@@ -129,7 +134,8 @@ def _sources(item: Document) -> list[str]:
     return [found[ITEM_ID_FIELD] for found in item["links"] if isinstance(found.get(ITEM_ID_FIELD), str)]
 
 
-def _resolve_sources(item: Document, known: dict[str, Document]) -> None:
+def _resolve_sources(item: Document, known: dict[str, Document]) -> str | None:
+    """Lead the links to the sources of an item to where these are; return the id of one that is not here."""
     for found in item["links"]:
         source: Any = found.get(ITEM_ID_FIELD)
         if found.get("rel") != "derived_from" or not isinstance(source, str):
@@ -137,7 +143,8 @@ def _resolve_sources(item: Document, known: dict[str, Document]) -> None:
         if source in known:
             found["href"] = item_path(known[source]["collection"], source)
         elif "://" not in found["href"]:
-            raise NotFoundError(f"item {item['id']!r} is derived from {source!r}, which is not here: publish it first")
+            return source
+    return None
 
 
 def _widened(collection: Document, item: Document) -> Document:
