@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import latency
+from benchmarks import embedded, latency
 
 if __name__ == "__main__":
     latency.main()
+    embedded.main()

@@ -60,10 +60,18 @@ def parse(wanted: str | dict[str, Any]) -> Expression:
     if _depth(text) > MAX_DEPTH:
         raise InvalidQueryError(f"the filter is nested deeper than {MAX_DEPTH} levels: ask for less")
     try:
-        return cql2.Expr(wanted).to_json()
+        parsed = cql2.Expr(wanted).to_json()
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidQueryError(f"the filter is no CQL2: {reason}") from error
+    # "1 + 1 + …" nests without a bracket.
+    level, depth = [parsed], 0
+    while level:
+        level = [child for node in level if isinstance(node, dict) for child in node.get("args") or ()]
+        depth += 1
+    if depth > 4 * MAX_DEPTH:
+        raise InvalidQueryError(f"the filter is nested deeper than {4 * MAX_DEPTH} levels: ask for less")
+    return parsed
 
 
 def _depth(text: str) -> int:
@@ -74,7 +82,7 @@ def _depth(text: str) -> int:
             deepest = max(deepest, depth)
         elif character in ")]}":
             depth -= 1
-    # "NOT NOT NOT …" and "1 + 1 + …" nest without a bracket.
+    # "NOT NOT NOT …" nests without a bracket.
     return max(deepest, text.lower().count("not "))
 
 
