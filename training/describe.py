@@ -232,6 +232,8 @@ def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> di
     table = comparison(scores.forecasts)
     metrics = json.dumps(scores.to_dict() | {"table": table.splitlines()}, indent=2) + "\n"
     observed, forecast = scores.example
+    from modelstac.training.plots import draw_skill  # matplotlib is slow to import
+
     thumbnail = compare_png({"observed": observed, "forecast": forecast}, step_minutes=step)
     files = (
         ("history", "history.csv", trained.history.to_csv(), "text/csv", "metadata", "Loss of each epoch"),
@@ -251,4 +253,8 @@ def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> di
         path = folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=title)
+    skill = folder / "skill.png"
+    draw_skill(scores.forecasts, skill, bands=scores.bands())
+    title = "Skill by lead time, with 95 % intervals"
+    assets["skill"] = ExtraAsset(path=skill, media_type="image/png", roles=("overview",), title=title)
     return assets

@@ -111,7 +111,7 @@ def draw_sheet(film: Film, path: Path, *, columns: int = 6) -> None:
         axis.set_title(film.captions[frame], fontsize=8)
     _scale_bar(axes[-1][0], film)
     _finish(figure, image, axes, film)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})  # no version of matplotlib in the bytes
 
 
 def animate(film: Film, path: Path, *, report: Report = ignore) -> None:
@@ -160,7 +160,7 @@ def draw_skill(
         axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})  # no version of matplotlib in the bytes
 
 
 def _title(name: str) -> str:

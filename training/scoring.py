@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.training.baselines import available, extrapolation
-from modelstac.training.bootstrap import LEVEL, RESAMPLES, Over, difference, intervals
+from modelstac.training.bootstrap import LEVEL, RESAMPLES, Interval, Over, difference, intervals
 from modelstac.training.data import Preparation, Windows
 from modelstac.training.metrics import Scores, persistence, score
 from modelstac.training.variants import Forecast
@@ -80,6 +80,13 @@ class Evaluation:
                 for title, part in parts.items()
             },
         }
+
+    def bands(self) -> dict[str, dict[str, Interval]]:
+        """Give intervals per lead time of every score of every forecast; none where there is nothing to draw from."""
+        if self.over == "tiles" and self.model.tiles < 2:
+            return {}
+        block = self.block if self.over == "windows" else 1
+        return {name: intervals(scores, over=self.over, block=block) for name, scores in self.forecasts.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores per lead time as JSON types."""

@@ -119,6 +119,9 @@ def test_history_metrics_and_thumbnail_lie_beside_the_model(trained):
     assert metrics["windows"] == 3
     assert metrics["model"]["lead_minutes"] == metrics["persistence"]["lead_minutes"] == [5, 10, 15, 20, 25]
     assert assets["thumbnail"].read_bytes().startswith(b"\x89PNG")
+    assert assets["skill"].read_bytes().startswith(b"\x89PNG")
+    low, high = metrics["confidence"]["model"]["rmse"]
+    assert low < np.mean(metrics["model"]["rmse"]) < high
 
 
 def test_the_same_job_is_not_run_again(trained):
