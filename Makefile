@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= .demo
+# Two threads as in the benchmarks; waiting threads sleep, since spinning ones slow a busy machine down many times.
 export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: help demo test lint format bench docs clean
 .DEFAULT_GOAL := help

@@ -65,7 +65,7 @@ class FitSpec:
 
     epochs: int = 10
     batch_size: int = 2
-    learning_rate: float = 0.02
+    learning_rate: float = 0.005
     schedule: Schedule = "cosine"
     optimizer: Optimizer = "adam"
     loss: Loss = "masked_bce"
