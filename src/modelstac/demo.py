@@ -23,6 +23,7 @@ from modelstac.catalog import Catalog, ModelDescription, open_catalog
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, StorageError
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.catalog.storage import explained
+from modelstac.catalog.validation import offline_validator
 from modelstac.report import Picture, Table, write_html
 from modelstac.training.data import Preparation, public, read_frames, synthetic
 from modelstac.training.metrics import Scores, persistence, score
@@ -91,6 +92,7 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
         wanted = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
         say(f"modelstac search {wanted}: {', '.join(item.id for item in catalog.search(**fields))}")
     runs = [_load_afresh(item_id, files, catalog, out, say) for item_id in (*trained, *exported)]
+    say(f"pystac finds {_validate(catalog)} items valid: STAC 1.1, MLM 1.5.2, file, version and datacube extensions")
     path = _report(runs, files, out, say)
     _check(runs)
     return path
@@ -149,6 +151,14 @@ def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path
     with np.load(path, allow_pickle=False) as arrays:
         rate = arrays["rainfall_rate"]
     return Run(model, summary["load_seconds"], rate)
+
+
+def _validate(catalog: Catalog) -> int:
+    """Let pystac itself judge every item; return how many there are."""
+    validator, items = offline_validator(), list(catalog.items())
+    for item in items:
+        item.validate(validator=validator)
+    return len(items)
 
 
 def _difference(run: Run, source: Run) -> float:
