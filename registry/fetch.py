@@ -1,14 +1,11 @@
 """From an asset to verified bytes.
 
-The file is opened once, read once and hashed, and the very bytes that were hashed are what the runtime gets: between
-check and use there is no moment in which somebody could exchange the file.
+The file is opened once and read once, and the very bytes that were checked are what the runtime gets: between check and
+use there is no moment in which somebody could exchange the file.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +16,11 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from modelstac.catalog.digests import from_multihash
-from modelstac.catalog.errors import (
-    IntegrityError,
-    InvalidItemError,
-    ModelStacError,
-    NotFoundError,
-    StorageError,
-    UntrustedError,
-)
-
-CHUNK = 1 << 20
+from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError, UntrustedError
+from modelstac.catalog.messages import Report, ignore
+from modelstac.registry.cache import Cache
+from modelstac.registry.download import SCHEMES, Source, shown
+from modelstac.registry.stamps import read
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,76 @@ class Artifact:
             yield path
 
 
+def fetch(
+    item: pystac.Item,
+    key: str,
+    *,
+    max_bytes: int,
+    cache: Cache | None = None,
+    rehash: bool = False,
+    report: Report = ignore,
+) -> Artifact:
+    """Read the file of an asset, fetched first where it is elsewhere, and check it against size and digest.
+
+    A local file is read where it lies. One that was verified before and did not change since is not hashed again.
+
+    Parameters
+    ----------
+    item, key
+        The asset, with ``file:checksum`` (multihash of sha256) and, if possible, ``file:size``.
+    max_bytes
+        Largest file to read.
+    cache
+        Where files from elsewhere are kept; by default the user's.
+    rehash
+        Hash the file even if it was verified before.
+    report
+        Gets the progress of a download.
+
+    Raises
+    ------
+    NotFoundError
+        If the file is not there.
+    StorageError
+        If it cannot be read, or not be kept.
+    DownloadError
+        If it cannot be fetched.
+    UntrustedError
+        If the asset has no checksum, is no plain file, or is too large.
+    IntegrityError
+        If its bytes are not the published ones; names the file and both digests.
+    """
+    fields = item.assets[key].extra_fields
+    href = item.assets[key].get_absolute_href() or item.assets[key].href
+    what = f"asset {key!r} of item {item.id!r}"
+    checksum, size = fields.get("file:checksum"), fields.get("file:size")
+    if checksum is None:
+        raise UntrustedError(f"{what} has no file:checksum, so {shown(href)} cannot be verified: publish it with one")
+    if not isinstance(checksum, str):
+        raise InvalidItemError(f"{what} has the file:checksum {checksum!r}: no text")
+    published = from_multihash(checksum)
+    size = size if isinstance(size, int) else None
+    cache = cache or Cache()
+    path = _place(href, what)
+    if path is None:
+        if size is not None and size > max_bytes:
+            raise UntrustedError(f"{what} has {size} bytes, more than the limit {max_bytes}")
+        path = cache.provide(Source(href, published, size, what), report=report)
+        stamp = cache.stamp(published)
+    else:
+        stamp = cache.local_stamp(path)
+    keep = max_bytes if size is None else min(max_bytes, size)
+    data, found = read(path, stamp, keep=keep, item_id=item.id, rehash=rehash)
+    if found != published:
+        raise IntegrityError(
+            f"{path} of item {item.id!r} is not the published file: sha256 is {found}, published was {published}; "
+            + ("run: modelstac cache verify" if path == cache.path(published) else "fetch it again from its publisher")
+        )
+    if data is None:
+        raise UntrustedError(f"{path} of item {item.id!r} is larger than its file:size {size} or the limit {max_bytes}")
+    return Artifact(item.id, path, data, found)
+
+
 def local_path(item: pystac.Item, key: str) -> Path:
     """Return the file of an asset.
 
@@ -75,81 +137,22 @@ def local_path(item: pystac.Item, key: str) -> Path:
         If the asset lies on another machine.
     """
     href = item.assets[key].get_absolute_href() or item.assets[key].href
+    what = f"asset {key!r} of item {item.id!r}"
+    path = _place(href, what)
+    if path is None:
+        raise StorageError(f"{what} lies at {shown(href)}, and a file of this machine is needed: copy it here")
+    return path
+
+
+def _place(href: str, what: str) -> Path | None:
+    """Return the file that an href names, None when it is elsewhere."""
     url = urlsplit(href)
     if url.scheme == "file" and url.netloc in {"", "localhost"}:
         return Path(unquote(url.path))
-    if len(url.scheme) > 1:  # one letter is a Windows drive
+    if len(url.scheme) <= 1:  # one letter is a Windows drive
+        return Path(href)
+    if url.scheme not in SCHEMES:
         raise StorageError(
-            f"asset {key!r} of item {item.id!r} lies at {href}; only local files can be loaded: copy item and file here"
+            f"{what} lies at {shown(href)}, which cannot be reached from here: copy item and file into a folder"
         )
-    return Path(href)
-
-
-def fetch(item: pystac.Item, key: str, *, max_bytes: int) -> Artifact:
-    """Read the file of an asset and check it against the published size and digest.
-
-    Parameters
-    ----------
-    item, key
-        The asset, with ``file:checksum`` (multihash of sha256) and, if possible, ``file:size``.
-    max_bytes
-        Largest file to read.
-
-    Raises
-    ------
-    NotFoundError
-        If the file is not there.
-    StorageError
-        If it cannot be read.
-    UntrustedError
-        If the asset has no checksum, is no plain file, or is too large.
-    IntegrityError
-        If its bytes are not the published ones; names the file and both digests.
-    """
-    fields = item.assets[key].extra_fields
-    path = local_path(item, key)
-    checksum, size = fields.get("file:checksum"), fields.get("file:size")
-    if checksum is None:
-        raise UntrustedError(
-            f"asset {key!r} of item {item.id!r} has no file:checksum, so {path} cannot be verified: publish it with one"
-        )
-    if not isinstance(checksum, str):
-        raise InvalidItemError(f"asset {key!r} of item {item.id!r} has the file:checksum {checksum!r}: no text")
-    published = from_multihash(checksum)
-    data, found = _read(path, keep=min(max_bytes, size if isinstance(size, int) else max_bytes), item_id=item.id)
-    if found != published:
-        raise IntegrityError(
-            f"{path} of item {item.id!r} is not the published file: sha256 is {found}, published was {published}; "
-            "fetch it again from its publisher"
-        )
-    if data is None:
-        raise UntrustedError(f"{path} of item {item.id!r} is larger than its file:size {size} or the limit {max_bytes}")
-    return Artifact(item.id, path, data, found)
-
-
-def _read(path: Path, *, keep: int, item_id: str) -> tuple[bytes | None, str]:
-    """Read at most ``keep`` bytes into memory, and the digest of the whole file (no bytes if there were more)."""
-    digest = hashlib.sha256()
-    try:
-        # Without O_NONBLOCK a named pipe in the item's place would hang the loader.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UntrustedError(f"{path} of item {item_id!r} is no plain file")
-            if status.st_size <= keep:
-                data = file.read(keep + 1)
-                digest.update(data)
-                if len(data) <= keep:
-                    return data, digest.hexdigest()
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-            return None, digest.hexdigest()
-    except ModelStacError:  # some of ours are OSErrors too
-        raise
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no file {path} of item {item_id!r}: fetch it again from its publisher") from error
-    except IsADirectoryError as error:
-        raise UntrustedError(f"{path} of item {item_id!r} is a folder, not a plain file") from error
-    except OSError as error:
-        raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
+    return None

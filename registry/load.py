@@ -32,6 +32,7 @@ def load(
     *,
     catalog: Catalog | str | PathLike[str] | None = None,
     policy: TrustPolicy = DEFAULT_POLICY,
+    rehash: bool = False,
     report: Report = ignore,
 ) -> Model:
     """Load a model by its item id.
@@ -44,6 +45,8 @@ def load(
         Where the id is looked up: a catalog, its folder, or by default what ``MODELSTAC_CATALOG`` names.
     policy
         What may be loaded.
+    rehash
+        Hash the file even if it was verified before and did not change since.
     report
         Gets progress and notes, such as a Keras backend that is not the item's.
 
@@ -78,7 +81,7 @@ def load(
     task = f"load {item.id}"
     report(Started(task))
     check_media_type(item, key, artifact_type)
-    artifact = fetch(item, key, max_bytes=policy.max_bytes)
+    artifact = fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
     require_packages(artifact_type, item_id=item.id)
     inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:

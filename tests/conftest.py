@@ -14,3 +14,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the folder {folder} with real data, which is not part of the repository")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the tests out of the user's cache."""
+    monkeypatch.setenv("MODELSTAC_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

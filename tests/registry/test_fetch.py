@@ -105,8 +105,8 @@ def test_named_pipe_is_refused_and_does_not_hang(published: pystac.Item) -> None
 
 
 def test_remote_asset_says_what_to_do(published: pystac.Item) -> None:
-    published.assets["model"].href = "https://example.com/model.onnx"
-    with pytest.raises(StorageError, match=r"https://example\.com/model\.onnx.*copy"):
+    published.assets["model"].href = "ftp://example.com/model.onnx"
+    with pytest.raises(StorageError, match=r"ftp://example\.com/model\.onnx.*copy"):
         fetch(published, "model", max_bytes=LIMIT)
 
 
