@@ -114,11 +114,7 @@ class EmbeddedCatalog(Catalog):
         with self.database.read() as connection:
             search = Search(connection, query)
             keys, token = search.rows()
-            found = [
-                json.loads(connection.execute("SELECT document FROM items WHERE key = ?", (key,)).fetchone()[0])
-                for key in keys
-            ]
-            shown = tuple(reduced(self._shown(connection, document), query.fields) for document in found)
+            shown = tuple(reduced(self._shown(connection, rows.by_key(connection, key)), query.fields) for key in keys)
             return Page(shown, token, search.count() if count else None)
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:

@@ -66,6 +66,9 @@ class ObjectCatalog(TreeCatalog):
     def _href(self, path: str) -> str:
         return f"{self.href}/{path}"
 
+    def _stamp(self) -> str | None:
+        return self._bucket.stamp(".json")
+
     def _change(self, path: str, change: Callable[[Document], Document]) -> None:
         self._swap(path, lambda document: None if document is None else change(document))
 

@@ -76,6 +76,9 @@ class StaticCatalog(TreeCatalog):
     def _href(self, path: str) -> str:
         return self._folder.href(path)
 
+    def _stamp(self) -> str:
+        return self._folder.stamp(".json")
+
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
         with self._folder.lock():

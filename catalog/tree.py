@@ -21,7 +21,7 @@ from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Report
 from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import local_path
-from modelstac.catalog.sql.scan import scan
+from modelstac.catalog.sql import derived
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -60,14 +60,17 @@ class TreeCatalog(Catalog):
         return None if found is None else self._item(*found)
 
     def page(self, query: Query, *, count: bool = False) -> Page:
-        """Return one page of the items that a query asks for."""
-        items = [item.to_dict(transform_hrefs=False) for item in self.items()]
-        aliases = [
-            (name, alias, item_id)
-            for name in map(collection_name, self._collection_paths())
-            for alias, item_id in self.aliases(name).items()
-        ]
-        return scan(items, aliases, query, count=count)
+        """Return one page of the items that a query asks for, by an index in the user's cache."""
+        return derived.search(self.href, self._stamp(), self._content, query, count=count)
+
+    def _content(self) -> tuple[Iterator[Document], list[derived.Alias]]:
+        names = map(collection_name, self._collection_paths())
+        aliases = [(name, alias, item_id) for name in names for alias, item_id in self.aliases(name).items()]
+        return (item.to_dict(transform_hrefs=False) for item in self.items()), aliases
+
+    @abstractmethod
+    def _stamp(self) -> str | None:
+        """Return what changes whenever a document does, None where that cannot be told."""
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
         """Store validated items one after the other, once it is sure that none of them will be refused."""

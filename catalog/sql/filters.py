@@ -141,12 +141,17 @@ class Filter:
             return f"({self._any(arguments[0])} IS NULL)"
         if operator == "between" and count == 3:
             low = self._compare(">=", arguments[0], arguments[1])
-            return f"({low} AND {self._compare('<=', arguments[0], arguments[2])})"
+            return self._decided(arguments[0], f"{low} AND {self._compare('<=', arguments[0], arguments[2])}")
         if operator == "in" and count == 2 and isinstance(arguments[1], list):
-            return "(" + (" OR ".join(self._compare("=", arguments[0], v) for v in arguments[1]) or "0") + ")"
+            same = " OR ".join(self._compare("=", arguments[0], value) for value in arguments[1])
+            return self._decided(arguments[0], same or "0")
         if count == 2:
             return self._pair(operator, *arguments)
         raise InvalidQueryError(_unknown(operator, count))
+
+    def _decided(self, first: Expression, condition: str) -> str:
+        # As the cql2 package has it: what is there and of another kind is surely not among these.
+        return f"(CASE WHEN {self._any(first)} IS NOT NULL THEN coalesce({condition}, 0) END)"
 
     def _pair(self, operator: str, first: Expression, second: Expression) -> str:
         if operator in _COMPARISONS:

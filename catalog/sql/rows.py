@@ -84,6 +84,13 @@ def get_item(connection: sqlite3.Connection, item_id: str) -> Document | None:
     return None if row is None else json.loads(row[0])
 
 
+def by_key(connection: sqlite3.Connection, key: int) -> Document:
+    """Return the item of a row as stored."""
+    (text,) = connection.execute("SELECT document FROM items WHERE key = ?", (key,)).fetchone()
+    document: Document = json.loads(text)
+    return document
+
+
 def aliases_of(connection: sqlite3.Connection, item_id: str) -> list[str]:
     """Return the aliases that point to an item."""
     return [

@@ -308,3 +308,26 @@ def test_a_damaged_item_is_named(catalog: StaticCatalog, content: str) -> None:
     path.write_text(content)
     with pytest.raises(CatalogError, match=f"{TORCH}.json is"):
         catalog.get(TORCH)
+
+
+def test_the_search_index_follows_every_change(
+    catalog: StaticCatalog, describe: Describe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert [item.id for item in catalog.search(architecture="convlstm", version="2.0")] == [OTHER]
+    (index,) = (tmp_path / "cache").rglob("*.sqlite")
+    before = index.stat().st_ino
+    assert [item.id for item in catalog.search(format="onnx")] == [ONNX]
+    assert index.stat().st_ino == before, "nothing changed, so nothing is built"
+    # An editor changes an item behind our back.
+    place = Path(catalog.href) / "unet" / OTHER / f"{OTHER}.json"
+    place.write_text(place.read_text().replace('"segmentation"', '"clouds"'))
+    assert [item.id for item in catalog.search(text="clouds")] == [OTHER]
+    assert index.stat().st_ino != before
+    catalog.deprecate(ONNX)
+    assert [item.id for item in catalog.search(deprecated=True)] == [ONNX]
+    index.write_bytes(b"no database")
+    assert [item.id for item in catalog.search(deprecated=True)] == [ONNX]
+    index.unlink()
+    index.mkdir()
+    assert [item.id for item in catalog.search(deprecated=True)] == [ONNX], "a cache that fails is done without"
