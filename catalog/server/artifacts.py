@@ -183,8 +183,8 @@ class ArtifactStore:
     def _part(self, path: str) -> Path:
         return self._spool / path.replace("/", "-")
 
-    def unused(self, named: set[str], *, older_than: timedelta) -> list[Stored]:
-        """Return the artifacts whose digest is not among ``named`` and that are older than an upload in progress."""
+    def old(self, older_than: timedelta) -> list[Stored]:
+        """Return the artifacts that are older than so long."""
         import obstore
 
         before = datetime.now(UTC) - older_than
@@ -192,7 +192,7 @@ class ArtifactStore:
         for batch in obstore.list(self._objects):
             for entry in batch:
                 parts = entry["path"].split("/")
-                if len(parts) == 3 and parts[1] not in named and entry["last_modified"] < before:
+                if len(parts) == 3 and entry["last_modified"] < before:
                     found.append(Stored(entry["path"], entry["size"], entry["last_modified"]))
         return found
 

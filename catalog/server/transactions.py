@@ -195,7 +195,8 @@ def _checked_item(item: Any, collection_id: str, base: str, expected_id: str | N
         raise InvalidItemError(f"collection: {item['collection']!r} is not {collection_id!r}, which the address names")
     stored: Document = _read(lambda: stored_document(item, base))
     for key, asset in stored.get("assets", {}).items():
-        if not asset["href"].startswith(_READABLE):
+        href = asset["href"]
+        if not href.startswith(_READABLE) or ".." in href.split("/"):
             raise InvalidItemError(
                 f"assets.{key}.href: {asset['href'][:80]!r} is neither an address that others can read nor one below "
                 f"{base}artifacts/"

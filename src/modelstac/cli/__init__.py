@@ -17,7 +17,7 @@ from modelstac.cli.export import export
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
 from modelstac.cli.search import search
-from modelstac.cli.serve import database, keys, serve
+from modelstac.cli.serve import database, gc, keys, serve
 from modelstac.cli.show import show
 from modelstac.cli.sync import sync
 from modelstac.cli.train import train
@@ -47,7 +47,7 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-SERVER = (serve, keys, database)
+SERVER = (serve, keys, database, gc)
 for command in (data, train, export, publish, search, show, predict, alias, deprecate, sync, demo, *SERVER):
     main.add_command(command)
 

@@ -111,3 +111,25 @@ def migrate(url: str, wait: float) -> None:
 
     _settings(database=url).database_url()
     click.echo(f"pgstac {run(url, wait=wait)}")
+
+
+@click.command()
+@click.option("--catalog", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="The catalog that is served.")
+@click.option("--database", metavar=DATABASE, help="The pgstac database that is served.")
+@click.option("--artifacts", metavar="FOLDER|URL", help="Where uploaded artifacts are.")
+@click.option("--older-than", type=click.FloatRange(min=0), default=24.0, show_default=True, metavar="HOURS")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def gc(older_than: float, dry_run: bool, **given: Any) -> None:
+    """Remove uploaded artifacts that no item names; those of the last hours may belong to a publish that is running."""
+    import asyncio
+    from datetime import timedelta
+
+    settings = _settings(**given)
+
+    from modelstac.catalog.server.gc import collect
+
+    removed = asyncio.run(collect(settings, older_than=timedelta(hours=older_than), dry_run=dry_run))
+    for found in removed:
+        click.echo(found.path, err=True)
+    size = sum(found.size for found in removed)
+    click.echo(f"{len(removed)} artifacts, {size} bytes{' would go' if dry_run else ' removed'}")

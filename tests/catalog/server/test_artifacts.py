@@ -1,0 +1,89 @@
+"""Artifacts go up once, by their SHA-256, in parts if need be, and come down whole or in parts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from tests.catalog.conftest import Describe
+from tests.catalog.server.conftest import Server, run
+
+from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
+from modelstac.catalog.testing import TORCH
+
+DATA = bytes(range(256)) * 8192
+DIGEST = hashlib.sha256(DATA).hexdigest()
+PATH = f"artifacts/{DIGEST[:2]}/{DIGEST}/model.bin"
+
+
+def test_an_upload_goes_on_where_it_ended(running: Server) -> None:
+    assert running.request("PUT", PATH, data=DATA).status_code == 401
+    half = len(DATA) // 2
+    first = {"Content-Range": f"bytes 0-{half - 1}/{len(DATA)}"}
+    begun = running.request("PUT", PATH, key=True, data=DATA[:half], headers=first)
+    assert (begun.status_code, begun.headers["Upload-Offset"]) == (202, str(half))
+    assert running.request("HEAD", PATH).headers["Upload-Offset"] == str(half)
+    assert running.get(PATH).status_code == 404
+    gap = {"Content-Range": f"bytes {half + 1}-{len(DATA) - 1}/{len(DATA)}"}
+    assert running.request("PUT", PATH, key=True, data=DATA[half + 1 :], headers=gap).status_code == 412
+    rest = {"Content-Range": f"bytes {half}-{len(DATA) - 1}/{len(DATA)}"}
+    assert running.request("PUT", PATH, key=True, data=DATA[half:], headers=rest).status_code == 201
+    assert running.request("PUT", PATH, key=True, data=DATA).status_code == 200
+    found = running.get(PATH)
+    assert found.content == DATA
+    digest = base64.b64encode(bytes.fromhex(DIGEST)).decode()
+    assert found.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    part = running.get(PATH, headers={"Range": "bytes=1000-1999"})
+    assert (part.status_code, part.content) == (206, DATA[1000:2000])
+    assert running.get(PATH, headers={"Range": "bytes=-10"}).content == DATA[-10:]
+    assert running.get(PATH, headers={"Range": f"bytes={len(DATA)}-"}).status_code == 416
+    assert running.get(PATH, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304
+
+
+def test_bytes_that_are_others_are_not_kept(running: Server) -> None:
+    other = f"artifacts/00/{'0' * 64}/model.bin"
+    answer = running.request("PUT", other, key=True, data=b"something else")
+    assert (answer.status_code, answer.json()["code"]) == (422, "IntegrityError")
+    assert running.get(other).status_code == 404
+    assert running.request("PUT", "artifacts/00/xyz/model.bin", key=True, data=b"x").status_code == 400
+    assert running.request("PUT", f"artifacts/00/{'0' * 64}/..%2f..%2fx", key=True, data=b"x").status_code in {400, 404}
+
+
+def test_published_files_are_on_the_server(server: Server, describe: Describe) -> None:
+    with pytest.raises(UnauthorizedError):
+        ApiCatalog(server.href, key="wrong").publish(describe().to_item())
+    catalog = ApiCatalog(server.href, key=server.key)
+    item = catalog.publish(describe().to_item())
+    href = item.assets["model"].href
+    assert href.startswith(f"{server.href}/artifacts/")
+    assert server.get(href.removeprefix(f"{server.href}/")).content == b"weights"
+    with pytest.raises(InvalidItemError, match="this machine only"):
+        ApiCatalog(server.href, key=server.key, by_reference=True).publish(describe(version="2.0.0").to_item())
+
+
+def test_the_server_takes_no_files_of_its_own_machine(server: Server, describe: Describe) -> None:
+    catalog = ApiCatalog(server.href, key=server.key)
+    document = catalog.publish(describe().to_item()).to_dict(transform_hrefs=False)
+    document["id"] = document["id"].replace("1.0.0", "1.0.1")
+    document["properties"]["version"] = "1.0.1"
+    for href in ("/etc/passwd", "file:///etc/passwd", "../keys.json", "artifacts/../keys.json"):
+        document["assets"]["model"]["href"] = href
+        answer = server.request("POST", "collections/convlstm-knmi/items", key=True, json=document)
+        assert answer.status_code == 400, href
+    assert [item.id for item in catalog.items()] == [TORCH]
+
+
+def test_what_no_item_names_is_collected(embedded_server: Server, describe: Describe) -> None:
+    embedded_server.clear()
+    ApiCatalog(embedded_server.href, key=embedded_server.key).publish(describe().to_item())
+    assert embedded_server.request("PUT", PATH, key=True, data=DATA).status_code in {200, 201}
+    catalog = embedded_server.log.parent / "models.sqlite"
+    kept = run("gc", "--catalog", catalog)
+    assert (kept.returncode, kept.stdout.split()[0]) == (0, "0"), kept.stderr
+    done = run("gc", "--catalog", catalog, "--older-than", "0")
+    assert done.returncode == 0, done.stderr
+    assert embedded_server.get(PATH).status_code == 404
+    [item] = embedded_server.get("search").json()["features"]
+    assert embedded_server.get(item["assets"]["model"]["href"].removeprefix(f"{embedded_server.href}/")).ok

@@ -1,0 +1,63 @@
+"""docker-compose.yml without Docker: it keeps the Compose specification, and its commands are ours and work."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from tests.catalog.server.conftest import Server, run, serving
+from tests.catalog.server.postgres import Cluster
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_it_keeps_the_specification(compose: dict[str, Any]) -> None:
+    schema = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    assert not list(validator.iter_errors(compose))
+    broken = compose | {"services": compose["services"] | {"api": {"comand": "x"}}}
+    assert list(validator.iter_errors(broken))
+
+
+def test_no_secret_is_in_it(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name in re.findall(r"\b\w*(?:PASSWORD|SECRET)\w*\b: (\S.*)", text):
+        assert re.match(r"\$\{\w+:\?", name), f"{name} should come from the environment"
+    assert all(line.endswith("=") for line in (ROOT / "deploy/example.env").read_text().splitlines() if "=" in line)
+
+
+def test_every_setting_is_one_of_the_server(compose: dict[str, Any]) -> None:
+    from modelstac.catalog.server.settings import ServerSettings
+
+    names = {name.removeprefix("MODELSTAC_").lower() for name in compose["x-modelstac"]["environment"]}
+    ours = {name for name in names if not name.startswith("aws_")}
+    assert ours <= ServerSettings.model_fields.keys()
+
+
+def test_its_commands_work_bare(compose: dict[str, Any], cluster: Cluster, tmp_path: Path) -> None:
+    services = {name: service for name, service in compose["services"].items() if service.get("image") == "modelstac"}
+    assert services.keys() == {"migrate", "api"}
+    cluster.execute("CREATE DATABASE compose")
+    url = cluster.url("compose")
+    program, *arguments = services["migrate"]["command"]
+    assert program == "modelstac"
+    for _ in range(2):  # the job runs at every start
+        done = run(*arguments, MODELSTAC_DATABASE=url)
+        assert (done.returncode, done.stdout.split()[0]) == (0, "pgstac"), done.stderr
+    program, *arguments = services["api"]["command"]
+    assert (program, arguments) == ("modelstac", ["serve"])
+    with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
+        assert isinstance(server, Server)
+        assert server.get("healthz").ok
+    cluster.execute("DROP DATABASE compose WITH (FORCE)")
