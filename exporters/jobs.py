@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
@@ -153,13 +154,17 @@ def export(
     task = f"export {job.source} to {job.target}"
     report(Started(task))
     with ExitStack() as stack:
+        start = time.perf_counter()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
         workers = workers if workers is not None else stack.enter_context(Workers())
         converted = _convert(path, item, job, folder, variant=variant, workers=workers, report=report)
+        seconds = time.perf_counter() - start
         parity = _prove(item, converted.to_item(), job, workers, windows=windows, report=report)
         if not parity.passed:
             raise ParityError(_failure(item_id, job, parity))
-        published = catalog.publish(_with_evidence(converted, job, parity, folder).to_item(), report=report)
+        published = catalog.publish(
+            _with_evidence(converted, job, parity, folder, seconds=seconds).to_item(), report=report
+        )
     report(Finished(task))
     return published
 
@@ -271,10 +276,18 @@ def _failure(item_id: str, job: ExportJob, parity: ParityReport) -> str:
     )
 
 
-def _with_evidence(converted: ModelDescription, job: ExportJob, parity: ParityReport, folder: Path) -> ModelDescription:
+def _with_evidence(
+    converted: ModelDescription, job: ExportJob, parity: ParityReport, folder: Path, *, seconds: float
+) -> ModelDescription:
     """Add the parity report."""
     path = folder / "parity.json"
-    content = {"source": job.source, "target": converted.id, "precision": job.precision, "seed": job.seed}
+    content: dict[str, Any] = {
+        "source": job.source,
+        "target": converted.id,
+        "precision": job.precision,
+        "seed": job.seed,
+    }
+    content["seconds"] = seconds  # of the conversion alone
     with explained(f"write {path}"):
         path.write_text(json.dumps(content | parity.to_dict(), indent=2) + "\n", encoding="utf-8")
     asset = ExtraAsset(path=path, media_type="application/json", roles=("metadata",), title="Parity with the source")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pystac
 
@@ -17,10 +18,25 @@ from modelstac.exporters.converters import Conversion, Converter
 from modelstac.exporters.routes import Edge, extra_of
 from modelstac.registry.backends import require_keras
 from modelstac.registry.load import load
+from modelstac.registry.model import Model
 
 
-def run_step(edge: Edge, item: pystac.Item, folder: Path, options: Mapping[str, Any], *, report: Report) -> Conversion:
-    """Convert a model along one edge, in this process.
+class Opener(Protocol):
+    """What loads a model for the time of a ``with`` block."""
+
+    def __call__(self, item: pystac.Item, *, report: Report) -> AbstractContextManager[Model]: ...  # noqa: D102
+
+
+def run_step(
+    edge: Edge,
+    item: pystac.Item,
+    folder: Path,
+    options: Mapping[str, Any],
+    *,
+    report: Report,
+    opener: Opener = load,
+) -> Conversion:
+    """Convert a model along one edge, in this process; ``opener`` loads the model (a worker keeps those it has).
 
     Raises
     ------
@@ -40,7 +56,7 @@ def run_step(edge: Edge, item: pystac.Item, folder: Path, options: Mapping[str, 
             notes.append(message.text)
         report(message)
 
-    with load(item, report=heard) as model, warnings.catch_warnings(record=True) as caught:
+    with opener(item, report=heard) as model, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         conversion = _converter(edge)(model, folder, options)
     said = [*notes, *(f"{entry.category.__name__}: {entry.message}" for entry in caught)]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,32 +17,56 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.errors import ModelStacError
-from modelstac.catalog.messages import Message, Note
+from modelstac.catalog.messages import Message, Note, Report
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.workers import latency
-from modelstac.registry.load import load
+from modelstac.registry.load import load, model_asset
 from modelstac.registry.model import Model
+
+KEPT = 4
 
 
 class Worker:
-    """Answers requests, one method a verb; keeps the models that it loaded."""
+    """Answers requests, one method a verb; keeps the models that it loaded last, as loading and tracing take long."""
 
     def __init__(self, answers: IO[str]) -> None:
         self._answers = answers
         self._models: dict[int, Model] = {}
+        self._kept: dict[str, tuple[Model, tuple[Note, ...]]] = {}
         self._count = 0
 
     def convert(self, edge: dict[str, Any], item: dict[str, Any], folder: str, options: dict[str, Any]) -> Any:
         """Convert along one edge."""
         known = Edge(**{**edge, "packages": tuple(edge["packages"])})
-        return run_step(known, pystac.Item.from_dict(item), Path(folder), options, report=self.heard).to_json()
+        made = run_step(known, pystac.Item.from_dict(item), Path(folder), options, report=self.heard, opener=self._open)
+        return made.to_json()
 
     def load(self, item: dict[str, Any]) -> int:
         """Load a model and give its number."""
         self._count += 1
-        self._models[self._count] = load(pystac.Item.from_dict(item), report=self.heard)
+        with self._open(pystac.Item.from_dict(item), report=self.heard) as model:
+            self._models[self._count] = model
         return self._count
+
+    @contextmanager
+    def _open(self, item: pystac.Item, *, report: Report) -> Iterator[Model]:
+        """Give a model that is kept, with the notes of its loading, or load it; the one used longest ago goes."""
+        # The file alone does not say what the model computes: the architecture of a safetensors file is in the item.
+        checksum = item.assets[model_asset(item)[0]].extra_fields.get("file:checksum")
+        key = json.dumps([item.id, checksum, item.properties], sort_keys=True)
+        model, notes = self._kept.pop(key) if key in self._kept else self._load(item)
+        self._kept[key] = (model, notes)
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]  # a model that is still numbered lives on
+        for note in notes:
+            report(note)
+        yield model
+
+    def _load(self, item: pystac.Item) -> tuple[Model, tuple[Note, ...]]:
+        heard: list[Message] = []
+        model = load(item, report=heard.append)
+        return model, tuple(message for message in heard if isinstance(message, Note))
 
     def predict(self, number: int, inputs: str, outputs: str) -> None:
         """Run a model from file to file."""
@@ -52,7 +78,7 @@ class Worker:
 
     def close(self, number: int) -> None:
         """Let go of a model."""
-        self._models.pop(number).close()
+        del self._models[number]
 
     def heard(self, message: Message) -> None:
         """Pass notes on."""

@@ -30,6 +30,15 @@ class Table:
 
         return "\n".join([line(self.heads), line(["-" * w for w in widths]), *map(line, self.rows)])
 
+    def to_markdown(self) -> str:
+        """Write the table as Markdown."""
+
+        def line(row: Sequence[str]) -> str:
+            return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |"
+
+        ruler = ["---", *("---:" for _ in self.heads[1:])]
+        return "\n".join([line(self.heads), line(ruler), *map(line, self.rows)])
+
 
 @dataclass(frozen=True)
 class Picture:

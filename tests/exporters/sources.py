@@ -76,14 +76,14 @@ def describe(artifact, form, spec=SPEC, **fields):
     return ModelDescription(**(known | fields))
 
 
-def publish_torch(catalog, folder, spec=SPEC, **fields):
+def publish_torch(catalog, folder, spec=SPEC, weights=None, **fields):
     """Publish a native PyTorch ConvLSTM."""
     from safetensors.torch import save_file
 
     from modelstac.training.architectures import convlstm_torch
 
     net = convlstm_torch.build(spec)
-    convlstm_torch.set_weights(net, trained_looking_weights(spec))
+    convlstm_torch.set_weights(net, trained_looking_weights(spec) if weights is None else weights)
     save_file(net.state_dict(), folder / "model.safetensors")
     entrypoint = "modelstac.training.architectures.convlstm_torch:build"
     description = describe(folder / "model.safetensors", "torch", spec, entrypoint=entrypoint, **fields)

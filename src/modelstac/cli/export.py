@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from modelstac.cli.options import catalog_option, existing_catalog, json_option, print_json
@@ -15,8 +17,15 @@ from modelstac.cli.quiet import quiet_frameworks
 @click.option("--via", metavar="FORMAT", help="Format that the route must pass; by default the cheapest is taken.")
 @click.option("--seed", default=0, show_default=True, help="Of the random cases on which the two are compared.")
 @click.option("--routes", "show_routes", is_flag=True, help="Print all conversions, and which work here.")
+@click.option("--matrix", "all_of_them", is_flag=True, help="Convert every model of the catalog to every format.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder for conversions.html and conversions.md of --matrix; by default the current one.",
+)
 @catalog_option
-@json_option("the published item, or the routes,")
+@json_option("the published item, the routes or the matrix")
 def export(
     *,
     item_id: str | None,
@@ -24,6 +33,8 @@ def export(
     via: str | None,
     seed: int,
     show_routes: bool,
+    all_of_them: bool,
+    out: Path,
     catalog: str | None,
     as_json: bool,
 ) -> None:
@@ -34,6 +45,9 @@ def export(
     """
     if show_routes:
         _print_routes(as_json)
+        return
+    if all_of_them:
+        _convert_all(catalog, out, as_json)
         return
     if item_id is None:
         raise click.UsageError("name the model to convert by its item ID, or ask for --routes")
@@ -62,3 +76,41 @@ def _print_routes(as_json: bool) -> None:
         kind = f"{edge['architecture']} only" if edge["architecture"] else "any architecture"
         state = f"not here: {edge['unavailable']}" if edge["unavailable"] else edge["method"]
         click.echo(f"{edge['source']:>16} -> {edge['target']:16} {edge['cost']:g}  {kind:17} {state}")
+
+
+def _convert_all(href: str | None, out: Path, as_json: bool) -> None:
+    quiet_frameworks()
+    from dataclasses import asdict
+
+    from modelstac.catalog.errors import ConversionError
+    from modelstac.catalog.storage import explained
+    from modelstac.cli.files import write_atomically
+    from modelstac.exporters.matrix import HEADS, as_texts, matrix
+    from modelstac.report import Table, write_html
+
+    catalog = existing_catalog(href)
+    with progress() as report:
+        rows = matrix(catalog, report=report)
+    caption = (
+        "Time of the conversion without the comparison; largest absolute difference over all cases; latency of one "
+        "prediction, batch 1, on the grid that the model was made for, median of five."
+    )
+    table = Table("Conversions", caption, HEADS, list(as_texts(rows)))
+    with explained(f"write to {out}"):
+        out.mkdir(parents=True, exist_ok=True)
+        write_html(
+            out / "conversions.html",
+            title="Every model in every format",
+            summary=f"{catalog.href}: {len(rows)} rows.",
+            tables=[table],
+            pictures=[],
+        )
+    text = f"# Every model in every format\n\n{caption}\n\n{table.to_markdown()}\n"
+    write_atomically(out / "conversions.md", text.encode())
+    if as_json:
+        print_json([asdict(row) for row in rows])
+    else:
+        click.echo(table.to_text())
+        click.echo(f"\nwritten to {out / 'conversions.html'} and {out / 'conversions.md'}")
+    if failed := sum(row.error is not None for row in rows):
+        raise ConversionError(f"{failed} of {len(rows)} conversions failed: see the table")
