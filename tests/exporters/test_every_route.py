@@ -51,8 +51,6 @@ BEYOND = [
     ("torch", "keras-tensorflow", None),
     ("torch", "keras-torch", None),
     *((source, target, None) for target in ("torch-export", "litert", "openvino") for source in SOURCES),
-    ("torch-export-from-torch", "onnx", None),
-    ("onnx-from-torch", "keras-tensorflow", None),
 ]
 
 
@@ -71,8 +69,10 @@ def catalogs(tmp_path_factory, sources, workers):
         found[name] = catalog = open_catalog(folder / "catalog", create=True)
         # In a linear cell nothing saturates: with weights as wild as the others', rounding alone goes beyond 1e-5.
         weights = initial_weights(spec, 0) if name == "reference" else None
+        if weights is not None:
+            weights["output/kernel"] *= 1000  # untrained, the network hardly moves its output
         item = sources.publish_torch(catalog, folder, spec, weights, framework_version="2.13.0")
-        for node in ("keras-tensorflow", "keras-torch"):
+        for node in () if name == "reference" else ("keras-tensorflow", "keras-torch"):
             edge = next(edge for edge in ROUTES if (edge.source, edge.target) == ("torch", node))
             made = workers.convert(edge, item, folder, {})
             versions = {key: getattr(made, key) for key in ("framework_version", "backend", "backend_version")}
@@ -85,9 +85,10 @@ CELLS = ("linear", "tanh", "leaky_relu")
 CASES = [
     *((cell, *route) for cell in CELLS for route in THESIS),
     *((CELLS[(number + number // 3) % 3], *route) for number, route in enumerate(BEYOND)),
-    *(("reference", *route) for route in (("torch", "onnx", None), ("torch", "saved-model", "onnx"))),
-    ("reference", "torch", "litert", None),
-    ("reference", "torch", "openvino", None),
+    ("tanh", "torch-export-from-torch", "onnx", None),
+    ("linear", "onnx-from-torch", "keras-tensorflow", None),
+    ("reference", "torch", "onnx", None),
+    ("reference", "torch", "saved-model", "onnx"),
 ]
 
 
@@ -105,7 +106,7 @@ def test_route(name, source, target, via, *, catalogs, workers):
     assert route[-1].target_format == target
     assert via is None or [step.target_format for step in route] == [via, target]
     assert all(step.method in {EXPORTED, REBUILT} for step in route)
-    if name == "leaky_relu" or via:  # apart from the job's own proof: the published file against native PyTorch
+    if name in {"leaky_relu", "reference"}:  # apart from the job's own proof: the published file against native PyTorch
         x = np.random.default_rng(11).random((3, spec.frames, spec.height, spec.width), np.float32)
         outputs = []
         for item_id in ("rain-1.0.0-torch", item.id):
