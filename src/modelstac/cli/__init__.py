@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.alias import alias
+from modelstac.cli.cache import cache
 from modelstac.cli.data import data
 from modelstac.cli.demo import demo
 from modelstac.cli.deprecate import deprecate
@@ -48,7 +49,7 @@ def main(context: click.Context) -> None:
 
 
 SERVER = (serve, keys, database, gc)
-for command in (data, train, export, publish, search, show, predict, alias, deprecate, sync, demo, *SERVER):
+for command in (data, train, export, publish, search, show, predict, alias, deprecate, sync, cache, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]
