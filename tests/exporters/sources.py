@@ -7,6 +7,8 @@ exports both, and prints what happened as JSON.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -103,6 +105,11 @@ def publish_keras(catalog, folder, spec=SPEC, **fields):
     variant = f"keras-{keras.config.backend()}"
     description = describe(folder / "model.keras", "keras", spec, **{"variant": variant, **fields})
     return catalog.publish(description.to_item())
+
+
+def die(*_):
+    """Be killed, as a converter that takes too much memory is."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(href):

@@ -1,0 +1,180 @@
+"""Archives of several files, exported programs and SavedModels: what is refused before a framework sees it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.folders import pack, read_members, unpack
+from modelstac.registry.programs import CONSTANTS, PROGRAM, WEIGHTS, inspect_program
+
+ALLOWED = (re.compile(r"model\.xml"), re.compile(r"variables/\w+"))
+
+
+def read(data, limit=1000):
+    return read_members(data, Path("model.zip"), allowed=ALLOWED, max_bytes=limit)
+
+
+def archive(*members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for member in members:
+            file.writestr(member, b"x" * 100)
+    return buffer.getvalue()
+
+
+def test_a_folder_packs_to_the_same_bytes_and_comes_back(tmp_path):
+    packed = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        (folder / "variables").mkdir(parents=True)
+        for path in sorted(["model.xml", "variables/data"], reverse=name == "b"):
+            (folder / path).write_bytes(path.encode())
+        pack(folder, tmp_path / f"{name}.zip")
+        packed.append((tmp_path / f"{name}.zip").read_bytes())
+    assert packed[0] == packed[1]
+    members = read(packed[0])
+    unpack(members, tmp_path / "out")
+    assert (tmp_path / "out" / "variables" / "data").read_bytes() == b"variables/data"
+
+
+def link():
+    member = zipfile.ZipInfo("model.xml")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize("member", ["../model.xml", "/model.xml", "variables/../model.xml", "evil.so", link()])
+def test_an_unexpected_member_is_refused(member):
+    with pytest.raises(UntrustedError, match="unexpected member"):
+        read(archive("variables/data", member))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # zipfile's own; the duplicate is the point
+def test_doubles_bombs_and_other_files_are_refused():
+    with pytest.raises(UntrustedError, match="twice"):
+        read(archive("model.xml", "model.xml"))
+    with pytest.raises(UntrustedError, match="would unpack to 200 bytes"):
+        read(archive("model.xml", "variables/data"), limit=150)
+    for data in (b"", b"no zip", archive("model.xml")[:-20]):
+        with pytest.raises(InvalidItemError, match="zip archive"):
+            read(data)
+
+
+@pytest.fixture(scope="module")
+def program():
+    """Members of a real exported program."""
+    module = torch.nn.Linear(3, 2)
+    exported = torch.export.export(module, (torch.zeros(4, 3),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    buffer = io.BytesIO()
+    torch.export.save(exported, buffer)
+    with zipfile.ZipFile(buffer) as file:
+        return {name.split("/", 1)[1]: file.read(name) for name in file.namelist()}
+
+
+def changed(program, name, change):
+    value = json.loads(program[name])
+    change(value)
+    return write({**program, name: json.dumps(value).encode()})
+
+
+def write(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in members.items():
+            file.writestr(f"p/{name}", content)
+    return buffer.getvalue()
+
+
+def inspect(data):
+    return inspect_program(data, Path("model.pt2"), max_bytes=1 << 20)
+
+
+def test_a_plain_program_passes_without_the_notes_of_its_maker(program):
+    clean, _ = inspect(write(program))
+    assert Path(__file__).name not in clean.decode("latin-1")
+    loaded = torch.export.load(io.BytesIO(clean)).module()
+    assert loaded(torch.zeros(7, 3)).shape == (7, 2)
+
+
+def first_expression(value):
+    """Set the first size expression that is found; it is evaluated as Python by PyTorch."""
+    stack = [value]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, dict):
+            if "expr_str" in found:
+                found["expr_str"] = "__import__('os').system('true')"
+                return
+            stack.extend(found.values())
+        elif isinstance(found, list):
+            stack.extend(found)
+    raise AssertionError("no expression")
+
+
+def node_target(value):
+    value["graph_module"]["graph"]["nodes"][0]["target"] = "torch.hub.load"
+
+
+def argument_name(value):
+    value["graph_module"]["module_call_graph"][0]["signature"]["forward_arg_names"] = ["x=print(1)"]
+
+
+def tree_type(value):
+    spec = '[1, {"type": "os.system", "context": "null", "children_spec": []}]'
+    value["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = spec
+
+
+@pytest.mark.parametrize("change", [first_expression, node_target, argument_name, tree_type])
+def test_a_program_that_could_do_more_is_refused(program, change):
+    with pytest.raises(UntrustedError, match=r"no operator of PyTorch|where a name or a size belongs"):
+        inspect(changed(program, PROGRAM, change))
+
+
+def test_pickles_in_a_program_are_refused(program):
+    def pickled(value):
+        next(iter(value["config"].values()))["use_pickle"] = True
+
+    def opaque(value):
+        value["config"]["evil"] = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False}
+
+    for name, change in ((WEIGHTS, pickled), (CONSTANTS, opaque)):
+        with pytest.raises(UntrustedError, match="pickle"):
+            inspect(changed(program, name, change))
+    with pytest.raises(UntrustedError, match="unexpected member"):
+        inspect(write({**program, "data/weights/model.pt": b"pickle"}))
+    with pytest.raises(InvalidItemError, match="no program of torch"):
+        inspect(write({name: content for name, content in program.items() if name != PROGRAM}))
+
+
+def test_a_saved_model_that_reads_files_is_refused(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    from modelstac.registry.tensorflow_graphs import inspect_saved_model
+
+    class Doubles(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,))])
+        def __call__(self, x):
+            return 2 * x
+
+    class Reads(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,))])
+        def __call__(self, x):
+            return x + tf.strings.to_number(tf.io.read_file("secret"))
+
+    for kind in (Doubles, Reads):
+        module = kind()
+        tf.saved_model.save(module, str(tmp_path / kind.__name__), signatures=module.__call__)
+    path = Path("model.savedmodel.zip")
+    inspect_saved_model((tmp_path / "Doubles" / "saved_model.pb").read_bytes(), path)
+    with pytest.raises(UntrustedError, match="ReadFile"):
+        inspect_saved_model((tmp_path / "Reads" / "saved_model.pb").read_bytes(), path)
+    with pytest.raises(InvalidItemError, match="SavedModel"):
+        inspect_saved_model(b"\x0a\xff", path)
