@@ -6,7 +6,7 @@ OUT ?= .demo
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test lint format bench docs clean
+.PHONY: help demo test lint format bench browser docs clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -15,8 +15,10 @@ help:  ## Show this list
 demo: .venv/ready  ## Radar frames to a published, searched and verified model: make demo [DATA=folder] [OUT=.demo]
 	$(BIN)/python -m modelstac demo $(if $(DATA),--data "$(DATA)") --out "$(OUT)"
 
+# One thread in each of the two processes; a file's tests stay together, since they share servers and models.
+test: export OMP_NUM_THREADS := 1
 test: .venv/ready  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready  ## Check style and types
 	$(BIN)/ruff check .
@@ -29,6 +31,9 @@ format: .venv/ready  ## Format the code
 
 bench: .venv/ready  ## Measure speed against what a user would pick instead (ratios, one run)
 	$(BIN)/python -m benchmarks
+
+browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then shows at /browser
+	deploy/browser/build
 
 docs: .venv/ready  ## Run the examples of README and docs
 	$(BIN)/python -m pytest tests/test_docs.py
