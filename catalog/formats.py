@@ -56,7 +56,7 @@ FORMATS = MappingProxyType(
                 "application/octet-stream; framework=pytorch",
                 ".pt2",
             ),
-            # Two formats that are folders or pairs of files are one zip archive each (docs/decisions/0010).
+            # Two formats that are folders or pairs of files are one zip archive each (docs/decisions/0004).
             Format(
                 "saved-model",
                 "TensorFlow",
