@@ -13,7 +13,8 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog import EmbeddedCatalog, Query
+from modelstac.catalog import Query
+from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.messages import ignore
 from modelstac.catalog.testing import Examples
 from modelstac.catalog.versions import version_key

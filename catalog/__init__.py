@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from modelstac.catalog.base import Catalog, Page
-from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.query import Query
 from modelstac.catalog.static import StaticCatalog
 
-__all__ = ["Catalog", "EmbeddedCatalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
+__all__ = ["Catalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
 
 EMBEDDED_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
@@ -42,5 +41,7 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
 
         return ObjectCatalog(text, create=create)
     if text.endswith(EMBEDDED_SUFFIXES):
+        from modelstac.catalog.embedded import EmbeddedCatalog
+
         return EmbeddedCatalog(href, create=create)
     return StaticCatalog(href, create=create)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modelstac.catalog import EmbeddedCatalog, StaticCatalog
+from modelstac.catalog import StaticCatalog
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.objects import ObjectCatalog
 from modelstac.catalog.testing import CatalogContract
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from modelstac.catalog import EmbeddedCatalog, ModelDescription, open_catalog
+from modelstac.catalog import ModelDescription, open_catalog
+from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError
 from modelstac.catalog.testing import TORCH, Examples
 from modelstac.catalog.validation import validate
