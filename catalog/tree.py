@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Container, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystac
 
@@ -21,9 +21,11 @@ from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Report
 from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import local_path
-from modelstac.catalog.sql import derived
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+if TYPE_CHECKING:
+    from modelstac.catalog.sql import derived
 
 # So many items before the latest version link to it; those before lead there by their successors. Otherwise every
 # publish would rewrite all versions.
@@ -61,6 +63,8 @@ class TreeCatalog(Catalog):
 
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for, by an index in the user's cache."""
+        from modelstac.catalog.sql import derived
+
         return derived.search(self.href, self._stamp(), self._content, query, count=count)
 
     def _content(self) -> tuple[Iterator[Document], list[derived.Alias]]:
