@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from modelstac.catalog.errors import DataError, ModelStacError
+from modelstac.registry.arrays import as_array, is_labelled
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy as np
     import pystac
+    import xarray as xr
 
     from modelstac.catalog.items import ModelDescription
     from modelstac.catalog.mlm import ModelInput, ModelOutput
     from modelstac.registry.runtimes import Predict
+
+
+NO_OVERLAP: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -136,25 +142,45 @@ class Model:
         self._running()
         return self._native
 
-    def predict(self, inputs: np.ndarray[Any, Any] | Sequence[Any]) -> np.ndarray[Any, Any]:
+    @overload
+    def predict(
+        self, inputs: xr.DataArray | xr.Dataset, *, overlap: Mapping[str, int] = NO_OVERLAP
+    ) -> xr.DataArray: ...
+
+    @overload
+    def predict(self, inputs: Any, *, overlap: Mapping[str, int] = NO_OVERLAP) -> np.ndarray[Any, Any]: ...
+
+    def predict(self, inputs: Any, *, overlap: Mapping[str, int] = NO_OVERLAP) -> Any:
         """Run the model.
 
         Parameters
         ----------
         inputs
-            Floating point numbers in the layout of ``signature.inputs[0]``, scaled as the item says, all finite.
+            Either an array, or a tensor of PyTorch or TensorFlow: floating point numbers in the layout of
+            ``signature.inputs[0]``, scaled as the item says, all finite. Or an array or dataset of xarray: physical
+            values, which are scaled as the item says, with named dimensions in any order; ``y`` and ``x`` do for
+            height and width, and a batch or band of one may be left out.
+        overlap
+            For blocks of Dask: how many values neighbouring blocks share, by dimension.
 
         Returns
         -------
-        numpy.ndarray
-            In the layout of ``signature.outputs[0]``.
+        numpy.ndarray or xarray.DataArray
+            In the layout of ``signature.outputs[0]``. An array of xarray has the dimensions and coordinates of the
+            input, times that follow it where the model forecasts, and physical values where the item says how to get
+            them; of blocks of Dask it is computed block by block when its values are asked for.
 
         Raises
         ------
         DataError
             If the array is not of that layout; names the declared and the found one.
         """
-        return self._running()(self.signature.inputs[0].check(inputs))
+        run = self._running()
+        if is_labelled(inputs):
+            from modelstac.registry.labelled import predict_labelled
+
+            return predict_labelled(self, inputs, overlap)
+        return run(self.signature.inputs[0].check(as_array(inputs)))
 
     def close(self) -> None:
         """Let go of the framework's object and its memory; the model cannot run any more."""

@@ -14,15 +14,13 @@ import xarray as xr
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
 from modelstac.catalog.mlm import (
-    Clip,
     InputStructure,
-    MinMax,
     ModelInput,
     ModelOutput,
     Processing,
     ResultStructure,
-    ValueScaling,
 )
+from modelstac.registry.labelled import LEAD_TIME
 from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
 from modelstac.training.data.zr import MARSHALL_PALMER
 from modelstac.training.metrics import comparison
@@ -119,7 +117,7 @@ def describe(
         architecture="ConvLSTM",
         tasks=("regression",),
         inputs=(_input(variant, spec, job, data.windows.step_minutes),),
-        outputs=(_output(variant, spec, data.windows.step_minutes),),
+        outputs=(_output(variant, spec, job.preparation, data.windows.step_minutes),),
         hyperparameters={**recipe, **preset, "data": record},
         parameters=spec.parameters,
         memory_size=4 * spec.parameters,
@@ -165,7 +163,7 @@ def _input(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> Mo
             " measured; scaled to 0..1 as value_scaling says."
         ),
         input=InputStructure(**_layout(variant, spec)),
-        value_scaling=_scaling(job.preparation),
+        value_scaling=(_scaling(job.preparation),),
     )
 
 
@@ -176,29 +174,47 @@ def _sources(href: str | None, title: str) -> tuple[Source, ...]:
     return (Source(href=href, title=title) if "://" in href else Source(item_id=href, title=title),)
 
 
-def _scaling(preparation: Preparation) -> tuple[ValueScaling, ...]:
-    scale = preparation.scale
-    cut = Clip(minimum=0.0, maximum=scale)
+def _scaling(preparation: Preparation) -> Processing:
+    """Write as arithmetic what `Preparation.to_model` computes."""
+    scale = f"{preparation.scale:.9g}"
     if preparation.transform == "log":
-        light = float(LIGHT_RAIN)
-        expression = f"log1p(x / {light:g}) / log1p({scale:g} / {light:g})"
-        return cut, Processing(format="numpy", expression=expression)
-    if preparation.transform == "reflectivity":
+        light = f"{float(LIGHT_RAIN):g}"
+        expression = f"log1p(clip(x, 0, {scale}) / {light}) / log1p({scale} / {light})"
+    elif preparation.transform == "reflectivity":
         relation = f"20 * log10({MARSHALL_PALMER.a:g} * x ** {MARSHALL_PALMER.b:g})"
-        return (Processing(format="numpy", expression=f"clip(({relation} + 64) / 255, 0, 1)"),)
-    return cut, MinMax(minimum=0.0, maximum=scale)
+        expression = f"clip(({relation} + 64) / 255, 0, 1)"
+    else:
+        expression = f"clip(x, 0, {scale}) / {scale}"
+    return Processing(format="numpy", expression=expression)
 
 
-def _output(variant: Variant, spec: ConvLSTMSpec, step: int) -> ModelOutput:
+def _unscaling(preparation: Preparation) -> Processing:
+    """Write as arithmetic what `Preparation.to_rate` computes."""
+    scale = f"{preparation.scale:.9g}"
+    if preparation.transform == "log":
+        light = f"{float(LIGHT_RAIN):g}"
+        expression = f"expm1(x * log1p({scale} / {light})) * {light}"
+    elif preparation.transform == "reflectivity":
+        rate = f"(10 ** ((x * 255 - 64) / 20) / {MARSHALL_PALMER.a:g}) ** (1 / {MARSHALL_PALMER.b:g})"
+        expression = f"where(x > 0, {rate}, 0)"
+    else:
+        expression = f"x * {scale}"
+    return Processing(format="numpy", expression=expression)
+
+
+def _output(variant: Variant, spec: ConvLSTMSpec, preparation: Preparation, step: int) -> ModelOutput:
+    lead_time: dict[str, Any] = {LEAD_TIME: f"PT{step}M"}
     return ModelOutput(
         name="forecast",
         variables=(VARIABLE,),
         description=(
             f"Rain rates of the {spec.frames} frames that follow, one every {step} minutes, from 0 to 1:"
-            " the inverse of the input's value_scaling makes them mm/h."
+            " post_processing_function makes them mm/h."
         ),
         tasks=("regression",),
         result=ResultStructure(**_layout(variant, spec)),
+        post_processing_function=_unscaling(preparation).to_json(),
+        **lead_time,
     )
 
 

@@ -78,7 +78,8 @@ def test_the_item_says_what_was_trained(trained):
     assert Preparation.from_dict(description.hyperparameters["preparation"]) == PREPARATION
     assert description.parameters == spec.parameters
     assert description.inputs[0].input.dim_order == ("batch", "time", "variables", "height", "width")
-    assert description.inputs[0].value_scaling[0].maximum == 10.0
+    (scaling,), outwards = description.inputs[0].value_scaling, description.outputs[0].post_processing_function
+    assert (scaling.expression, outwards["expression"]) == ("clip(x, 0, 10) / 10", "x * 10")
     assert "nowcasting" in description.keywords
     assert description.tasks == ("regression",)
     assert description.sources[0].href == "https://example.com/rain"
