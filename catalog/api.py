@@ -239,7 +239,7 @@ def _body(query: Query) -> Document:
         "intersects": query.intersects,
         "datetime": query.datetime and _moments(query.datetime),
         "filter": filter_of(query),
-        "q": [query.text] if query.text else None,
+        "q": query.text.split(",") if query.text else None,
         "sortby": sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
     }
     if body["filter"] is not None:

@@ -29,7 +29,7 @@ Document = dict[str, Any]
 VERSION_FIELDS = ("version", "interop:variant")
 VERSION_RELS = ("predecessor-version", "successor-version", "latest-version")
 # Links that depend on what else is in the catalog, and where: every store writes its own.
-_STRUCTURAL = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
+STRUCTURAL_RELS = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
 _SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
 
 
@@ -227,7 +227,7 @@ def item_document(
     kept = [
         found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if found.get(ITEM_ID_FIELD) in places else found
         for found in document["links"]
-        if found["rel"] not in _STRUCTURAL
+        if found["rel"] not in STRUCTURAL_RELS
     ]
     collection = relative(collection_path(str(item.collection_id)), here)
     document["links"] = [
@@ -253,7 +253,7 @@ def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str
     document["links"] = [
         found | {"href": places.get(found.get(ITEM_ID_FIELD), found["href"])}
         for found in document["links"]
-        if found["rel"] not in _STRUCTURAL
+        if found["rel"] not in STRUCTURAL_RELS
     ]
     document["properties"].pop(ALIASES, None)
     document["properties"] |= dict.fromkeys(("created", "updated"), now())
@@ -262,7 +262,7 @@ def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str
 
 def stored_collection(document: Document) -> Document:
     """Return a collection as a database keeps it."""
-    kept = [found for found in document["links"] if found["rel"] not in _STRUCTURAL]
+    kept = [found for found in document["links"] if found["rel"] not in STRUCTURAL_RELS]
     return {key: value for key, value in document.items() if key != ALIASES} | {"links": kept}
 
 

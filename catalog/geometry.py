@@ -22,6 +22,18 @@ def _positions(coordinates: Any, depth: int) -> Iterator[Sequence[float]]:
         yield coordinates
 
 
+def check_searched(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Return the geometry, which may be a collection of several, when it is one in degrees, else raise ValueError."""
+    if geometry.get("type") != "GeometryCollection":
+        return check_geometry(geometry)
+    parts = geometry.get("geometries")
+    if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) for part in parts):
+        raise ValueError("geometry: a collection needs a list of geometries that is not empty")
+    for part in parts:
+        check_geometry(part)
+    return geometry
+
+
 def check_geometry(geometry: dict[str, Any]) -> dict[str, Any]:
     """Return the geometry when it is one in degrees, else raise ValueError."""
     kind = geometry.get("type")

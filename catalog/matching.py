@@ -10,7 +10,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.geometry import boxes_meet
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
-from modelstac.catalog.ranges import fold, interval, number_range, requirements
+from modelstac.catalog.ranges import fold, interval, number_range, requirements, terms
 from modelstac.catalog.versions import parse_version, version_in
 
 if TYPE_CHECKING:
@@ -36,13 +36,16 @@ def matches(query: Query, item: pystac.Item) -> bool:
         and (query.runs_with is None or runs_with(properties.get(VERIFIED), query.runs_with))
         and (query.bbox is None or (item.bbox is not None and boxes_meet(query.bbox, item.bbox)))
         and (query.datetime is None or _meets(item, query.datetime))
-        and (
-            query.text is None
-            or all(word in searched_text(item.to_dict(transform_hrefs=False)) for word in query.text.casefold().split())
-        )
+        and (query.text is None or says(searched_text(item.to_dict(transform_hrefs=False)), query.text))
         and (query.intersects is None or _touches(query.intersects, item.geometry))
         and (query.filter is None or _passes(query.filter, item))
     )
+
+
+def says(text: str, wanted: str) -> bool:
+    """Tell whether a folded text has all words of one of the alternatives that are searched for."""
+    alternatives = terms(wanted)
+    return not alternatives or any(all(word in text for word in words) for words in alternatives)
 
 
 def searched_text(document: dict[str, Any]) -> str:

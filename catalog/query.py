@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.geometry import check_geometry
+from modelstac.catalog.geometry import check_searched
 from modelstac.catalog.mlm import FRAMEWORKS, TASKS, one_line
 from modelstac.catalog.ranges import fold, interval, nearest, number_range, requirements, rfc3339
 from modelstac.catalog.versions import parse_range
@@ -45,7 +45,7 @@ class Query(BaseModel):
     ids, collections
         Item ids and model names, any of them.
     text
-        Words that must all occur in id, title, description or keywords.
+        Words that must all occur in id, title, description or keywords; commas separate alternatives.
     bbox
         (west, south, east, north) in degrees, or with heights as six numbers.
     datetime
@@ -154,7 +154,7 @@ class Query(BaseModel):
             value = json.loads(value) if isinstance(value, str) else value
         except ValueError as error:
             raise ValueError("a geometry of GeoJSON is needed, this is no JSON") from error
-        return check_geometry(value) if isinstance(value, dict) else value
+        return check_searched(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _understood(self) -> Query:

@@ -79,6 +79,11 @@ def requirements(texts: tuple[str, ...]) -> list[tuple[str, SpecifierSet]]:
     return found
 
 
+def terms(text: str) -> list[list[str]]:
+    """Return the alternatives of a free-text search, which commas separate, each as words that must all occur."""
+    return [words for part in text.casefold().split(",") if (words := part.split())]
+
+
 def rfc3339(value: datetime) -> str:
     """Return a time as RFC 3339 writes it; one without zone is UTC."""
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
@@ -106,7 +111,7 @@ def _moment(text: str, whole: str, *, end: bool) -> datetime:
     if text in {"", ".."}:
         return (datetime.max if end else datetime.min).replace(tzinfo=UTC)
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text.upper())
     except ValueError as error:
         raise InvalidQueryError(
             f"datetime {whole!r} cannot be read: something like 2010-08-26T00:00:00Z or 2010-08-26/.. is needed"

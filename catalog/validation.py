@@ -6,6 +6,7 @@ cache, and at last on the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from modelstac.catalog.datasets import check_dataset, is_dataset
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.identity import plain
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema
+from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -72,6 +73,11 @@ def _check(document: Any, kind: str, uri: str) -> None:
         message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
         place = error.json_path.removeprefix("$").removeprefix(".") or "it"
         raise InvalidItemError(f"{kind} {document.get('id')!r} breaks {uri}: {place}: {message}")
+
+
+def known_schemas(uris: Iterable[str]) -> list[str]:
+    """Return those URIs whose schemas are here: shipped, or in the folder that ``MODELSTAC_SCHEMAS`` names."""
+    return [uri for uri in uris if is_at_hand(uri)]
 
 
 def offline_validator() -> JsonSchemaSTACValidator:

@@ -11,7 +11,7 @@ import os
 import re
 import urllib.request
 import uuid
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,8 @@ def find_schema(uri: str) -> dict[str, Any]:
         If it is neither known, nor cached, nor reachable; the message says where to put it.
     """
     name = file_name(uri)
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given and (schema := _from_file(Path(given) / name)) is not None:
-        return schema
-    shipped = resources.files(__package__).joinpath(name)
-    if shipped.is_file():
-        return _parsed(shipped.read_bytes(), name)
-    if (core := _core_schemas().get(uri.removesuffix("#"))) is not None:
-        return core
+    if (local := _local(uri, name)) is not None:
+        return local
     cached = platformdirs.user_cache_path("modelstac") / "schemas" / name
     if (schema := _from_file(cached)) is not None:
         return schema
@@ -76,6 +70,22 @@ def find_schema(uri: str) -> dict[str, Any]:
     schema = _parsed(data, uri)
     _keep(cached, data)
     return schema
+
+
+@lru_cache(maxsize=256)
+def is_at_hand(uri: str) -> bool:
+    """Tell whether a schema can be had without the cache and the network."""
+    return _local(uri, file_name(uri)) is not None
+
+
+def _local(uri: str, name: str) -> dict[str, Any] | None:
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given and (schema := _from_file(Path(given) / name)) is not None:
+        return schema
+    shipped = resources.files(__package__).joinpath(name)
+    if shipped.is_file():
+        return _parsed(shipped.read_bytes(), name)
+    return _core_schemas().get(uri.removesuffix("#"))
 
 
 def core_uris() -> tuple[str, ...]:

@@ -47,6 +47,7 @@ from modelstac.catalog.server.artifacts import ArtifactStore
 from modelstac.catalog.server.client import Queryables, Reader
 from modelstac.catalog.server.downloads import Artifacts
 from modelstac.catalog.server.facets import Facets
+from modelstac.catalog.server.incoming import Checks
 from modelstac.catalog.server.keys import Keys
 from modelstac.catalog.server.middleware import LimitBody, Metrics, Observe
 from modelstac.catalog.server.settings import ServerSettings
@@ -139,7 +140,7 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
             *items,
             collections,
             AggregationExtension(client=Facets(store=store)),
-            Transactions(store=store, keys=keys),
+            Transactions(store=store, keys=keys, checks=Checks(any_items=settings.items == "any")),
             Artifacts(artifacts=artifacts, keys=keys),
         ],
         search_get_request_model=get_search,

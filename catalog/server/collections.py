@@ -10,6 +10,7 @@ from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.geometry import boxes_meet
+from modelstac.catalog.matching import says
 from modelstac.catalog.query import Query
 from modelstac.catalog.ranges import interval
 from modelstac.catalog.sql.paging import Key, make_token, read_token
@@ -63,7 +64,7 @@ def _meets(intervals: list[list[str | None]], wanted: str) -> bool:
 def _says(collection: Document, text: str) -> bool:
     said = [collection["id"], collection.get("title"), collection.get("description"), *collection.get("keywords", ())]
     everything = " ".join(part for part in said if isinstance(part, str)).casefold()
-    return all(word in everything for word in text.casefold().split())
+    return says(everything, text)
 
 
 def _passes(collection: Document, wanted: Any) -> bool:

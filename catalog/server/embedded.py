@@ -100,12 +100,23 @@ class EmbeddedStore(Store):
                     raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
                 changed = change(self._served(stored))
                 rows.delete(connection, item_id)
-                rows.insert(connection, stored | {"properties": changed["properties"]})
+                rows.insert(connection, self._stored_again(stored, changed))
 
         await self._run(work)
         found = await self.item(collection_id, item_id)
         assert found is not None, "an item that was changed is there"
         return found
+
+    def _stored_again(self, stored: Document, changed: Document) -> Document:
+        """Return a changed document as the file keeps it: what stays where it was keeps the file's own hrefs."""
+        before, local = self._served(stored)["assets"], self._local(changed)["assets"]
+        kept = {key for key, asset in changed["assets"].items() if before.get(key, {}).get("href") == asset["href"]}
+        assets = {
+            key: asset | {"href": (stored["assets"] if key in kept else local)[key]["href"]}
+            for key, asset in changed["assets"].items()
+        }
+        links = [found for found in changed["links"] if found["rel"] not in documents.STRUCTURAL_RELS]
+        return changed | {"assets": assets, "links": links}
 
     async def remove_item(self, collection_id: str, item_id: str) -> None:
         """Remove an item."""

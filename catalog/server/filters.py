@@ -6,6 +6,7 @@ from typing import Any
 
 from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.ranges import terms
 
 _OPERATORS = {"eq": "=", "neq": "<>", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _PATTERNS = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
@@ -35,10 +36,12 @@ def from_query(query: Any) -> Document | None:
 
 
 def text_filter(text: str) -> Document | None:
-    """Return the filter for free text in pgstac: every word in id, title, description or keywords."""
+    """Return the filter for free text in pgstac: every word of an alternative in id, title, description or keywords."""
     fields = ("id", "title", "description", KEYWORDS_TEXT)
-    says = [_joined("or", [_says(field, word) for field in fields]) for word in text.split()]
-    return both(*says)
+    alternatives = [
+        both(*(_joined("or", [_says(field, word) for field in fields]) for word in words)) for words in terms(text)
+    ]
+    return _joined("or", [found for found in alternatives if found is not None])
 
 
 # A queryable of ours in pgstac: the keywords as one text.

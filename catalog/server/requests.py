@@ -41,9 +41,11 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     fields["limit"] = min(given.get("limit", 10), MAX_LIMIT)
     fields["sortby"] = tuple(_sort(given.get("sortby", ())))
     fields["fields"] = tuple(_fields(given.get("fields")))
-    fields["filter"] = filters.both(
-        _filter(given.get("filter_expr"), given.get("filter_lang")),
-        filters.from_query(_json("query", given["query"])) if "query" in given else None,
+    fields["filter"] = _checked(
+        filters.both(
+            _filter(given.get("filter_expr"), given.get("filter_lang")),
+            filters.from_query(_json("query", given["query"])) if "query" in given else None,
+        )
     )
     if "datetime" in given:
         fields["datetime"] = str(given["datetime"])
@@ -51,25 +53,58 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
         geometry = given["intersects"]
         fields["intersects"] = geometry.model_dump(mode="json") if hasattr(geometry, "model_dump") else geometry
     if "q" in given:
-        fields["text"] = " ".join([given["q"]] if isinstance(given["q"], str) else given["q"])
-    if any("\0" in str(value) for value in fields.values()):
-        raise InvalidQueryError("the search holds a NUL character, which no catalog does")
+        fields["text"] = given["q"] if isinstance(given["q"], str) else ",".join(given["q"])
+    if place := holds_nul(fields):
+        raise InvalidQueryError(f"{place}: a NUL character is in no catalog")
     query = Query(**fields)
     sort_keys(query)  # refuses what cannot be sorted by
     return query
+
+
+def holds_nul(value: Any, place: str = "") -> str | None:
+    """Return where in a value of JSON a NUL character stands, None when there is none."""
+    if isinstance(value, str):
+        return (place or "the body") if "\0" in value else None
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        for name, part in value.items():
+            below = f"{place}.{name}" if place else str(name)
+            if "\0" in below:
+                return below.replace("\0", "\\0")
+            if found := holds_nul(part, below):
+                return found
+    return None
 
 
 def _filter(value: Any, language: str | None) -> Document | None:
     if value is None:
         return None
     is_text = isinstance(value, str) and language != "cql2-json"
-    found = parse(value if is_text else _json("filter", value))
+    found = parse(value if is_text else _flat(_json("filter", value)))
     if not isinstance(found, dict):
         raise InvalidQueryError("filter: expected a condition")
-    # Both backends refuse the same: whatever is not known here does not reach PostgreSQL.
-    _check_operators(found)
-    Filter(found, lambda _: "?").conditions()
     return found
+
+
+def _flat(expression: Any) -> Any:
+    """Return an expression whose BETWEEN has three arguments: drafts of CQL2, still in use, have a list as second."""
+    if isinstance(expression, list):
+        return [_flat(part) for part in expression]
+    if not isinstance(expression, dict) or not isinstance(expression.get("args"), list):
+        return expression
+    arguments = _flat(expression["args"])
+    if expression.get("op") == "between" and len(arguments) == 2 and isinstance(arguments[1], list):
+        arguments = [arguments[0], *arguments[1]]
+    return expression | {"args": arguments}
+
+
+def _checked(wanted: Document | None) -> Document | None:
+    # Both backends refuse the same: whatever is not known here does not reach PostgreSQL.
+    if wanted is not None:
+        _check_operators(wanted)
+        Filter(wanted, lambda _: "?").conditions()
+    return wanted
 
 
 def _check_operators(expression: Any) -> None:

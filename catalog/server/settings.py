@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,6 +33,9 @@ class ServerSettings(BaseSettings):
     )
     browser: Path | None = Field(default=None, description="Folder of a built STAC Browser, shown at /browser.")
     cors_origins: tuple[str, ...] = ("*",)
+    items: Literal["models", "any"] = Field(
+        default="models", description="What may be published: models and datasets, or any STAC item beside them."
+    )
     max_body: int = Field(default=10 * MIB, ge=1, description="Largest request in bytes, artifacts apart.")
     max_artifact: int = Field(default=20 * 1024 * MIB, ge=1, description="Largest artifact in bytes.")
     shutdown_seconds: int = Field(default=10, ge=0, description="How long running requests may take at the end.")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attr
-import orjson
 import pystac
 from fastapi import APIRouter, Depends, FastAPI, Request
 from stac_fastapi.types.extension import ApiExtension
@@ -15,17 +14,13 @@ from starlette.responses import Response
 
 from modelstac.catalog.documents import Document, now
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError
-from modelstac.catalog.identity import ALIASES, differences
+from modelstac.catalog.identity import differences
 from modelstac.catalog.server.client import answer, answer_stored
+from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.links import etag, item_path, stored_document
+from modelstac.catalog.server.links import etag, item_path
 from modelstac.catalog.server.patches import patched
 from modelstac.catalog.server.store import Change, Store
-from modelstac.catalog.validation import validate, validate_document
-
-_UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
-_LONGEST_ID = 200
-_READABLE = ("http://", "https://", "s3://", "gs://", "az://", "artifacts/")
 
 
 @attr.s
@@ -34,6 +29,7 @@ class Transactions(ApiExtension):
 
     store: Store = attr.ib(kw_only=True)
     keys: Keys = attr.ib(kw_only=True)
+    checks: Checks = attr.ib(kw_only=True)
     conformance_classes: list[str] = attr.ib(
         factory=lambda: [
             "https://api.stacspec.org/v1.0.0/ogcapi-features/extensions/transaction",
@@ -71,7 +67,7 @@ class Transactions(ApiExtension):
 
     async def create_items(self, collection_id: str, request: Request) -> Response:
         """Publish an item, or all items of a FeatureCollection, or none."""
-        document = await _json_body(request)
+        document = await json_body(request)
         if document.get("type") != "FeatureCollection":
             [fresh] = await self._add(collection_id, [document], request)
             stored = await self.store.item(collection_id, document["id"])
@@ -87,7 +83,7 @@ class Transactions(ApiExtension):
 
     async def create_many(self, collection_id: str, request: Request) -> Response:
         """Publish many items: ``{"items": {id: item}, "method": "insert" | "upsert"}``, all or none."""
-        document = await _json_body(request)
+        document = await json_body(request)
         items = document.get("items")
         if not isinstance(items, dict):
             raise InvalidItemError("items: expected an object of items by id")
@@ -99,23 +95,23 @@ class Transactions(ApiExtension):
         base = get_base_url(request)
         stored = []
         for item in items:
-            document = _checked_item(item, collection_id, base)
+            document = self.checks.item(item, collection_id, base)
             document["properties"] |= dict.fromkeys(("created", "updated"), now())
             stored.append(document)
         return await self.store.add_items(collection_id, stored)
 
     async def update_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Replace an item; only what may change after publication may differ."""
-        item = _checked_item(await _json_body(request), collection_id, get_base_url(request), expected_id=item_id)
+        item = self.checks.item(await json_body(request), collection_id, get_base_url(request), expected_id=item_id)
         return await self._change_item(collection_id, item_id, request, lambda stored: _kept_times(item, stored))
 
     async def patch_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Change an item by a JSON merge patch, or by a JSON patch."""
-        patch = await _json_body(request, kinds=(dict, list))
+        patch = await json_body(request, kinds=(dict, list))
         base = get_base_url(request)
 
         def change(stored: Document) -> Document:
-            return _checked_item(patched(stored, patch), collection_id, base, expected_id=item_id)
+            return self.checks.item(patched(stored, patch), collection_id, base, expected_id=item_id)
 
         return await self._change_item(collection_id, item_id, request, change)
 
@@ -123,7 +119,11 @@ class Transactions(ApiExtension):
         def checked(stored: Document) -> Document:
             _unchanged_meanwhile(request, stored)
             changed = change(stored)
-            if differing := differences(pystac.Item.from_dict(stored), pystac.Item.from_dict(changed)):
+            if self.checks.any_items and is_foreign(stored) and is_foreign(changed):
+                differing = []
+            else:
+                differing = differences(pystac.Item.from_dict(stored), pystac.Item.from_dict(changed))
+            if differing:
                 raise ItemExistsError(
                     f"item {item_id!r} is published, so {', '.join(differing[:4])} cannot change: "
                     "publish under a new version"
@@ -131,7 +131,10 @@ class Transactions(ApiExtension):
             changed["properties"]["updated"] = now()
             return changed
 
-        return answer_stored(request, await self.store.change_item(collection_id, item_id, checked))
+        stored = await self.store.change_item(collection_id, item_id, checked)
+        if "return=representation" in request.headers.get("prefer", "").replace(" ", ""):
+            return answer_stored(request, stored)
+        return Response(status_code=204, headers={"ETag": etag(stored)})
 
     async def delete_item(self, collection_id: str, item_id: str) -> Response:
         """Remove an item; its artifacts go with ``modelstac gc``."""
@@ -140,7 +143,7 @@ class Transactions(ApiExtension):
 
     async def create_collection(self, request: Request) -> Response:
         """Create a collection: one model."""
-        document = _checked_collection(await _json_body(request), get_base_url(request))
+        document = self.checks.collection(await json_body(request), get_base_url(request))
         await self.store.add_collection(document)
         response = answer_stored(request, document, status=201)
         response.headers["Location"] = f"{get_base_url(request)}collections/{document['id']}"
@@ -148,18 +151,18 @@ class Transactions(ApiExtension):
 
     async def update_collection(self, collection_id: str, request: Request) -> Response:
         """Replace a collection; with ``If-Match`` only when nobody changed it meanwhile."""
-        document = await _json_body(request)
+        document = await json_body(request)
         base = get_base_url(request)
-        changed = _checked_collection(document, base, collection_id)
+        changed = self.checks.collection(document, base, collection_id)
         return await self._change_collection(collection_id, request, lambda _: changed)
 
     async def patch_collection(self, collection_id: str, request: Request) -> Response:
         """Change a collection by a JSON merge patch, or by a JSON patch."""
-        patch = await _json_body(request, kinds=(dict, list))
+        patch = await json_body(request, kinds=(dict, list))
         base = get_base_url(request)
 
         def change(stored: Document) -> Document:
-            return _checked_collection(patched(stored, patch), base, collection_id)
+            return self.checks.collection(patched(stored, patch), base, collection_id)
 
         return await self._change_collection(collection_id, request, change)
 
@@ -174,62 +177,6 @@ class Transactions(ApiExtension):
         """Remove a collection with all its items."""
         await self.store.remove_collection(collection_id)
         return Response(status_code=204)
-
-
-async def _json_body(request: Request, kinds: tuple[type, ...] = (dict,)) -> Any:
-    try:
-        document = orjson.loads(await request.body())
-    except ValueError as error:
-        raise InvalidItemError(f"the body is no JSON: {error}") from error
-    if not isinstance(document, kinds):
-        raise InvalidItemError(f"the body: expected a JSON object, found {type(document).__name__}")
-    return document
-
-
-def _checked_item(item: Any, collection_id: str, base: str, expected_id: str | None = None) -> Document:
-    """Return a valid item as it is stored; without its files, which an API cannot see."""
-    if not isinstance(item, dict) or item.get("type") != "Feature":
-        raise InvalidItemError("type: expected a STAC item of type 'Feature'")
-    _check_id(item.get("id"), expected_id)
-    if item.setdefault("collection", collection_id) != collection_id:
-        raise InvalidItemError(f"collection: {item['collection']!r} is not {collection_id!r}, which the address names")
-    stored: Document = _read(lambda: stored_document(item, base))
-    for key, asset in stored.get("assets", {}).items():
-        href = asset["href"]
-        if not href.startswith(_READABLE) or ".." in href.split("/"):
-            raise InvalidItemError(
-                f"assets.{key}.href: {asset['href'][:80]!r} is neither an address that others can read nor one below "
-                f"{base}artifacts/"
-            )
-    stored["properties"] = {name: value for name, value in stored["properties"].items() if name != ALIASES}
-    collection_link = {"rel": "collection", "href": f"collections/{collection_id}"}
-    validate(_read(lambda: pystac.Item.from_dict(stored | {"links": [*stored["links"], collection_link]})))
-    return stored
-
-
-def _checked_collection(collection: Any, base: str, expected_id: str | None = None) -> Document:
-    if collection.get("type") != "Collection":
-        raise InvalidItemError("type: expected a STAC collection of type 'Collection'")
-    _check_id(collection.get("id"), expected_id)
-    stored: Document = _read(lambda: stored_document(collection, base))
-    validate_document(stored)
-    return stored
-
-
-def _check_id(found: Any, expected: str | None) -> None:
-    fit = isinstance(found, str) and 0 < len(found) <= _LONGEST_ID and found.isprintable() and not _UNFIT & set(found)
-    if not fit:
-        shown = repr(found)[:60]
-        raise InvalidItemError(f"id: {shown} is no name of 1 to {_LONGEST_ID} letters, digits, '.', '-' and '_'")
-    if expected not in (None, found):
-        raise InvalidItemError(f"id: {found!r} is not {expected!r}, which the address names")
-
-
-def _read(make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidItemError(f"no STAC document: {type(error).__name__}: {error}") from error
 
 
 def _kept_times(item: Document, stored: Document) -> Document:

@@ -84,7 +84,8 @@ class Writer:
         changed = change(stored)
         if changed != stored:
             await self._tables.replace(changed)
-        return changed
+            await self._link_versions([changed])
+        return await self._item(item_id)
 
     async def remove(self, item_id: str) -> None:
         """Remove an item to which no alias points."""

@@ -16,6 +16,7 @@ VERSION = 1
 
 # STAC common metadata and the version extension; beside these every name of ours and of the extensions in use.
 COMMON_NAMES = (
+    "constellation",
     "created",
     "datetime",
     "deprecated",
@@ -23,14 +24,22 @@ COMMON_NAMES = (
     "end_datetime",
     "expires",
     "experimental",
+    "gsd",
+    "instruments",
     "keywords",
     "license",
+    "mission",
+    "platform",
     "start_datetime",
     "title",
     "updated",
     "version",
 )
-PREFIXES = ("mlm", "interop", "cube", "file")
+# The first four are of models; the others of the scenes that may lie beside them.
+PREFIXES = (
+    *("mlm", "interop", "cube", "file"),
+    *("classification", "eo", "grid", "label", "proj", "processing", "raster", "sar", "sat", "sci", "view"),
+)
 _NAME = re.compile(
     rf"(?:{'|'.join(COMMON_NAMES)}|(?:{'|'.join(PREFIXES)}):[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_:-]+)*)", re.ASCII
 )

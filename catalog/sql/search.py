@@ -9,7 +9,7 @@ from typing import Any
 from modelstac.catalog.geometry import flat, spans
 from modelstac.catalog.matching import in_range
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
-from modelstac.catalog.ranges import interval, number_range
+from modelstac.catalog.ranges import interval, number_range, terms
 from modelstac.catalog.sql import paging
 from modelstac.catalog.sql.filters import Filter
 from modelstac.catalog.sql.functions import microseconds
@@ -156,7 +156,10 @@ class Search:
         )
 
     def _text(self) -> list[str]:
-        words = (self._query.text or "").casefold().split()
+        alternatives = [" AND ".join(self._says(words)) for words in terms(self._query.text or "")]
+        return [f"({' OR '.join(alternatives)})"] if alternatives else []
+
+    def _says(self, words: list[str]) -> list[str]:
         long = [word for word in words if len(word) >= _TRIGRAM]
         conditions = []
         if long:

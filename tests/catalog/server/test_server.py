@@ -62,6 +62,9 @@ FIRST, LATER, ONNX = f"{NAME}-1.0.0-torch", f"{NAME}-1.1.0-torch", f"{NAME}-1.0.
         ({"query": '{"mlm:framework": {"startsWith": "Py"}}'}, [FIRST, LATER]),
         ({"q": "later"}, [LATER]),
         ({"q": "RADAR frames"}, [ONNX, FIRST, LATER]),
+        ({"q": "later,nowcasting tocrh"}, [LATER]),
+        ({"q": "later,onnx"}, [ONNX, LATER]),
+        ({"datetime": "2010-08-26t01:00:00z/.."}, [ONNX, FIRST, LATER]),
         ({"sortby": "-properties.version,+id"}, [LATER, ONNX, FIRST]),
     ],
 )
@@ -73,7 +76,7 @@ def test_search(seeded: Server, parameters: dict[str, str], expected: list[str])
     body: dict[str, Any] = dict(parameters)
     for name in ("ids", "collections", "q"):
         if name in body:
-            body[name] = [body[name]]
+            body[name] = body[name].split(",")
     for name in ("intersects", "query"):
         if name in body:
             body[name] = json.loads(body[name])
@@ -138,8 +141,12 @@ def test_what_is_published_stays(full: Server) -> None:
         assert answer.status_code == 409
         assert "mlm:total_parameters" in answer.json()["detail"]
     patch = [{"op": "add", "path": "/properties/deprecated", "value": True}]
-    changed = full.request("PATCH", f"{ITEMS}/{FIRST}", key=True, json=patch)
+    shown = {"Prefer": "return=representation"}
+    changed = full.request("PATCH", f"{ITEMS}/{FIRST}", key=True, json=patch, headers=shown)
     assert changed.json()["properties"]["deprecated"] is True, changed.text
+    again = full.request("PATCH", f"{ITEMS}/{FIRST}", key=True, json=patch)
+    assert (again.status_code, again.content) == (204, b"")
+    assert again.headers["ETag"] == full.get(f"{ITEMS}/{FIRST}").headers["ETag"]
 
 
 def test_many_are_stored_all_or_none(full: Server, describe: Describe) -> None:
@@ -169,7 +176,12 @@ def test_facets(seeded: Server) -> None:
 
 
 def test_collections_are_searched(seeded: Server) -> None:
-    for parameters, expected in (({"q": "radar"}, [NAME]), ({"bbox": "-60,-60,-50,-50"}, []), ({"q": "zzz"}, [])):
+    for parameters, expected in (
+        ({"q": "radar"}, [NAME]),
+        ({"bbox": "-60,-60,-50,-50"}, []),
+        ({"q": "zzz"}, []),
+        ({"q": "zzz,radar"}, [NAME]),
+    ):
         found = seeded.get("collections", params=parameters).json()
         assert [collection["id"] for collection in found["collections"]] == expected
 
