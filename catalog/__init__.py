@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+from modelstac.catalog import own_sqlite
 from modelstac.catalog.base import Catalog, Page
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.query import Query
 from modelstac.catalog.static import StaticCatalog
 
 __all__ = ["Catalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
+
+own_sqlite.load()
 
 EMBEDDED_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 

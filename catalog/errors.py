@@ -7,6 +7,7 @@
     ├── ItemExistsError         (FileExistsError)     the id is taken by other content
     ├── ConflictError           (RuntimeError)        somebody else changed it meanwhile, or it is still in use
     ├── InvalidItemError        (ValueError)          an item or its metadata break STAC, MLM or our own rules
+    │   └── AmbiguousError                            several models, or files of one, fit a request equally well
     ├── SchemaUnavailableError  (ConnectionError)     a JSON schema is neither known, cached nor reachable
     ├── InvalidQueryError       (ValueError)          a search that cannot be understood
     ├── CatalogError            (OSError)             the place named is no catalog, or cannot be one
@@ -17,6 +18,7 @@
     ├── TooLargeError           (ValueError)          a request or file is larger than the server takes
     ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
     ├── MissingPackageError     (ImportError)         an optional package is needed: says which extra
+    ├── CannotRunError          (RuntimeError)        nothing that was asked for can run on this machine
     ├── BackendError            (RuntimeError)        Keras already runs on another backend in this process
     ├── DownloadError           (ConnectionError)     a public file could not be had: no network, unknown there, cut off
     ├── DataError               (ValueError)          input frames or arrays that cannot be used
@@ -73,6 +75,10 @@ class InvalidItemError(ModelStacError, ValueError):
     """An item or its metadata break STAC, MLM or our own rules."""
 
 
+class AmbiguousError(InvalidItemError):
+    """Several models, or files of one, fit a request equally well."""
+
+
 class SchemaUnavailableError(ModelStacError, ConnectionError):
     """A JSON schema is neither known, cached nor reachable."""
 
@@ -122,6 +128,10 @@ class MissingPackageError(ModelStacError, ImportError):
     def extra(cls, package: str, extra: str, purpose: str) -> MissingPackageError:
         """Build the error that names the extra to install."""
         return cls(f"{purpose} needs {package}, which is not installed: pip install 'modelstac[{extra}]'")
+
+
+class CannotRunError(ModelStacError, RuntimeError):
+    """Nothing that was asked for can run on this machine."""
 
 
 class BackendError(ModelStacError, RuntimeError):

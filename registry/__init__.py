@@ -6,6 +6,7 @@ imported only once the artifact's bytes are known to be the published ones.
 
 from modelstac.registry.load import load
 from modelstac.registry.model import Model, Signature, TensorSignature
+from modelstac.registry.resolve import Resolution, resolve
 from modelstac.registry.trust import TrustPolicy
 
-__all__ = ["Model", "Signature", "TensorSignature", "TrustPolicy", "load"]
+__all__ = ["Model", "Resolution", "Signature", "TensorSignature", "TrustPolicy", "load", "resolve"]

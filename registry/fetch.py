@@ -63,6 +63,7 @@ def fetch(
     key: str,
     *,
     max_bytes: int,
+    checksum: str | None = None,
     cache: Cache | None = None,
     rehash: bool = False,
     report: Report = ignore,
@@ -77,6 +78,8 @@ def fetch(
         The asset, with ``file:checksum`` (multihash of sha256) and, if possible, ``file:size``.
     max_bytes
         Largest file to read.
+    checksum
+        What is known of a file whose item states no ``file:checksum`` (see ``registry/lock.py``).
     cache
         Where files from elsewhere are kept; by default the user's.
     rehash
@@ -100,7 +103,7 @@ def fetch(
     fields = item.assets[key].extra_fields
     href = item.assets[key].get_absolute_href() or item.assets[key].href
     what = f"asset {key!r} of item {item.id!r}"
-    checksum, size = fields.get("file:checksum"), fields.get("file:size")
+    checksum, size = fields.get("file:checksum", checksum), fields.get("file:size")
     if checksum is None:
         raise UntrustedError(f"{what} has no file:checksum, so {shown(href)} cannot be verified: publish it with one")
     if not isinstance(checksum, str):
@@ -126,6 +129,12 @@ def fetch(
     if data is None:
         raise UntrustedError(f"{path} of item {item.id!r} is larger than its file:size {size} or the limit {max_bytes}")
     return Artifact(item.id, path, data, found)
+
+
+def place_of(item: pystac.Item, key: str) -> Path | str:
+    """Return where the file of an asset lies: a path of this machine, or a URL."""
+    href = item.assets[key].get_absolute_href() or item.assets[key].href
+    return _place(href, f"asset {key!r} of item {item.id!r}") or href
 
 
 def local_path(item: pystac.Item, key: str) -> Path:

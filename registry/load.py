@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
-import pystac
-
-from modelstac.catalog import open_catalog
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import CatalogError, InvalidItemError, UntrustedError
+from modelstac.catalog.digests import multihash
+from modelstac.catalog.errors import IntegrityError, InvalidItemError
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.messages import Finished, Report, Started, ignore
+from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
+from modelstac.catalog.query import Query
 from modelstac.registry.backends import import_keras
-from modelstac.registry.fetch import fetch
+from modelstac.registry.candidates import model_asset
+from modelstac.registry.default import VARIABLE, default_catalog
+from modelstac.registry.fetch import Artifact, fetch, place_of
+from modelstac.registry.foreign import describe
 from modelstac.registry.inspection import check_media_type, inspect, require_packages
+from modelstac.registry.lock import changed, pinned
 from modelstac.registry.model import Model
-from modelstac.registry.runtimes import RUNTIMES, runtime
-from modelstac.registry.trust import DEFAULT_POLICY, PICKLES, TrustPolicy
+from modelstac.registry.model_assets import ModelAsset, is_foreign
+from modelstac.registry.resolve import resolve
+from modelstac.registry.runtimes import runtime
+from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
     from os import PathLike
 
-VARIABLE = "MODELSTAC_CATALOG"
-MODEL_ROLE = "mlm:model"
+    import pystac
+
+__all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
+
+logger = logging.getLogger("modelstac")
 
 
 def load(
-    item: str | pystac.Item,
+    item: str | PathLike[str] | pystac.Item | Query,
     *,
     catalog: Catalog | str | PathLike[str] | None = None,
     policy: TrustPolicy = DEFAULT_POLICY,
     rehash: bool = False,
     report: Report = ignore,
+    strict: bool = False,
+    entrypoint: str | None = None,
+    **wishes: Any,
 ) -> Model:
-    """Load a model by its item id.
+    """Load a model by its item id, or by whatever else names it.
 
     Parameters
     ----------
     item
-        Item id, or the item itself.
+        Item id, ``name@alias``, name, name with a range of versions, URL or path of an item, the item itself, or a
+        query: as :func:`modelstac.resolve` takes them, which chooses what is loaded.
     catalog
-        Where the id is looked up: a catalog, its folder, or by default what ``MODELSTAC_CATALOG`` names.
+        Where it is looked up: a catalog, its folder, or by default what ``MODELSTAC_CATALOG`` names.
     policy
         What may be loaded.
     rehash
         Hash the file even if it was verified before and did not change since.
     report
-        Gets progress and notes, such as a Keras backend that is not the item's.
+        Gets progress and notes, such as a Keras backend that is not the item's; without it, notes are logged.
+    strict
+        Refuse other versions of the framework than those the item was made or verified with.
+    entrypoint
+        ``package.module:function`` that builds the architecture of a weights file whose item names none; the policy
+        must allow it.
+    **wishes
+        What it must be, such as ``framework="ONNX"``: see :func:`modelstac.resolve`.
 
     Returns
     -------
@@ -60,71 +79,66 @@ def load(
         If there is no such item (names the nearest ids) or no such file.
     CatalogError
         If no catalog is named, or what is named is none.
+    AmbiguousError
+        If several models fit equally well.
     IntegrityError
-        If the file is not the published one; raised before any framework is imported.
+        If the file is not the published one, or not the one pinned; raised before any framework is imported.
     UntrustedError
         If the policy refuses the file.
     InvalidItemError
         If the item or the file make no sense.
-    MissingPackageError
-        If the framework is not installed.
+    MissingPackageError, CannotRunError
+        If nothing of it can run here.
     """
-    if isinstance(item, str):
-        item = default_catalog(catalog).get(item)
-    key, artifact_type = model_asset(item)
-    description = ModelDescription.from_item(item)
+    say = _log if report is ignore else report
+    resolution = resolve(item, catalog=catalog, strict=strict, **wishes)
+    found, asset = resolution.item, resolution.asset
+    description, remarks = _describe(found, asset, entrypoint)
+    for text in [resolution.note, _remarks(found, asset, remarks)]:
+        if text is not None:
+            say(Note(text))
     if len(description.inputs) != 1 or len(description.outputs) != 1:
         raise InvalidItemError(
-            f"item {item.id!r} has {len(description.inputs)} inputs and {len(description.outputs)} outputs; "
+            f"item {found.id!r} has {len(description.inputs)} inputs and {len(description.outputs)} outputs; "
             "a model that can be loaded has one of each"
         )
-    task = f"load {item.id}"
+    task = f"load {found.id}"
     report(Started(task))
-    check_media_type(item, key, artifact_type)
-    artifact = fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
-    require_packages(artifact_type, item_id=item.id)
-    inspect(artifact, artifact_type, policy)
-    if artifact_type == FORMATS["keras"].artifact_type:
-        import_keras(description.backend, item_id=item.id, report=report)
-    native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy)
+    check_media_type(found, asset.key, asset.artifact_type)
+    artifact = _fetched(found, asset, policy, rehash=rehash, report=say)
+    require_packages(asset.artifact_type, item_id=found.id)
+    inspect(artifact, asset.artifact_type, policy)
+    if asset.artifact_type == FORMATS["keras"].artifact_type:
+        import_keras(description.backend, item_id=found.id, report=say)
+    native, predict = runtime(asset.artifact_type, item_id=found.id).load(artifact, description, policy)
     report(Finished(task))
-    return Model(item, description, native, predict)
+    return Model(found, description, native, predict)
 
 
-def default_catalog(catalog: Catalog | str | PathLike[str] | None = None) -> Catalog:
-    """Open the catalog that was given, or else the one that ``MODELSTAC_CATALOG`` names."""
-    if isinstance(catalog, Catalog):
-        return catalog
-    href = catalog if catalog is not None else os.environ.get(VARIABLE)
-    if not href:
-        raise CatalogError(f"no catalog was named: give one (catalog=…, --catalog) or set {VARIABLE}")
-    return open_catalog(href)
+def _log(message: Message) -> None:
+    if isinstance(message, Note):
+        logger.warning(message.text)
 
 
-def model_asset(item: pystac.Item) -> tuple[str, str]:
-    """Return key and artifact type of the one asset that can be run.
+def _describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None) -> tuple[ModelDescription, list[str]]:
+    if is_foreign(item):
+        return describe(item, asset, entrypoint=entrypoint)
+    return ModelDescription.from_item(item), []
 
-    Raises
-    ------
-    InvalidItemError
-        If the item has no model asset, or several.
-    UntrustedError
-        If it has one of a format that runs code, such as a pickle, or that no runtime knows.
-    """
-    types = {
-        key: str(asset.extra_fields.get("mlm:artifact_type"))
-        for key, asset in item.assets.items()
-        if MODEL_ROLE in (asset.roles or ())
-    }
-    known = [key for key, artifact_type in types.items() if artifact_type in RUNTIMES]
-    if len(known) == 1:
-        return known[0], types[known[0]]
-    if known:
-        raise InvalidItemError(f"item {item.id!r} has {len(known)} models ({', '.join(known)}); expected one")
-    if not types:
-        raise InvalidItemError(f"item {item.id!r} has no asset with the role {MODEL_ROLE}, so there is nothing to load")
-    refused = sorted(set(types.values()))
-    reason = "a pickle, which runs code when read" if PICKLES & set(refused) else "which no runtime here knows"
-    raise UntrustedError(
-        f"item {item.id!r} holds {', '.join(refused)}, {reason}: loaded are {', '.join(sorted(RUNTIMES))}"
-    )
+
+def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | None:
+    return f"item {item.id!r}, asset {asset.key!r}: {'; '.join(remarks)}" if remarks else None
+
+
+def _fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
+    """Fetch a file; one without checksum must be the file that was fetched the first time."""
+    if not is_foreign(item) or item.assets[asset.key].extra_fields.get("file:checksum") is not None:
+        return fetch(item, asset.key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
+    href = place_of(item, asset.key)
+    digest = pinned(href, item_id=item.id, key=asset.key, max_bytes=policy.max_bytes, report=report)
+    try:
+        return fetch(
+            item, asset.key, max_bytes=policy.max_bytes, checksum=multihash(digest), rehash=rehash, report=report
+        )
+    except IntegrityError as error:
+        raise changed(error, href) from error

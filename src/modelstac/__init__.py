@@ -9,8 +9,8 @@
 
 from modelstac.catalog import open_catalog as open  # noqa: A004 - modelstac.open reads best, as in gzip or rasterio
 from modelstac.catalog.errors import ModelStacError
-from modelstac.registry import Model, load
+from modelstac.registry import Model, load, resolve
 
-__all__ = ["Model", "ModelStacError", "__version__", "load", "open"]
+__all__ = ["Model", "ModelStacError", "__version__", "load", "open", "resolve"]
 
 __version__ = "0.1.0"

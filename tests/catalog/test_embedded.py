@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import modelstac
 from modelstac.catalog import ModelDescription, open_catalog
 from modelstac.catalog.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError
@@ -94,3 +96,20 @@ def test_files_that_are_no_catalog_are_left_alone(tmp_path: Path) -> None:
             open_catalog(tmp_path / name)
     with pytest.raises(CatalogError, match="no folder"):
         open_catalog(tmp_path / "nowhere" / "models.sqlite", create=True)
+
+
+def test_sqlite_is_pythons_own_after_tensorflow_was_imported(tmp_path):
+    code = """
+import tensorflow
+from modelstac.catalog import open_catalog
+catalog = open_catalog({path!r}, create=True)
+print(len(catalog.search()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(path=str(tmp_path / "models.sqlite"))],
+        env=os.environ | {"PYTHONPATH": str(Path(modelstac.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["0"], done.stderr

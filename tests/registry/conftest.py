@@ -79,7 +79,7 @@ def make_item(tmp_path: Path) -> Callable[..., pystac.Item]:
             "start": datetime(2010, 8, 26, tzinfo=UTC),
             "end": datetime(2010, 8, 26, 7, 35, tzinfo=UTC),
             "format": form,
-            "framework_version": "1.2.3",
+            "framework_version": {"keras": "3.15.1"}.get(form, "1.2.3"),
             "architecture": "Convolution",
             "tasks": ("regression",),
             "inputs": (ModelInput(name="frames", variables=rain, input=InputStructure(**layout)),),

@@ -17,6 +17,7 @@ from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
+from modelstac.cli.resolve import resolve
 from modelstac.cli.search import search
 from modelstac.cli.serve import database, gc, keys, serve
 from modelstac.cli.show import show
@@ -49,7 +50,22 @@ def main(context: click.Context) -> None:
 
 
 SERVER = (serve, keys, database, gc)
-for command in (data, train, export, publish, search, show, predict, alias, deprecate, sync, cache, demo, *SERVER):
+for command in (
+    data,
+    train,
+    export,
+    publish,
+    search,
+    show,
+    resolve,
+    predict,
+    alias,
+    deprecate,
+    sync,
+    cache,
+    demo,
+    *SERVER,
+):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -40,6 +40,7 @@ def export(
 ) -> None:
     """Convert the model ID, compare the result with it, and publish it if the two agree.
 
+    ID may also be MODEL@ALIAS, MODEL, or MODEL with a range of versions.
     The new item is called like its source, with the variant FORMAT-from-VARIANT. A conversion out of tolerance is not
     published; one that was made before is not made again.
     """
@@ -53,15 +54,17 @@ def export(
         raise click.UsageError("name the model to convert by its item ID, or ask for --routes")
     quiet_frameworks()
     from modelstac.exporters.jobs import ExportJob, export
+    from modelstac.registry.references import by_name
 
     with progress() as report:
-        job = ExportJob(source=item_id, target=target, via=via, seed=seed)
-        item = export(job, existing_catalog(catalog), report=report)
+        opened = existing_catalog(catalog)
+        source = by_name(item_id, opened).items[0].id
+        item = export(ExportJob(source=source, target=target, via=via, seed=seed), opened, report=report)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
     parity = item.properties["interop:parity"]
-    apart = f"at most {parity['max_absolute_difference']:.1e} from {item_id} in {parity['cases']} cases"
+    apart = f"at most {parity['max_absolute_difference']:.1e} from {source} in {parity['cases']} cases"
     click.echo(f"published {item.id}: {apart}")
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    import pystac
+
     from modelstac.catalog.base import Catalog
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -37,6 +39,13 @@ def existing_catalog(href: str | None) -> Catalog:
     from modelstac.registry.load import default_catalog
 
     return default_catalog(href)
+
+
+def named_item(what: str, catalog: str | None) -> pystac.Item:
+    """Return the item that an id, alias, name with or without a range of versions, URL or path names; the newest."""
+    from modelstac.registry.references import named
+
+    return named(what, catalog)
 
 
 def new_or_existing_catalog(href: str | None) -> Catalog:

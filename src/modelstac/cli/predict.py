@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.options import catalog_option, json_option, print_json
 from modelstac.cli.progress import progress
 from modelstac.cli.quiet import quiet_frameworks
 
@@ -26,7 +26,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
 
 
 @click.command()
-@click.argument("item_id", metavar="ID")
+@click.argument("what", metavar="ID")
 @click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--output",
@@ -51,7 +51,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
 @json_option("a summary")
 def predict(
     *,
-    item_id: str,
+    what: str,
     sources: tuple[Path, ...],
     output: Path,
     plot: Path | None,
@@ -59,7 +59,7 @@ def predict(
     catalog: str | None,
     as_json: bool,
 ) -> None:
-    """Run the model ID.
+    """Run the model ID, or what MODEL@ALIAS, MODEL, MODEL with a range of versions, or URL or path of an item name.
 
     INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
     these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
@@ -68,7 +68,6 @@ def predict(
     if plot is not None:
         _check_suffix(plot, PLOTS)
     quiet_frameworks()
-    item = existing_catalog(catalog).get(item_id)
     array = _read_array(sources)  # before the framework: a wrong file is found at once
     if array is not None:
         _require_frames_for(output, plot, at)
@@ -76,7 +75,7 @@ def predict(
         from modelstac.registry import load
 
         began = time.perf_counter()
-        with load(item, report=report) as model:
+        with load(what, catalog=catalog, report=report) as model:
             loaded = time.perf_counter() - began
             if array is not None:
                 summary = _write_array(model, array, output)
@@ -88,7 +87,7 @@ def predict(
                 if plot is not None:
                     _draw(forecast, plot, report)
                     summary["plot"] = str(plot)
-    summary = {"item": item_id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
+    summary = {"item": model.item.id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
     if as_json:
         print_json(summary)
     else:

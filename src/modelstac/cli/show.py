@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.options import catalog_option, json_option, named_item, print_json
 
 if TYPE_CHECKING:
     import pystac
@@ -16,12 +16,15 @@ INDENT = 16
 
 
 @click.command()
-@click.argument("item_id", metavar="ID")
+@click.argument("what", metavar="ID")
 @catalog_option
 @json_option("the item")
-def show(item_id: str, catalog: str | None, as_json: bool) -> None:
-    """Show one model: what it is, takes and gives, and where it comes from."""
-    item = existing_catalog(catalog).get(item_id)
+def show(what: str, catalog: str | None, as_json: bool) -> None:
+    """Show one model: what it is, takes and gives, and where it comes from.
+
+    ID may also be MODEL@ALIAS, MODEL, MODEL with a range of versions, or URL or path of anybody's item.
+    """
+    item = named_item(what, catalog)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
