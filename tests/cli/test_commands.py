@@ -291,3 +291,21 @@ def test_predict_into_what_cannot_be_written(
     modelstac_command: Command, catalog: Path, tmp_path: Path, output: str
 ) -> None:
     refused(modelstac_command("predict", ID, array_file(tmp_path), "-o", tmp_path / output, "-c", catalog), "y.")
+
+
+def test_resolve_and_other_names_of_an_item(modelstac_command, catalog, item_file, here):
+    done = modelstac_command("resolve", "damped>=1,<2", "--catalog", catalog)
+    assert (done.returncode, done.stdout) == (0, "damped-1.0.0-onnx\n")
+    done = modelstac_command("resolve", "damped", "--explain", "--catalog", catalog)
+    assert done.stdout == "damped-1.0.0-onnx: compatible, the format carries its own version\n"
+    done = modelstac_command("resolve", item_file, "--explain", "--json")
+    assert json.loads(done.stdout)["item"] == "damped-1.0.0-onnx"
+    done = modelstac_command("resolve", "damped", "--framework", "torch", "--catalog", catalog)
+    assert done.returncode == 2
+    assert "nothing fits framework=torch" in done.stderr
+    for command in (("show", "damped>=1"), ("show", item_file)):
+        assert "damped-1.0.0-onnx" in modelstac_command(*command, "--catalog", catalog).stdout
+    np.save(here / "frames.npy", np.ones((1, 3, 1, 4, 4), np.float32))
+    for what in ("damped", item_file):
+        done = modelstac_command("predict", what, "frames.npy", "--json", "--catalog", catalog)
+        assert (json.loads(done.stdout)["item"], json.loads(done.stdout)["mean"]) == ("damped-1.0.0-onnx", 0.5)

@@ -49,23 +49,9 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
-for command in (
-    data,
-    train,
-    export,
-    publish,
-    search,
-    show,
-    resolve,
-    predict,
-    alias,
-    deprecate,
-    sync,
-    cache,
-    demo,
-    *SERVER,
-):
+for command in (data, train, export, publish, *FIND, predict, alias, deprecate, sync, cache, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

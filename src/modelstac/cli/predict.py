@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.options import catalog_option, json_option, print_json
+from modelstac.cli.options import catalog_option, json_option, named_item, print_json
 from modelstac.cli.progress import progress
 from modelstac.cli.quiet import quiet_frameworks
 
@@ -68,6 +68,7 @@ def predict(
     if plot is not None:
         _check_suffix(plot, PLOTS)
     quiet_frameworks()
+    named_item(what, catalog)  # what is not there is found before anything is read
     array = _read_array(sources)  # before the framework: a wrong file is found at once
     if array is not None:
         _require_frames_for(output, plot, at)
