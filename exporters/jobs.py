@@ -23,9 +23,11 @@ from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.storage import explained
 from modelstac.exporters.converters import Conversion
+from modelstac.exporters.examples import Example, make_example
 from modelstac.exporters.parity import TOLERANCES, ParityReport, compare, make_cases
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node
 from modelstac.exporters.workers import Workers
+from modelstac.registry.examples import write_example
 
 PARITY_ASSET = "parity"
 
@@ -159,11 +161,11 @@ def export(
         workers = workers if workers is not None else stack.enter_context(Workers())
         converted = _convert(path, item, job, folder, variant=variant, workers=workers, report=report)
         seconds = time.perf_counter() - start
-        parity = _prove(item, converted.to_item(), job, workers, windows=windows, report=report)
+        parity, example = _prove(item, converted.to_item(), job, workers, windows=windows, report=report)
         if not parity.passed:
             raise ParityError(_failure(item_id, job, parity))
         published = catalog.publish(
-            _with_evidence(converted, job, parity, folder, seconds=seconds).to_item(), report=report
+            _with_evidence(converted, job, parity, folder, example=example, seconds=seconds).to_item(), report=report
         )
     report(Finished(task))
     return published
@@ -260,11 +262,12 @@ def _prove(
     *,
     windows: NDArray[np.float32] | None,
     report: Report,
-) -> ParityReport:
+) -> tuple[ParityReport, Example]:
     """Compare the source with the file as anybody will load it: by the registry, in the runtime of its format."""
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
         cases = make_cases(model.signature, result.signature, seed=job.seed, windows=windows)
-        return compare(model, result, cases=cases, tolerance=TOLERANCES[job.precision], report=report)
+        found = compare(model, result, cases=cases, tolerance=TOLERANCES[job.precision], report=report)
+        return found, make_example(source, model, result, cases)
 
 
 def _failure(item_id: str, job: ExportJob, parity: ParityReport) -> str:
@@ -277,9 +280,15 @@ def _failure(item_id: str, job: ExportJob, parity: ParityReport) -> str:
 
 
 def _with_evidence(
-    converted: ModelDescription, job: ExportJob, parity: ParityReport, folder: Path, *, seconds: float
+    converted: ModelDescription,
+    job: ExportJob,
+    parity: ParityReport,
+    folder: Path,
+    *,
+    example: Example,
+    seconds: float,
 ) -> ModelDescription:
-    """Add the parity report."""
+    """Add the parity report and the example."""
     path = folder / "parity.json"
     content: dict[str, Any] = {
         "source": job.source,
@@ -291,4 +300,5 @@ def _with_evidence(
     with explained(f"write {path}"):
         path.write_text(json.dumps(content | parity.to_dict(), indent=2) + "\n", encoding="utf-8")
     asset = ExtraAsset(path=path, media_type="application/json", roles=("metadata",), title="Parity with the source")
-    return converted.model_copy(update={"parity": parity.summary(job.source), "assets": {PARITY_ASSET: asset}})
+    assets = {PARITY_ASSET: asset, **write_example(folder, *example)}
+    return converted.model_copy(update={"parity": parity.summary(job.source), "assets": assets})

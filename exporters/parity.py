@@ -232,8 +232,8 @@ def compare(
     DataError
         When there is no case.
     """
-    inwards = _permutation(source.signature.inputs[0], target.signature.inputs[0])
-    outwards = _permutation(target.signature.outputs[0], source.signature.outputs[0])
+    inwards = permutation(source.signature.inputs[0], target.signature.inputs[0])
+    outwards = permutation(target.signature.outputs[0], source.signature.outputs[0])
     cases = make_cases(source.signature, target.signature) if cases is None else cases
     if not cases:
         raise DataError("a comparison of two models needs at least one case")
@@ -297,7 +297,7 @@ def _cosine(e: NDArray[np.float64], a: NDArray[np.float64]) -> float:
 def _shape(source: Layouts, target: Layouts, number: int) -> tuple[int, ...]:
     """Give a shape in the layout of the source that both models take."""
     ours, theirs = source.inputs[0], target.inputs[0]
-    _permutation(ours, theirs)
+    permutation(ours, theirs)
     sizes = dict(zip(theirs.dim_order, theirs.shape, strict=True))
     return tuple(_size(name, size, sizes[name], number) for name, size in zip(ours.dim_order, ours.shape, strict=True))
 
@@ -309,7 +309,7 @@ def _size(name: str, ours: int, theirs: int, number: int) -> int:
     return fixed.pop() if fixed else SIZES.get(name, (8, 5))[number]
 
 
-def _permutation(held: Tensor, wanted: Tensor) -> tuple[int, ...]:
+def permutation(held: Tensor, wanted: Tensor) -> tuple[int, ...]:
     """Give the axes that turn an array held in one layout into the other."""
     if sorted(held.dim_order) != sorted(wanted.dim_order):
         raise ConversionError(

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from modelstac.catalog.errors import DataError, ModelStacError
+from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.arrays import as_array, is_labelled
+from modelstac.registry.card import card, card_html
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from modelstac.catalog.items import ModelDescription
     from modelstac.catalog.mlm import ModelInput, ModelOutput
+    from modelstac.registry.examples import SelfTest
     from modelstac.registry.runtimes import Predict
 
 
@@ -181,6 +184,28 @@ class Model:
 
             return predict_labelled(self, inputs, overlap)
         return run(self.signature.inputs[0].check(as_array(inputs)))
+
+    def self_test(self, *, report: Report = ignore) -> SelfTest:
+        """Replay the example input that is published with the item, and compare with the example output.
+
+        Raises
+        ------
+        NotFoundError
+            If the item has no example.
+        IntegrityError
+            If its files are not the published ones.
+        """
+        from modelstac.registry.examples import self_test
+
+        return self_test(self, report=report)
+
+    def card(self) -> str:
+        """Return what the model is, takes and gives, and where it comes from, as lines of text."""
+        return card(self.item)
+
+    def _repr_html_(self) -> str:
+        """Return the same for notebooks."""
+        return card_html(self.item)
 
     def close(self) -> None:
         """Let go of the framework's object and its memory; the model cannot run any more."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
@@ -20,6 +21,7 @@ from modelstac.catalog.mlm import (
     Processing,
     ResultStructure,
 )
+from modelstac.registry.examples import write_example
 from modelstac.registry.labelled import LEAD_TIME
 from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
 from modelstac.training.data.zr import MARSHALL_PALMER
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from modelstac.training.spec import ConvLSTMSpec
 
 VARIABLE = "rainfall_rate"
+EXAMPLE = 32
+"""Side in pixels of the example that is published with a model that takes any size."""
 KEYWORDS = ("nowcasting", "precipitation", "radar", "ConvLSTM")
 
 
@@ -128,7 +132,8 @@ def describe(
         scores=scores.summary(),
         job=digest,
         artifact=artifact,
-        assets=_assets(trained, scores, data.windows.step_minutes, folder),
+        assets=_assets(trained, scores, data.windows.step_minutes, folder)
+        | write_example(folder, *_example(variant, job.preparation, data.windows, trained)),
     )
 
 
@@ -242,6 +247,22 @@ def _variable(frames: xr.Dataset) -> dict[str, Any]:
     attrs = frames[VARIABLE].attrs
     text = f"Mean rain rate over {frames.attrs['step_minutes']} minutes (CF standard name {attrs['standard_name']})."
     return {"dimensions": ["time", "y", "x"], "type": "data", "unit": attrs["units"], "description": text}
+
+
+def _example(
+    variant: Variant, preparation: Preparation, windows: Windows, trained: Trained
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Forecast the part of a training window where it rains most, or all of it where the file fixes its size."""
+    rate = windows.inputs(len(windows) - 1)
+    if not variant.fixed_shape:
+        wettest = np.unravel_index(np.argmax(np.nan_to_num(rate[-1])), rate[-1].shape)
+        starts = [
+            max(0, min(int(at) - EXAMPLE // 2, n - EXAMPLE)) for at, n in zip(wettest, rate[-1].shape, strict=True)
+        ]
+        rate = rate[:, starts[0] : starts[0] + EXAMPLE, starts[1] : starts[1] + EXAMPLE]
+    inputs = preparation.inputs_to_model(rate)[None]
+    axis = variant.dim_order.index("variables")
+    return np.expand_dims(inputs, axis), np.expand_dims(trained.forecast(np.ascontiguousarray(inputs)), axis)
 
 
 def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> dict[str, ExtraAsset]:

@@ -9,6 +9,7 @@ import pystac
 import pytest
 
 from modelstac.catalog import open_catalog
+from modelstac.registry.examples import write_example
 from modelstac.training.data.knmi import file_name, write_knmi
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -164,6 +165,23 @@ def test_show(modelstac_command: Command, catalog: Path) -> None:
     item = json.loads(modelstac_command("show", ID, "--json", "-c", catalog).stdout)
     assert item["id"] == ID
     assert Path(item["assets"]["model"]["href"]).is_file()
+
+
+def test_self_test(modelstac_command: Command, tmp_path: Path, describe: Callable[..., object], item: object) -> None:
+    frames = np.ones((1, 3, 1, 4, 4), np.float32)
+    for number, (factor, code, verdict) in enumerate([(0.5, 0, "passed"), (0.6, 1, "FAILED")]):
+        (tmp_path / str(number)).mkdir()
+        assets = write_example(tmp_path / str(number), frames, frames * np.float32(factor))
+        catalog = open_catalog(tmp_path / f"examples-{number}", create=True)
+        catalog.publish(describe(tmp_path / "damped.onnx", assets=assets).to_item())
+        done = modelstac_command("test", ID, "--rehash", "-c", catalog.href)
+        assert (done.returncode, done.stdout.split(",")[0]) == (code, f"{ID}: {verdict}")
+        found = json.loads(modelstac_command("test", ID, "--json", "-c", catalog.href).stdout)
+        assert found["max_absolute"] == pytest.approx(factor - 0.5, abs=1e-6)
+
+
+def test_self_test_of_an_item_without_example(modelstac_command: Command, catalog: Path) -> None:
+    refused(modelstac_command("test", ID, "-c", catalog), "without an example", ID)
 
 
 @pytest.mark.parametrize("command", [["show"], ["predict", "x.npy"]])

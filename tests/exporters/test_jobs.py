@@ -90,6 +90,14 @@ def test_the_item_says_what_it_is_and_where_it_comes_from(catalog, job):
     assert item.get_links("derived_from")
 
 
+def test_the_example_is_the_output_of_the_source(catalog, job):
+    with load(export(job, catalog)) as model:
+        found = model.self_test()
+    assert found.passed
+    assert found.absolute_tolerance == 1e-5
+    assert found.max_absolute > 0  # of the source, and so not what this runtime gives to the last bit
+
+
 def test_the_parity_report_is_an_asset_and_agrees_with_the_summary(catalog, job):
     windows = np.random.default_rng(1).random((2, 4, 1, 10, 13), np.float32)
     item = export(job, catalog, windows=windows)

@@ -16,6 +16,7 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, ItemExistsError, NotFoundError, SpecError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Finished, Note, Started
+from modelstac.registry.examples import read_example
 from modelstac.registry.load import load
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.fit import FitSpec
@@ -123,6 +124,15 @@ def test_history_metrics_and_thumbnail_lie_beside_the_model(trained):
     assert assets["skill"].read_bytes().startswith(b"\x89PNG")
     low, high = metrics["confidence"]["model"]["rmse"]
     assert low < np.mean(metrics["model"]["rmse"]) < high
+
+
+def test_the_published_example_is_what_the_model_gives(trained):
+    _, catalog, item, _ = trained
+    with load(item, catalog=catalog) as model:
+        assert model.self_test().passed
+        inputs, _ = read_example(catalog.get(item.id))
+        assert inputs.shape == (1, 5, 1, 12, 10)
+        assert inputs.max() > 0
 
 
 def test_the_same_job_is_not_run_again(trained):

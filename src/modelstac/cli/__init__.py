@@ -22,6 +22,7 @@ from modelstac.cli.search import search
 from modelstac.cli.serve import database, gc, keys, serve
 from modelstac.cli.show import show
 from modelstac.cli.sync import sync
+from modelstac.cli.test import test
 from modelstac.cli.train import train
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
@@ -51,7 +52,7 @@ def main(context: click.Context) -> None:
 
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
-for command in (data, train, export, publish, *FIND, predict, alias, deprecate, sync, cache, demo, *SERVER):
+for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, cache, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

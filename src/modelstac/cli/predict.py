@@ -47,6 +47,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M"]),
     help="Forecast from the frames up to this time (UTC); the plot shows what was measured later beside the forecast.",
 )
+@click.option("--rehash", is_flag=True, help="Hash the model file even if it was verified before.")
 @catalog_option
 @json_option("a summary")
 def predict(
@@ -56,6 +57,7 @@ def predict(
     output: Path,
     plot: Path | None,
     at: datetime | None,
+    rehash: bool,
     catalog: str | None,
     as_json: bool,
 ) -> None:
@@ -76,7 +78,7 @@ def predict(
         from modelstac.registry import load
 
         began = time.perf_counter()
-        with load(what, catalog=catalog, report=report) as model:
+        with load(what, catalog=catalog, rehash=rehash, report=report) as model:
             loaded = time.perf_counter() - began
             if array is not None:
                 summary = _write_array(model, array, output)

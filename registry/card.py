@@ -1,0 +1,75 @@
+"""An item as a page for people: text for terminals, HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pystac
+
+INDENT = 16
+
+
+def card(item: pystac.Item) -> str:
+    """Return what a model is, takes and gives, and where it comes from, as lines of text."""
+    return "\n".join([item.id, *(f"  {label.ljust(INDENT)}{text}" for label, text in _lines(item))])
+
+
+def card_html(item: pystac.Item) -> str:
+    """Return the same as a table in HTML; nothing of the item is taken as markup."""
+    cell = "<tr><th style='text-align: left'>{}</th><td style='text-align: left'>{}</td></tr>"
+    rows = "".join(cell.format(html.escape(label), html.escape(text)) for label, text in _lines(item))
+    return f"<table><caption>{html.escape(item.id)}</caption>{rows}</table>"
+
+
+def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
+    get = item.properties.get
+    yield from _present("title", get("title"))
+    yield from _present("description", get("description"))
+    yield from _present("licence", get("license"))
+    yield from _present("status", "DEPRECATED: no longer to be used" if get("deprecated") else None)
+    yield from _present("aliases", ", ".join(get("interop:aliases", ())))
+    yield from _present("framework", get("mlm:framework"), get("mlm:framework_version"))
+    yield from _present("backend", get("interop:backend"), get("interop:backend_version"))
+    yield from _present("architecture", get("mlm:architecture"))
+    yield from _present("tasks", ", ".join(get("mlm:tasks", ())))
+    if (parameters := get("mlm:total_parameters")) is not None:
+        yield "parameters", f"{parameters:,}"
+    yield from _present("trained on", get("start_datetime"), "to" if get("end_datetime") else None, get("end_datetime"))
+    if item.bbox:
+        yield "bbox", ", ".join(f"{n:.4g}" for n in item.bbox)
+    for key, inner in (("input", "input"), ("output", "result")):
+        for tensor in get(f"mlm:{key}", ()):
+            yield key, _tensor(tensor, tensor.get(inner, {}))
+    for step in get("interop:route") or ():
+        yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
+    if parity := get("interop:parity"):
+        verdict = "passed" if parity["passed"] else "FAILED"
+        yield (
+            "parity",
+            f"{verdict}, {parity['cases']} cases against {parity['source']}: at most "
+            f"{parity['max_absolute_difference']:.1e} apart",
+        )
+    for name, score in (get("interop:scores") or {}).items():
+        yield "score", f"{name} {score:.4g}"
+    for link in item.links:
+        if link.rel == "derived_from":
+            source = link.extra_fields.get("interop:item_id") or link.title or link.get_href(transform_href=False)
+            yield "derived from", str(source)
+    for key, asset in item.assets.items():
+        size = asset.extra_fields.get("file:size")
+        yield f"asset {key}"[:INDENT], f"{asset.href}{f' ({size:,} bytes)' if isinstance(size, int) else ''}"
+
+
+def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:
+    text = " ".join(" ".join(str(part).split()) for part in parts if part not in (None, ""))
+    if text:
+        yield label, text
+
+
+def _tensor(tensor: dict[str, Any], layout: dict[str, Any]) -> str:
+    sizes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
+    shape = ", ".join(f"{name} {'any' if size == -1 else size}" for name, size in sizes)
+    return f"{tensor.get('name')}: {layout.get('data_type')} ({shape})"
