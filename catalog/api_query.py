@@ -8,6 +8,7 @@ from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.ranges import number_range
+from modelstac.catalog.spellings import spellings
 from modelstac.catalog.sql.filters import parse
 from modelstac.catalog.versions import parse_range, version_key
 
@@ -19,7 +20,9 @@ def filter_of(query: Query) -> Document | None:
     conditions: list[Any] = [] if query.filter is None else [parse(query.filter)]
     for field, name in EQUAL_FIELDS.items():
         if (wanted := getattr(query, field)) is not None:
-            conditions.append(_is("=", _folded({"property": name}), _folded(wanted)))
+            spelled = spellings(wanted) if field == "framework" else (wanted,)
+            equal = [_is("=", _folded({"property": name}), _folded(spelling)) for spelling in spelled]
+            conditions.append(equal[0] if len(equal) == 1 else {"op": "or", "args": equal})
     if query.task is not None:
         conditions.append(_is("a_contains", {"property": "mlm:tasks"}, [query.task.casefold()]))
     if query.deprecated:

@@ -11,6 +11,7 @@ from modelstac.catalog.geometry import boxes_meet
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.ranges import fold, interval, number_range, requirements, terms
+from modelstac.catalog.spellings import canonical
 from modelstac.catalog.versions import parse_version, version_in
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def matches(query: Query, item: pystac.Item) -> bool:
     return (
         (query.ids is None or item.id in query.ids)
         and (query.collections is None or item.collection_id in query.collections)
-        and all(_equal(getattr(query, field), properties.get(name)) for field, name in EQUAL_FIELDS.items())
+        and all(_equal(field, getattr(query, field), properties.get(name)) for field, name in EQUAL_FIELDS.items())
         and all(_in_range(getattr(query, field), properties.get(name)) for field, name in VERSION_FIELDS.items())
         and (query.task is None or fold(query.task) in map(fold, properties.get("mlm:tasks", ())))
         and (query.alias is None or query.alias in properties.get(ALIASES, ()))
@@ -73,8 +74,10 @@ def _in_environment(environment: dict[str, Any], name: str, specifier: Any) -> b
         return False
 
 
-def _equal(wanted: str | None, found: Any) -> bool:
-    return wanted is None or (isinstance(found, str) and fold(found) == fold(wanted))
+def _equal(field: str, wanted: str | None, found: Any) -> bool:
+    if wanted is None or not isinstance(found, str):
+        return wanted is None
+    return fold(canonical(found) if field == "framework" else found) == fold(wanted)
 
 
 def _in_range(wanted: str | None, found: Any) -> bool:

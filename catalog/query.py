@@ -13,6 +13,7 @@ from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.geometry import check_searched
 from modelstac.catalog.mlm import FRAMEWORKS, TASKS, one_line
 from modelstac.catalog.ranges import fold, interval, nearest, number_range, requirements, rfc3339
+from modelstac.catalog.spellings import canonical
 from modelstac.catalog.versions import parse_range
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Query(BaseModel):
     datetime
         A moment or an interval of RFC 3339, such as ``2010-08-26T00:00:00Z/..``; a day alone means the whole day.
     framework, backend, format, architecture, name
-        Equal to what the item says, whatever the case.
+        Equal to what the item says, whatever the case; a framework however it is spelled (``pytorch``, ``torch``).
     framework_version, backend_version, version
         Ranges such as ``>=2.7,<3``.
     task
@@ -146,6 +147,11 @@ class Query(BaseModel):
         if not (-90 <= value[1] <= value[half + 1] <= 90 and all(-180 <= value[i] <= 180 for i in (0, half))):
             raise ValueError(f"{value} is not west, south, east, north in degrees")
         return value
+
+    @field_validator("framework")
+    @classmethod
+    def _spelled(cls, value: str | None) -> str | None:
+        return value if value is None else canonical(value)
 
     @field_validator("intersects", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.registry.folders import read_members, words
+
+logger = logging.getLogger("modelstac")
 
 PROGRAM = "models/model.json"
 WEIGHTS, CONSTANTS = "data/weights/model_weights_config.json", "data/constants/model_constants_config.json"
@@ -36,8 +39,12 @@ MEMBERS = tuple(
         r"data/constants/tensor_\d+",
         r"archive_format|archive_version|byteorder|\.data/(version|serialization_id)|\.format_version|\.storage_alignment",
         r"version",
+        # What stac-model packages beside the model: another program, and notes. Neither is passed on.
+        r"models/transforms\.json|data/(weights|constants)/transforms_(weights|constants)_config\.json",
+        r"data/sample_inputs/transforms\.pt|extra/[\w.-]+",
     )
 )
+_BESIDE = re.compile(r"models/transforms\.json|data/\w+/transforms[_.]\w+(\.json)?|extra/.*")
 _TARGET = re.compile(
     r"torch\.ops\.aten\.\w+(\.\w+)?"
     r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
@@ -78,6 +85,9 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
     if len(roots) != 1:
         raise UntrustedError(f"{path} has {len(roots)} top folders, where an exported program has one")
     inner = {name.split("/", 1)[1]: content for name, content in members.items()}
+    if "models/transforms.json" in inner:
+        logger.warning("%s holds input transforms beside the model, which are not run: prepare the input so", path.name)
+    inner = {name: content for name, content in inner.items() if not _BESIDE.fullmatch(name)}
     if missing := [name for name in (PROGRAM, WEIGHTS, CONSTANTS, SAMPLES) if name not in inner]:
         raise InvalidItemError(f"{path} is no program of torch.export: it has no {missing[0]}; export the model anew")
     try:

@@ -9,7 +9,8 @@ from typing import Any
 from modelstac.catalog.geometry import flat, spans
 from modelstac.catalog.matching import in_range
 from modelstac.catalog.query import EQUAL_FIELDS, VERSION_FIELDS, Query
-from modelstac.catalog.ranges import interval, number_range, terms
+from modelstac.catalog.ranges import fold, interval, number_range, terms
+from modelstac.catalog.spellings import spellings
 from modelstac.catalog.sql import paging
 from modelstac.catalog.sql.filters import Filter
 from modelstac.catalog.sql.functions import microseconds
@@ -85,7 +86,9 @@ class Search:
                 conditions.append(f"items.{column} IN ({', '.join(map(self._bind, wanted))})")
         for field, name in EQUAL_FIELDS.items():
             if (value := getattr(query, field)) is not None:
-                conditions.append(f"{property_sql(name)} = {self._bind(value)} COLLATE NOCASE")
+                spelled = self._spelled(value) if field == "framework" else [value]
+                equal = [f"{property_sql(name)} = {self._bind(spelling)} COLLATE NOCASE" for spelling in spelled]
+                conditions.append(f"({' OR '.join(equal)})")
         if query.task is not None:
             conditions.append(f"items.key IN (SELECT item FROM tasks WHERE task = {self._bind(query.task)})")
         if query.alias is not None:
@@ -100,6 +103,11 @@ class Search:
             conditions.append(f"ms_runs_with({property_sql('interop:verified')}, {wanted_json})")
         return conditions
 
+    def _spelled(self, framework: str) -> list[str]:
+        """Return the spellings of a framework that occur here: nearly always one, which one index answers."""
+        known = {fold(value) for value in self._values(EQUAL_FIELDS["framework"])}
+        return [spelling for spelling in spellings(framework) if fold(spelling) in known] or [framework]
+
     def _ranges(self) -> list[str]:
         query = self._query
         conditions = []
@@ -108,6 +116,8 @@ class Search:
                 # What a range means is Python's business (PEP 440), and versions are few: each is judged once.
                 beside = EQUAL_FIELDS.get(field.removesuffix("_version")) if field != "version" else None
                 equal = getattr(query, field.removesuffix("_version")) if beside else None
+                if field == "framework_version" and equal and len(self._spelled(equal)) > 1:
+                    equal = None
                 values = [v for v in self._values(name, beside if equal else None, equal) if in_range(v, wanted)]
                 conditions.append(
                     f"{property_sql(name)} IN (SELECT value FROM json_each({self._bind(json.dumps(values))}))"

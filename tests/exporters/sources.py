@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, Resul
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 
+# What loads without a note: only the versions that are here.
+INSTALLED = {form: version(package) for form, package in {"keras": "keras", "torch": "torch"}.items()}
 SPEC = ConvLSTMSpec(filters=(4, 3), kernels=(3, 5), cell_activation="leaky_relu", frames=4, height=10, width=13)
 LAYOUTS = {
     "keras": ("batch", "time", "height", "width", "variables"),
@@ -61,7 +64,7 @@ def describe(artifact, form, spec=SPEC, **fields):
         "start": datetime(2010, 8, 26, tzinfo=UTC),
         "end": datetime(2010, 8, 26, 7, 35, tzinfo=UTC),
         "format": form,
-        "framework_version": "1.2.3",
+        "framework_version": INSTALLED.get(form, "1.2.3"),
         "architecture": "ConvLSTM",
         "tasks": ("regression",),
         "inputs": (ModelInput(name="frames", variables=rain, input=InputStructure(**layout)),),
