@@ -70,6 +70,9 @@ def describe(
     moment = item.datetime or datetime.now(UTC)
     href = item.assets[asset.key].get_absolute_href() or item.assets[asset.key].href
     hyperparameters = get("mlm:hyperparameters")
+    inputs = tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _listed(item, "mlm:input"))
+    outputs = tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _listed(item, "mlm:output"))
+    variables = {v if isinstance(v, str) else v.name for tensor in (*inputs, *outputs) for v in tensor.variables}
     description = ModelDescription(
         name=_slug(str(get("mlm:name") or item.id)),
         version=_semver(get("version")) or "0.0.0",
@@ -84,8 +87,9 @@ def describe(
         framework_version=version or "0.0.0",
         architecture=str(get("mlm:architecture") or "unknown"),
         tasks=("regression",),  # the loader does not care, and MLM's list of tasks has grown
-        inputs=tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _listed(item, "mlm:input")),
-        outputs=tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _listed(item, "mlm:output")),
+        inputs=inputs,
+        outputs=outputs,
+        cube_variables={name: {"type": "data", "dimensions": []} for name in variables},
         hyperparameters=_named(hyperparameters) if isinstance(hyperparameters, dict) else {},
         parameters=_count(get("mlm:total_parameters")),
         entrypoint=entrypoint or fields.get("mlm:entrypoint") or _entrypoint(item),

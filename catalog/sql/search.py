@@ -116,8 +116,9 @@ class Search:
                 # What a range means is Python's business (PEP 440), and versions are few: each is judged once.
                 beside = EQUAL_FIELDS.get(field.removesuffix("_version")) if field != "version" else None
                 equal = getattr(query, field.removesuffix("_version")) if beside else None
-                if field == "framework_version" and equal and len(self._spelled(equal)) > 1:
-                    equal = None
+                if field == "framework_version" and equal:
+                    spelled = self._spelled(equal)
+                    equal = spelled[0] if len(spelled) == 1 else None
                 values = [v for v in self._values(name, beside if equal else None, equal) if in_range(v, wanted)]
                 conditions.append(
                     f"{property_sql(name)} IN (SELECT value FROM json_each({self._bind(json.dumps(values))}))"
