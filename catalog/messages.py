@@ -6,7 +6,7 @@ draws progress bars.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -41,7 +41,16 @@ class Note:
     text: str
 
 
-Message = Started | Advanced | Finished | Note
+@dataclass(frozen=True)
+class Measured:
+    """Numbers of a task at a step counted from 1, such as the loss: for logs, not for people who watch."""
+
+    task: str
+    step: int
+    values: Mapping[str, float]
+
+
+Message = Started | Advanced | Finished | Note | Measured
 Report = Callable[[Message], None]
 
 

@@ -1,58 +1,144 @@
-"""Fitting in Keras, on whatever backend runs. The loop is ours, so that every framework sees the same batches."""
+"""Fitting in Keras, on whatever backend runs: what `modelstac.training.fitting` asks of a framework."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
+from keras import ops
 
-from modelstac.catalog.messages import Finished, Report, Started, ignore
-from modelstac.training.fit import ADADELTA_RHO, OPTIMIZER_EPSILON, TASK, FitSpec, History, Recorder, batches
+from modelstac.catalog.messages import Report, ignore
+from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints, State
+from modelstac.training.fit import ADADELTA_RHO, CSI_RATES, CSI_WIDTH, LOSS_EPSILON, OPTIMIZER_EPSILON, FitSpec
+from modelstac.training.fitting import Batch, fit_learner
+from modelstac.training.history import History
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
 
 
 def fit_model(
-    model: Any, windows: Windows, preparation: Preparation, fit: FitSpec, *, report: Report = ignore
+    model: Any,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    report: Report = ignore,
 ) -> History:
     """Fit ``model``, which maps (batch, time, y, x, 1) to the same shape, in place.
 
     Parameters
     ----------
     model
-        A Keras model; starts from the weights that it has.
-    windows, preparation
-        The data in mm/h, and how they become values from 0 to 1.
-    fit
-        Epochs, loss, optimiser, seed.
-
-    Raises
-    ------
-    TrainingError
-        When the loss is not finite.
+        A Keras model; starts from the weights that it has. For ``bfloat16`` it was built under that policy.
+    windows, preparation, fit, checkpoints
+        See `modelstac.training.fitting.fit_learner`, also for the errors.
     """
-    # Compilation by XLA costs more than it saves in a short training.
-    model.compile(optimizer=_optimizer(fit), loss=_loss(fit), jit_compile=False)
-    recorder = Recorder(windows, fit, report)
-    report(Started(TASK, fit.epochs * fit.steps(len(windows))))
-    for batch in batches(windows, preparation, fit):
-        model.optimizer.learning_rate = batch.learning_rate
-        inputs, targets = batch.inputs[..., None], batch.targets[..., None]
-        loss = model.train_on_batch(inputs, targets, sample_weight=batch.mask)
-        recorder.record(batch, float(loss))
-    report(Finished(TASK))
-    return recorder.history()
+    learner = KerasLearner(model, fit, preparation)
+    return fit_learner(learner, windows, preparation, fit, checkpoints=checkpoints, report=report)
+
+
+class KerasLearner:
+    """A Keras model, compiled with its optimiser."""
+
+    def __init__(self, model: Any, fit: FitSpec, preparation: Preparation) -> None:
+        self._model = model
+        # Compilation by XLA costs more than it saves in a short training.
+        model.compile(optimizer=_optimizer(fit), loss=_loss(fit, preparation), jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+        self._train: Callable[..., Any] = model.train_on_batch
+        self._test: Callable[..., Any] = model.test_on_batch
+        if keras.config.backend() == "tensorflow":
+            self._train, self._test = (_any_batch_size(model, step) for step in (model.train_step, model.test_step))
+
+    def step(self, batch: Batch) -> float:
+        """Learn from a batch."""
+        self._model.optimizer.learning_rate = batch.learning_rate
+        return float(self._train(*_given(batch)))
+
+    def loss(self, batch: Batch) -> float:
+        """Give the loss of a batch in inference mode."""
+        return float(self._test(*_given(batch)))
+
+    def state(self) -> State:
+        """Give weights, moving statistics and random state of the model, and the variables of the optimiser."""
+        return {name: np.array(ops.convert_to_numpy(variable)) for name, variable in self._variables().items()}
+
+    def restore(self, state: State) -> None:
+        """Go back to what `state` gave."""
+        for name, variable in self._variables().items():
+            variable.assign(state[name])
+
+    def _variables(self) -> dict[str, Any]:
+        owners = {"model": self._model, "optimizer": self._model.optimizer}
+        return {f"{owner}/{index}": one for owner, whole in owners.items() for index, one in enumerate(whole.variables)}
+
+
+def _any_batch_size(model: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a step once for batches of any size.
+
+    What Keras compiles by itself depends on the sizes seen before, and with it the last bit of the results: a run that
+    goes on from a checkpoint would end with other weights.
+    """
+    import tensorflow as tf
+
+    shape = model.input_shape[1:]
+    pair = (tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, *shape[:-1], 2), tf.float32))
+    compiled = tf.function(lambda *given: step(given), input_signature=pair)
+
+    def loss(*given: Any) -> Any:
+        model.reset_metrics()
+        return compiled(*given)["loss"]
+
+    return loss
+
+
+def _given(batch: Batch) -> tuple[Any, Any]:
+    """Give the input, and target and mask as two channels: Keras' sample weights would serve a mean only."""
+    return batch.inputs[..., None], np.stack([batch.targets, batch.mask], axis=-1)
 
 
 def _optimizer(fit: FitSpec) -> Any:
-    common = {"learning_rate": fit.learning_rate, "epsilon": OPTIMIZER_EPSILON, "global_clipnorm": fit.clip_norm}
+    common = {
+        "learning_rate": fit.learning_rate,
+        "epsilon": OPTIMIZER_EPSILON,
+        "global_clipnorm": fit.clip_norm,
+        "gradient_accumulation_steps": fit.accumulate if fit.accumulate > 1 else None,
+    }
     if fit.optimizer == "adam":
         return keras.optimizers.Adam(**common)
     return keras.optimizers.Adadelta(rho=ADADELTA_RHO, **common)
 
 
-def _loss(fit: FitSpec) -> Any:
-    # The sample weights are the mask, and this reduction divides by their sum: the mean over the pixels that count.
-    losses = {"masked_bce": keras.losses.BinaryCrossentropy, "masked_mse": keras.losses.MeanSquaredError}
-    return losses[fit.loss](reduction="mean_with_sample_weight")
+def _loss(fit: FitSpec, preparation: Preparation) -> Any:
+    each = _squared_error if fit.loss == "masked_mse" else _cross_entropy
+    rates = preparation.to_model(CSI_RATES)
+
+    def loss(given: Any, forecast: Any) -> Any:
+        target, mask, forecast = given[..., 0], given[..., 1], ops.cast(forecast[..., 0], "float32")
+        mean = ops.sum(each(forecast, target) * mask) / ops.maximum(ops.sum(mask), 1.0)
+        return mean + _lacking_csi(forecast, target, mask, rates) if fit.loss == "masked_csi" else mean
+
+    return loss
+
+
+def _cross_entropy(forecast: Any, target: Any) -> Any:
+    forecast = ops.clip(forecast, LOSS_EPSILON, 1 - LOSS_EPSILON)
+    return -(target * ops.log(forecast) + (1 - target) * ops.log1p(-forecast))
+
+
+def _squared_error(forecast: Any, target: Any) -> Any:
+    return ops.square(forecast - target)
+
+
+def _lacking_csi(forecast: Any, target: Any, mask: Any, rates: Any) -> Any:
+    """Give 1 - hits / (hits + misses + false alarms), softly counted, as the mean over lead times and rates."""
+    rates = ops.convert_to_tensor(rates)[:, None, None, None, None]
+    ours = ops.sigmoid((forecast - rates) / CSI_WIDTH) * mask
+    seen = ops.cast(target >= rates, "float32") * mask
+    hits = ops.sum(ours * seen, axis=(1, 3, 4))
+    events = ops.sum(ours + seen - ours * seen, axis=(1, 3, 4))
+    return 1 - ops.mean((hits + LOSS_EPSILON) / (events + LOSS_EPSILON))

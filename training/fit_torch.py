@@ -1,32 +1,34 @@
-"""Fitting in native PyTorch."""
+"""Fitting in native PyTorch: what `modelstac.training.fitting` asks of a framework."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modelstac.catalog.messages import Finished, Report, Started, ignore
-from modelstac.training.fit import (
-    ADADELTA_RHO,
-    LOSS_EPSILON,
-    OPTIMIZER_EPSILON,
-    TASK,
-    FitSpec,
-    History,
-    Recorder,
-    batches,
-)
+from modelstac.catalog.messages import Report, ignore
+from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints, State
+from modelstac.training.fit import ADADELTA_RHO, CSI_RATES, CSI_WIDTH, LOSS_EPSILON, OPTIMIZER_EPSILON, FitSpec
+from modelstac.training.fitting import Batch, fit_learner
+from modelstac.training.history import History
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
 
+_RANDOM = "random"
+
 
 def fit_model(
-    model: nn.Module, windows: Windows, preparation: Preparation, fit: FitSpec, *, report: Report = ignore
+    model: nn.Module,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    report: Report = ignore,
 ) -> History:
     """Fit ``model``, which maps (batch, time, 1, y, x) to the same shape, in place; it is left in inference mode.
 
@@ -34,41 +36,84 @@ def fit_model(
     ----------
     model
         Starts from the weights that it has.
-    windows, preparation
-        The data in mm/h, and how they become values from 0 to 1.
-    fit
-        Epochs, loss, optimiser, seed.
-
-    Raises
-    ------
-    TrainingError
-        When the loss is not finite.
+    windows, preparation, fit, checkpoints
+        See `modelstac.training.fitting.fit_learner`, also for the errors.
     """
-    optimizer = _optimizer(model, fit)
-    loss_of = _LOSSES[fit.loss]
-    recorder = Recorder(windows, fit, report)
-    model.train()
-    report(Started(TASK, fit.epochs * fit.steps(len(windows))))
-    for step, batch in enumerate(batches(windows, preparation, fit), start=1):
-        _set_rate(optimizer, batch.learning_rate, step)
-        inputs, targets, mask = (torch.from_numpy(a) for a in (batch.inputs, batch.targets, batch.mask))
-        forecast = model(inputs.unsqueeze(2)).squeeze(2)
-        loss = (loss_of(forecast, targets) * mask).sum() / mask.sum().clamp(min=1)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        if fit.clip_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), fit.clip_norm)
-        recorder.record(batch, loss.item())  # before the step, so that a loss that is not finite spoils no weight
-        optimizer.step()
+    learner = TorchLearner(model, fit, preparation)
+    history = fit_learner(learner, windows, preparation, fit, checkpoints=checkpoints, report=report)
     model.eval()
-    report(Finished(TASK))
-    return recorder.history()
+    return history
 
 
-def _optimizer(model: nn.Module, fit: FitSpec) -> torch.optim.Optimizer:
-    if fit.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=fit.learning_rate, eps=OPTIMIZER_EPSILON)
-    return torch.optim.Adadelta(model.parameters(), lr=fit.learning_rate, rho=ADADELTA_RHO, eps=OPTIMIZER_EPSILON)
+class TorchLearner:
+    """A module and its optimiser."""
+
+    def __init__(self, model: nn.Module, fit: FitSpec, preparation: Preparation) -> None:
+        self._model = model
+        self._fit = fit
+        self._rates = torch.from_numpy(preparation.to_model(CSI_RATES))
+        self._optimizer: torch.optim.Optimizer
+        if fit.optimizer == "adam":
+            self._optimizer = torch.optim.Adam(model.parameters(), lr=fit.learning_rate, eps=OPTIMIZER_EPSILON)
+        else:
+            self._optimizer = torch.optim.Adadelta(
+                model.parameters(), lr=fit.learning_rate, rho=ADADELTA_RHO, eps=OPTIMIZER_EPSILON
+            )
+
+    def step(self, batch: Batch) -> float:
+        """Learn from a batch; a loss that is not finite changes nothing."""
+        self._model.train()
+        loss = self._loss(batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            return value
+        updates, rest = divmod(batch.number, self._fit.accumulate)
+        torch.autograd.backward(loss / self._fit.accumulate)
+        if rest == 0:
+            if self._fit.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self._model.parameters(), self._fit.clip_norm)
+            _set_rate(self._optimizer, batch.learning_rate, updates)
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+        return value
+
+    def loss(self, batch: Batch) -> float:
+        """Give the loss of a batch in inference mode."""
+        self._model.eval()
+        with torch.inference_mode():
+            return self._loss(batch).item()
+
+    def state(self) -> State:
+        """Give weights, the optimiser's moments and the random state."""
+        found = {f"model/{name}": value for name, value in self._model.state_dict().items()}
+        for number, moments in self._optimizer.state_dict()["state"].items():
+            found |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
+        found[_RANDOM] = torch.get_rng_state()
+        return {name: value.detach().cpu().numpy().copy() for name, value in found.items()}
+
+    def restore(self, state: State) -> None:
+        """Go back to what `state` gave."""
+        given = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        self._model.load_state_dict(_below("model/", given))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer/", given).items():
+            number, moment = name.split("/")
+            moments.setdefault(int(number), {})[moment] = value
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
+        torch.set_rng_state(given[_RANDOM])
+
+    def _loss(self, batch: Batch) -> Tensor:
+        inputs, targets, mask = (torch.from_numpy(a) for a in (batch.inputs, batch.targets, batch.mask))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._fit.precision == "bfloat16"):
+            forecast = self._model(inputs.unsqueeze(2)).squeeze(2)
+        forecast = forecast.float()
+        each = _squared_error if self._fit.loss == "masked_mse" else _cross_entropy
+        loss = (each(forecast, targets) * mask).sum() / mask.sum().clamp(min=1)
+        return loss + _lacking_csi(forecast, targets, mask, self._rates) if self._fit.loss == "masked_csi" else loss
+
+
+def _below(prefix: str, values: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float, step: int) -> None:
@@ -90,4 +135,11 @@ def _squared_error(forecast: Tensor, target: Tensor) -> Tensor:
     return (forecast - target).square()
 
 
-_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"masked_bce": _cross_entropy, "masked_mse": _squared_error}
+def _lacking_csi(forecast: Tensor, target: Tensor, mask: Tensor, rates: Tensor) -> Tensor:
+    """Give 1 - hits / (hits + misses + false alarms), softly counted, as the mean over lead times and rates."""
+    rates = rates[:, None, None, None, None]
+    ours = torch.sigmoid((forecast - rates) / CSI_WIDTH) * mask
+    seen = (target >= rates) * mask
+    hits = (ours * seen).sum(dim=(1, 3, 4))
+    events = (ours + seen - ours * seen).sum(dim=(1, 3, 4))
+    return 1 - ((hits + LOSS_EPSILON) / (events + LOSS_EPSILON)).mean()

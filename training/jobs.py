@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import platformdirs
 import pystac
 import xarray as xr
 
@@ -24,6 +25,7 @@ from modelstac.catalog.items import NAME_PATTERN
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.mlm import SEMVER
 from modelstac.catalog.storage import explained
+from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames, split_by_time
 from modelstac.training.describe import Data, describe
 from modelstac.training.fit import FitSpec
@@ -238,8 +240,12 @@ def data_digest(ds: xr.Dataset) -> str:
     return digest.hexdigest()
 
 
-def train(job: TrainJob, catalog: Catalog, *, report: Report = ignore) -> pystac.Item:
+def train(
+    job: TrainJob, catalog: Catalog, *, checkpoints: Checkpoints | None = None, report: Report = ignore
+) -> pystac.Item:
     """Run a training job: read, prepare, split, fit, score, save and publish. A job that ran before gives its item.
+
+    A job that was killed goes on from its last checkpoint when it is run again.
 
     Parameters
     ----------
@@ -247,6 +253,8 @@ def train(job: TrainJob, catalog: Catalog, *, report: Report = ignore) -> pystac
         What to train on what.
     catalog
         Where to publish.
+    checkpoints
+        Where and how often to leave them; by default every five minutes, and without a folder in the user's cache.
     report
         Gets progress and notes.
 
@@ -264,7 +272,9 @@ def train(job: TrainJob, catalog: Catalog, *, report: Report = ignore) -> pystac
     ItemExistsError
         When the id is taken by the result of another job.
     TrainingError
-        When the loss is not finite.
+        When the loss is not finite; the last checkpoint stays.
+    SpecError
+        When the checkpoint that is there belongs to another job.
     """
     frames = read_frames(job.data, report=report)
     ds = job.preparation.apply(frames, report=report)
@@ -276,7 +286,8 @@ def train(job: TrainJob, catalog: Catalog, *, report: Report = ignore) -> pystac
     spec = dataclasses.replace(job.architecture, height=ds.sizes["y"], width=ds.sizes["x"])
     task = f"train {job.item_id}"
     report(Started(task))
-    trained = framework.train(spec, train_windows, job.preparation, job.fit, report=report)
+    place = _checkpoints(checkpoints, digest)
+    trained = framework.train(spec, train_windows, job.preparation, job.fit, checkpoints=place, report=report)
     scores = evaluate(trained.forecast, test_windows, job.preparation, report=report)
     polygon, bbox = job.preparation.footprint(frames)
     data = Data(ds, train_windows, polygon, bbox, digest=data_digest(ds))
@@ -292,8 +303,16 @@ def train(job: TrainJob, catalog: Catalog, *, report: Report = ignore) -> pystac
             folder=Path(folder),
         )
         item = _publish(catalog, description.to_item(), digest, report)
+    place.clear()
     report(Finished(task))
     return item
+
+
+def _checkpoints(wished: Checkpoints | None, digest: str) -> Checkpoints:
+    """Give the run's own checkpoints: in the folder wished for, or in one of its own in the user's cache."""
+    wished = wished or Checkpoints(None)
+    folder = wished.folder or platformdirs.user_cache_path("modelstac") / "checkpoints" / digest
+    return dataclasses.replace(wished, folder=folder, key=digest)
 
 
 def _publish(catalog: Catalog, item: pystac.Item, digest: str, report: Report) -> pystac.Item:

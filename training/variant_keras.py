@@ -18,28 +18,48 @@ from modelstac.training.weights import initial_weights
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
+    from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
 
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-def train(spec: ConvLSTMSpec, windows: Windows, preparation: Preparation, fit: FitSpec, *, report: Report) -> Trained:
+
+def train(
+    spec: ConvLSTMSpec,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints,
+    report: Report,
+) -> Trained:
     """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
-    model = convlstm_keras.build(spec)
-    convlstm_keras.set_weights(model, initial_weights(spec, fit.seed))
-    history = fit_model(model, windows, preparation, fit, report=report)
+    trained = _build(spec, _POLICIES[fit.precision])
+    convlstm_keras.set_weights(trained, initial_weights(spec, fit.seed))
+    history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
+    # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
+    model = _build(spec, "float32")
+    convlstm_keras.set_weights(model, convlstm_keras.get_weights(trained))
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
         return result
 
     def save(path: Path) -> None:
-        # A model that was never compiled: what is published needs neither loss nor the optimiser's moments.
-        fresh = convlstm_keras.build(spec)
-        convlstm_keras.set_weights(fresh, convlstm_keras.get_weights(model))
-        fresh.save(path)
+        model.save(path)
 
     return Trained(forecast, save, history)
+
+
+def _build(spec: ConvLSTMSpec, policy: str) -> Any:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return convlstm_keras.build(spec)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def versions() -> dict[str, Any]:

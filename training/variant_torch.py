@@ -19,6 +19,7 @@ from modelstac.training.weights import initial_weights
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
+    from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
@@ -27,11 +28,19 @@ SPEC_KEY = "modelstac.spec"
 """Key of the specification, as JSON, in the metadata of the safetensors file."""
 
 
-def train(spec: ConvLSTMSpec, windows: Windows, preparation: Preparation, fit: FitSpec, *, report: Report) -> Trained:
+def train(
+    spec: ConvLSTMSpec,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints,
+    report: Report,
+) -> Trained:
     """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
     model = convlstm_torch.build(spec)
     convlstm_torch.set_weights(model, initial_weights(spec, fit.seed))
-    history = fit_model(model, windows, preparation, fit, report=report)
+    history = fit_model(model, windows, preparation, fit, checkpoints=checkpoints, report=report)
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

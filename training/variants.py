@@ -21,8 +21,10 @@ from modelstac.registry.backends import require_keras
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
+    from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
-    from modelstac.training.fit import FitSpec, History
+    from modelstac.training.fit import FitSpec
+    from modelstac.training.history import History
     from modelstac.training.spec import ConvLSTMSpec
 
 Forecast = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -52,7 +54,14 @@ class Framework(Protocol):
     """The functions that `modelstac.training.variant_keras` and `variant_torch` have."""
 
     def train(
-        self, spec: ConvLSTMSpec, windows: Windows, preparation: Preparation, fit: FitSpec, *, report: Report
+        self,
+        spec: ConvLSTMSpec,
+        windows: Windows,
+        preparation: Preparation,
+        fit: FitSpec,
+        *,
+        checkpoints: Checkpoints,
+        report: Report,
     ) -> Trained:
         """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
 

@@ -74,9 +74,25 @@ def test_train_then_predict(
         assert file["time"].astype(str).tolist() == ["2010-08-26T00:50:00", "2010-08-26T00:55:00"]
 
 
+def test_train_leaves_checkpoints_and_logs(fresh_command: Command, radar: Path, tmp_path: Path) -> None:
+    places = ["--checkpoints", tmp_path / "checkpoints", "--tensorboard", tmp_path / "logs"]
+    small = ConvLSTMSpec(filters=(2,), kernels=(3,), frames=2)
+    fit = FitSpec(epochs=1, augmentation=("flips",), loss="masked_csi")
+    job = TrainJob("torch", str(radar), small, fit, Preparation(rows=(0, 8), columns=(0, 8), coarsen=1, scale=10.0))
+    (tmp_path / "job.json").write_text(job.to_json())
+    done = fresh_command(
+        "train", "--job", tmp_path / "job.json", "--checkpoint-every", "1steps", *places, "-c", tmp_path / "catalog"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "checkpoints").exists()  # the run is done
+    assert len(list((tmp_path / "logs").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
+        (["--checkpoint-every", "often", "frames"], "'often' is neither minutes (5m) nor steps (200steps)"),
+        (["--patience", "2", "frames"], "patience needs windows to watch"),
         ([], "radar frames"),
         (["nowhere"], "nowhere"),
         (["RADAR", "--variant", "keras"], "keras-tensorflow"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+TWICE = ("adam",)
 
 
 def main(source: Path, target: Path) -> None:
@@ -27,14 +31,46 @@ def main(source: Path, target: Path) -> None:
     for case, fields in json.loads(str(given["fits"])).items():
         fit = FitSpec.from_dict(fields)
         runs = []
-        for _ in range(2):
+        for _ in range(2 if case in TWICE else 1):
             model = convlstm_keras.build(spec)
             convlstm_keras.set_weights(model, initial_weights(spec, fit.seed))
             history = fit_keras.fit_model(model, windows, preparation, fit)
             weights = convlstm_keras.get_weights(model)
-            runs.append({"losses": history.losses, "weights": {name: w.tolist() for name, w in weights.items()}})
+            validation = [epoch.validation_loss for epoch in history.epochs]
+            weights = {name: w.tolist() for name, w in weights.items()}
+            runs.append({"losses": history.losses, "validation": validation, "weights": weights})
         found[case] = runs
+    fit = FitSpec.from_dict(json.loads(str(given["fits"]))["validated"])
+    with tempfile.TemporaryDirectory() as folder:
+        found["resumed"] = resumed(spec, windows, preparation, fit, Path(folder))
     target.write_text(json.dumps(found))
+
+
+def resumed(spec: Any, windows: Any, preparation: Any, fit: Any, folder: Path) -> dict[str, object]:
+    """Fit with an interruption in every epoch."""
+    from modelstac.catalog.messages import Measured
+    from modelstac.training import fit_keras
+    from modelstac.training.architectures import convlstm_keras
+    from modelstac.training.checkpoints import Checkpoints
+    from modelstac.training.weights import initial_weights
+
+    stops = [2, 3, 5]
+
+    def interrupt(message: object) -> None:
+        if isinstance(message, Measured) and stops and message.step == stops[0]:
+            stops.pop(0)
+            raise InterruptedError
+
+    while True:
+        model = convlstm_keras.build(spec)
+        convlstm_keras.set_weights(model, initial_weights(spec, fit.seed))
+        checkpoints = Checkpoints(folder, key="run", steps=1)
+        try:
+            history = fit_keras.fit_model(model, windows, preparation, fit, checkpoints=checkpoints, report=interrupt)
+        except InterruptedError:
+            continue
+        weights = {name: value.tolist() for name, value in convlstm_keras.get_weights(model).items()}
+        return {"losses": history.losses, "weights": weights, "interruptions": 3 - len(stops)}
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from modelstac.catalog.errors import SpecError, TrainingError
-from modelstac.catalog.messages import Advanced, Finished, Started
+from modelstac.catalog.errors import DataError, SpecError, TrainingError
+from modelstac.catalog.messages import Advanced, Finished, Measured, Started
 from modelstac.training import fit_torch
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames
-from modelstac.training.fit import FitSpec, batches
+from modelstac.training.fit import FitSpec
+from modelstac.training.fitting import batches, validation_split
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 
@@ -33,6 +34,9 @@ FITS = {
     "adam": FIT,
     "mse": dataclasses.replace(FIT, loss="masked_mse", schedule="constant", clip_norm=None),
     "adadelta": dataclasses.replace(FIT, optimizer="adadelta", learning_rate=1.0, clip_norm=0.1),
+    "csi": dataclasses.replace(FIT, loss="masked_csi"),
+    "accumulated": dataclasses.replace(FIT, batch_size=2, accumulate=2),
+    "validated": dataclasses.replace(FIT, validation=0.2, augmentation=("flips",)),
 }
 
 
@@ -78,6 +82,8 @@ def test_keras_takes_the_same_steps_as_torch(keras_runs, windows, case):
     history, weights = torch_fit(windows, FITS[case])
     keras = keras_runs[case][0]
     np.testing.assert_allclose(keras["losses"], history.losses, rtol=1e-4)
+    validated = [epoch.validation_loss for epoch in history.epochs]
+    np.testing.assert_allclose(np.float64(keras["validation"]), np.float64(validated), rtol=1e-4)
     start = initial_weights(SPEC, FITS[case].seed)
     moved = max(np.abs(weights[name] - start[name]).max() for name in weights)
     for name, value in weights.items():
@@ -85,10 +91,16 @@ def test_keras_takes_the_same_steps_as_torch(keras_runs, windows, case):
         assert difference < 0.02 * moved, name  # rounding grows through the steps; another optimiser would be far off
 
 
-@pytest.mark.parametrize("case", FITS)
-def test_keras_gives_the_same_twice(keras_runs, case):
-    first, second = keras_runs[case]
+def test_keras_gives_the_same_twice(keras_runs):
+    first, second = keras_runs["adam"]
     assert first == second
+
+
+def test_keras_goes_on_from_a_checkpoint_as_if_nothing_had_been(keras_runs):
+    resumed, undisturbed = keras_runs["resumed"], keras_runs["validated"][0]
+    assert resumed["interruptions"] == 3
+    assert resumed["losses"] == undisturbed["losses"]
+    assert resumed["weights"] == undisturbed["weights"]
 
 
 @pytest.mark.parametrize("case", FITS)
@@ -177,7 +189,10 @@ def test_progress_is_reported(windows):
     assert messages[0] == Started("train", steps)
     assert messages[-1] == Finished("train")
     assert sum(m.steps for m in messages if isinstance(m, Advanced)) == steps
-    assert "epoch 3/3, loss 0." in messages[-2].note
+    measured = [m for m in messages if isinstance(m, Measured)]
+    assert [m.step for m in measured] == list(range(1, steps + 1))
+    assert all(set(m.values) == {"loss", "learning_rate"} for m in measured)
+    assert "epoch 3/3, loss 0." in [m.note for m in messages if isinstance(m, Advanced)][-1]
 
 
 def test_history_as_csv_and_json(windows):
@@ -205,9 +220,78 @@ def test_fit_spec_to_json_and_back():
         ({"optimizer": "sgd"}, "optimizer must be one of adam, adadelta, not 'sgd'"),
         ({"loss": "bce"}, "loss must be one of masked_bce, masked_mse"),
         ({"schedule": "step"}, "schedule must be one of constant, cosine"),
+        ({"accumulate": 0}, "accumulate must be a whole number from 1"),
+        ({"precision": "int8"}, "precision must be one of float32, bfloat16"),
+        ({"augmentation": ["shear"]}, "augmentation must be a list of flips, rotations"),
+        ({"validation": 1.0}, "validation must be a share from 0 to below 1"),
+        ({"patience": 2}, "patience needs windows to watch"),
         ({"epoch": 1}, "no field 'epoch'; known: epochs"),
     ],
 )
 def test_nonsense_is_refused(fields, message):
     with pytest.raises(SpecError, match=message):
         FitSpec.from_dict(fields)
+
+
+def test_accumulated_steps_are_one_large_step(windows):
+    # Without batch normalisation, and with as many pixels in each step, the mean of gradients is the gradient.
+    spec = dataclasses.replace(SPEC, batch_norm=False)
+    whole = np.nan_to_num(windows.rates)
+    windows = dataclasses.replace(windows, rates=whole, starts=windows.starts[:8])
+    found = []
+    for accumulate in (1, 4):
+        fit = dataclasses.replace(FIT, epochs=2, batch_size=8 // accumulate, accumulate=accumulate, schedule="constant")
+        model = convlstm_torch.build(spec)
+        convlstm_torch.set_weights(model, initial_weights(spec, fit.seed))
+        fit_torch.fit_model(model, windows, PREPARATION, fit)
+        found.append(convlstm_torch.get_weights(model))
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, atol=1e-5, err_msg=name)
+
+
+def test_half_the_bits_learn_nearly_the_same(windows):
+    full, _ = torch_fit(windows, FIT)
+    half, weights = torch_fit(windows, dataclasses.replace(FIT, precision="bfloat16"))
+    assert half.losses != full.losses
+    np.testing.assert_allclose(half.losses, full.losses, rtol=0.02)
+    assert all(value.dtype == np.float32 for value in weights.values())
+
+
+def test_the_loss_of_masked_csi_is_the_cross_entropy_and_what_the_index_lacks(windows):
+    fit = dataclasses.replace(FIT, epochs=1, batch_size=len(windows), learning_rate=1e-9)
+    batch = next(batches(windows, PREPARATION, fit))
+    perfect = torch.nn.Module()
+    perfect.weight = torch.nn.Parameter(torch.zeros(1))
+    perfect.forward = lambda _: torch.from_numpy(batch.targets)[:, :, None] + 0 * perfect.weight
+    loss = {
+        kind: fit_torch.TorchLearner(perfect, dataclasses.replace(fit, loss=kind), PREPARATION).loss(batch)
+        for kind in ("masked_bce", "masked_csi")
+    }
+    counted = batch.mask.astype(bool)
+    soft = []
+    for lead in range(SPEC.frames):
+        for rate in PREPARATION.to_model(np.float32([0.5, 1, 2])):
+            target = batch.targets[:, lead][counted[:, lead]].astype(np.float64)
+            ours, seen = 1 / (1 + np.exp(-(target - rate) / 0.05)), target >= rate
+            soft.append((ours * seen).sum() / (ours + seen - ours * seen).sum())
+    assert loss["masked_csi"] - loss["masked_bce"] == pytest.approx(1 - np.mean(soft), abs=1e-4)
+
+
+def test_training_shares_no_frame_with_validation(windows):
+    training, validation = validation_split(windows, 0.2)
+    assert len(validation) == 3
+    assert set(validation.starts) <= set(windows.starts)
+    assert training.times(len(training) - 1)[-1] < validation.times(0)[0]
+    with pytest.raises(DataError, match=r"validation share of 0\.9 of 11 windows leaves none to learn from"):
+        validation_split(windows, 0.9)
+
+
+def test_fitting_stops_when_validation_gets_no_better_and_keeps_the_best(windows):
+    fit = dataclasses.replace(FIT, epochs=30, learning_rate=0.3, schedule="constant", validation=0.2, patience=2)
+    history, weights = torch_fit(windows, fit)
+    losses = [epoch.validation_loss for epoch in history.epochs]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < fit.epochs
+    _, until_then = torch_fit(windows, dataclasses.replace(fit, epochs=best + 1, patience=None))
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, until_then[name], err_msg=name)

@@ -15,9 +15,10 @@ from safetensors import safe_open
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, ItemExistsError, NotFoundError, SpecError
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.messages import Finished, Note, Started
+from modelstac.catalog.messages import Finished, Measured, Note, Started
 from modelstac.registry.examples import read_example
 from modelstac.registry.load import load
+from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.fit import FitSpec
 from modelstac.training.jobs import RECIPES, TrainJob, data_digest, train
@@ -305,3 +306,26 @@ def test_nonsense_is_refused(job, fields, message):
 def test_what_is_no_job_is_refused(text, message):
     with pytest.raises(SpecError, match=message):
         TrainJob.from_json(text)
+
+
+def test_a_job_that_was_stopped_goes_on_and_leaves_no_checkpoint_behind(job, trained, tmp_path):
+    catalog = open_catalog(tmp_path / "catalog", create=True)
+    place = Checkpoints(tmp_path / "checkpoints", steps=1)
+
+    def stop(message):
+        if isinstance(message, Measured) and message.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job, catalog, checkpoints=place, report=stop)
+    assert place.path.is_file()
+    other = dataclasses.replace(job, name="other", fit=dataclasses.replace(FIT, seed=1))
+    with pytest.raises(SpecError, match=r"checkpoint\.npz is the checkpoint of another run"):
+        train(other, catalog, checkpoints=place)
+    messages = []
+    item = train(job, catalog, checkpoints=place, report=messages.append)
+    assert Note(f"going on after step 4, from {place.path}") in messages
+    assert not place.folder.exists()
+    undisturbed = trained[2]
+    assert item.properties["interop:scores"] == undisturbed.properties["interop:scores"]
+    assert Path(item.assets["history"].href).read_text() == Path(undisturbed.assets["history"].href).read_text()

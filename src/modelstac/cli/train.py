@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,23 @@ from modelstac.cli.progress import progress
 from modelstac.cli.quiet import quiet_frameworks
 
 if TYPE_CHECKING:
+    from modelstac.catalog.messages import Report
+    from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.jobs import TrainJob
 
-FIT = ("epochs", "batch_size", "learning_rate", "seed")
+FIT = (
+    "epochs",
+    "batch_size",
+    "accumulate",
+    "learning_rate",
+    "loss",
+    "precision",
+    "augmentation",
+    "validation",
+    "patience",
+    "seed",
+)
+CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
 
 
 @click.command()
@@ -29,29 +45,52 @@ FIT = ("epochs", "batch_size", "learning_rate", "seed")
 @click.option("--first-test", metavar="WHERE", help="Frame to score from: an index, a fraction or a time (ISO 8601).")
 @click.option("--epochs", type=int, help="Passes over the data.")
 @click.option("--batch-size", type=int, help="Windows in a step.")
+@click.option("--accumulate", type=int, help="Steps whose gradients are averaged into one change of the weights.")
 @click.option("--learning-rate", type=float, help="Rate of the first step.")
+@click.option("--loss", metavar="NAME", help="masked_bce, masked_mse or masked_csi.")
+@click.option("--precision", metavar="NAME", help="float32 or bfloat16.")
+@click.option("--augment", "augmentation", multiple=True, metavar="HOW", help="flips or rotations; may be given twice.")
+@click.option("--validation", type=float, help="Share of the training windows, the last, to watch the loss of.")
+@click.option("--patience", type=int, help="Epochs to wait for a lower validation loss before stopping.")
 @click.option("--seed", type=int, help="Of initial weights and the order of the windows.")
 @click.option("--job", "job_file", type=click.Path(path_type=Path), help="A whole job as JSON, instead of all above.")
+@click.option(
+    "--checkpoints", "folder", type=click.Path(path_type=Path), help="Folder for them.  [default: in the user's cache]"
+)
+@click.option("--checkpoint-every", "every", metavar="WHEN", default="5m", show_default=True, help="5m or 200steps.")
+@click.option("--tensorboard", "logs", type=click.Path(path_type=Path), help="Folder for TensorBoard logs.")
 @catalog_option
 @json_option("the published item")
-def train(data: tuple[Path, ...], job_file: Path | None, catalog: str | None, as_json: bool, **fields: Any) -> None:
+def train(
+    *,
+    data: tuple[Path, ...],
+    job_file: Path | None,
+    folder: Path | None,
+    every: str,
+    logs: Path | None,
+    catalog: str | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
     """Train a model on the radar frames DATA (a folder or files), score it, and publish it.
 
     The frames before --first-test are for training, those from it on for scoring; by default the last window is held
-    out. A job that ran before on the same data gives its item and trains nothing.
+    out. A job that ran before on the same data gives its item and trains nothing; one that was killed goes on from its
+    last checkpoint.
     """
     quiet_frameworks()
     from modelstac.training.jobs import train
 
-    changes = {name: value for name, value in fields.items() if value is not None}
+    changes = {name: value for name, value in fields.items() if value not in {None, ()}}
+    checkpoints = _checkpoints(folder, every)
     if job_file is None:
         job = _job_of_preset(data, changes)
     elif data or changes:
         raise click.UsageError("--job holds the whole job: give it alone, or leave it out", click.get_current_context())
     else:
         job = _job_of_file(job_file)
-    with progress() as report:
-        item = train(job, new_or_existing_catalog(catalog), report=report)
+    with progress() as report, _logs(logs, report) as listener:
+        item = train(job, new_or_existing_catalog(catalog), checkpoints=checkpoints, report=listener)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
@@ -72,6 +111,27 @@ def _job_of_preset(data: tuple[Path, ...], changes: dict[str, Any]) -> TrainJob:
     job = TrainJob.from_preset(preset, variant=variant, data=data[0], **changes)
     files = str(data[0]) if len(data) == 1 else tuple(map(str, data))
     return replace(job, data=files, fit=replace(job.fit, **fit))
+
+
+def _checkpoints(folder: Path | None, every: str) -> Checkpoints:
+    from modelstac.training.checkpoints import Checkpoints
+
+    found = CHECKPOINT_EVERY.fullmatch(every.strip())
+    if found is None or (found[2] != "m" and "." in found[1]):
+        raise click.BadParameter(
+            f"{every!r} is neither minutes (5m) nor steps (200steps)", param_hint="--checkpoint-every"
+        )
+    if found[2] == "m":
+        return Checkpoints(folder, minutes=float(found[1]))
+    return Checkpoints(folder, minutes=None, steps=int(found[1]))
+
+
+def _logs(folder: Path | None, report: Report) -> AbstractContextManager[Report]:
+    if folder is None:
+        return nullcontext(report)
+    from modelstac.training.tensorboard import tensorboard
+
+    return tensorboard(folder, report)
 
 
 def _job_of_file(path: Path) -> TrainJob:
