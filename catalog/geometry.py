@@ -22,6 +22,15 @@ def _positions(coordinates: Any, depth: int) -> Iterator[Sequence[float]]:
         yield coordinates
 
 
+def check_bbox(bbox: Sequence[float]) -> None:
+    """Raise ValueError unless a box of numbers is west, south, east, north in degrees, with or without heights."""
+    if len(bbox) not in {4, 6}:
+        raise ValueError("bbox: west, south, east, north are needed (or six numbers with heights)")
+    half = len(bbox) // 2
+    if not (-90 <= bbox[1] <= bbox[half + 1] <= 90 and all(-180 <= bbox[i] <= 180 for i in (0, half))):
+        raise ValueError(f"bbox: {list(bbox)} is not west, south, east, north in degrees")
+
+
 def check_searched(geometry: dict[str, Any]) -> dict[str, Any]:
     """Return the geometry, which may be a collection of several, when it is one in degrees, else raise ValueError."""
     if geometry.get("type") != "GeometryCollection":

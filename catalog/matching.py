@@ -59,15 +59,18 @@ def searched_text(document: dict[str, Any]) -> str:
 def runs_with(verified: Any, wanted: tuple[str, ...]) -> bool:
     """Tell whether one of the verified environments has all the packages wanted, in versions within their ranges."""
     asked = requirements(wanted)
-    environments = [e for e in verified or () if isinstance(e, dict)]
+    environments = [e for e in verified if isinstance(e, dict)] if isinstance(verified, list) else []
     return any(
         all(_in_environment(environment, name, specifier) for name, specifier in asked) for environment in environments
     )
 
 
 def _in_environment(environment: dict[str, Any], name: str, specifier: Any) -> bool:
-    packages = environment.get("packages") or {}
-    found = environment.get("python") if name == "python" else packages.get(name)
+    packages = environment.get("packages")
+    if name == "python":
+        found = environment.get("python")
+    else:
+        found = packages.get(name) if isinstance(packages, dict) else None
     try:
         return isinstance(found, str) and specifier.contains(parse_version(found), prereleases=True)
     except InvalidItemError:

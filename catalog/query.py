@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.geometry import check_searched
+from modelstac.catalog.geometry import check_bbox, check_searched
 from modelstac.catalog.mlm import FRAMEWORKS, TASKS, one_line
 from modelstac.catalog.ranges import fold, interval, nearest, number_range, requirements, rfc3339
 from modelstac.catalog.spellings import canonical
@@ -141,11 +141,7 @@ class Query(BaseModel):
     def _box(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is None:
             return None
-        half = len(value) // 2
-        if len(value) not in {4, 6}:
-            raise ValueError("west, south, east, north are needed (or six numbers with heights)")
-        if not (-90 <= value[1] <= value[half + 1] <= 90 and all(-180 <= value[i] <= 180 for i in (0, half))):
-            raise ValueError(f"{value} is not west, south, east, north in degrees")
+        check_bbox(value)
         return value
 
     @field_validator("framework")

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from modelstac.catalog.datasets import check_dataset, is_dataset
-from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.catalog.evidence import check_evidence
+from modelstac.catalog.geometry import check_bbox
 from modelstac.catalog.identity import plain
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
     from referencing import Registry
 
+MLM_SCHEMAS = "https://stac-extensions.github.io/mlm/"
 _CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
 
 
@@ -37,12 +40,27 @@ def validate(stac_object: pystac.STACObject) -> None:
     SchemaUnavailableError
         If a schema that it declares cannot be had.
     """
+    document = stac_object.to_dict(include_self_link=False, transform_hrefs=False)
     if isinstance(stac_object, pystac.Item):
-        if is_dataset(stac_object):
-            check_dataset(stac_object)
-        else:
-            ModelDescription.from_item(stac_object)
-    validate_document(stac_object.to_dict(include_self_link=False, transform_hrefs=False))
+        try:
+            _check_typed(stac_object)
+        except ModelStacError:
+            raise
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            # Something is not even of the right type: the schemas name it.
+            validate_document(document)
+            raise InvalidItemError(f"item {stac_object.id!r} cannot be read: {error}") from error
+    validate_document(document)
+
+
+def _check_typed(item: pystac.Item) -> None:
+    if is_dataset(item):
+        check_dataset(item)
+        return
+    if not any(str(uri).startswith(MLM_SCHEMAS) for uri in item.stac_extensions):
+        raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS}…")
+    ModelDescription.from_item(item)
+    check_evidence(item.properties)
 
 
 def validate_document(document: dict[str, Any]) -> None:
@@ -61,6 +79,12 @@ def validate_document(document: dict[str, Any]) -> None:
     as_json = plain(document)
     for uri in [_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ())]:
         _check(as_json, kind, uri)
+    if kind == "item" and as_json.get("bbox"):
+        # The schemas take any numbers.
+        try:
+            check_bbox(as_json["bbox"])
+        except ValueError as error:
+            raise InvalidItemError(f"item {as_json.get('id')!r}: {error}") from error
 
 
 def _check(document: Any, kind: str, uri: str) -> None:

@@ -49,7 +49,8 @@ from modelstac.catalog.server.downloads import Artifacts
 from modelstac.catalog.server.facets import Facets
 from modelstac.catalog.server.incoming import Checks
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.middleware import LimitBody, Metrics, Observe
+from modelstac.catalog.server.middleware import LimitBody, Metrics, Observe, ReadAddress
+from modelstac.catalog.server.requests import objects_only
 from modelstac.catalog.server.settings import ServerSettings
 from modelstac.catalog.server.store import Store
 from modelstac.catalog.server.transactions import Transactions
@@ -106,7 +107,7 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
             TokenPaginationExtension(),
         ]
     )
-    get_search, post_search = create_get_request_model(search), create_post_request_model(search)
+    get_search, post_search = create_get_request_model(search), objects_only(create_post_request_model(search))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -148,6 +149,7 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         items_get_request_model=cast("type[APIRequest]", create_request_model("Items", ItemCollectionUri, items)),
         collections_get_request_model=collections.GET,
         middlewares=[
+            Middleware(ReadAddress),
             Middleware(LimitBody, limit=settings.max_body, without="/artifacts/"),
             Middleware(BrotliMiddleware, minimum_size=1_000),
             Middleware(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ from modelstac.catalog.errors import (
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+LOG = logging.getLogger("modelstac.server")
 CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+@-]{0,127}")
@@ -86,7 +88,8 @@ class ArtifactStore:
                 return obstore.store.LocalStore(self._folder, mkdir=True)
             return obstore.store.from_url(self.place)
         except Exception as error:
-            raise CatalogError(f"artifacts cannot be kept in {self.place}: {error}") from error
+            LOG.exception("artifacts cannot be kept in %s", self.place)
+            raise CatalogError("artifacts cannot be kept where the server's settings say: see its log") from error
 
     async def find(self, path: str) -> Stored | None:
         """Return what is known of an artifact, None when there is none."""
@@ -97,7 +100,8 @@ class ArtifactStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StorageError(f"the artifacts in {self.place} cannot be read: try again") from error
+            LOG.exception("%s cannot be read", self.place)
+            raise StorageError("the artifacts cannot be read: try again") from error
         return Stored(path, found["size"], found["last_modified"])
 
     def received(self, path: str) -> int:

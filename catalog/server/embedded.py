@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from modelstac.catalog import documents
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
 from modelstac.catalog.embedded import EmbeddedCatalog
-from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError
+from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError, NotFoundError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import ignore
 from modelstac.catalog.query import Query
@@ -25,6 +26,7 @@ from modelstac.catalog.server.store import Change, Store
 from modelstac.catalog.sql import rows
 from modelstac.catalog.sql.search import Search
 
+LOG = logging.getLogger("modelstac.server")
 Result = TypeVar("Result")
 _THREADS = 4
 
@@ -50,7 +52,12 @@ class EmbeddedStore(Store):
         self._threads.shutdown()
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except ModelStacError as error:
+            # Where the file lies is not for clients.
+            LOG.info("%s", error)
+            raise type(error)(str(error).replace(self._catalog.href, "this catalog")) from error
 
     async def ping(self) -> None:
         """Read from the file."""

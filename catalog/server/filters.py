@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 from modelstac.catalog.documents import Document
@@ -55,6 +57,8 @@ def _joined(operator: str, filters: list[Document]) -> Document | None:
 
 
 def _condition(name: str, operator: str, value: Any) -> Document:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidQueryError(f"query.{name}.{operator}: {value} is no number of JSON")
     place = {"property": name}
     if operator in _OPERATORS:
         return {"op": _OPERATORS[operator], "args": [place, value]}
@@ -67,7 +71,11 @@ def _condition(name: str, operator: str, value: Any) -> Document:
 
 
 def _says(field: str, word: str) -> Document:
-    pattern = f"%{_literal(word)}%"
+    if field == KEYWORDS_TEXT:
+        # It is the text of a list in JSON, whose own brackets and quotation marks are no keywords.
+        pattern = f"%_{_literal(json.dumps(word, ensure_ascii=False)[1:-1])}_%"
+    else:
+        pattern = f"%{_literal(word)}%"
     folded: list[Document] = [{"op": "casei", "args": [{"property": field}]}, {"op": "casei", "args": [pattern]}]
     return {"op": "like", "args": folded}
 

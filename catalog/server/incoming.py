@@ -14,16 +14,13 @@ from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.server.links import stored_document
-from modelstac.catalog.server.requests import holds_nul
-from modelstac.catalog.validation import known_schemas, validate, validate_document
+from modelstac.catalog.server.patches import refuse_unstorable
+from modelstac.catalog.validation import MLM_SCHEMAS, known_schemas, validate, validate_document
 
 _UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
 _LONGEST_ID = 200
 _READABLE = ("http://", "https://", "s3://", "gs://", "az://", "artifacts/")
-# orjson writes 254 levels; an answer is a few around the document.
-_LEVELS_AROUND = 150
 _MIGRATED = ("1.0.0", "1.1.0")
-_MLM = "https://stac-extensions.github.io/mlm/"
 
 
 async def json_body(request: Request, kinds: tuple[type, ...] = (dict,)) -> Any:
@@ -37,21 +34,14 @@ async def json_body(request: Request, kinds: tuple[type, ...] = (dict,)) -> Any:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise HTTPException(415, f"Content-Type: {media_type[:60]!r} is not understood, application/json is")
+    body = await request.body()
     try:
-        document = orjson.loads(await request.body())
+        document = orjson.loads(body)
     except ValueError as error:
         raise InvalidItemError(f"the body is no JSON: {error}") from error
     if not isinstance(document, kinds):
         raise InvalidItemError(f"the body: expected a JSON object, found {type(document).__name__}")
-    nested = document
-    for _ in range(_LEVELS_AROUND):
-        nested = [nested]
-    try:
-        text = orjson.dumps(nested)
-    except TypeError as error:
-        raise InvalidItemError(f"the body: nested too deeply, or a number that is too large ({error})") from error
-    if rb"\u0000" in text and (place := holds_nul(document)):
-        raise InvalidItemError(f"{place}: a NUL character cannot be stored")
+    refuse_unstorable(document)
     return document
 
 
@@ -116,7 +106,7 @@ class Checks:
 def is_foreign(item: Document) -> bool:
     """Tell whether an item is neither a model nor a dataset of ours."""
     declared = item.get("stac_extensions")
-    if isinstance(declared, list) and any(isinstance(uri, str) and uri.startswith(_MLM) for uri in declared):
+    if isinstance(declared, list) and any(isinstance(uri, str) and uri.startswith(MLM_SCHEMAS) for uri in declared):
         return False
     own = ("mlm:", "interop:")
     return not any(name.startswith(own) for name in item["properties"])

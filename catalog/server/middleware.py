@@ -10,11 +10,12 @@ import uuid
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelstac.catalog.errors import TooLargeError
+from modelstac.catalog.errors import InvalidQueryError, TooLargeError
 from modelstac.catalog.server.problems import of_bug, of_error
 
 LOG = logging.getLogger("modelstac.access")
@@ -121,6 +122,38 @@ class LimitBody:
             return message
 
         await self._app(scope, receive_some, send)
+
+
+class ReadAddress:
+    """Refuse an address with characters that are none (half of UTF-8) or are in no catalog (NUL)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and (b"%" in scope["query_string"] or b"%" in scope.get("raw_path", b"")):
+            place = _unreadable(scope.get("raw_path", b""), scope["query_string"])
+            if place is not None:
+                error = InvalidQueryError(f"{place}: a NUL character, or bytes that are no UTF-8")
+                await of_error(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _unreadable(path: bytes, query: bytes) -> str | None:
+    for part in query.split(b"&"):
+        name, _, value = part.replace(b"+", b" ").partition(b"=")
+        if not (_readable(name) and _readable(value)):
+            return unquote_to_bytes(name).decode(errors="replace").replace("\0", "\\0")[:60]
+    return None if _readable(path) else "the path"
+
+
+def _readable(quoted: bytes) -> bool:
+    try:
+        return "\0" not in unquote_to_bytes(quoted).decode()
+    except UnicodeDecodeError:
+        return False
 
 
 class JsonLines(logging.Formatter):

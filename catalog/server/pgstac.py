@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from modelstac.catalog.sql.paging import Key, make_token, read_token
 
 Connection = Any  # asyncpg has no types
 
+LOG = logging.getLogger("modelstac.server")
 TOKEN = Key("token")
 _ADVICE = "check that PostgreSQL runs and that 'modelstac database migrate' was done"
 
@@ -306,8 +308,10 @@ async def _explained() -> AsyncIterator[None]:
     except asyncpg.NoDataFoundError as error:
         raise NotFoundError("no such item or collection") from error
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.exceptions.UntranslatableCharacterError) as error:
-        raise InvalidItemError(f"PostgreSQL refuses the document: {error.args[0]}") from error
+        LOG.warning("refused by PostgreSQL: %s", error)
+        raise InvalidItemError("the document: it holds what PostgreSQL cannot store") from error
     except (asyncpg.DataError, asyncpg.RaiseError, asyncpg.SyntaxOrAccessError, asyncpg.QueryCanceledError) as error:
-        raise InvalidQueryError(f"the search cannot be answered: {error.args[0]}") from error
+        LOG.warning("not answered by PostgreSQL: %s", error)
+        raise InvalidQueryError("the search: it compares what cannot be compared, or takes too long") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise StorageError(f"the database does not answer ({type(error).__name__}): {_ADVICE}") from error

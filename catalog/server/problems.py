@@ -15,6 +15,7 @@ from modelstac.catalog import errors
 
 LOG = logging.getLogger("modelstac.server")
 
+_LONGEST_DETAIL = 1_000
 STATUS: dict[type[Exception], int] = {
     errors.NotFoundError: 404,
     errors.ItemExistsError: 409,
@@ -53,6 +54,8 @@ def of_error(error: Exception) -> Response:
     """Return the problem document of an exception in the table."""
     status = status_of(error)
     detail = "the document is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if len(detail) > _LONGEST_DETAIL:
+        detail = f"{detail[:_LONGEST_DETAIL]}…"
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return problem(status, type(error).__name__, detail, headers=headers)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import orjson
+from pydantic import BaseModel, create_model, model_validator
 
 from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidQueryError
@@ -24,6 +25,19 @@ _OPERATORS = frozenset(
     | {f"s_{name}" for name in _SPATIAL}
     | {f"t_{name}" for name in _TEMPORAL}
 )
+
+
+def objects_only(model: type[BaseModel]) -> Any:
+    """Return a model of a request's body that refuses what is no JSON object; stac-pydantic's own expects one."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("a JSON object is needed, sent as application/json")  # noqa: TRY004 - pydantic reports it
+        return value
+
+    return create_model(
+        model.__name__, __base__=model, __validators__={"check": cast("Any", model_validator(mode="before")(check))}
+    )
 
 
 def query_from(parameters: Mapping[str, Any]) -> Query:

@@ -119,15 +119,13 @@ class Transactions(ApiExtension):
         def checked(stored: Document) -> Document:
             _unchanged_meanwhile(request, stored)
             changed = change(stored)
-            if self.checks.any_items and is_foreign(stored) and is_foreign(changed):
-                differing = []
-            else:
-                differing = differences(pystac.Item.from_dict(stored), pystac.Item.from_dict(changed))
-            if differing:
-                raise ItemExistsError(
-                    f"item {item_id!r} is published, so {', '.join(differing[:4])} cannot change: "
-                    "publish under a new version"
-                )
+            if not (self.checks.any_items and is_foreign(stored) and is_foreign(changed)):
+                if differing := _fixed_parts(stored, changed):
+                    raise ItemExistsError(
+                        f"item {item_id!r} is published, so {', '.join(differing[:4])} cannot change: "
+                        "publish under a new version"
+                    )
+                changed = stored | {"properties": changed["properties"]}
             changed["properties"]["updated"] = now()
             return changed
 
@@ -177,6 +175,13 @@ class Transactions(ApiExtension):
         """Remove a collection with all its items."""
         await self.store.remove_collection(collection_id)
         return Response(status_code=204)
+
+
+def _fixed_parts(stored: Document, changed: Document) -> list[str]:
+    """Return the names of what differs and may not; links and hrefs are the server's own."""
+    other = {name for name in stored.keys() | changed.keys() if name not in {"properties", "links", "assets"}}
+    differing = {name for name in other if stored.get(name) != changed.get(name)}
+    return sorted(differing.union(differences(pystac.Item.from_dict(stored), pystac.Item.from_dict(changed))))
 
 
 def _kept_times(item: Document, stored: Document) -> Document:

@@ -53,7 +53,10 @@ def parse(wanted: str | dict[str, Any]) -> Expression:
     """
     import cql2
 
-    text = wanted if isinstance(wanted, str) else json.dumps(wanted)
+    try:
+        text = wanted if isinstance(wanted, str) else json.dumps(wanted, allow_nan=False)
+    except ValueError as error:
+        raise InvalidQueryError("the filter holds NaN or an infinite number, which JSON does not have") from error
     # Counted before it is parsed: the parser recurses.
     if len(text) > MAX_LENGTH:
         raise InvalidQueryError(f"the filter is longer than {MAX_LENGTH} characters: ask for less")

@@ -13,9 +13,7 @@ NEWLINE_FREE = str.maketrans("\r\n\t", "   ")
 
 
 @click.command()
-@click.option(
-    "--text", "-q", metavar="WORDS", help="Words in title, description or keywords; commas part alternatives."
-)
+@click.option("--text", "-q", metavar="WORDS", help="Words in title, description or keywords; a comma means or.")
 @click.option("--framework", metavar="NAME", help="Keras, PyTorch, ONNX, …")
 @click.option("--framework-version", metavar="RANGE", help="For example '>=2.7,<3'.")
 @click.option("--backend", metavar="NAME", help="Backend of a Keras model: tensorflow, torch or jax.")
