@@ -23,6 +23,7 @@
     ├── DownloadError           (ConnectionError)     a public file could not be had: no network, unknown there, cut off
     ├── DataError               (ValueError)          input frames or arrays that cannot be used
     ├── SpecError               (ValueError)          a model, training or export specification without sense
+    ├── WorkerError             (RuntimeError)        the process that runs an isolated model died or does not answer
     ├── TrainingError           (RuntimeError)        training could not go on (for example a loss that is not finite)
     └── ConversionError         (RuntimeError)        a conversion failed
         └── ParityError                               the converted model does not equal its source
@@ -148,6 +149,12 @@ class DataError(ModelStacError, ValueError):
 
 class SpecError(ModelStacError, ValueError):
     """A model, training or export specification without sense."""
+
+
+class WorkerError(ModelStacError, RuntimeError):
+    """The process that runs an isolated model died, or does not answer."""
+
+    exit_code = 1
 
 
 class TrainingError(ModelStacError, RuntimeError):

@@ -1,26 +1,22 @@
-"""The program of a worker process: lines of JSON in, lines of JSON out; see :mod:`modelstac.exporters.workers`.
-
-Frameworks print. So what they print goes to stderr, and the answers to where stdout was.
-"""
+"""The program of a worker process; see :mod:`modelstac.exporters.workers`."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pystac
 
-from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.messages import Message, Note, Report
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.workers import latency
+from modelstac.registry.answers import Answers
 from modelstac.registry.load import load, model_asset
 from modelstac.registry.model import Model
 
@@ -30,8 +26,8 @@ KEPT = 4
 class Worker:
     """Answers requests, one method a verb; keeps the models that it loaded last, as loading and tracing take long."""
 
-    def __init__(self, answers: IO[str]) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers) -> None:
+        self.heard = answers.heard
         self._models: dict[int, Model] = {}
         self._kept: dict[str, tuple[Model, tuple[Note, ...]]] = {}
         self._count = 0
@@ -80,16 +76,6 @@ class Worker:
         """Let go of a model."""
         del self._models[number]
 
-    def heard(self, message: Message) -> None:
-        """Pass notes on."""
-        if isinstance(message, Note):
-            self.answer(note=message.text)
-
-    def answer(self, **content: Any) -> None:
-        """Write one line."""
-        self._answers.write(json.dumps(content) + "\n")
-        self._answers.flush()
-
 
 VERBS = ("convert", "load", "predict", "latency", "close")
 
@@ -97,19 +83,9 @@ VERBS = ("convert", "load", "predict", "latency", "close")
 def main() -> None:
     """Answer until there are no more requests."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answers = Answers()
     worker = Worker(answers)
-    for line in sys.stdin:
-        request = json.loads(line)
-        verb = request.pop("verb")
-        assert verb in VERBS
-        try:
-            worker.answer(result=getattr(worker, verb)(**request))
-        except ModelStacError as error:
-            worker.answer(error=type(error).__name__, message=str(error))
-        except Exception as error:  # noqa: BLE001 - it is raised again where the answer is read
-            worker.answer(error=type(error).__name__, message=" ".join(str(error).split()))
+    answers.serve({verb: getattr(worker, verb) for verb in VERBS})
 
 
 if __name__ == "__main__":

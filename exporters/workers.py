@@ -6,10 +6,7 @@ otherwise it is loaded, converted and run by a worker (:mod:`modelstac.exporters
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,16 +19,16 @@ import numpy as np
 import pystac
 from numpy.typing import NDArray
 
-from modelstac.catalog import errors
-from modelstac.catalog.errors import ConversionError, ModelStacError
+from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.converters import Conversion
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.registry.backends import running_backend
 from modelstac.registry.load import load
 from modelstac.registry.model import Model, Signature
+from modelstac.registry.processes import WorkerProcess
 
 TIMED_RUNS = 5
 
@@ -40,7 +37,7 @@ class Workers:
     """The processes of one or several jobs; use it as a context manager, so that they end with it."""
 
     def __init__(self) -> None:
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, WorkerProcess] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="modelstac-")
 
     def convert(
@@ -78,9 +75,9 @@ class Workers:
             self._workers.popitem()[1].close()
         self._folder.cleanup()
 
-    def _worker(self, backend: str) -> _Worker:
+    def _worker(self, backend: str) -> WorkerProcess:
         if backend not in self._workers:
-            self._workers[backend] = _Worker(backend, Path(self._folder.name))
+            self._workers[backend] = _start(backend, Path(self._folder.name))
         return self._workers[backend]
 
     def __enter__(self) -> Self:
@@ -115,75 +112,22 @@ def plain(item: pystac.Item) -> dict[str, Any]:
     return value
 
 
-class _Worker:
-    """One process, asked and answering in lines of JSON."""
-
-    def __init__(self, backend: str, folder: Path) -> None:
-        self._backend = backend
-        self._log = (folder / f"{backend}.log").open("w+b")
-        # It sees the packages that we see, however we came to see them.
-        environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelstac.exporters.worker"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-
-    def ask(self, verb: str, content: Mapping[str, Any], *, report: Report = ignore) -> Any:
-        """Ask for something and wait for the answer; notes on the way go to ``report``."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps({"verb": verb, **content}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise self._died() from error
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            if "note" in answer:
-                report(Note(answer["note"]))
-            elif "error" in answer:
-                raise _error(answer["error"], answer["message"])
-            else:
-                return answer["result"]
-        raise self._died()
-
-    def close(self) -> None:
-        """Let the process end by closing what it reads; wait for it, and kill one that does not listen."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._log.close()
-
-    def _died(self) -> ConversionError:
-        code = self._process.wait()
-        self._log.seek(0)
-        said = self._log.read()[-20_000:].decode(errors="replace").strip().splitlines()
-        last = f": {said[-1]}" if said else ""
-        return ConversionError(f"the process that runs Keras on {self._backend} ended with exit code {code}{last}")
-
-
-def _error(name: str, message: str) -> ModelStacError:
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, ModelStacError):
-        return kind(message)
-    return ConversionError(f"{name}: {message}")
+def _start(backend: str, folder: Path) -> WorkerProcess:
+    # It sees the packages that we see, however we came to see them.
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return WorkerProcess(
+        [sys.executable, "-m", "modelstac.exporters.worker"],
+        environment=environment,
+        log=folder / f"{backend}.log",
+        what=f"the process that runs Keras on {backend}",
+        failure=ConversionError,
+    )
 
 
 class RemoteModel:
     """A model in a worker."""
 
-    def __init__(self, worker: _Worker, number: int, folder: Path, signature: Signature) -> None:
+    def __init__(self, worker: WorkerProcess, number: int, folder: Path, signature: Signature) -> None:
         self.signature = signature
         self._worker, self._number = worker, number
         self._given, self._found = folder / f"given-{number}.npy", folder / f"found-{number}.npy"

@@ -6,10 +6,6 @@ use there is no moment in which somebody could exchange the file.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,44 +14,12 @@ import pystac
 from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError, UntrustedError
 from modelstac.catalog.messages import Report, ignore
+from modelstac.registry.artifact import Artifact
 from modelstac.registry.cache import Cache
 from modelstac.registry.download import SCHEMES, Source, shown
 from modelstac.registry.stamps import read
 
-
-@dataclass(frozen=True)
-class Artifact:
-    """The verified bytes of one model file.
-
-    Parameters
-    ----------
-    item_id
-        Item that the file belongs to.
-    path
-        Where it was read; for messages only, never to be opened again.
-    data
-        The content.
-    sha256
-        Its digest, hexadecimal, equal to the published one.
-    """
-
-    item_id: str
-    path: Path
-    data: bytes = field(repr=False)
-    sha256: str
-
-    @contextmanager
-    def private_file(self, suffix: str) -> Iterator[Path]:
-        """Give the bytes as a file in a folder that only this user can reach, for a framework that wants a path."""
-        with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:  # mode 0700
-            path = Path(folder) / f"model{suffix}"
-            try:
-                path.write_bytes(self.data)
-            except OSError as error:
-                raise StorageError.doing(
-                    f"copy {self.path.name} to {folder}", error, advice="free space there or set TMPDIR to another disk"
-                ) from error
-            yield path
+__all__ = ["Artifact", "fetch", "local_path"]
 
 
 def fetch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.base import Catalog
@@ -13,11 +14,13 @@ from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.query import Query
 from modelstac.registry.backends import import_keras
-from modelstac.registry.candidates import model_asset
+from modelstac.registry.candidates import ISOLATED, model_asset
 from modelstac.registry.default import VARIABLE, default_catalog
-from modelstac.registry.fetch import Artifact, fetch, place_of
+from modelstac.registry.artifact import Artifact
+from modelstac.registry.fetch import fetch, place_of
 from modelstac.registry.foreign import describe
 from modelstac.registry.inspection import check_media_type, inspect, require_packages
+from modelstac.registry.isolated import choice
 from modelstac.registry.lock import changed, pinned
 from modelstac.registry.model import Model
 from modelstac.registry.model_assets import ModelAsset, is_foreign
@@ -44,6 +47,7 @@ def load(
     report: Report = ignore,
     strict: bool = False,
     entrypoint: str | None = None,
+    isolated: bool | None = None,
     **wishes: Any,
 ) -> Model:
     """Load a model by its item id, or by whatever else names it.
@@ -66,6 +70,9 @@ def load(
     entrypoint
         ``package.module:function`` that builds the architecture of a weights file whose item names none; the policy
         must allow it.
+    isolated
+        Run it in a process and an environment of its own, made by uv from what the item needs; by default as
+        ``MODELSTAC_ISOLATED`` says: ``never``, ``auto`` (when nothing of it can run here) or ``always``.
     **wishes
         What it must be, such as ``framework="ONNX"``: see :func:`modelstac.resolve`.
 
@@ -89,9 +96,12 @@ def load(
         If the item or the file make no sense.
     MissingPackageError, CannotRunError
         If nothing of it can run here.
+    WorkerError
+        If the process of an isolated model ends early.
     """
     say = _log if report is ignore else report
-    resolution = resolve(item, catalog=catalog, strict=strict, **wishes)
+    when = choice(isolated)
+    resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset
     description, remarks = _describe(found, asset, entrypoint)
     for text in [resolution.note, _remarks(found, asset, remarks)]:
@@ -105,14 +115,33 @@ def load(
     task = f"load {found.id}"
     report(Started(task))
     check_media_type(found, asset.key, asset.artifact_type)
-    artifact = _fetched(found, asset, policy, rehash=rehash, report=say)
-    require_packages(asset.artifact_type, item_id=found.id)
-    inspect(artifact, asset.artifact_type, policy)
-    if asset.artifact_type == FORMATS["keras"].artifact_type:
-        import_keras(description.backend, item_id=found.id, report=say)
-    native, predict = runtime(asset.artifact_type, item_id=found.id).load(artifact, description, policy)
+    read = partial(_fetched, found, asset, policy, rehash=rehash, report=say)
+    model: Model
+    if when == "always" or resolution.chosen.kind == ISOLATED:
+        from modelstac.registry.isolated.loading import open_isolated
+
+        model = open_isolated(found, asset.artifact_type, description, policy, read=read, report=say)
+    else:
+        model = _open_here(read(), asset.artifact_type, found, description, policy, report=say)
     report(Finished(task))
-    return Model(found, description, native, predict)
+    return model
+
+
+def _open_here(
+    artifact: Artifact,
+    artifact_type: str,
+    item: pystac.Item,
+    description: ModelDescription,
+    policy: TrustPolicy,
+    *,
+    report: Report,
+) -> Model:
+    require_packages(artifact_type, item_id=item.id)
+    inspect(artifact, artifact_type, policy)
+    if artifact_type == FORMATS["keras"].artifact_type:
+        import_keras(description.backend, item_id=item.id, report=report)
+    native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy)
+    return Model(item, description, native, predict)
 
 
 def _log(message: Message) -> None:

@@ -8,7 +8,6 @@ must hold, and full precision, a framework that is imported already and quicknes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +95,7 @@ def resolve(
     catalog: Catalog | str | PathLike[str] | None = None,
     strict: bool = False,
     machine: Machine | None = None,
+    isolated: str = "never",
     **wishes: Any,
 ) -> Resolution:
     """Choose the model file that is best run on this machine.
@@ -111,6 +111,9 @@ def resolve(
         Only what was asked for, in the version of the framework that made it or in which it was verified.
     machine
         Another machine to choose for; by default this process.
+    isolated
+        Whether what cannot run here may run in an environment of its own: ``never``, ``auto`` (when nothing else can)
+        or ``always`` (rather than another variant of it).
     **wishes
         What it must be: see :class:`modelstac.registry.wishes.Wishes`.
 
@@ -143,11 +146,16 @@ def resolve(
         equal = references.siblings(found.asked, found.catalog)
         return judged((other for other in equal if precision_of(other) == precision), equal_to=found.asked)
 
-    candidates = _newest_that_runs(judged(found.items))
+    candidates = judged(found.items)
+    if isolated == "always":
+        candidates = _offered(candidates)
+    candidates = _newest_that_runs(candidates)
     rest: Callable[[], list[Candidate]] = equals
     if not strict and all(candidate.kind == NONE for candidate in candidates):
         candidates += equals()
         rest = list
+    if isolated == "auto" and all(candidate.kind == NONE for candidate in candidates):
+        candidates = _newest_that_runs(_offered(candidates))
     best = min(candidates, key=_order)
     if best.kind == NONE:
         raise _nothing(candidates, found, wanted)
@@ -159,14 +167,16 @@ def resolve(
 def isolated_offer(candidate: Candidate) -> Candidate | None:
     """Return a candidate as one that could run in an environment of its own: when only packages or versions lack.
 
-    This is where isolated environments come in: what has the kind ``isolated`` is offered, never chosen unasked.
+    What has the kind ``isolated`` is offered, and never chosen unasked.
     """
-    if find_spec("modelstac.registry.isolated") is None or not isinstance(
-        candidate.error, (MissingPackageError, CannotRunError)
-    ):
+    if not isinstance(candidate.error, (MissingPackageError, CannotRunError)):
         return None
     reason = f"could run in an environment of its own ({candidate.reason})"
-    return Candidate(candidate.item, candidate.asset, ISOLATED, reason, error=candidate.error)
+    return Candidate(candidate.item, candidate.asset, ISOLATED, reason, f"{candidate.error}; so it runs isolated", candidate.error, (KINDS.index(ISOLATED),))
+
+
+def _offered(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [isolated_offer(candidate) or candidate for candidate in candidates]
 
 
 def _find(what: str | PathLike[str] | pystac.Item | Query, catalog: Catalog | str | PathLike[str] | None) -> Found:
@@ -250,7 +260,7 @@ def _nothing(candidates: Sequence[Candidate], found: Found, wanted: Wishes) -> M
         shown = "; ".join(str(error) for error in errors[:3])
         more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
         return NotFoundError(f"nothing fits {wanted}: {shown}{more}; wish for less")
-    hint = f"; or run it in an environment of its own: isolated=True ({offers[0].item.id})" if offers else ""
+    hint = f"; or run it in an environment of its own: isolated=True, MODELSTAC_ISOLATED=auto ({offers[0].item.id})" if offers else ""
     others = (
         f"; {len(errors) - 1} other candidates cannot run either (modelstac resolve --explain)" if errors[1:] else ""
     )

@@ -33,15 +33,23 @@ class TrustPolicy:
         Domains of ONNX operators that may appear in a graph; others need code that is not the runtime's own.
     max_bytes
         Largest artifact that is read into memory.
+    packages
+        What an item may name for an isolated environment, beside the known runtimes: a package, or with
+        ``name==version`` a version of a runtime that is too old to be safe.
     """
 
     entry_points: tuple[str, ...] = (BUILDERS,)
     operator_domains: frozenset[str] = frozenset({"", "ai.onnx", "ai.onnx.ml"})
     max_bytes: int = 16 << 30
+    packages: tuple[str, ...] = ()
 
     def allowing(self, *packages: str) -> TrustPolicy:
         """Return a policy that also accepts entry points of these packages or modules."""
         return replace(self, entry_points=self.entry_points + packages)
+
+    def allowing_packages(self, *packages: str) -> TrustPolicy:
+        """Return a policy that also accepts these packages, or ``name==version``, in isolated environments."""
+        return replace(self, packages=self.packages + packages)
 
     def builder(self, entry_point: str | None, *, item_id: str) -> Callable[..., Any]:
         """Import the function that an item names, if this policy allows it.

@@ -13,6 +13,7 @@ from modelstac.cli.cache import cache
 from modelstac.cli.data import data
 from modelstac.cli.demo import demo
 from modelstac.cli.deprecate import deprecate
+from modelstac.cli.env import env
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.predict import predict
@@ -52,7 +53,7 @@ def main(context: click.Context) -> None:
 
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
-for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, cache, demo, *SERVER):
+for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, cache, env, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

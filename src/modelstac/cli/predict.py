@@ -48,6 +48,11 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     help="Forecast from the frames up to this time (UTC); the plot shows what was measured later beside the forecast.",
 )
 @click.option("--rehash", is_flag=True, help="Hash the model file even if it was verified before.")
+@click.option(
+    "--isolated/--here",
+    default=None,
+    help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
+)
 @catalog_option
 @json_option("a summary")
 def predict(
@@ -58,6 +63,7 @@ def predict(
     plot: Path | None,
     at: datetime | None,
     rehash: bool,
+    isolated: bool | None,
     catalog: str | None,
     as_json: bool,
 ) -> None:
@@ -78,7 +84,7 @@ def predict(
         from modelstac.registry import load
 
         began = time.perf_counter()
-        with load(what, catalog=catalog, rehash=rehash, report=report) as model:
+        with load(what, catalog=catalog, rehash=rehash, isolated=isolated, report=report) as model:
             loaded = time.perf_counter() - began
             if array is not None:
                 summary = _write_array(model, array, output)

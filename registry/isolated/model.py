@@ -1,0 +1,223 @@
+"""A model that runs in a process and an environment of its own, and looks like any other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import modelstac.registry.isolated.worker as program
+from modelstac.catalog.errors import ModelStacError, WorkerError
+from modelstac.catalog.messages import Finished, Report, Started, ignore
+from modelstac.registry.isolated.environments import Environment, Environments, timeout_of
+from modelstac.registry.model import Model
+from modelstac.registry.processes import WorkerProcess
+from modelstac.registry.shared import SharedBuffer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pystac
+
+    from modelstac.catalog.items import ModelDescription
+    from modelstac.registry.artifact import Artifact
+    from modelstac.registry.trust import TrustPolicy
+
+TIMEOUT = "MODELSTAC_WORKER_TIMEOUT"
+PATIENCE = 600.0  # seconds; importing TensorFlow from a cold disk takes half a minute
+# All of our environment that a worker sees: no keys, no tokens, no proxies, no paths of ours.
+PASSED = (
+    "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
+    "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "SYSTEMROOT",
+    "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TZ",
+)  # fmt: skip
+
+
+class _EndedError(WorkerError):
+    """The worker ended, and can be started again."""
+
+
+class IsolatedModel(Model):
+    """A model whose ``predict`` runs elsewhere; the rest is :class:`~modelstac.registry.model.Model`."""
+
+    def __init__(self, item: pystac.Item, description: ModelDescription, runner: Runner) -> None:
+        super().__init__(item, description, None, runner.predict)
+        self._runner = runner
+
+    @property
+    def native(self) -> Any:
+        """Not to be had: the framework's object lives in another process.
+
+        Raises
+        ------
+        ModelStacError
+            Always.
+        """
+        raise ModelStacError(
+            f"model {self.item.id!r} runs isolated, so its native object is in another process: "
+            "use predict, or install its framework and load it without isolated=True"
+        )
+
+    @property
+    def environment(self) -> Environment:
+        """Where it runs."""
+        return self._runner.environment
+
+    def close(self) -> None:
+        """End the process."""
+        super().close()
+        self._runner.close()
+
+
+class Runner:
+    """Starts a worker and asks it; one that died or hangs is started again, once for each request.
+
+    Parameters
+    ----------
+    environment
+        Where it runs.
+    artifact
+        Reads the verified and inspected file, whenever a worker is started.
+    artifact_type, description, policy
+        As for a runtime.
+    report
+        Gets notes of the worker.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        artifact: Callable[[], Artifact],
+        *,
+        artifact_type: str,
+        description: ModelDescription,
+        policy: TrustPolicy,
+        report: Report = ignore,
+    ) -> None:
+        self.environment = environment
+        self._artifact, self._artifact_type, self._report = artifact, artifact_type, report
+        self._description, self._policy = description, policy
+        self._timeout = timeout_of(TIMEOUT, PATIENCE)
+        self._what = f"the isolated process of {description.id!r}"
+        self._lock = threading.Lock()
+        self._process: WorkerProcess | None = None
+        self._stack = contextlib.ExitStack()
+        # At the end of the program too; of a killed one nothing is left either: the worker reads the end of its input.
+        self._end = weakref.finalize(self, self._stack.close)
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
+        self._stack.enter_context(Environments(environment.folder.parent).using(environment))
+        self._given, self._found = SharedBuffer(), SharedBuffer()
+        self._stack.callback(self._given.close)
+        self._stack.callback(self._found.close)
+        self._running: list[WorkerProcess] = []
+        self._stack.callback(_close_all, self._running)
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None while there is none."""
+        return self._process.pid if self._process is not None and self._process.alive else None
+
+    def start(self) -> None:
+        """Start the worker and let it load the model."""
+        with self._lock:
+            self._twice(lambda _: None)
+
+    def predict(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Run the model.
+
+        Raises
+        ------
+        WorkerError
+            If the worker dies or hangs, and the one started in its place does too.
+        """
+        with self._lock:
+            outputs: np.ndarray[Any, Any] = self._twice(lambda process: self._run(process, inputs))
+            return outputs
+
+    def close(self) -> None:
+        """End the worker and remove what was shared with it."""
+        self._end()
+
+    def _run(self, process: WorkerProcess, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        request = {**self._given.put(inputs), "room": self._found.reserve(inputs.nbytes)}
+        answer = process.ask("predict", request, timeout=self._timeout)
+        if not answer["there"]:
+            room = {"room": self._found.reserve(answer["size"])}
+            answer = process.ask("result", room, timeout=self._timeout)
+        return self._found.take(answer["shape"], answer["dtype"])
+
+    def _twice(self, action: Callable[[WorkerProcess], Any]) -> Any:
+        first: _EndedError | None = None
+        while True:
+            try:
+                return action(self._ready())
+            except _EndedError as error:
+                if first is not None:
+                    raise WorkerError(
+                        f"{error}; it was started again, after {first}: try a smaller batch, or set {TIMEOUT} higher "
+                        f"(now {self._timeout:g} s)"
+                    ) from error
+                first = error
+
+    def _ready(self) -> WorkerProcess:
+        if self._process is not None and self._process.alive:
+            return self._process
+        _close_all(self._running)
+        task = f"start {self._what}"
+        self._report(Started(task))
+        process = self._started()
+        self._running.append(process)
+        try:
+            self._load(process)
+        except BaseException:
+            process.kill()
+            raise
+        self._process = process
+        self._report(Finished(task))
+        return process
+
+    def _started(self) -> WorkerProcess:
+        root = Path(program.__file__).parents[2]
+        mine = {name: os.environ[name] for name in PASSED if name in os.environ}
+        places = {name: str(self._folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
+        backend = {} if self._description.backend is None else {"KERAS_BACKEND": self._description.backend}
+        return WorkerProcess(
+            [str(self.environment.interpreter), "-I", "-B", program.__file__, str(root)],
+            environment=mine | places | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1"},
+            log=self._folder / "worker.log",
+            what=self._what,
+            failure=WorkerError,
+            ended=_EndedError,
+            folder=self._folder,
+        )
+
+    def _load(self, process: WorkerProcess) -> None:
+        import numpy as np
+
+        artifact = self._artifact()
+        given = self._given.put(np.frombuffer(artifact.data, np.uint8))
+        policy = asdict(self._policy)
+        request = {
+            "artifact": {
+                "memory": given["memory"],
+                "size": len(artifact.data),
+                "sha256": artifact.sha256,
+                "item_id": artifact.item_id,
+                "path": str(artifact.path),
+                "artifact_type": self._artifact_type,
+            },
+            "description": self._description.model_dump(mode="json") | {"id": self._description.id},
+            "policy": policy | {"operator_domains": sorted(self._policy.operator_domains)},
+        }
+        process.ask("load", request, report=self._report, timeout=self._timeout)
+        self._given.close()  # a model is much larger than what it is given
+
+
+def _close_all(processes: list[WorkerProcess]) -> None:
+    while processes:
+        processes.pop().close()

@@ -1,0 +1,92 @@
+"""The program of an isolated worker; see :mod:`modelstac.registry.isolated.model`.
+
+It runs by the interpreter of an environment that holds a framework and nothing of ours: no pystac, no pydantic, no
+network. So the packages that import these are stood in for by empty ones with the same folder, and what is imported
+below needs Python and NumPy alone. The artifact comes as bytes that the parent has verified and inspected.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+HEAVY = ("modelstac", "modelstac.catalog", "modelstac.registry", "modelstac.registry.isolated")
+
+
+def main(root: Path) -> None:
+    """Answer until there are no more requests."""
+    for name in HEAVY:
+        package = ModuleType(name)
+        package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = package
+    from modelstac.registry.answers import Answers
+
+    answers = Answers()
+    worker = Worker(answers)
+    answers.serve({verb: getattr(worker, verb) for verb in ("load", "predict", "result")})
+
+
+class Worker:
+    """Holds one model."""
+
+    def __init__(self, answers: Any) -> None:
+        self._heard = answers.heard
+        self._predict: Any = None
+        self._result: Any = None
+
+    def load(self, artifact: dict[str, Any], description: dict[str, Any], policy: dict[str, Any]) -> None:
+        """Load a model from memory."""
+        from modelstac.catalog.formats import FORMATS
+        from modelstac.registry.artifact import Artifact
+        from modelstac.registry.backends import import_keras
+        from modelstac.registry.runtimes import runtime
+        from modelstac.registry.shared import OpenedMemory
+        from modelstac.registry.trust import TrustPolicy
+
+        with OpenedMemory(artifact["memory"]) as memory:
+            data = memory.array([artifact["size"]], "u1").tobytes()
+        found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"])
+        artifact_type = artifact["artifact_type"]
+        if artifact_type == FORMATS["keras"].artifact_type:
+            import_keras(description["backend"], item_id=found.item_id, report=self._heard)
+        trust = TrustPolicy(
+            **policy
+            | {"entry_points": tuple(policy["entry_points"]), "operator_domains": frozenset(policy["operator_domains"])}
+        )
+        loader: Any = runtime(artifact_type, item_id=found.item_id)
+        _, self._predict = loader.load(found, SimpleNamespace(**description), trust)
+
+    def predict(self, memory: str, shape: list[int], dtype: str, room: str) -> dict[str, Any]:
+        """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""
+        import numpy as np
+
+        from modelstac.registry.shared import OpenedMemory
+
+        with OpenedMemory(memory) as given:
+            inputs = given.array(shape, dtype)
+            inputs.flags.writeable = False
+            self._result = np.ascontiguousarray(self._predict(inputs))
+            if np.shares_memory(self._result, inputs):  # a model may give back what it was given
+                self._result = self._result.copy()
+            del inputs
+        return self.result(room)
+
+    def result(self, room: str) -> dict[str, Any]:
+        """Leave the last result in memory of the one who asks, if it fits there."""
+        from modelstac.registry.shared import OpenedMemory
+
+        array = self._result
+        answer = {"shape": list(array.shape), "dtype": array.dtype.str, "size": array.nbytes, "there": False}
+        with OpenedMemory(room) as memory:
+            if array.nbytes <= memory.size:
+                memory.array(answer["shape"], answer["dtype"])[...] = array
+                answer["there"], self._result = True, None
+        return answer
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main(Path(sys.argv[1]))
