@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import MappingProxyType
-
-import pystac
+from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError
 from modelstac.catalog.formats import FORMATS
 from modelstac.registry.archives import inspect_archive
-from modelstac.registry.fetch import Artifact
+from modelstac.registry.artifact import Artifact
 from modelstac.registry.graphs import inspect_graph
 from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.trust import TrustPolicy
 from modelstac.registry.weights import inspect_safetensors
+
+if TYPE_CHECKING:
+    import pystac
 
 
 def _keras(artifact: Artifact, policy: TrustPolicy) -> None:

@@ -8,7 +8,6 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.fetch import fetch
-from modelstac.registry.inspection import inspect
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.isolated.requirements import ASSET, MAX_BYTES, Requirements, derive, parse
@@ -67,7 +66,7 @@ def open_isolated(
 ) -> IsolatedModel:
     """Make the environment, unless it is there, and start the model in it.
 
-    The file is fetched, verified and inspected here; the worker gets its bytes.
+    The file is fetched and verified here; the worker gets its bytes and inspects them before it imports a framework.
 
     Raises
     ------
@@ -76,11 +75,9 @@ def open_isolated(
     """
 
     def read() -> Artifact:
-        artifact = fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
-        inspect(artifact, artifact_type, policy)
-        return artifact
+        return fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
 
-    read()  # what is not the published file, or not allowed, needs no environment
+    read()  # what is not the published file needs no environment
     runner = Runner(
         make_environment(item, description, policy, report=report),
         read,

@@ -82,7 +82,7 @@ class Runner:
     environment
         Where it runs.
     artifact
-        Reads the verified and inspected file, whenever a worker is started.
+        Reads the verified file, whenever a worker is started.
     artifact_type, description, policy
         As for a runtime.
     report

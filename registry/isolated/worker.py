@@ -1,8 +1,9 @@
 """The program of an isolated worker; see :mod:`modelstac.registry.isolated.model`.
 
-It runs by the interpreter of an environment that holds a framework and nothing of ours: no pystac, no pydantic, no
-network. So the packages that import these are stood in for by empty ones with the same folder, and what is imported
-below needs Python and NumPy alone. The artifact comes as bytes that the parent has verified and inspected.
+It runs by the interpreter of an environment that holds a framework and nothing of ours, no pystac and no pydantic. So
+the packages that import these are stood in for by empty ones with the same folder, and what is imported below needs
+Python and NumPy alone. The artifact comes as bytes that the parent has verified; they are inspected here, before a
+framework is imported, since what looks into them (h5py) may be missing there.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Worker:
         from modelstac.catalog.formats import FORMATS
         from modelstac.registry.artifact import Artifact
         from modelstac.registry.backends import import_keras
+        from modelstac.registry.inspection import inspect
         from modelstac.registry.runtimes import runtime
         from modelstac.registry.shared import OpenedMemory
         from modelstac.registry.trust import TrustPolicy
@@ -50,12 +52,13 @@ class Worker:
             data = memory.array([artifact["size"]], "u1").tobytes()
         found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"])
         artifact_type = artifact["artifact_type"]
-        if artifact_type == FORMATS["keras"].artifact_type:
-            import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         trust = TrustPolicy(
             **policy
             | {"entry_points": tuple(policy["entry_points"]), "operator_domains": frozenset(policy["operator_domains"])}
         )
+        inspect(found, artifact_type, trust)
+        if artifact_type == FORMATS["keras"].artifact_type:
+            import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         loader: Any = runtime(artifact_type, item_id=found.item_id)
         _, self._predict = loader.load(found, SimpleNamespace(**description), trust)
 
