@@ -19,7 +19,7 @@ from modelstac.registry.cache import Cache
 from modelstac.registry.download import SCHEMES, Source, shown
 from modelstac.registry.stamps import read
 
-__all__ = ["Artifact", "fetch", "local_path"]
+__all__ = ["Artifact", "fetch", "local_path", "place_of"]
 
 
 def fetch(

@@ -13,10 +13,10 @@ from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.query import Query
+from modelstac.registry.artifact import Artifact
 from modelstac.registry.backends import import_keras
 from modelstac.registry.candidates import ISOLATED, model_asset
 from modelstac.registry.default import VARIABLE, default_catalog
-from modelstac.registry.artifact import Artifact
 from modelstac.registry.fetch import fetch, place_of
 from modelstac.registry.foreign import describe
 from modelstac.registry.inspection import check_media_type, inspect, require_packages
@@ -104,7 +104,8 @@ def load(
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset
     description, remarks = _describe(found, asset, entrypoint)
-    for text in [resolution.note, _remarks(found, asset, remarks)]:
+    note = None if when == "always" else resolution.note  # it gets the versions that made it
+    for text in [note, _remarks(found, asset, remarks)]:
         if text is not None:
             say(Note(text))
     if len(description.inputs) != 1 or len(description.outputs) != 1:

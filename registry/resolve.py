@@ -172,7 +172,15 @@ def isolated_offer(candidate: Candidate) -> Candidate | None:
     if not isinstance(candidate.error, (MissingPackageError, CannotRunError)):
         return None
     reason = f"could run in an environment of its own ({candidate.reason})"
-    return Candidate(candidate.item, candidate.asset, ISOLATED, reason, f"{candidate.error}; so it runs isolated", candidate.error, (KINDS.index(ISOLATED),))
+    return Candidate(
+        candidate.item,
+        candidate.asset,
+        ISOLATED,
+        reason,
+        f"{candidate.error}; so it runs isolated",
+        candidate.error,
+        (KINDS.index(ISOLATED),),
+    )
 
 
 def _offered(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -260,7 +268,11 @@ def _nothing(candidates: Sequence[Candidate], found: Found, wanted: Wishes) -> M
         shown = "; ".join(str(error) for error in errors[:3])
         more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
         return NotFoundError(f"nothing fits {wanted}: {shown}{more}; wish for less")
-    hint = f"; or run it in an environment of its own: isolated=True, MODELSTAC_ISOLATED=auto ({offers[0].item.id})" if offers else ""
+    hint = (
+        f"; or run it in an environment of its own: isolated=True, MODELSTAC_ISOLATED=auto ({offers[0].item.id})"
+        if offers
+        else ""
+    )
     others = (
         f"; {len(errors) - 1} other candidates cannot run either (modelstac resolve --explain)" if errors[1:] else ""
     )

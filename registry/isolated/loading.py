@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError
@@ -66,17 +67,13 @@ def open_isolated(
 ) -> IsolatedModel:
     """Make the environment, unless it is there, and start the model in it.
 
-    The file is fetched and verified here; the worker gets its bytes and inspects them before it imports a framework.
+    What ``read`` gives is verified here; the worker gets its bytes and inspects them before it imports a framework.
 
     Raises
     ------
     ModelStacError
         As :func:`modelstac.registry.load.load`, `Environments.provide` and `Runner.predict` do.
     """
-
-    def read() -> Artifact:
-        return fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
-
     read()  # what is not the published file needs no environment
     runner = Runner(
         make_environment(item, description, policy, report=report),
