@@ -20,7 +20,7 @@ from modelstac.training.fit import FitSpec
 from modelstac.training.jobs import TrainJob, train
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "references").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "references").rglob("*.md")])
 COMMANDS = [line for page in PAGES for line in re.findall(r"^\$ (modelstac .*)$", page.read_text("utf-8"), re.M)]
 
 

@@ -11,7 +11,6 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,31 +28,10 @@ from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames, split_by_time
 from modelstac.training.describe import Data, describe
 from modelstac.training.fit import FitSpec
+from modelstac.training.recipes import RECIPES
 from modelstac.training.scoring import evaluate
 from modelstac.training.spec import ConvLSTMSpec, preset
 from modelstac.training.variants import find_variant
-
-RECIPES = MappingProxyType(
-    {
-        "tiny": (FitSpec(), Preparation(coarsen=4, transform="log", newest_first=True)),
-        # The fitting of Giese (2025). Its grid of 344 x 315 pixels came from resizing 765 x 700; here it is
-        # the mean over 2 x 2 pixels of the part that holds all that is measured.
-        "reference": (
-            FitSpec(
-                epochs=25,
-                batch_size=1,
-                learning_rate=0.001,
-                schedule="constant",
-                optimizer="adadelta",
-                loss="masked_bce",
-                clip_norm=None,
-                seed=42,
-            ),
-            Preparation(rows=(38, 726), columns=(54, 684), coarsen=2, scale=30.6),
-        ),
-    }
-)
-"""How the presets of `modelstac.training.spec` are fitted, and what they are fed."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,6 @@ OutputActivation = Literal["sigmoid"]
 BATCH_NORM_EPSILON = 0.001
 """Added to the variance before the square root; Keras' default."""
 
-BATCH_NORM_MOMENTUM = 0.99
-"""Share of the old moving statistics that a training step keeps: Keras' meaning (PyTorch's would be 0.01)."""
-
 OUTPUT_KERNEL = 3
 """Edge of the cube that the output convolution sees in time, height and width."""
 
@@ -45,6 +42,8 @@ class ConvLSTMSpec:
         (Keras 2 had ``clip(x / 5 + 1/2, 0, 1)``).
     batch_norm
         Whether batch normalisation follows every layer but the last.
+    batch_norm_momentum
+        Share of the old moving statistics that a training step keeps: Keras' meaning, PyTorch's is 1 less this.
     leaky_slope
         Slope below zero of the LeakyReLU after each layer, and of the one inside the cell for ``leaky_relu``.
     frames, height, width
@@ -63,6 +62,7 @@ class ConvLSTMSpec:
     cell_activation: CellActivation = "tanh"
     recurrent_activation: RecurrentActivation = "sigmoid"
     batch_norm: bool = True
+    batch_norm_momentum: float = 0.99
     leaky_slope: float = 0.01
     frames: int = 18
     height: int = 64
@@ -88,10 +88,11 @@ class ConvLSTMSpec:
         _one_of("output_activation", self.output_activation, get_args(OutputActivation))
         if not isinstance(self.batch_norm, bool):
             raise SpecError(f"batch_norm must be true or false, not {self.batch_norm!r}")
-        slope = self.leaky_slope
-        if isinstance(slope, bool) or not isinstance(slope, int | float) or not 0 <= slope < 1:
-            raise SpecError(f"leaky_slope must be a number from 0 to below 1, not {slope!r}")
-        object.__setattr__(self, "leaky_slope", float(slope))
+        for name in ("leaky_slope", "batch_norm_momentum"):
+            share = getattr(self, name)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+                raise SpecError(f"{name} must be a number from 0 to below 1, not {share!r}")
+            object.__setattr__(self, name, float(share))
 
     @property
     def layers(self) -> int:
@@ -155,15 +156,23 @@ def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
         raise SpecError(f"{name} must be one of {', '.join(known)}, not {value!r}")
 
 
+_REFERENCE = ConvLSTMSpec(
+    filters=(64, 64, 64, 64), kernels=(7, 5, 3, 1), cell_activation="linear", height=344, width=315
+)
+
 PRESETS = MappingProxyType(
     {
         "tiny": ConvLSTMSpec(filters=(8, 8), kernels=(5, 3), cell_activation="tanh"),
-        "reference": ConvLSTMSpec(
-            filters=(64, 64, 64, 64), kernels=(7, 5, 3, 1), cell_activation="linear", height=344, width=315
-        ),
+        "reference": _REFERENCE,
+        "thesis-pytorch": dataclasses.replace(_REFERENCE, cell_activation="tanh", batch_norm_momentum=0.01),
+        "demetrakopoulos": dataclasses.replace(_REFERENCE, cell_activation="leaky_relu"),
     }
 )
-"""``tiny`` trains in seconds, for tests and the demo; ``reference`` has the 1,965,761 parameters of Giese (2025)."""
+"""``tiny`` trains in seconds, for tests and the demo; ``reference`` has the 1,965,761 parameters of Giese (2025).
+
+The other two are what else the thesis calls the same network: its native PyTorch one (tanh in the cell, and momentum
+0.99 in PyTorch's meaning) and that of Demetrakopoulos (2023), which it is modelled after.
+"""
 
 
 def preset(name: str) -> ConvLSTMSpec:

@@ -34,6 +34,7 @@ CASES = {
         cell_activation=cell,
         recurrent_activation=recurrent,
         batch_norm=norm,
+        batch_norm_momentum=0.9,
         frames=4,
         height=9,
         width=11,

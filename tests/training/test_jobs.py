@@ -21,7 +21,8 @@ from modelstac.registry.load import load
 from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import RECIPES, TrainJob, data_digest, train
+from modelstac.training.jobs import TrainJob, data_digest, train
+from modelstac.training.recipes import RECIPES
 from modelstac.training.scoring import evaluate
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.variants import VARIANTS
@@ -251,6 +252,9 @@ def test_every_preset_has_a_recipe():
     assert set(RECIPES) == set(PRESETS)
     tiny = TrainJob.from_preset("tiny", variant="torch", data="folder", version="2.0.0")
     assert (tiny.architecture, tiny.preset, tiny.item_id) == (PRESETS["tiny"], "tiny", "convlstm-knmi-2.0.0-torch")
+    thesis = {name: PRESETS[name] for name in ("reference", "thesis-pytorch", "demetrakopoulos")}
+    assert {spec.cell_activation for spec in thesis.values()} == {"linear", "tanh", "leaky_relu"}
+    assert {spec.parameters for spec in thesis.values()} == {1_965_761}
     with pytest.raises(NotFoundError, match="no preset 'huge'"):
         TrainJob.from_preset("huge", variant="torch", data="folder")
 

@@ -60,6 +60,7 @@ def test_a_spec_is_frozen_and_hashable():
         ({"output_activation": "linear"}, "output_activation must be one of sigmoid"),
         ({"batch_norm": "yes"}, "batch_norm must be true or false"),
         ({"leaky_slope": -0.1}, "leaky_slope must be a number"),
+        ({"batch_norm_momentum": 1}, "batch_norm_momentum must be a number from 0 to below 1"),
         ({"leaky_slope": float("nan")}, "leaky_slope must be a number"),
         ({"frames": 0}, "frames must be positive integers, not 0"),
         ({"height": None}, "height must be positive integers, not None"),

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from modelstac.training.spec import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, OUTPUT_KERNEL, ConvLSTMSpec
+from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights
 
 
@@ -39,7 +39,7 @@ def build(spec: ConvLSTMSpec) -> Any:
         x = keras.layers.LeakyReLU(negative_slope=spec.leaky_slope, name=f"leaky_{layer}")(x)
         if spec.normalised(layer):
             x = keras.layers.BatchNormalization(
-                momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=f"norm_{layer}"
+                momentum=spec.batch_norm_momentum, epsilon=BATCH_NORM_EPSILON, name=f"norm_{layer}"
             )(x)
     outputs = keras.layers.Conv3D(1, OUTPUT_KERNEL, padding="same", activation=spec.output_activation, name="output")(x)
     return keras.Model(inputs, outputs, name="convlstm")

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from modelstac.training.spec import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, OUTPUT_KERNEL, ConvLSTMSpec
+from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
 
 
@@ -71,8 +71,9 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, momentum: float) -> None:
         super().__init__()
+        self.momentum = momentum
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -90,8 +91,8 @@ class BatchNorm(nn.Module):
         y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=BATCH_NORM_EPSILON)
         count = flat.numel() // flat.shape[1]
         with torch.no_grad():
-            self.running_mean.lerp_(mean, 1 - BATCH_NORM_MOMENTUM)
-            self.running_var.lerp_(var * ((count - 1) / count), 1 - BATCH_NORM_MOMENTUM)
+            self.running_mean.lerp_(mean, 1 - self.momentum)
+            self.running_var.lerp_(var * ((count - 1) / count), 1 - self.momentum)
         return y.view(x.shape)
 
 
@@ -109,7 +110,7 @@ class ConvLSTM(nn.Module):
         layers = zip(spec.channels, spec.filters, spec.kernels, strict=True)
         self.layers = nn.ModuleList(ConvLSTMLayer(*sizes, activation, recurrent) for sizes in layers)
         self.norms = nn.ModuleList(
-            BatchNorm(filters) if spec.normalised(layer) else nn.Identity()
+            BatchNorm(filters, spec.batch_norm_momentum) if spec.normalised(layer) else nn.Identity()
             for layer, filters in enumerate(spec.filters)
         )
         self.output = nn.Conv3d(spec.filters[-1], 1, OUTPUT_KERNEL, padding=OUTPUT_KERNEL // 2)

@@ -83,7 +83,7 @@ def download(source: str, start: datetime, end: datetime, product: str, folder: 
 def _preparation(preset: str) -> Preparation:
     from modelstac.catalog.errors import NotFoundError
     from modelstac.training.data import THESIS
-    from modelstac.training.jobs import RECIPES
+    from modelstac.training.recipes import RECIPES
 
     known = THESIS | {name: recipe[1] for name, recipe in RECIPES.items()}
     if preset not in known:
