@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.server.artifacts import ArtifactStore, artifact_path, parse_content_range, parse_range
 from modelstac.catalog.server.keys import Keys
+from modelstac.catalog.server.openapi import BYTES
 from modelstac.catalog.server.problems import problem
 
 ADDRESS = "/artifacts/{shard}/{digest}/{name}"
@@ -32,7 +33,7 @@ class Artifacts(ApiExtension):
         """Add the routes."""
         router = APIRouter(tags=["Artifacts"])
         router.add_api_route(ADDRESS, self.download, methods=["GET", "HEAD"], response_model=None)
-        router.add_api_route(ADDRESS, self.upload, methods=["PUT"], response_model=None)
+        router.add_api_route(ADDRESS, self.upload, methods=["PUT"], response_model=None, openapi_extra=BYTES)
         app.include_router(router)
 
     async def download(self, shard: str, digest: str, name: str, request: Request) -> Response:

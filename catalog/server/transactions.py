@@ -19,6 +19,7 @@ from modelstac.catalog.server.client import answer, answer_stored
 from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
 from modelstac.catalog.server.links import etag, item_path
+from modelstac.catalog.server.openapi import request_body
 from modelstac.catalog.server.patches import patched
 from modelstac.catalog.server.store import Change, Store
 
@@ -62,7 +63,8 @@ class Transactions(ApiExtension):
         }
         for path, routes in paths.items():
             for method, endpoint in routes.items():
-                router.add_api_route(path, endpoint, methods=[method], response_model=None)
+                said = request_body(method, path)
+                router.add_api_route(path, endpoint, methods=[method], response_model=None, openapi_extra=said)
         app.include_router(router)
 
     async def create_items(self, collection_id: str, request: Request) -> Response:
