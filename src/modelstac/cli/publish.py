@@ -14,14 +14,17 @@ from modelstac.cli.progress import progress
 if TYPE_CHECKING:
     import pystac
 
+ADDRESSES = ("http://", "https://", "s3://", "gs://", "az://")
+
 
 @click.command()
 @click.argument("item_file", metavar="ITEM.json", type=click.Path(path_type=Path))
 @catalog_option
+@click.option("--by-reference", is_flag=True, help="Leave the files where they are: at addresses that others can read.")
 @json_option("the published item")
-def publish(item_file: Path, catalog: str | None, as_json: bool) -> None:
-    """Publish ITEM.json, a STAC item whose assets lie beside it."""
-    item = read_item(item_file)
+def publish(item_file: Path, catalog: str | None, by_reference: bool, as_json: bool) -> None:
+    """Publish ITEM.json, a STAC item whose assets lie beside it (or, with --by-reference, anywhere else)."""
+    item = read_item(item_file, by_reference=by_reference)
     with progress() as report:
         published = new_or_existing_catalog(catalog).publish(item, report=report)
     if as_json:
@@ -30,8 +33,13 @@ def publish(item_file: Path, catalog: str | None, as_json: bool) -> None:
         click.echo(f"published {published.id}")
 
 
-def read_item(path: Path) -> pystac.Item:
+def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
     """Read an item from a file, with the paths of its assets made absolute.
+
+    Parameters
+    ----------
+    by_reference
+        Every asset must have an address of the web or of an object store, and is not looked at.
 
     Raises
     ------
@@ -58,6 +66,14 @@ def read_item(path: Path) -> pystac.Item:
         item = pystac.Item.from_dict(value, href=str(path.resolve()), preserve_dict=False)
     except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidItemError(f"{path} is no STAC item: {type(error).__name__}: {error}") from error
+    if by_reference:
+        for key, named in item.assets.items():
+            if not named.href.startswith(ADDRESSES):
+                raise InvalidItemError(
+                    f"asset {key!r} of {path} is {named.href}, on this machine only: "
+                    f"name it by an address ({', '.join(ADDRESSES)}…) or publish without --by-reference"
+                )
+        return item
     folder = path.resolve().parent
     for key in item.assets:
         asset = local_path(item, key).resolve()
