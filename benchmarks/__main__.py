@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import embedded, latency
+from benchmarks import embedded, latency, registry
 
 if __name__ == "__main__":
     latency.main()
     embedded.main()
+    registry.main()

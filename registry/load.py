@@ -18,10 +18,8 @@ from modelstac.registry.backends import import_keras
 from modelstac.registry.candidates import ISOLATED, model_asset
 from modelstac.registry.default import VARIABLE, default_catalog
 from modelstac.registry.fetch import fetch, place_of
-from modelstac.registry.foreign import describe
 from modelstac.registry.inspection import check_media_type, inspect, require_packages
 from modelstac.registry.isolated import choice
-from modelstac.registry.lock import changed, pinned
 from modelstac.registry.model import Model
 from modelstac.registry.model_assets import ModelAsset, is_foreign
 from modelstac.registry.resolve import resolve
@@ -152,6 +150,8 @@ def _log(message: Message) -> None:
 
 def _describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None) -> tuple[ModelDescription, list[str]]:
     if is_foreign(item):
+        from modelstac.registry.foreign import describe  # here and below: for other people's items only
+
         return describe(item, asset, entrypoint=entrypoint)
     return ModelDescription.from_item(item), []
 
@@ -164,6 +164,8 @@ def _fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehas
     """Fetch a file; one without checksum must be the file that was fetched the first time."""
     if not is_foreign(item) or item.assets[asset.key].extra_fields.get("file:checksum") is not None:
         return fetch(item, asset.key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
+    from modelstac.registry.lock import changed, pinned
+
     href = place_of(item, asset.key)
     digest = pinned(href, item_id=item.id, key=asset.key, max_bytes=policy.max_bytes, report=report)
     try:

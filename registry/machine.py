@@ -5,9 +5,7 @@ Nothing of it imports a framework: versions come from the metadata of installed 
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +48,7 @@ class Machine:
     """
 
     packages: Mapping[str, str]
-    python: str = platform.python_version()
+    python: str = ".".join(map(str, sys.version_info[:3]))
     keras_backend: str | None = None
     imported: frozenset[str] = frozenset()
     accelerators: frozenset[str] = frozenset()
@@ -80,14 +78,18 @@ class _Installed(Mapping[str, str]):
         return isinstance(package, str) and find_spec(package) is not None
 
     def __iter__(self) -> Iterator[str]:
+        import importlib.metadata  # not at the top: a tenth of what `import modelstac` may cost
+
         return iter(importlib.metadata.packages_distributions())
 
     def __len__(self) -> int:
-        return len(importlib.metadata.packages_distributions())
+        return sum(1 for _ in self)
 
 
 @lru_cache(maxsize=64)
 def _version(package: str) -> str:
+    import importlib.metadata
+
     for distribution in DISTRIBUTIONS.get(package, (package,)):
         try:
             return importlib.metadata.version(distribution)
@@ -98,6 +100,8 @@ def _version(package: str) -> str:
 
 @lru_cache(maxsize=1)
 def _accelerators() -> frozenset[str]:
+    import platform
+
     machine, system = platform.machine().lower(), platform.system()
     found = {"amd64"} if machine in {"x86_64", "amd64"} else set()
     if system == "Darwin" and machine == "arm64":
