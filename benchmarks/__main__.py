@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import embedded, latency, registry
+from benchmarks import embedded, latency, loading, registry
 
 if __name__ == "__main__":
     latency.main()
+    loading.main()
     embedded.main()
     registry.main()

@@ -7,7 +7,9 @@ Sources: MLM 1.5.2, "Artifact Type Enum" and "Model Asset" (media types).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from types import MappingProxyType
 
 
@@ -36,7 +38,10 @@ class Format:
     suffix: str
 
 
-FORMATS = MappingProxyType(
+GROUP = "modelstac.formats"
+"""Entry points of other packages that add a format: its name, and ``package.module:FORMAT``, a :class:`Format`."""
+
+_OURS = MappingProxyType(
     {
         f.name: f
         for f in (
@@ -69,3 +74,35 @@ FORMATS = MappingProxyType(
         )
     }
 )
+
+
+class Formats(Mapping[str, Format]):
+    """Formats by name: ours, and those of installed packages, which are looked for when a name is none of ours.
+
+    Iterating gives ours alone: what can be searched for and converted to should not depend on who else is installed.
+    """
+
+    def __getitem__(self, name: str) -> Format:
+        return _OURS[name] if name in _OURS else _others()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_OURS)
+
+    def __len__(self) -> int:
+        return len(_OURS)
+
+    def of_artifact_type(self, artifact_type: object) -> Format | None:
+        """Return the format of a value of ``mlm:artifact_type``, None if nobody here knows it."""
+        known = next((f for f in _OURS.values() if f.artifact_type == artifact_type), None)
+        return known or next((f for f in _others().values() if f.artifact_type == artifact_type), None)
+
+
+def _others() -> dict[str, Format]:
+    found = {}
+    for point in entry_points(group=GROUP):
+        if point.name not in _OURS and isinstance(form := point.load(), Format):
+            found[point.name] = form
+    return found
+
+
+FORMATS = Formats()

@@ -101,9 +101,8 @@ def read_fields(item: pystac.Item) -> dict[str, Any]:
 
 def _format(item: pystac.Item, asset: pystac.Asset) -> str:
     artifact_type = asset.extra_fields.get("mlm:artifact_type")
-    for file_format in FORMATS.values():
-        if file_format.artifact_type == artifact_type:
-            return file_format.name
+    if (found := FORMATS.of_artifact_type(artifact_type)) is not None:
+        return found.name
     raise InvalidItemError(f"item {item.id!r}: no format is known for mlm:artifact_type {artifact_type!r}")
 
 

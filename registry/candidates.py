@@ -223,7 +223,9 @@ def _fit(item: pystac.Item, asset: ModelAsset, machine: Machine) -> tuple[str, s
 
 def _was_verified(item: pystac.Item, form: str, machine: Machine) -> bool:
     backend = _text(item, "interop:backend")
-    needed = [RUNTIMES[FORMATS[form].artifact_type].packages[0]]
+    needed = list(RUNTIMES[FORMATS[form].artifact_type].packages[:1])
+    if not needed:  # another package's runtime does not say what it needs
+        return False
     needed += [PACKAGES[backend]] if form == "keras" and backend is not None and backend in PACKAGES else []
     environments = item.properties.get(VERIFIED)
     for environment in environments if isinstance(environments, list) else ():
@@ -261,7 +263,7 @@ def _rank(item: pystac.Item, asset: ModelAsset, machine: Machine, kind: str) -> 
         KINDS.index(kind),
         PRECISIONS.index(precision_of(item)),
         0 if made_for is None or made_for in machine.accelerators else 1,
-        0 if RUNTIMES[asset.artifact_type].packages[0] in machine.imported else 1,
+        0 if machine.imported.issuperset(RUNTIMES[asset.artifact_type].packages[:1]) else 1,
         PREFERENCE.index(form) if form in PREFERENCE else len(PREFERENCE),
     )
 
@@ -273,7 +275,8 @@ def _written(item: pystac.Item, asset: ModelAsset) -> str | None:
 
 
 def _form(asset: ModelAsset) -> str:
-    return next((f.name for f in FORMATS.values() if f.artifact_type == asset.artifact_type), asset.artifact_type)
+    known = FORMATS.of_artifact_type(asset.artifact_type)
+    return asset.artifact_type if known is None else known.name
 
 
 def _text(item: pystac.Item, name: str) -> str | None:

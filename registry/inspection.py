@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -61,7 +62,7 @@ def require_packages(artifact_type: str, *, item_id: str) -> None:
     """Raise MissingPackageError when a package of the runtime is not installed; none is imported."""
     entry = RUNTIMES[artifact_type]
     for package in entry.packages:
-        if find_spec(package) is None:
+        if sys.modules.get(package) is None and find_spec(package) is None:  # looking for one costs a millisecond
             raise MissingPackageError.extra(package, entry.extra, f"loading {item_id!r}")
 
 

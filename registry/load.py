@@ -22,6 +22,7 @@ from modelstac.registry.inspection import check_media_type, inspect, require_pac
 from modelstac.registry.isolated import choice
 from modelstac.registry.model import Model
 from modelstac.registry.model_assets import ModelAsset, is_foreign
+from modelstac.registry.options import Options
 from modelstac.registry.resolve import resolve
 from modelstac.registry.runtimes import runtime
 from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
@@ -46,6 +47,8 @@ def load(
     strict: bool = False,
     entrypoint: str | None = None,
     isolated: bool | None = None,
+    threads: int | None = None,
+    device: str | None = None,
     **wishes: Any,
 ) -> Model:
     """Load a model by its item id, or by whatever else names it.
@@ -71,6 +74,9 @@ def load(
     isolated
         Run it in a process and an environment of its own, made by uv from what the item needs; by default as
         ``MODELSTAC_ISOLATED`` says: ``never``, ``auto`` (when nothing of it can run here) or ``always``.
+    threads, device
+        How it is to run, see :class:`modelstac.registry.options.Options`; by default what ``MODELSTAC_THREADS`` and
+        ``MODELSTAC_DEVICE`` say.
     **wishes
         What it must be, such as ``framework="ONNX"``: see :func:`modelstac.resolve`.
 
@@ -98,6 +104,7 @@ def load(
         If the process of an isolated model ends early.
     """
     say = _log if report is ignore else report
+    options = Options.of(threads, device)
     when = choice(isolated)
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset
@@ -121,7 +128,7 @@ def load(
 
         model = open_isolated(found, asset.artifact_type, description, policy, read=read, report=say)
     else:
-        model = _open_here(read(), asset.artifact_type, found, description, policy, report=say)
+        model = _open_here(read(), asset.artifact_type, found, description, policy, options=options, report=say)
     report(Finished(task))
     return model
 
@@ -133,13 +140,14 @@ def _open_here(
     description: ModelDescription,
     policy: TrustPolicy,
     *,
+    options: Options,
     report: Report,
 ) -> Model:
     require_packages(artifact_type, item_id=item.id)
     inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:
         import_keras(description.backend, item_id=item.id, report=report)
-    native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy)
+    native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy, options)
     return Model(item, description, native, predict)
 
 

@@ -44,6 +44,7 @@ class Worker:
         from modelstac.registry.artifact import Artifact
         from modelstac.registry.backends import import_keras
         from modelstac.registry.inspection import inspect
+        from modelstac.registry.options import Options
         from modelstac.registry.runtimes import runtime
         from modelstac.registry.shared import OpenedMemory
         from modelstac.registry.trust import TrustPolicy
@@ -60,7 +61,7 @@ class Worker:
         if artifact_type == FORMATS["keras"].artifact_type:
             import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         loader: Any = runtime(artifact_type, item_id=found.item_id)
-        _, self._predict = loader.load(found, SimpleNamespace(**description), trust)
+        _, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options.of())
 
     def predict(self, memory: str, shape: list[int], dtype: str, room: str) -> dict[str, Any]:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""

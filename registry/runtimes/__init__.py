@@ -2,16 +2,27 @@
 
 A runtime module imports its framework at its top, and is itself imported only by :func:`runtime`. It defines::
 
-    def load(artifact: Artifact, description: ModelDescription, policy: TrustPolicy) -> tuple[Any, Predict]
+    def load(
+        artifact: Artifact, description: ModelDescription, policy: TrustPolicy, options: Options
+    ) -> tuple[Any, Predict]
 
 which returns the framework's own object and a function from one array to one array, both in the item's layout.
+
+Other packages add runtimes by entry points (:data:`modelstac.catalog.formats.GROUP` adds the format)::
+
+    [project.entry-points."modelstac.runtimes"]
+    my-format = "my_package.my_runtime"
+
+and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file itself
+before it hands it to a framework.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
 
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.trust import TrustPolicy
 
     Predict = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
@@ -32,7 +44,7 @@ class Runtime(Protocol):
     """What a runtime module offers."""
 
     def load(
-        self, artifact: Artifact, description: ModelDescription, policy: TrustPolicy
+        self, artifact: Artifact, description: ModelDescription, policy: TrustPolicy, options: Options
     ) -> tuple[Any, Predict]:  # pragma: no cover - a shape, not code
         """Return the framework's own object and a function from one array to one array."""
         ...
@@ -47,7 +59,8 @@ class Entry:
     extra: str
 
 
-RUNTIMES = MappingProxyType(
+GROUP = "modelstac.runtimes"
+_OURS = MappingProxyType(
     {
         FORMATS["keras"].artifact_type: Entry("modelstac.registry.runtimes.keras", ("keras", "h5py"), "keras"),
         FORMATS["torch"].artifact_type: Entry("modelstac.registry.runtimes.torch", ("torch", "safetensors"), "torch"),
@@ -60,6 +73,34 @@ RUNTIMES = MappingProxyType(
         FORMATS["openvino"].artifact_type: Entry("modelstac.registry.runtimes.openvino", ("openvino",), "openvino"),
     }
 )
+
+
+class Runtimes(Mapping[str, Entry]):
+    """Runtimes by artifact type: ours, and those of installed packages, which are looked for when ours do not do."""
+
+    def __getitem__(self, artifact_type: str) -> Entry:
+        return _OURS[artifact_type] if artifact_type in _OURS else self._others()[artifact_type]
+
+    def __contains__(self, artifact_type: object) -> bool:
+        return artifact_type in _OURS or artifact_type in self._others()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _OURS
+        yield from self._others().keys() - _OURS.keys()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _others(self) -> dict[str, Entry]:
+        """Read entry points; a name is that of a format, and ours are not replaced."""
+        return {
+            FORMATS[point.name].artifact_type: Entry(point.module, (), point.dist.name if point.dist else point.module)
+            for point in entry_points(group=GROUP)
+            if point.name in FORMATS
+        }
+
+
+RUNTIMES: Mapping[str, Entry] = Runtimes()
 
 
 def runtime(artifact_type: str, *, item_id: str) -> Runtime:

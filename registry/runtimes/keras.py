@@ -18,6 +18,7 @@ from modelstac.catalog.formats import FORMATS
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.runtimes import Predict
     from modelstac.registry.trust import TrustPolicy
 
@@ -26,6 +27,7 @@ def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,  # noqa: ARG001 - kept by the inspection before Keras is imported
+    options: Options,  # noqa: ARG001 - its threads and device are the process's own
 ) -> tuple[keras.Model, Predict]:
     """Load the archive without its optimizer, and make a quick ``predict`` of it.
 

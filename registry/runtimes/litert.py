@@ -12,6 +12,7 @@ from modelstac.catalog.errors import DataError, InvalidItemError
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.runtimes import Predict
     from modelstac.registry.trust import TrustPolicy
 
@@ -20,6 +21,7 @@ def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,  # noqa: ARG001 - the plain interpreter knows no operator that runs code or reads files
+    options: Options,
 ) -> tuple[Interpreter, Predict]:
     """Make an interpreter over the verified bytes.
 
@@ -29,7 +31,7 @@ def load(
         If they are no LiteRT model, need operators that are not built in, or have several inputs or outputs.
     """
     try:
-        interpreter = Interpreter(model_content=artifact.data)
+        interpreter = Interpreter(model_content=artifact.data, num_threads=options.threads)
         interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:

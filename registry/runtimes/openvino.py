@@ -14,6 +14,7 @@ from modelstac.registry.folders import read_members
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.runtimes import Predict
     from modelstac.registry.trust import TrustPolicy
 
@@ -26,6 +27,7 @@ def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
+    options: Options,
 ) -> tuple[openvino.CompiledModel, Predict]:
     """Compile the model from memory; operators of extensions are not known to it.
 
@@ -39,10 +41,11 @@ def load(
     members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
     if sorted(members) != ["model.bin", "model.xml"]:
         raise InvalidItemError(f"{artifact.path} holds {', '.join(members) or 'nothing'}, not model.xml and model.bin")
+    threads = {} if options.threads is None else {"INFERENCE_NUM_THREADS": options.threads}
     try:
         core = openvino.Core()
         model = core.read_model(model=members["model.xml"], weights=members["model.bin"])
-        compiled = core.compile_model(model, "CPU", SETTINGS)
+        compiled = core.compile_model(model, "CPU", SETTINGS | threads)
     except Exception as error:  # OpenVINO raises RuntimeError and classes that it does not export
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by OpenVINO: {reason}") from error

@@ -16,6 +16,7 @@ from modelstac.registry.tensorflow_graphs import MEMBERS, inspect_saved_model
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.runtimes import Predict
     from modelstac.registry.trust import TrustPolicy
 
@@ -26,6 +27,7 @@ def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
+    options: Options,  # noqa: ARG001 - its threads and device are the process's own
 ) -> tuple[Any, Predict]:
     """Unpack the folder where only this user reaches it, load it and take its one signature.
 

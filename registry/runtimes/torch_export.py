@@ -14,6 +14,7 @@ from modelstac.registry.programs import inspect_program
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.fetch import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.runtimes import Predict
     from modelstac.registry.trust import TrustPolicy
 
@@ -22,6 +23,7 @@ def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
+    options: Options,  # noqa: ARG001 - its threads and device are the process's own
 ) -> tuple[torch.export.ExportedProgram, Predict]:
     """Load the program from a copy that holds only what was looked at.
 

@@ -1,0 +1,243 @@
+"""Every runtime keeps the contract: ours, and one that another package adds. All models compute y = 3 x."""
+
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pystac
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import save_file
+
+import modelstac
+from modelstac.catalog.errors import MissingPackageError, SpecError
+from modelstac.registry.folders import pack
+from modelstac.registry.options import Options
+from modelstac.registry.runtimes.onnx import choose_providers
+from modelstac.registry.testing import RuntimeContract
+from modelstac.registry.trust import TrustPolicy
+
+SHAPE = (4, 1, 6, 5)
+
+
+def write_onnx(folder: Path) -> Path:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *SHAPE]) for name in ("x", "y"))
+    weights = [numpy_helper.from_array(np.array([3], np.float32), "w")]
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", [x], [y], weights)
+    path = folder / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def write_torch(folder: Path) -> Path:
+    weight = torch.zeros(1, 1, 3, 3, 3)
+    weight[0, 0, 1, 1, 1] = 3
+    save_file({"conv.weight": weight, "conv.bias": torch.zeros(1)}, folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
+class Triple(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 3 * x
+
+
+def write_torch_export(folder: Path) -> Path:
+    dynamic = ({0: torch.export.Dim("batch")},)
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(Triple(), (torch.zeros(2, *SHAPE),), dynamic_shapes=dynamic), buffer)
+    (folder / "model.pt2").write_bytes(buffer.getvalue())
+    return folder / "model.pt2"
+
+
+def write_saved_model(folder: Path) -> Path:
+    tf = pytest.importorskip("tensorflow")
+
+    class Network(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, *SHAPE))])
+        def __call__(self, x: object) -> object:
+            return 3 * x
+
+    network = Network()
+    tf.saved_model.save(network, str(folder / "saved"), signatures=network.__call__)
+    pack(folder / "saved", folder / "model.savedmodel.zip")
+    return folder / "model.savedmodel.zip"
+
+
+@pytest.mark.filterwarnings("ignore")
+def write_litert(folder: Path) -> Path:
+    tf = pytest.importorskip("tensorflow")
+    network = tf.function(lambda x: 3 * x, input_signature=[tf.TensorSpec((None, *SHAPE))])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
+    (folder / "model.tflite").write_bytes(converter.convert())
+    return folder / "model.tflite"
+
+
+def write_openvino(folder: Path) -> Path:
+    openvino = pytest.importorskip("openvino")
+    model = openvino.convert_model(write_onnx(folder))
+    (folder / "ov").mkdir()
+    openvino.save_model(model, folder / "ov" / "model.xml", compress_to_fp16=False)
+    pack(folder / "ov", folder / "model.openvino.zip")
+    return folder / "model.openvino.zip"
+
+
+WRITERS = {
+    "onnx": write_onnx,
+    "torch": write_torch,
+    "torch-export": write_torch_export,
+    "saved-model": write_saved_model,
+    "litert": write_litert,
+    "openvino": write_openvino,
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+class TestOurs(RuntimeContract):
+    @pytest.fixture(scope="class", params=list(WRITERS))
+    def written(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+        return request.param, WRITERS[request.param](tmp_path_factory.mktemp(request.param))
+
+    @pytest.fixture
+    def policy(self, architecture: str) -> TrustPolicy:
+        return TrustPolicy().allowing("smooth_models")
+
+    @pytest.fixture
+    def example(
+        self, written: tuple[str, Path], tmp_path: Path, make_item: Callable[..., pystac.Item], frames: np.ndarray
+    ) -> tuple[pystac.Item, np.ndarray, np.ndarray]:
+        form, source = written
+        path = tmp_path / source.name  # of its own: a test changes it
+        path.write_bytes(source.read_bytes())
+        entry = {"entrypoint": "smooth_models:build"} if form == "torch" else {}
+        return make_item(path, form, **entry), frames, 3 * frames
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_keras_keeps_the_contract_too(backend: str) -> None:
+    """In a process of its own, as Keras' backend is one for life."""
+    program = Path(__file__).with_name("keras_contract.py")
+    source = Path(modelstac.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(program)],
+        env=os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(source), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "10 passed" in done.stdout
+
+
+RUNTIME = '''
+    """A model that is a number in JSON, by which the input is multiplied."""
+    import json
+    from modelstac.catalog.errors import DataError, InvalidItemError
+
+    def load(artifact, description, policy, options):
+        try:
+            factor = float(json.loads(artifact.data)["factor"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidItemError(f"{artifact.path} is no factor: publish the model anew") from error
+        return factor, lambda values: (values * factor).astype("float32")
+'''
+FORMAT = """
+    from modelstac.catalog.formats import Format
+    FORMAT = Format("factor", "Factors", "factor.dump", "application/json; framework=factors", ".json")
+"""
+ENTRY_POINTS = """
+    [modelstac.formats]
+    factor = tiny_formats:FORMAT
+    [modelstac.runtimes]
+    factor = tiny_runtime
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package as pip leaves it: modules, and a dist-info folder with entry points."""
+    site = tmp_path / "site-packages"
+    info = site / "tiny_runtime-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "tiny_runtime.py").write_text(textwrap.dedent(RUNTIME))
+    (site / "tiny_formats.py").write_text(textwrap.dedent(FORMAT))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-runtime\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(textwrap.dedent(ENTRY_POINTS))
+    monkeypatch.syspath_prepend(site)
+    importlib.invalidate_caches()
+    for name in ("tiny_runtime", "tiny_formats"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return site
+
+
+class TestAnotherPackages(RuntimeContract):
+    @pytest.fixture
+    def example(
+        self, installed: Path, tmp_path: Path, make_item: Callable[..., pystac.Item], frames: np.ndarray
+    ) -> tuple[pystac.Item, np.ndarray, np.ndarray]:
+        (tmp_path / "model.json").write_text(json.dumps({"factor": 3, "comment": "x" * 100}))
+        return make_item(tmp_path / "model.json", "factor"), frames, 3 * frames
+
+
+def test_another_packages_runtime_is_imported_only_when_it_loads(
+    installed: Path, tmp_path: Path, make_item: Callable[..., pystac.Item]
+) -> None:
+    (tmp_path / "model.json").write_text('{"factor": 3}')
+    item = make_item(tmp_path / "model.json", "factor")
+    assert modelstac.resolve(item).item.properties["mlm:framework"] == "Factors"
+    assert "tiny_runtime" not in sys.modules
+    modelstac.load(item)
+    assert "tiny_runtime" in sys.modules
+
+
+def test_threads_reach_the_runtime(
+    tmp_path: Path, make_item: Callable[..., pystac.Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = make_item(write_onnx(tmp_path), "onnx")
+    assert modelstac.load(item).native.get_session_options().intra_op_num_threads == 0
+    assert modelstac.load(item, threads=1).native.get_session_options().intra_op_num_threads == 1
+    monkeypatch.setenv("MODELSTAC_THREADS", "2")
+    assert modelstac.load(item).native.get_session_options().intra_op_num_threads == 2
+    compiled = modelstac.load(make_item(write_openvino(tmp_path), "openvino")).native
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+
+
+@pytest.mark.parametrize("threads", [0, -1, True])
+def test_threads_without_sense(threads: int) -> None:
+    with pytest.raises(SpecError, match="from 1"):
+        Options.of(threads)
+
+
+def test_threads_of_the_environment_without_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSTAC_THREADS", "many")
+    with pytest.raises(SpecError, match="MODELSTAC_THREADS is 'many'"):
+        Options.of()
+
+
+def test_a_device_that_is_not_there_is_an_error_and_no_fallback(
+    tmp_path: Path, make_item: Callable[..., pystac.Item]
+) -> None:
+    item = make_item(write_onnx(tmp_path), "onnx")
+    with pytest.raises(MissingPackageError, match="CoreMLExecutionProvider"):
+        modelstac.load(item, device="macos-arm")
+    with pytest.raises(SpecError, match="no device 'abacus'"):
+        modelstac.load(item, device="abacus")
+    assert modelstac.load(item).native.get_providers() == ["CPUExecutionProvider"]
+
+
+def test_providers_by_device() -> None:
+    there = ["CUDAExecutionProvider", "OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    assert choose_providers("cpu", there, item_id="x") == ["CPUExecutionProvider"]
+    assert choose_providers("cuda", there, item_id="x") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert choose_providers("auto", there, item_id="x") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert choose_providers("auto", there[2:], item_id="x") == ["CPUExecutionProvider"]
