@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
 
@@ -98,6 +97,8 @@ class Formats(Mapping[str, Format]):
 
 
 def _others() -> dict[str, Format]:
+    from importlib.metadata import entry_points  # not at the top: few need it, and it is slow to import
+
     found = {}
     for point in entry_points(group=GROUP):
         if point.name not in _OURS and isinstance(form := point.load(), Format):

@@ -22,7 +22,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -93,6 +92,8 @@ class Runtimes(Mapping[str, Entry]):
 
     def _others(self) -> dict[str, Entry]:
         """Read entry points; a name is that of a format, and ours are not replaced."""
+        from importlib.metadata import entry_points  # not at the top: few need it, and it is slow to import
+
         return {
             FORMATS[point.name].artifact_type: Entry(point.module, (), point.dist.name if point.dist else point.module)
             for point in entry_points(group=GROUP)
