@@ -57,6 +57,8 @@ class ModelDescription(Fragment):
         Bytes needed to load the model.
     entrypoint
         ``package.module:function`` that builds the architecture, where the file holds weights only.
+    pretrained, pretrained_source
+        Whether training began from other weights than random ones, and whose; None where nobody said so.
     cube_dimensions, cube_variables
         The datacube extension's objects for the data the model reads and writes, by name.
     sources, route, parity
@@ -102,7 +104,7 @@ class ModelDescription(Fragment):
     memory_size: int | None = Field(default=None, ge=0)
     accelerator: Accelerator | None = None
     entrypoint: str | None = None
-    pretrained: bool = False
+    pretrained: bool | None = False
     pretrained_source: str | None = None
 
     cube_dimensions: dict[str, dict[str, Any]] = Field(default_factory=dict)

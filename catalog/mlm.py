@@ -17,6 +17,7 @@ MLM_SCHEMA_URI = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 FILE_SCHEMA_URI = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 VERSION_SCHEMA_URI = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
 DATACUBE_SCHEMA_URI = "https://stac-extensions.github.io/datacube/v2.3.0/schema.json"
+RASTER_SCHEMA_URI = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
 
 MODEL_ROLE = "mlm:model"
 

@@ -89,6 +89,7 @@ def read_fields(item: pystac.Item) -> dict[str, Any]:
         "assets": {k: _extra_asset(item.id, k, a) for k, a in item.assets.items() if k != key},
     }
     fields.setdefault("format", _format(item, asset))
+    fields.setdefault("pretrained", None)
     # A typed object is made of these; a field that is missing altogether is named there.
     expected = f"{fields.get('name')}-{fields.get('version')}-{fields.get('variant')}"
     if item.id != expected or item.collection_id != fields.get("name"):

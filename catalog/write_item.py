@@ -10,7 +10,14 @@ import pystac
 
 from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
-from modelstac.catalog.mlm import DATACUBE_SCHEMA_URI, FILE_SCHEMA_URI, MLM_SCHEMA_URI, MODEL_ROLE, VERSION_SCHEMA_URI
+from modelstac.catalog.mlm import (
+    DATACUBE_SCHEMA_URI,
+    FILE_SCHEMA_URI,
+    MLM_SCHEMA_URI,
+    MODEL_ROLE,
+    RASTER_SCHEMA_URI,
+    VERSION_SCHEMA_URI,
+)
 from modelstac.catalog.provenance import Source
 from modelstac.catalog.versions import version_key
 
@@ -26,6 +33,8 @@ def write_item(description: ModelDescription) -> pystac.Item:
     extensions = [MLM_SCHEMA_URI, FILE_SCHEMA_URI, VERSION_SCHEMA_URI]
     if description.cube_dimensions:
         extensions.append(DATACUBE_SCHEMA_URI)
+    if _bands(description):
+        extensions.append(RASTER_SCHEMA_URI)
     item = pystac.Item(
         id=description.id,
         geometry=description.geometry,
@@ -92,8 +101,10 @@ def _mlm_properties(description: ModelDescription) -> dict[str, Any]:
         "mlm:input": [model_input.to_json() for model_input in description.inputs],
         "mlm:output": [model_output.to_json() for model_output in description.outputs],
     }
-    if description.pretrained and description.pretrained_source is None:
+    if description.pretrained is not False and description.pretrained_source is None:
         del properties["mlm:pretrained_source"]
+    if description.pretrained is None:
+        del properties["mlm:pretrained"]
     if description.hyperparameters:
         properties["mlm:hyperparameters"] = description.hyperparameters
     if description.memory_size is not None:
@@ -134,6 +145,8 @@ def _model_asset(description: ModelDescription) -> pystac.Asset:
         # The schema allows an entry point on assets with the role "code" only.
         roles.append("code")
         fields["mlm:entrypoint"] = description.entrypoint
+    if bands := _bands(description):
+        fields["raster:bands"] = bands
     return pystac.Asset(
         href=_href(description.artifact),
         title=f"{file_format.framework} model ({file_format.suffix})",
@@ -141,6 +154,12 @@ def _model_asset(description: ModelDescription) -> pystac.Asset:
         roles=roles,
         extra_fields=fields | file_fields(description.artifact, description.checksum, description.size),
     )
+
+
+def _bands(description: ModelDescription) -> list[dict[str, str]]:
+    """Describe every band that the model names: MLM wants it on the asset, and STAC 1.1 allows it nowhere else."""
+    names = (b if isinstance(b, str) else b.name for a in (*description.inputs, *description.outputs) for b in a.bands)
+    return [{"name": name} for name in dict.fromkeys(names)]
 
 
 def _href(path: Path | str) -> str:

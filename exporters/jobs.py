@@ -26,6 +26,7 @@ from modelstac.exporters.converters import Conversion
 from modelstac.exporters.examples import Example, make_example
 from modelstac.exporters.parity import TOLERANCES, ParityReport, compare, make_cases
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node
+from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.workers import Workers
 from modelstac.registry.examples import write_example
 
@@ -265,7 +266,8 @@ def _prove(
 ) -> tuple[ParityReport, Example]:
     """Compare the source with the file as anybody will load it: by the registry, in the runtime of its format."""
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
-        cases = make_cases(model.signature, result.signature, seed=job.seed, windows=windows)
+        sizes = find_sizes(model, result)
+        cases = make_cases(model.signature, result.signature, seed=job.seed, windows=windows, sizes=sizes)
         found = compare(model, result, cases=cases, tolerance=TOLERANCES[job.precision], report=report)
         return found, make_example(source, model, result, cases)
 

@@ -17,6 +17,7 @@ from modelstac.catalog.messages import Advanced, Finished, Report, Started, igno
 from modelstac.exporters.jobs import PARITY_ASSET, ExportJob, export
 from modelstac.exporters.layouts import example_shape
 from modelstac.exporters.routes import NODES, ROUTES, Routes, node_of
+from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.workers import Workers, measured_latency
 from modelstac.registry.fetch import fetch
 from modelstac.registry.trust import DEFAULT_POLICY
@@ -94,8 +95,9 @@ def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
     found = ModelDescription.from_item(item)
     # Every conversion of a source predicts on the same grid, whatever its file would take besides.
     origin = ModelDescription.from_item(source)
-    x = np.random.default_rng(0).random(example_shape(found, _usual_sizes(origin)), np.float32)
     with workers.open(item) as model:
+        shape = example_shape(found, _usual_sizes(origin), find_sizes(model))
+        x = np.random.default_rng(0).random(shape, np.float32)
         latency = measured_latency(model, x)
     names = [step.target_format for step in found.route]
     return Row(

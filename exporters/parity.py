@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from modelstac.catalog.errors import ConversionError, DataError
 from modelstac.catalog.items import Parity
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.exporters.sizes import OTHER, SIZES, Sizes
 
 Array = NDArray[np.floating[Any]]
 
@@ -60,7 +61,8 @@ class Tolerance:
     Parameters
     ----------
     absolute
-        Of every output value.
+        Of every output value. Where outputs are larger than 1 it grows with the largest of them: numbers in the
+        thousands are not rounded to 1e-5 by anybody.
     relative
         Of every output value, as a share of the largest output of the source in the same case. (A share of the value
         itself would say nothing where outputs are near zero.)
@@ -168,12 +170,13 @@ class ParityReport:
         )
 
 
-SIZES = MappingProxyType({"batch": (1, 2), "time": (6, 5), "height": (24, 17), "width": (20, 31)})
-"""Sizes tried of a dimension that both models leave open, in a first and in a second shape; 8 and 5 for other names."""
-
-
 def make_cases(
-    source: Layouts, target: Layouts, *, seed: int = 0, windows: NDArray[np.float32] | None = None
+    source: Layouts,
+    target: Layouts,
+    *,
+    seed: int = 0,
+    windows: NDArray[np.float32] | None = None,
+    sizes: Sizes = SIZES,
 ) -> tuple[Case, ...]:
     """Make the cases for two models: zeros, random numbers in two shapes, large numbers, and real data when given.
 
@@ -185,13 +188,15 @@ def make_cases(
         Of the random numbers.
     windows
         Real inputs in the layout of the source.
+    sizes
+        Of the dimensions that both leave open.
 
     Raises
     ------
     ConversionError
         When the two have other dimensions, or fix one at different sizes.
     """
-    first, second = (_shape(source, target, number) for number in (0, 1))
+    first, second = (_shape(source, target, number, sizes) for number in (0, 1))
     rng = np.random.default_rng(seed)
     cases = [
         Case("zeros", np.zeros(first, np.float32)),
@@ -281,7 +286,7 @@ def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, t
         rmse=math.sqrt(float(np.mean(differences**2))),
         p99=float(np.quantile(differences, 0.99, method="higher")),
         cosine=_cosine(e, a),
-        passed=largest <= tolerance.absolute and relative <= tolerance.relative,
+        passed=largest <= tolerance.absolute * max(1.0, scale) and relative <= tolerance.relative,
     )
 
 
@@ -294,19 +299,22 @@ def _cosine(e: NDArray[np.float64], a: NDArray[np.float64]) -> float:
     return 1.0 if not e.any() and not a.any() else 0.0
 
 
-def _shape(source: Layouts, target: Layouts, number: int) -> tuple[int, ...]:
+def _shape(source: Layouts, target: Layouts, number: int, open_: Sizes) -> tuple[int, ...]:
     """Give a shape in the layout of the source that both models take."""
     ours, theirs = source.inputs[0], target.inputs[0]
     permutation(ours, theirs)
     sizes = dict(zip(theirs.dim_order, theirs.shape, strict=True))
-    return tuple(_size(name, size, sizes[name], number) for name, size in zip(ours.dim_order, ours.shape, strict=True))
+    return tuple(
+        _size(name, size, sizes[name], open_.get(name, OTHER)[number])
+        for name, size in zip(ours.dim_order, ours.shape, strict=True)
+    )
 
 
-def _size(name: str, ours: int, theirs: int, number: int) -> int:
+def _size(name: str, ours: int, theirs: int, otherwise: int) -> int:
     fixed = {size for size in (ours, theirs) if size != -1}
     if len(fixed) > 1:
         raise ConversionError(f"the source has {ours} as its dimension {name!r}, the conversion {theirs}")
-    return fixed.pop() if fixed else SIZES.get(name, (8, 5))[number]
+    return fixed.pop() if fixed else otherwise
 
 
 def permutation(held: Tensor, wanted: Tensor) -> tuple[int, ...]:

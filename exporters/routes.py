@@ -17,6 +17,7 @@ from typing import Any
 from modelstac.catalog.errors import ConversionError, MissingPackageError, ModelStacError, SpecError
 from modelstac.catalog.items import ModelDescription
 from modelstac.exporters.architecture import ARCHITECTURE, READERS
+from modelstac.exporters.closed import CLOSED
 from modelstac.exporters.converters import EXPORTED, REBUILT, Converter
 
 
@@ -43,7 +44,10 @@ NODES = MappingProxyType(
 )
 ALIASES = MappingProxyType({"keras": "keras-tensorflow"})
 
-EXTRAS = MappingProxyType({"ai_edge_litert": "litert", "h5py": "keras", "onnxruntime": "onnx", "safetensors": "torch"})
+EXTRAS = MappingProxyType(
+    {"ai_edge_litert": "litert", "h5py": "keras", "onnxruntime": "onnx", "safetensors": "torch"}
+    | dict.fromkeys(("onnxscript", "tf2onnx"), "converters")
+)
 """Extra that brings a package, where it is not called like it."""
 
 
@@ -88,11 +92,16 @@ class Edge:
         """Give the packages that are not installed here."""
         return tuple(package for package in self.needs if find_spec(package) is None)
 
+    def fits(self, description: ModelDescription) -> bool:
+        """Tell whether it converts models of this architecture; to rebuild one, the item must state all of it."""
+        stated = description.architecture if "architecture" in description.hyperparameters else None
+        return self.architecture in {None, stated}
+
     def unavailable(self, description: ModelDescription | None = None) -> str | None:
         """Say why this edge cannot be taken here, or with this model; None when it can."""
         if missing := self.missing():
             return f"{missing[0]} is not installed: pip install 'modelstac[{extra_of(missing[0])}]'"
-        if description is not None and self.architecture not in {None, description.architecture}:
+        if description is not None and not self.fits(description):
             return f"converts a {self.architecture} only, and this is a {description.architecture}"
         return None
 
@@ -183,8 +192,7 @@ class Routes:
                 continue
             seen.add(node)
             for edge in self:
-                fits = edge.architecture in {None, description.architecture}
-                if edge.source == node and fits and not (installed and edge.missing()):
+                if edge.source == node and edge.fits(description) and not (installed and edge.missing()):
                     count += 1
                     heapq.heappush(heap, (cost + edge.cost, length + 1, count, edge.target, (*path, edge)))
         return None
@@ -197,7 +205,8 @@ class Routes:
         found = ", ".join(self.targets(description))
         known = f"it can become {found}" if found else "it cannot be converted"
         kind = f"of the architecture {description.architecture}"
-        return ConversionError(f"there is no conversion from {source} to {target} for a model {kind}: {known}")
+        reason = f" ({CLOSED[source, target]})" if (source, target) in CLOSED else ""
+        return ConversionError(f"there is no conversion from {source} to {target} for a model {kind}: {known}{reason}")
 
 
 def find_node(name: str) -> str:
@@ -258,15 +267,32 @@ ROUTES = Routes(
         Edge("keras-tensorflow", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
         Edge("keras-torch", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
         Edge("torch", "torch-export", "modelstac.exporters.to_torch_export:convert", cost=2),
+        Edge(
+            "keras-torch", "torch-export", "modelstac.exporters.to_torch_export:convert_keras", backend="torch", cost=2
+        ),
+        Edge("keras-tensorflow", "litert", "modelstac.exporters.keras_to_litert:convert", backend="tensorflow", cost=2),
+        Edge("keras-torch", "litert", "modelstac.exporters.keras_to_litert:convert", backend="tensorflow", cost=2),
         Edge("onnx", "openvino", "modelstac.exporters.to_openvino:convert"),
+        Edge("torch-export", "onnx", "modelstac.exporters.torch_to_onnx:convert", cost=2, packages=("onnxscript",)),
+        Edge("saved-model", "onnx", "modelstac.exporters.tensorflow_to_onnx:convert", cost=2, packages=("tf2onnx",)),
+        Edge("saved-model", "openvino", "modelstac.exporters.to_openvino:convert_saved_model", cost=2),
+        Edge("saved-model", "litert", "modelstac.exporters.to_litert:convert", cost=2),
         *_rebuilding(),
     )
 )
 
 
 def table(routes: Routes = ROUTES) -> list[dict[str, Any]]:
-    """Give the edges as JSON types, each with the reason why it cannot be taken here, or None."""
-    return [
+    """Give the edges as JSON types, each with the reason why it cannot be taken here, or None.
+
+    Among them are those that nobody has, without a method or a cost.
+    """
+    closed = [
+        dict.fromkeys(("method", "cost", "architecture", "backend"))
+        | {"source": source, "target": target, "unavailable": reason}
+        for (source, target), reason in CLOSED.items()
+    ]
+    rows = [
         {
             "source": edge.source,
             "target": edge.target,
@@ -278,3 +304,4 @@ def table(routes: Routes = ROUTES) -> list[dict[str, Any]]:
         }
         for edge in routes
     ]
+    return sorted(rows + closed, key=lambda row: (list(NODES).index(row["source"]), list(NODES).index(row["target"])))

@@ -6,6 +6,7 @@ does not have. Unrolled, every operator is a built-in one; frames, height and wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,70 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
-from modelstac.exporters.architecture import take_apart
-from modelstac.exporters.converters import REBUILT, Conversion, no_options
+from modelstac.exporters.architecture import artifact_of, take_apart
+from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_LAST, relaid
+from modelstac.registry.folders import read_members, unpack
+from modelstac.registry.tensorflow_graphs import MEMBERS
+from modelstac.registry.trust import DEFAULT_POLICY
 from modelstac.training.spec import BATCH_NORM_EPSILON, ConvLSTMSpec
 
 if TYPE_CHECKING:
+    from modelstac.catalog.items import ModelDescription
     from modelstac.registry.model import Model
     from modelstac.training.weights import Weights
 
+# In what the converter says of an operator that it lacks: 'tf.TensorListReserve' op requires …; Flex ops: FlexErfc
+_OPERATOR = re.compile(r"tf\.(?=[A-Z])\w+|\bFlex[A-Z]\w+", re.ASCII)
+
 Activation = Callable[[Any], Any]
+
+
+def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Convert a SavedModel of any architecture that TensorFlow can express in LiteRT's built-in operators.
+
+    Raises
+    ------
+    ConversionError
+        When it needs other operators; names them.
+    SpecError
+        On an option.
+    """
+    no_options(options, "LiteRT")
+    unpacked = folder / "saved_model"
+    artifact = artifact_of(model)
+    unpack(read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=DEFAULT_POLICY.max_bytes), unpacked)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(unpacked))
+    return written(model.description, converter, folder, method=EXPORTED)
+
+
+def written(description: ModelDescription, converter: Any, folder: Path, *, method: str) -> Conversion:
+    """Write ``model.tflite``, made of built-in operators only."""
+    path = folder / "model.tflite"
+    content = _converted(description, converter)
+    with explained(f"write {path}"):
+        path.write_bytes(content)
+    step = Step(
+        source_format=description.format,
+        target_format="litert",
+        tool="tf.lite.TFLiteConverter",
+        version=semver(tf.__version__),
+        method=method,
+    )
+    inputs, outputs = relaid(description, None, {})
+    return Conversion(
+        artifact=path, framework_version=semver(tf.__version__), inputs=inputs, outputs=outputs, steps=(step,)
+    )
+
+
+def _converted(description: ModelDescription, converter: Any) -> bytes:
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        return bytes(converter.convert())
+    except Exception as error:  # the converter raises its own private classes
+        names = sorted(set(_OPERATOR.findall(str(error))))
+        reason = f"not among its operators: {', '.join(names[:3])}" if names else " ".join(str(error).split())[:300]
+        raise ConversionError(f"TensorFlow cannot convert {description.id!r} to LiteRT: {reason}") from error
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -45,28 +100,11 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     network = tf.function(_network(spec, weights), input_signature=[frames], autograph=False)
     owner = tf.Module()
     owner.network = network
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], owner)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        content = converter.convert()
-    except Exception as error:  # the converter raises its own private classes
-        reason = " ".join(str(error).split())[:300]
-        raise ConversionError(f"TensorFlow cannot convert {model.description.id!r} to LiteRT: {reason}") from error
-    path = folder / "model.tflite"
-    with explained(f"write {path}"):
-        path.write_bytes(content)
-    step = Step(
-        source_format=model.description.format,
-        target_format="litert",
-        tool="tf.lite.TFLiteConverter",
-        version=semver(tf.__version__),
-        method=REBUILT,
-    )
     fixed = {"batch": -1, "time": spec.frames, "height": spec.height, "width": spec.width}
     inputs, outputs = relaid(model.description, CHANNELS_LAST, fixed)
-    return Conversion(
-        artifact=path, framework_version=semver(tf.__version__), inputs=inputs, outputs=outputs, steps=(step,)
-    )
+    layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], owner)
+    return written(layout, converter, folder, method=REBUILT)
 
 
 def _network(spec: ConvLSTMSpec, weights: Weights) -> Activation:

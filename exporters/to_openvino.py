@@ -14,12 +14,14 @@ from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
 from modelstac.exporters.architecture import artifact_of
 from modelstac.exporters.converters import EXPORTED, Conversion, no_options
-from modelstac.registry.folders import pack
+from modelstac.registry.folders import pack, read_members, unpack
 from modelstac.registry.model import Model
+from modelstac.registry.tensorflow_graphs import MEMBERS
+from modelstac.registry.trust import DEFAULT_POLICY
 
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
-    """Write ``model.openvino.zip`` with ``model.xml`` and ``model.bin`` into a folder.
+    """Convert an ONNX graph: write ``model.openvino.zip`` with ``model.xml`` and ``model.bin`` into a folder.
 
     Raises
     ------
@@ -29,12 +31,28 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "OpenVINO")
-    graph, unpacked, path = folder / "model.onnx", folder / "openvino", folder / "model.openvino.zip"
-    with explained(f"write {path}"):
+    graph = folder / "model.onnx"
+    with explained(f"write {graph}"):
         graph.write_bytes(artifact_of(model).data)
+    return _convert(model, graph, folder)
+
+
+def convert_saved_model(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Convert a TensorFlow SavedModel; see :func:`convert`."""
+    no_options(options, "OpenVINO")
+    artifact, unpacked = artifact_of(model), folder / "saved_model"
+    members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=DEFAULT_POLICY.max_bytes)
+    unpack(members, unpacked)
+    return _convert(model, unpacked, folder)
+
+
+def _convert(model: Model, source: Path, folder: Path) -> Conversion:
+    unpacked, path = folder / "openvino", folder / "model.openvino.zip"
+    with explained(f"write {path}"):
         unpacked.mkdir()
         try:
-            converted = openvino.convert_model(graph)
+            # Not convert_model, which is the same and reports to its makers over the network without asking.
+            converted = openvino.Core().read_model(source)
         except Exception as error:  # OpenVINO's frontends raise classes that it does not export
             reason = " ".join(str(error).split())[:300]
             raise ConversionError(f"OpenVINO cannot convert {model.description.id!r}: {reason}") from error
@@ -45,7 +63,7 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     step = Step(
         source_format=model.description.format,
         target_format="openvino",
-        tool="openvino.convert_model",
+        tool="openvino.Core.read_model",
         version=version,
         method=EXPORTED,
     )

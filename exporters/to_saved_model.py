@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
@@ -53,7 +54,13 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 def _export(model: Model, network: keras.Model, folder: Path, sides: Sides, *, method: str) -> Conversion:
     path, unpacked = folder / "model.savedmodel.zip", folder / "saved_model"
     with explained(f"write {unpacked}"):
-        network.export(unpacked, format="tf_saved_model", verbose=False)
+        try:
+            network.export(unpacked, format="tf_saved_model", verbose=False)
+        except OSError:
+            raise
+        except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
+            reason = " ".join(str(error).split())[:300]
+            raise ConversionError(f"Keras cannot export {model.description.id!r}: {reason}") from error
         pack(unpacked, path)
     step = Step(
         source_format=model.description.format,

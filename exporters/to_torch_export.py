@@ -14,7 +14,9 @@ from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
 from modelstac.exporters.architecture import take_apart
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, relaid
+from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, measured, relaid
+from modelstac.exporters.sizes import find_sizes
+from modelstac.registry.facts import read_facts
 from modelstac.training.architectures import convlstm_torch
 
 if TYPE_CHECKING:
@@ -25,7 +27,26 @@ if TYPE_CHECKING:
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Trace a PyTorch module of any architecture; dimensions that its code fixes are fixed in the program."""
     no_options(options, "torch-export")
-    return _export(model.description, model.native, folder, fixed={}, method=EXPORTED)
+    shape = example_shape(model.description, {}, find_sizes(model))
+    return _export(model.description, model.native, folder, shape, fixed={}, method=EXPORTED)
+
+
+def convert_keras(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Trace a Keras model of any architecture, which is a PyTorch module where Keras runs on PyTorch."""
+    no_options(options, "torch-export")
+    shape = example_shape(model.description, {}, find_sizes(model))
+    return _export(model.description, _Inference(model.native), folder, shape, fixed={}, method=EXPORTED)
+
+
+class _Inference(torch.nn.Module):
+    """A Keras model as it is for prediction."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model.eval()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.model(x, training=False)
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -45,14 +66,21 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     sizes = dict.fromkeys(("batch", "height", "width"), -1) | {"time": spec.frames}
     inputs, outputs = relaid(model.description, CHANNELS_THIRD, sizes)
     layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
-    return _export(layout, module, folder, fixed={"time": spec.frames}, method=REBUILT)
+    fixed = {"time": spec.frames}
+    return _export(layout, module, folder, example_shape(layout, fixed), fixed=fixed, method=REBUILT)
 
 
 def _export(
-    description: ModelDescription, module: torch.nn.Module, folder: Path, *, fixed: Mapping[str, int], method: str
+    description: ModelDescription,
+    module: torch.nn.Module,
+    folder: Path,
+    shape: tuple[int, ...],
+    *,
+    fixed: Mapping[str, int],
+    method: str,
 ) -> Conversion:
     layout = description.inputs[0].input
-    example = torch.zeros(example_shape(description, fixed), dtype=getattr(torch, layout.data_type))
+    dtype = getattr(torch, layout.data_type)
     dynamic = {
         axis: torch.export.Dim.AUTO
         for axis, (name, size) in enumerate(zip(layout.dim_order, layout.shape, strict=True))
@@ -60,6 +88,7 @@ def _export(
     }
     try:
         with torch.no_grad():
+            example = torch.zeros(shape, dtype=dtype)
             program = torch.export.export(module, (example,), dynamic_shapes=(dynamic,))
     except Exception as error:  # torch.export has no root class of its own errors
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -76,7 +105,7 @@ def _export(
         version=semver(str(torch.__version__)),
         method=method,
     )
-    inputs, outputs = relaid(description, None, _traced_sizes(program, layout.dim_order))
+    inputs, outputs = measured(description, read_facts(path))
     return Conversion(
         artifact=path,
         framework_version=semver(str(torch.__version__)),
@@ -85,10 +114,3 @@ def _export(
         steps=(step,),
         hyperparameters={"torch-export": {"nodes": len(program.graph.nodes)}},
     )
-
-
-def _traced_sizes(program: torch.export.ExportedProgram, dim_order: tuple[str, ...]) -> dict[str, int]:
-    """Give the sizes that the trace fixed, and -1 for those that it left open."""
-    name = program.graph_signature.user_inputs[0]
-    traced = next(node.meta["val"] for node in program.graph.nodes if node.name == name)
-    return {dim: size if isinstance(size, int) else -1 for dim, size in zip(dim_order, traced.shape, strict=True)}

@@ -61,7 +61,9 @@ class Workers:
         """Load a model where it can run: here, or in the worker of its backend."""
         description = ModelDescription.from_item(item)
         # A SavedModel needs TensorFlow, which a worker may have imported by now.
-        backend = "tensorflow" if description.format == "saved-model" else description.backend
+        # A Keras file that names no backend counts as one of TensorFlow in the graph of conversions.
+        unnamed = description.format == "keras" and description.backend is None
+        backend = "tensorflow" if unnamed or description.format == "saved-model" else description.backend
         near = description.format == "saved-model" and backend not in self._workers
         if near or backend in {None, running_backend()}:
             return load(item, report=report)

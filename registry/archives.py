@@ -102,9 +102,11 @@ def _check_class(value: dict[str, Any], path: Path) -> None:
     target = str(value.get("config")) if name == "function" else name
     ours = module == "keras" or any(module == m or module.startswith(f"{m}.") for m in MODULES)
     if target in CODE_CLASSES or not ours:
+        config = value.get("config")
+        layer = config.get("name") if isinstance(config, dict) else None
         raise UntrustedError(
-            f"{path} wants {module}.{target}, which runs code that is not in the archive or not Keras' own: "
-            "build the model of Keras' own layers"
+            f"{path} wants {module}.{target}{f' as {layer!r}' if isinstance(layer, str) else ''}, which runs code that "
+            "is not in the archive or not Keras' own: build the model of Keras' own layers"
         )
 
 

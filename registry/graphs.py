@@ -36,7 +36,8 @@ CHILDREN = MappingProxyType(
         "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
     }
 )
-NAMES = MappingProxyType({"NodeProto": (4, 7), "FunctionProto": (1, 10)})  # field numbers of name and domain
+# field numbers of operator or function, its domain, and the name of the node
+NAMES = MappingProxyType({"NodeProto": (4, 7, 3), "FunctionProto": (1, 10, None)})
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 MAX_DEPTH = 64  # protobuf itself stops at 100
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
@@ -68,7 +69,11 @@ def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
         raise InvalidItemError(f"{path} is no ONNX file, or a truncated one: publish the model anew") from error
     if not operators:
         raise InvalidItemError(f"{path} is no ONNX file: it holds no operator")
-    foreign = sorted(f"{domain}.{name}" for domain, name in operators - functions if domain not in domains)
+    foreign = sorted(
+        f"{domain}.{name}" + (f" in node {node!r}" if node else "")
+        for (domain, name), node in operators.items()
+        if (domain, name) not in functions and domain not in domains
+    )
     if foreign:
         raise UntrustedError(
             f"{path} uses operators that ONNX does not define ({', '.join(foreign[:3])}): export it with standard "
@@ -76,16 +81,19 @@ def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
         )
 
 
-def _operators_and_functions(data: bytes, path: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Return (domain, name) of every operator that is called and of every function that the file defines."""
-    found: dict[str, set[tuple[str, str]]] = {"NodeProto": set(), "FunctionProto": set()}
+_Names = dict[tuple[str, str], str]
+
+
+def _operators_and_functions(data: bytes, path: Path) -> tuple[_Names, _Names]:
+    """Return (domain, name) of every operator, with a node that calls it, and of every function that is defined."""
+    found: dict[str, _Names] = {"NodeProto": {}, "FunctionProto": {}}
     stack = [("ModelProto", memoryview(data), 0)]
     while stack:
         kind, view, depth = stack.pop()
         if depth > MAX_DEPTH:
             raise UntrustedError(f"{path} nests graphs deeper than {MAX_DEPTH} messages, as no exporter does")
-        name_field, domain_field = NAMES.get(kind, (None, None))
-        name = domain = ""
+        name_field, domain_field, node_field = NAMES.get(kind, (None, None, None))
+        name = domain = node = ""
         for number, value in _fields(view):
             if kind == "TensorProto" and (number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and value != 0)):
                 raise UntrustedError(
@@ -100,8 +108,10 @@ def _operators_and_functions(data: bytes, path: Path) -> tuple[set[tuple[str, st
                 name = str(value, "utf-8")
             elif number == domain_field:
                 domain = str(value, "utf-8")
+            elif number == node_field:
+                node = str(value, "utf-8")
         if kind in found:
-            found[kind].add((domain, name))
+            found[kind].setdefault((domain, name), node)
     return found["NodeProto"], found["FunctionProto"]
 
 

@@ -60,7 +60,7 @@ _FUNCTIONS = words(
 _EXPRESSION = re.compile(r"(?:[\s\d()+\-*/,<>=!&|~']|(?<=\d)\.(?=\d)|[A-Za-z_]\w*)*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SYMBOL = re.compile(r"[suz][uf]?\d+", re.ASCII)
-_TEXT = re.compile(r"[\w.,:>+\- ]*", re.ASCII)  # names and the like: nothing that could end a name in generated code
+_TEXT = re.compile(r"[\w.,:>+\-/ ]*", re.ASCII)  # names and the like: nothing that could end a name in generated code
 _TREE_TYPES = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict"})
 
 
@@ -94,8 +94,9 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
         program = json.loads(inner[PROGRAM])
         for config in (WEIGHTS, CONSTANTS):
             _check_tensors(json.loads(inner[config]), path)
+        _check_operators(program, path)
         _clean(program)
-        _check_program(program, path)
+        _check_strings(program, path)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, (UntrustedError, InvalidItemError)):
             raise
@@ -132,11 +133,19 @@ def _graphs(graph: Any) -> Iterator[Any]:
             stack.extend(value)
 
 
-def _check_program(program: Any, path: Path) -> None:
+def _check_operators(program: Any, path: Path) -> None:
     for graph in _graphs(program["graph_module"]["graph"]):
         for node in graph["nodes"]:
             if not _TARGET.fullmatch(node["target"]):
-                raise UntrustedError(f"{path} calls {node['target']!r}, which is no operator of PyTorch's own (ATen)")
+                # "L__self__,,Net;L__self___head,head,Head": the module that called it, innermost last
+                stack = node["metadata"].get("nn_module_stack", "").split(";")[-1].split(",")
+                place = f" in {stack[1]!r} ({stack[2]})" if len(stack) == 3 and stack[1] else ""
+                raise UntrustedError(
+                    f"{path} calls {node['target']!r}{place}, which is no operator of PyTorch's own (ATen)"
+                )
+
+
+def _check_strings(program: Any, path: Path) -> None:
     stack: list[tuple[str, Any]] = [("", program)]
     while stack:
         key, value = stack.pop()

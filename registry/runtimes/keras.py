@@ -36,20 +36,31 @@ def load(
     InvalidItemError
         If Keras cannot read it.
     """
-    try:
-        # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
-        with artifact.private_file(FORMATS["keras"].suffix) as path, SafeModeScope(True):
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except ModelStacError:
-        raise
-    except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
-        reason = " ".join(str(error).split())
-        raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
+    model = read_archive(artifact)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InvalidItemError(
             f"{artifact.path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a model has one of each"
         )
     return model, PREDICT.get(keras.config.backend(), _predict_on_any)(model)
+
+
+def read_archive(artifact: Artifact) -> keras.Model:
+    """Read an archive that was looked into, in safe mode and without its optimizer.
+
+    Raises
+    ------
+    InvalidItemError
+        If Keras cannot read it.
+    """
+    try:
+        # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
+        with artifact.private_file(FORMATS["keras"].suffix) as path, SafeModeScope(True):
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ModelStacError:
+        raise
+    except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
+        reason = " ".join(str(error).split())
+        raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
 
 
 def _predict_on_tensorflow(model: keras.Model) -> Predict:

@@ -209,7 +209,11 @@ def test_what_cannot_be_converted_is_refused_in_one_line(catalog, job, tmp_path,
     sources.publish_torch(catalog, tmp_path, name="other", architecture="ResNet")
     for wrong, error, message in [
         (ExportJob(source="rain-1.0.0-torhc"), NotFoundError, "rain-1.0.0-torch"),
-        (ExportJob(source="other-1.0.0-torch"), ConversionError, "architecture ResNet: it can become torch-export"),
+        (
+            ExportJob("other-1.0.0-torch", "litert"),
+            ConversionError,
+            "ResNet: it can become torch-export",
+        ),
         (ExportJob(source=job.source, target="torch"), ConversionError, "is torch already"),
         (ExportJob(source=job.source, options={"unroll": 6}), SpecError, "no option 'unroll'"),
     ]:

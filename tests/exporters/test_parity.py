@@ -174,3 +174,10 @@ def test_nothing_compared_is_no_proof():
 def test_a_tolerance_must_be_one(absolute):
     with pytest.raises(DataError, match="finite"):
         Tolerance(absolute, 1e-4)
+
+
+@pytest.mark.parametrize(("difference", "passed"), [(5e-3, True), (2e-2, False)])
+def test_the_absolute_tolerance_grows_with_outputs_beyond_one(difference, passed):
+    """Half a millionth of a thousand is what float32 rounds; fifty times as much is another weight."""
+    expected = np.linspace(-1000, 1000, 50)
+    assert measure("large", (50,), expected, expected + difference, TOLERANCES["fp32"]).passed is passed

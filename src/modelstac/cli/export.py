@@ -78,7 +78,8 @@ def _print_routes(as_json: bool) -> None:
     for edge in edges:
         kind = f"{edge['architecture']} only" if edge["architecture"] else "any architecture"
         state = f"not here: {edge['unavailable']}" if edge["unavailable"] else edge["method"]
-        click.echo(f"{edge['source']:>16} -> {edge['target']:16} {edge['cost']:g}  {kind:17} {state}")
+        cost = "–" if edge["cost"] is None else f"{edge['cost']:g}"
+        click.echo(f"{edge['source']:>16} -> {edge['target']:16} {cost}  {kind:17} {state}")
 
 
 def _convert_all(href: str | None, out: Path, as_json: bool) -> None:

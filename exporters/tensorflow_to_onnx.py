@@ -1,0 +1,108 @@
+"""From a TensorFlow SavedModel of any architecture to ONNX, by tf2onnx."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import tensorflow as tf
+import tf2onnx
+
+from modelstac.catalog.errors import ConversionError
+from modelstac.catalog.items import Step
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import semver
+from modelstac.exporters.converters import EXPORTED, Conversion, no_options
+from modelstac.exporters.layouts import measured
+from modelstac.registry.facts import read_facts
+from modelstac.registry.runtimes.saved_model import SIGNATURE
+
+if TYPE_CHECKING:
+    from modelstac.registry.model import Model
+
+OPSET = 18
+"""The latest that tf2onnx 1.17 writes."""
+_UNSUPPORTED = re.compile(r"Tensorflow op \[(?P<node>[^:\]]+): (?P<op>\w+)\] is not supported")
+
+
+class _Heard(logging.Handler):
+    """Keeps what tf2onnx logs: it says which operators it leaves out, and goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Write ``model.onnx`` into a folder.
+
+    Raises
+    ------
+    ConversionError
+        When tf2onnx does not know an operator; names it and its node.
+    SpecError
+        On an option.
+    """
+    no_options(options, "ONNX")
+    description = model.description
+    signature = model.native.signatures[SIGNATURE]
+    ((name, spec),) = signature.structured_input_signature[1].items()
+    (output,) = signature.structured_outputs
+    function = tf.function(lambda x: signature(**{name: x})[output], autograph=False)
+    with _listening() as heard:
+        try:
+            graph, _ = tf2onnx.convert.from_function(
+                function, input_signature=[tf.TensorSpec(spec.shape, spec.dtype, name=name)], opset=OPSET
+            )
+        except Exception as error:  # tf2onnx raises what its handlers do
+            reason = "; ".join(heard.texts) or str(error)
+            raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(reason)}") from error
+    if missing := [text for text in heard.texts if _UNSUPPORTED.search(text)]:
+        raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(missing[0])}")
+    path = folder / "model.onnx"
+    with explained(f"write {path}"):
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+    facts = read_facts(path)
+    step = Step(
+        source_format=description.format,
+        target_format="onnx",
+        tool="tf2onnx",
+        version=semver(tf2onnx.__version__),
+        method=EXPORTED,
+        warnings=tuple(heard.texts),
+    )
+    inputs, outputs = measured(description, facts)
+    return Conversion(
+        artifact=path,
+        framework_version=semver(onnx.__version__),
+        inputs=inputs,
+        outputs=outputs,
+        steps=(step,),
+        hyperparameters={"onnx": dict(facts.details)},
+    )
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:300]
+
+
+@contextmanager
+def _listening() -> Iterator[_Heard]:
+    """Listen to tf2onnx, and let nothing through to the terminal."""
+    logger, heard = logging.getLogger("tf2onnx"), _Heard()
+    before = logger.propagate
+    logger.addHandler(heard)
+    logger.propagate = False
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(heard)
+        logger.propagate = before

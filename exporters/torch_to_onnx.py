@@ -1,0 +1,99 @@
+"""From an exported PyTorch program to ONNX by PyTorch's exporter: the one on ``torch.export``, not on TorchScript."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import torch
+
+from modelstac.catalog.errors import ConversionError
+from modelstac.catalog.items import Step
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import semver
+from modelstac.exporters.converters import EXPORTED, Conversion, no_options
+from modelstac.exporters.layouts import measured
+from modelstac.registry.facts import read_facts
+
+if TYPE_CHECKING:
+    from modelstac.registry.model import Model
+
+# What the exporter on torch.export writes into each node, and the one on TorchScript does not.
+_MARK = "pkg.torch.onnx."
+_UNSUPPORTED = re.compile(r"No (?:ONNX function|decompositions) (?:found|registered) for[^']*'([^']+)'")
+
+
+def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    """Write ``model.onnx`` into a folder.
+
+    Raises
+    ------
+    ConversionError
+        When PyTorch cannot convert an operator of the program; names it.
+    SpecError
+        On an option.
+    """
+    no_options(options, "ONNX")
+    description = model.description
+    try:
+        with _quiet():
+            exported = torch.onnx.export(model.native, dynamo=True, external_data=False, verbose=False)
+            assert exported is not None
+            graph = exported.model_proto
+    except Exception as error:  # the exporter's root class is not public
+        raise ConversionError(f"PyTorch cannot convert {description.id!r} to ONNX: {_reason(error)}") from error
+    path = folder / "model.onnx"
+    with explained(f"write {path}"):
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+    facts = read_facts(path)
+    step = Step(
+        source_format=description.format,
+        target_format="onnx",
+        tool=f"torch.onnx.export ({which_exporter(graph)})",
+        version=semver(str(torch.__version__)),
+        method=EXPORTED,
+    )
+    inputs, outputs = measured(description, facts)
+    return Conversion(
+        artifact=path,
+        framework_version=semver(onnx.__version__),
+        inputs=inputs,
+        outputs=outputs,
+        steps=(step,),
+        hyperparameters={"onnx": dict(facts.details)},
+    )
+
+
+def which_exporter(graph: onnx.ModelProto) -> str:
+    """Tell by its marks which of PyTorch's two exporters wrote a graph, whatever was asked for."""
+    marked = any(entry.key.startswith(_MARK) for node in graph.graph.node for entry in node.metadata_props)
+    return "torch.export" if marked else "TorchScript"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the terminal that torchvision is not installed; errors and warnings proper still come."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: BaseException) -> str:
+    """Name the operators that have no counterpart, or give the beginning of what the exporter says."""
+    texts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    if names := list(dict.fromkeys(name for text in texts for name in _UNSUPPORTED.findall(text))):
+        return f"it has no counterpart of {', '.join(names[:3])}"
+    return " ".join(texts[-1].split())[:300]

@@ -1,0 +1,177 @@
+"""``modelstac publish FILE`` and the graph of conversions, as a user meets them."""
+
+import json
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelstac.catalog import open_catalog
+from modelstac.catalog.validation import validate
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+SAID = {
+    "--name": "halver",
+    "--version": "2.1.0",
+    "--task": "regression",
+    "--architecture": "Scaling",
+    "--license": "CC-BY-4.0",
+    "--bbox": "170,-50,-170,-30",
+    "--datetime": "2020-01-01/2021-12-31T12:00:00Z",
+    "--input-dims": "batch,time,channel,height,width",
+    "--output-dims": "batch,time,channel,height,width",
+}
+
+
+def said(**changes: str | None) -> list[str]:
+    """All that must be said, with changes by the name of the option; None leaves it out."""
+    options = SAID | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+    return [part for name, value in options.items() if value is not None for part in (name, value)]
+
+
+@pytest.fixture
+def graph(item: object, tmp_path: Path) -> Path:
+    """An ONNX file: y = x / 2."""
+    return tmp_path / "damped.onnx"
+
+
+def test_a_model_file_is_published_shown_and_run(modelstac_command: Command, graph: Path, tmp_path: Path) -> None:
+    command = ["publish", graph, *said(), "--keyword", "demo", "--from-scratch", "-c", tmp_path / "new"]
+    done = modelstac_command(*command)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "published halver-2.1.0-onnx\n", "")
+    item = open_catalog(tmp_path / "new").get("halver-2.1.0-onnx")
+    validate(item)
+    assert item.geometry["type"] == "MultiPolygon"  # the box crosses the antimeridian
+    assert item.properties["end_datetime"] == "2021-12-31T12:00:00Z"
+    assert item.properties["mlm:pretrained"] is False
+    assert item.properties["mlm:input"][0]["input"]["shape"] == [-1, 3, 1, -1, -1]
+    again = modelstac_command(*command, "--json")
+    assert json.loads(again.stdout)["id"] == item.id
+    np.save(tmp_path / "x.npy", np.full((2, 3, 1, 2, 2), 3, np.float32))
+    run = ["predict", item.id, tmp_path / "x.npy", "-o", tmp_path / "y.npy", "-c", tmp_path / "new"]
+    assert modelstac_command(*run).returncode == 0
+    assert np.load(tmp_path / "y.npy").tolist() == np.full((2, 3, 1, 2, 2), 1.5).tolist()
+    made = modelstac_command("export", item.id, "--to", "openvino", "-c", tmp_path / "new")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.startswith("published halver-2.1.0-openvino-from-onnx: at most 0.0e+00 ")
+
+
+def keras_file(path: Path, layer: dict[str, object]) -> Path:
+    """A ``.keras`` file with one layer; it is refused before its weights are looked at."""
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.h5", b"")
+    return path
+
+
+CUSTOM = {"module": "mypackage.layers", "class_name": "Attention2D", "config": {"name": "attention"}}
+LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "scale"}}
+
+
+@pytest.mark.parametrize(
+    ("layer", "parts"),
+    [(CUSTOM, ("mypackage.layers.Attention2D", "'attention'")), (LAMBDA, ("keras.layers.Lambda", "'scale'"))],
+)
+def test_custom_layers_are_named(
+    modelstac_command: Command, tmp_path: Path, layer: dict[str, object], parts: tuple[str, ...]
+) -> None:
+    path = keras_file(tmp_path / "model.keras", layer)
+    done = modelstac_command("publish", path, *said(), "-c", tmp_path / "new")
+    refused(done, tmp_path, *parts)
+
+
+def refused(done: subprocess.CompletedProcess[str], tmp_path: Path, *parts: str) -> None:
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    for part in parts:
+        assert part in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        (dict.fromkeys(("name", "task", "license", "datetime", "bbox"), None), ("--name", "--task", "--datetime")),
+        ({"output_dims": None}, ("--output-dims", "float32 [any, 3, 1, any, any]")),
+        ({"input_dims": "batch,time"}, ("names 2 axes", "name 5")),
+        ({"input_dims": "batch,time,bands,height,width"}, ("'bands'",)),
+        ({"task": "nowcasting"}, ("tasks",)),
+        ({"bbox": "5,50,10"}, ("WEST,SOUTH,EAST,NORTH",)),
+        ({"bbox": "5,50,10,95"}, ("95",)),
+        ({"datetime": "noon"}, ("START/END",)),
+        ({"datetime": "2021-01-01/2020-01-01"}, ("before start",)),
+        ({"version": "one"}, ("semantic",)),
+    ],
+)
+def test_what_only_the_publisher_knows_is_asked_for(
+    modelstac_command: Command, graph: Path, tmp_path: Path, changes: dict[str, str | None], parts: tuple[str, ...]
+) -> None:
+    refused(modelstac_command("publish", graph, *said(**changes), "-c", tmp_path / "new"), tmp_path, *parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("model.pt", b"", ("pickle", "torch.export.save")),
+        ("model.txt", b"", ("no model file", ".onnx")),
+        ("model.onnx", b"nothing of the kind", ("no ONNX file",)),
+        ("model.pt2", b"nothing of the kind", ("no zip archive",)),
+        ("gone.onnx", None, ("no model file", "check the path")),
+    ],
+)
+def test_what_is_no_model_file_is_refused(
+    modelstac_command: Command, tmp_path: Path, name: str, content: bytes | None, parts: tuple[str, ...]
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    refused(modelstac_command("publish", tmp_path / name, *said(), "-c", tmp_path / "new"), tmp_path, *parts)
+
+
+def test_an_item_needs_no_options(modelstac_command: Command, item_file: Path, tmp_path: Path) -> None:
+    done = modelstac_command("publish", item_file, "--name", "other", "-c", tmp_path / "new")
+    refused(done, tmp_path, "says all by itself")
+
+
+def test_the_graph_of_conversions_is_printed(modelstac_command: Command) -> None:
+    done = modelstac_command("export", "--routes")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "saved-model -> onnx 2 any architecture by the framework's own exporter" in lines
+    assert "keras-torch -> onnx 1 ConvLSTM only rebuilt from the architecture and the weights" in lines
+    assert any(line.startswith("onnx -> litert – any architecture not here: no public converter") for line in lines)
+    rows = json.loads(modelstac_command("export", "--routes", "--json").stdout)
+    assert len(rows) == len(lines)
+    (row,) = (r for r in rows if (r["source"], r["target"], r["architecture"]) == ("saved-model", "onnx", None))
+    assert row == {
+        "source": "saved-model",
+        "target": "onnx",
+        "method": "by the framework's own exporter",
+        "cost": 2,
+        "architecture": None,
+        "backend": None,
+        "unavailable": None,
+    }
+
+
+def test_the_graph_says_which_extra_a_conversion_lacks(fresh_command: Command, here: Path) -> None:
+    """In a process that sees no tf2onnx, because a finder that comes first says so."""
+    (here / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'tf2onnx' else found(name, *rest)\n"
+    )
+    from tests.cli.conftest import SOURCE
+
+    done = fresh_command("export", "--routes", "--json", PYTHONPATH=f"{here}:{SOURCE}")
+    (row,) = (
+        r
+        for r in json.loads(done.stdout)
+        if (r["source"], r["target"], r["architecture"]) == ("saved-model", "onnx", None)
+    )
+    assert row["unavailable"] == "tf2onnx is not installed: pip install 'modelstac[converters]'"

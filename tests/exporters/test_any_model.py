@@ -1,0 +1,225 @@
+"""Models of anybody's: published from a file, converted, compared, and run by their ids."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from modelstac.catalog import open_catalog
+from modelstac.catalog.errors import ConversionError, StorageError, UntrustedError
+from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.validation import validate
+from modelstac.exporters.closed import CLOSED
+from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.torch_to_onnx import which_exporter
+from modelstac.registry.describe import describe_file
+from modelstac.registry.facts import read_facts
+from modelstac.registry.load import load
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # what PyTorch's tracer calls speaks of its own future
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+SHAPES = {"land-cover": (3, 16, 16, 4), "water": (2, 8, 20, 3), "crop": (3, 4, 3)}
+
+
+@pytest.fixture(scope="module")
+def models():
+    path = Path(__file__).with_name("any_models.py")
+    spec = importlib.util.spec_from_file_location("any_models", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def keras_catalog(models, keras_process, tmp_path_factory):
+    """A catalog of the three Keras models and all that they were converted to, and what happened on the way."""
+    folder = tmp_path_factory.mktemp("keras") / "catalog"
+    printed = keras_process.run("tensorflow", folder, program=Path(models.__file__))
+    return open_catalog(folder), json.loads(printed.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def files(models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    models.save_torch(folder)
+    models.save_onnx(folder / "tool.onnx")
+    return folder
+
+
+@pytest.fixture
+def catalog(models, files, tmp_path):
+    """A catalog of two exported programs and an ONNX file by another tool."""
+    found = open_catalog(tmp_path / "catalog", create=True)
+    image, series = ("batch", "bands", "height", "width"), ("batch", "time", "feature")
+    for name, *said in (
+        ("cnn.pt2", "CNN", image, ("batch", "class"), ("r", "g", "b")),
+        ("block.pt2", "Transformer", series, series),
+        ("tool.onnx", "MLP", ("batch", "feature"), ("batch", "class")),
+    ):
+        found.publish(describe_file(files / name, models.statement(name.split(".")[0], *said)).to_item())
+    return found
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_keras_model_becomes_every_format(keras_catalog, models, name):
+    catalog, found = keras_catalog
+    outputs = {}
+    x = np.random.default_rng(3).random(SHAPES[name], np.float32)
+    for target in models.TARGETS:
+        assert found[f"{name} {target}"] == f"{name}-1.0.0-{target}-from-keras"
+        item = catalog.get(found[f"{name} {target}"])
+        validate(item)
+        description = ModelDescription.from_item(item)
+        assert description.parity.passed
+        assert description.parity.max_absolute_difference <= 1e-5
+        # Open and fixed sizes are those of the source, whatever the tool could have taken besides.
+        sizes = description.inputs[0].input.shape
+        assert sizes == ((-1, -1, -1, 3) if name == "water" else (-1, *SHAPES[name][1:]))
+        if description.format not in {"keras", "saved-model"}:  # their frameworks stay out of this process
+            with load(item) as model:
+                outputs[target] = model.predict(x)
+    assert outputs["onnx"].std() > 1e-3  # a constant network would agree whatever it computes
+    for target, values in outputs.items():
+        np.testing.assert_allclose(values, outputs["onnx"], rtol=0, atol=1e-5, err_msg=target)
+
+
+def test_the_item_of_a_keras_file_says_what_the_file_says(keras_catalog, models):
+    item = keras_catalog[0].get("land-cover-1.0.0-keras")
+    validate(item)
+    found = ModelDescription.from_item(item)
+    assert (found.format, found.backend, found.pretrained, found.architecture) == ("keras", None, None, "ResNet")
+    assert (found.inputs[0].name, found.inputs[0].input.shape, found.inputs[0].bands[0]) == (
+        "image",
+        (-1, 16, 16, 4),
+        "B02",
+    )
+    assert found.outputs[0].result.shape == (-1, 5)
+    assert found.parameters == 144 + 16 + 148 + 25
+    assert item.assets["model"].extra_fields["raster:bands"][3] == {"name": "B08"}
+    assert "mlm:pretrained" not in item.properties
+    assert "date_saved" in found.hyperparameters["keras"]
+
+
+def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
+    route = ModelDescription.from_item(keras_catalog[0].get("crop-1.0.0-litert-from-keras")).route
+    assert [(step.tool, step.method) for step in route] == [
+        ("tf.lite.TFLiteConverter", "by the framework's own exporter, recurrences unrolled")
+    ]
+
+
+@pytest.mark.parametrize("name", ["cnn", "block"])
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_program_of_pytorch_is_converted(catalog, name, target):
+    source = catalog.get(f"{name}-1.0.0-torch-export")
+    validate(source)
+    item = export(ExportJob(source.id, target), catalog)
+    validate(item)
+    found = ModelDescription.from_item(item)
+    assert found.route[0].tool == "torch.onnx.export (torch.export)"
+    assert found.inputs[0].input.shape == ModelDescription.from_item(source).inputs[0].input.shape
+    x = np.random.default_rng(1).random((3, 3, 12, 12) if name == "cnn" else (3, 11, 8), np.float32)
+    with load(source) as before, load(item) as after:
+        assert before.predict(x).std() > 1e-3
+        np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)
+
+
+def test_onnx_of_another_tool_is_converted_and_its_facts_are_kept(catalog):
+    item = catalog.get("tool-1.0.0-onnx")
+    validate(item)
+    found = ModelDescription.from_item(item)
+    facts = {"opset": 13, "ir_version": 7, "nodes": 2, "producer": "other-tool"}
+    assert (found.hyperparameters["onnx"], found.parameters, found.framework_version) == (facts, 21, "1.8.0")
+    made = ModelDescription.from_item(export(ExportJob(item.id, "openvino"), catalog))
+    assert made.parity.passed
+    assert made.inputs[0].input.shape == (-1, 6)
+
+
+def test_which_exporter_ran_is_read_from_what_it_wrote(catalog, files):
+    item = export(ExportJob("cnn-1.0.0-torch-export", "onnx"), catalog)
+    graph = onnx.load(item.assets["model"].href)
+    assert which_exporter(graph) == "torch.export"
+    for node in graph.graph.node:
+        node.ClearField("metadata_props")  # the exporter on TorchScript leaves none
+    assert which_exporter(graph) == "TorchScript"
+
+
+def test_where_no_converter_is_sound_the_reason_is_said(catalog):
+    for target in ("litert", "saved-model"):
+        with pytest.raises(ConversionError, match=re.escape(CLOSED["torch-export", target])):
+            export(ExportJob("cnn-1.0.0-torch-export", target), catalog)
+    with pytest.raises(ConversionError, match="onnx2tf"):
+        export(ExportJob("tool-1.0.0-onnx", "saved-model"), catalog)
+
+
+def test_an_operator_that_the_target_lacks_is_named_and_nothing_is_published(catalog, models, tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Eigen(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.eigvalsh(x @ x.mT)
+
+    torch.export.save(torch.export.export(Eigen(), (torch.rand(2, 3, 3),)), tmp_path / "eigen.pt2")
+    said = models.statement("eigen", "PCA", ("batch", "row", "column"), ("batch", "value"))
+    source = catalog.publish(describe_file(tmp_path / "eigen.pt2", said).to_item())
+    before = sorted(catalog.ids())
+    with pytest.raises(ConversionError, match=r"to ONNX: it has no counterpart of aten\._linalg_eigh") as caught:
+        export(ExportJob(source.id, "onnx"), catalog)
+    assert "\n" not in str(caught.value)
+    assert sorted(catalog.ids()) == before
+
+
+def test_a_disk_that_fills_up_is_an_error_and_publishes_nothing(catalog, tmp_path, monkeypatch):
+    """The system itself refuses to write files larger than 64 bytes, as it does when there is no space."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal = pytest.importorskip("signal")
+    before = sorted(catalog.ids()), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*too large"):
+            export(ExportJob("cnn-1.0.0-torch-export", "onnx"), catalog)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before[1])
+    assert sorted(catalog.ids()) == before[0]
+
+
+class Picky:
+    """A model that takes multiples of 16 only, as a deep U-Net."""
+
+    def __init__(self, layout):
+        self.signature = type("S", (), {"inputs": (layout,)})()
+
+    def predict(self, x):
+        if any(size % 16 for size in x.shape[1:]):
+            raise ValueError("no")
+
+
+def test_sizes_are_found_that_a_model_takes():
+    names = ("batch", "height", "width")
+    layout = type("T", (), {"name": "x", "dim_order": names, "shape": (-1, -1, -1), "dtype": "float32"})()
+    sizes = find_sizes(Picky(layout))
+    assert all(size % 16 == 0 for name in names[1:] for size in sizes[name])
+    assert len({sizes[name] for name in names}) == 3
+    fussy = Picky(layout)
+    fussy.predict = lambda x: 1 / 0
+    with pytest.raises(ConversionError, match="takes any batch, height, width, and none"):
+        find_sizes(fussy)
+
+
+def test_operators_of_somebodys_own_are_named_with_their_node(files, tmp_path):
+    graph = onnx.load(files / "tool.onnx")
+    graph.graph.node.append(helper.make_node("Magic", ["y"], ["q"], name="head", domain="my.tool"))
+    (tmp_path / "own.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(UntrustedError, match=r"my\.tool\.Magic in node 'head'"):
+        read_facts(tmp_path / "own.onnx")
