@@ -107,14 +107,14 @@ class EmbeddedCatalog(Catalog):
         """Return an item as JSON, None when there is no such id."""
         with self.database.read() as connection:
             document = rows.get_item(connection, item_id)
-            return None if document is None else self._shown(connection, document)
+            return None if document is None else self.shown(connection, document)
 
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for."""
         with self.database.read() as connection:
             search = Search(connection, query)
             keys, token = search.rows()
-            shown = tuple(reduced(self._shown(connection, rows.by_key(connection, key)), query.fields) for key in keys)
+            shown = tuple(reduced(self.shown(connection, rows.by_key(connection, key)), query.fields) for key in keys)
             return Page(shown, token, search.count() if count else None)
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
@@ -153,7 +153,7 @@ class EmbeddedCatalog(Catalog):
         self, connection: sqlite3.Connection, item: pystac.Item, assets: dict[str, str], changed: dict[str, Document]
     ) -> None:
         if (published := rows.get_item(connection, item.id)) is not None:
-            self.same_or_refuse(as_item(self._shown(connection, published)), item)
+            self.same_or_refuse(as_item(self.shown(connection, published)), item)
             return
         document = documents.stored_item(item, assets, self._sources(connection, item))
         name = str(item.collection_id)
@@ -243,7 +243,7 @@ class EmbeddedCatalog(Catalog):
             raise NotFoundError.unknown("item", item_id, known, where=self.href)
         return document
 
-    def _shown(self, connection: sqlite3.Connection, document: Document) -> Document:
+    def shown(self, connection: sqlite3.Connection, document: Document) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
         if aliases := rows.aliases_of(connection, document["id"]):
             document["properties"][ALIASES] = aliases

@@ -21,6 +21,7 @@ from modelstac.catalog.errors import (
     ChangedMeanwhileError,
     IntegrityError,
     InvalidItemError,
+    ModelStacError,
     NotFoundError,
     StorageError,
     TooLargeError,
@@ -151,6 +152,11 @@ class ArtifactStore:
             if total is not None and part.stat().st_size < total:
                 return False
             await self._finish(path, part)
+        except ModelStacError:
+            raise
+        except OSError as error:
+            LOG.exception("an upload to %s failed", self.place)
+            raise StorageError("artifact: it cannot be kept, as on a full disk; try again later") from error
         finally:
             self._busy.discard(path)
         return True
@@ -215,10 +221,10 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     NotFoundError
         If the range lies outside.
     """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
-    if match is None or match.group(1, 2) == ("", ""):
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header or "")
+    first, last = match.groups() if match else ("", "")
+    if (first, last) == ("", "") or (first and last and int(last) < int(first)):
         return None  # RFC 9110: what is not understood is ignored
-    first, last = match.groups()
     start = int(first) if first else max(size - int(last), 0)
     end = min(int(last) + 1, size) if first and last else size
     if start >= end:

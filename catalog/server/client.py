@@ -16,7 +16,7 @@ from starlette.responses import Response
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document, link
 from modelstac.catalog.errors import NotFoundError
-from modelstac.catalog.server.links import GEOJSON, JSON, etag, shown_collection, shown_item
+from modelstac.catalog.server.links import GEOJSON, JSON, etag, names_tag, shown_collection, shown_item
 from modelstac.catalog.server.queryables import queryables
 from modelstac.catalog.server.requests import query_from
 from modelstac.catalog.server.store import Store
@@ -32,7 +32,7 @@ def answer(document: Any, media_type: str = JSON, *, status: int = 200, tag: str
 def answer_stored(request: Request, stored: Document, *, status: int = 200) -> Response:
     """Return an item or collection with its entity tag; 304 when the client has it already."""
     tag = etag(stored)
-    if request.method == "GET" and tag in request.headers.get("if-none-match", ""):
+    if request.method == "GET" and names_tag(request.headers.get("if-none-match"), tag, weak=True):
         return Response(status_code=304, headers={"ETag": tag})
     base = get_base_url(request)
     if stored["type"] == "Feature":

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.server.artifacts import ArtifactStore, artifact_path, parse_content_range, parse_range
 from modelstac.catalog.server.keys import Keys
+from modelstac.catalog.server.links import names_tag
 from modelstac.catalog.server.openapi import BYTES
 from modelstac.catalog.server.problems import problem
 
@@ -52,7 +53,7 @@ class Artifacts(ApiExtension):
             "Content-Disposition": f'attachment; filename="{name}"',
             "X-Content-Type-Options": "nosniff",
         }
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
+        if names_tag(request.headers.get("if-none-match"), headers["ETag"], weak=True):
             return Response(status_code=304, headers=headers)
         if_range = request.headers.get("if-range")
         wanted = request.headers.get("range") if if_range in (None, headers["ETag"]) else None

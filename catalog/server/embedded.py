@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
 import sqlite3
@@ -105,7 +106,8 @@ class EmbeddedStore(Store):
                 stored = rows.get_item(connection, item_id)
                 if stored is None or stored["collection"] != collection_id:
                     raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
-                changed = change(self._served(stored))
+                # As readers see it, in the same transaction: that is what an entity tag is of.
+                changed = change(self._served(self._catalog.shown(connection, copy.deepcopy(stored))))
                 rows.delete(connection, item_id)
                 rows.insert(connection, self._stored_again(stored, changed))
 

@@ -26,6 +26,12 @@ def etag(document: Document) -> str:
     return f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
 
 
+def names_tag(header: str | None, tag: str, *, weak: bool) -> bool:
+    """Tell whether a header such as ``If-Match`` names an entity tag, or any; weak tags count where they may."""
+    named = [part.strip() for part in (header or "").split(",")]
+    return "*" in named or tag in named or (weak and f"W/{tag}" in named)
+
+
 def shown_item(stored: Document, base: str) -> Document:
     """Return a stored item with absolute links; stored hrefs without a scheme are below the server's address."""
     parent = f"{base}collections/{quote(stored['collection'], safe='')}"

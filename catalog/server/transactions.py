@@ -18,7 +18,7 @@ from modelstac.catalog.identity import differences
 from modelstac.catalog.server.client import answer, answer_stored
 from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.links import etag, item_path
+from modelstac.catalog.server.links import etag, item_path, names_tag
 from modelstac.catalog.server.openapi import request_body
 from modelstac.catalog.server.patches import patched
 from modelstac.catalog.server.store import Change, Store
@@ -136,8 +136,11 @@ class Transactions(ApiExtension):
             return answer_stored(request, stored)
         return Response(status_code=204, headers={"ETag": etag(stored)})
 
-    async def delete_item(self, collection_id: str, item_id: str) -> Response:
+    async def delete_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Remove an item; its artifacts go with ``modelstac gc``."""
+        stored = await self.store.item(collection_id, item_id)
+        if stored is not None:
+            _unchanged_meanwhile(request, stored)
         await self.store.remove_item(collection_id, item_id)
         return Response(status_code=204)
 
@@ -173,8 +176,11 @@ class Transactions(ApiExtension):
 
         return answer_stored(request, await self.store.change_collection(collection_id, checked))
 
-    async def delete_collection(self, collection_id: str) -> Response:
+    async def delete_collection(self, collection_id: str, request: Request) -> Response:
         """Remove a collection with all its items."""
+        stored = await self.store.collection(collection_id)
+        if stored is not None:
+            _unchanged_meanwhile(request, stored)
         await self.store.remove_collection(collection_id)
         return Response(status_code=204)
 
@@ -193,5 +199,5 @@ def _kept_times(item: Document, stored: Document) -> Document:
 
 def _unchanged_meanwhile(request: Request, stored: Document) -> None:
     expected = request.headers.get("if-match")
-    if expected not in (None, "*", etag(stored)):
+    if expected is not None and not names_tag(expected, etag(stored), weak=False):
         raise ChangedMeanwhileError("it was changed meanwhile: read it again and repeat the change")

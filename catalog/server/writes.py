@@ -80,12 +80,12 @@ class Writer:
 
     async def change_item(self, item_id: str, change: Change) -> Document:
         """Replace an item's document by what ``change`` makes of it."""
-        stored = await self._item(item_id)
+        stored = await self._shown(item_id)
         changed = change(stored)
         if changed != stored:
             await self._tables.replace(changed)
             await self._link_versions([changed])
-        return await self._item(item_id)
+        return await self._shown(item_id)
 
     async def remove(self, item_id: str) -> None:
         """Remove an item to which no alias points."""
@@ -115,6 +115,12 @@ class Writer:
         if stored is None or stored["collection"] != self._collection_id:
             raise NotFoundError(f"no item {item_id!r} in collection {self._collection_id!r}")
         return stored
+
+    async def _shown(self, item_id: str) -> Document:
+        """Return an item as readers see it, with its aliases: that is what an entity tag is of."""
+        item, aliases = await self._item(item_id), (await self._collection()).get(ALIASES, {})
+        pointing = sorted(alias for alias, target in aliases.items() if target == item_id)
+        return item | {"properties": item["properties"] | {ALIASES: pointing}} if pointing else item
 
     async def _collection(self) -> Document:
         collection = await self._tables.collection(self._collection_id)

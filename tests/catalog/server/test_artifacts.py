@@ -39,7 +39,16 @@ def test_an_upload_goes_on_where_it_ended(running: Server) -> None:
     assert (part.status_code, part.content) == (206, DATA[1000:2000])
     assert running.get(PATH, headers={"Range": "bytes=-10"}).content == DATA[-10:]
     assert running.get(PATH, headers={"Range": f"bytes={len(DATA)}-"}).status_code == 416
-    assert running.get(PATH, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304
+    for ignored in ("bytes=9-3", "bytes=0-1,4-5", "bytes=-", "items=0-1", f"bytes={'9' * 5000}-"):
+        assert running.get(PATH, headers={"Range": ignored}).status_code == 200, ignored[:20]
+    for outside in (f"bytes={len(DATA)}-{len(DATA) + 5}", "bytes=-0"):
+        assert running.get(PATH, headers={"Range": outside}).status_code == 416, outside
+    whole = running.get(PATH, headers={"Range": f"bytes=0-{10**17}"})
+    assert (whole.status_code, whole.content) == (206, DATA)
+    for tags in (found.headers["ETag"], "*", f'"other", W/{found.headers["ETag"]}'):
+        assert running.get(PATH, headers={"If-None-Match": tags}).status_code == 304
+    other = {"Range": "bytes=0-9", "If-Range": '"other"'}
+    assert running.get(PATH, headers=other).status_code == 200
 
 
 def test_bytes_that_are_others_are_not_kept(running: Server) -> None:
@@ -49,6 +58,25 @@ def test_bytes_that_are_others_are_not_kept(running: Server) -> None:
     assert running.get(other).status_code == 404
     assert running.request("PUT", "artifacts/00/xyz/model.bin", key=True, data=b"x").status_code == 400
     assert running.request("PUT", f"artifacts/00/{'0' * 64}/..%2f..%2fx", key=True, data=b"x").status_code in {400, 404}
+
+
+def test_uploads_of_another_length(running: Server) -> None:
+    data = b"0123456789"
+    digest = hashlib.sha256(data + running.href.encode()).hexdigest()  # of no bytes that are sent
+    path = f"artifacts/{digest[:2]}/{digest}/part.bin"
+
+    def put(content: str, body: bytes) -> int:
+        return running.request("PUT", path, key=True, data=body, headers={"Content-Range": content}).status_code
+
+    assert put("bytes 0-4/10", data[:3]) == 202  # less than was said: it goes on after what came
+    assert running.request("HEAD", path).headers["Upload-Offset"] == "3"
+    assert put("bytes 3-9/5", data[3:]) == 413  # more than there is in all
+    assert put(f"bytes 0-9/{10**15}", data) == 413  # more than the server takes
+    for content in ("bytes */10", "bytes 0-9/*", "bytes a-b/c", "items 0-9/10"):
+        assert put(content, data) == 400, content
+    assert put("bytes 0-9/10", data) == 422  # complete, and not what the address names
+    assert running.request("HEAD", path).headers["Upload-Offset"] == "0"
+    assert running.get(path).status_code == 404
 
 
 def test_published_files_are_on_the_server(server: Server, describe: Describe) -> None:

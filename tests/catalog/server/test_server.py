@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pystac_client
@@ -130,6 +131,29 @@ def test_a_change_expects_what_was_read(full: Server) -> None:
     change = {"json": {"title": "New"}, "headers": {"If-Match": tag}, "key": True}
     assert full.request("PATCH", f"collections/{NAME}", **change).status_code == 200
     assert full.request("PATCH", f"collections/{NAME}", **change).status_code == 412
+
+
+def test_of_two_who_change_what_they_read_one_is_told(full: Server) -> None:
+    pointed = {"json": {"interop:aliases": {"champion": FIRST}}, "key": True}
+    assert full.request("PATCH", f"collections/{NAME}", **pointed).status_code == 200
+    path = f"{ITEMS}/{FIRST}"
+    tag = full.get(path).headers["ETag"]
+    assert full.get(path, headers={"If-None-Match": f'"x", W/{tag}'}).status_code == 304
+
+    def change(expires: str) -> int:
+        patch = {"properties": {"expires": expires}}
+        return full.request("PATCH", path, key=True, json=patch, headers={"If-Match": f'"x", {tag}'}).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        statuses = sorted(threads.map(change, [f"2030-01-0{day}T00:00:00Z" for day in range(1, 5)]))
+    assert statuses == [204, 412, 412, 412]
+    read = full.get(path)
+    assert read.json()["properties"]["interop:aliases"] == ["champion"]
+    assert read.headers["ETag"] != tag
+    later = f"{ITEMS}/{LATER}"
+    assert full.request("DELETE", later, key=True, headers={"If-Match": tag}).status_code == 412
+    current = {"If-Match": full.get(later).headers["ETag"]}
+    assert full.request("DELETE", later, key=True, headers=current).status_code == 204
 
 
 def test_what_is_published_stays(full: Server) -> None:
