@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ def card(item: pystac.Item) -> str:
 def card_html(item: pystac.Item) -> str:
     """Return the same as a table in HTML; nothing of the item is taken as markup."""
     cell = "<tr><th style='text-align: left'>{}</th><td style='text-align: left'>{}</td></tr>"
+    import html  # not at the top: its tables of entities take as long to load as all of this room
+
     rows = "".join(cell.format(html.escape(label), html.escape(text)) for label, text in _lines(item))
     return f"<table><caption>{html.escape(item.id)}</caption>{rows}</table>"
 

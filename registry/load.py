@@ -13,12 +13,9 @@ from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.query import Query
-from modelstac.registry.artifact import Artifact
 from modelstac.registry.backends import import_keras
 from modelstac.registry.candidates import ISOLATED, model_asset
 from modelstac.registry.default import VARIABLE, default_catalog
-from modelstac.registry.fetch import fetch, place_of
-from modelstac.registry.inspection import check_media_type, inspect, require_packages
 from modelstac.registry.isolated import choice
 from modelstac.registry.model import Model
 from modelstac.registry.model_assets import ModelAsset, is_foreign
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import pystac
+
+    from modelstac.registry.artifact import Artifact
 
 __all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
 
@@ -103,6 +102,9 @@ def load(
     WorkerError
         If the process of an isolated model ends early.
     """
+    # Not at the top: what only loading needs would be a tenth of `import modelstac`.
+    from modelstac.registry.inspection import check_media_type
+
     say = _log if report is ignore else report
     options = Options.of(threads, device)
     when = choice(isolated)
@@ -143,6 +145,8 @@ def _open_here(
     options: Options,
     report: Report,
 ) -> Model:
+    from modelstac.registry.inspection import inspect, require_packages
+
     require_packages(artifact_type, item_id=item.id)
     inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:
@@ -170,6 +174,8 @@ def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | 
 
 def _fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
     """Fetch a file; one without checksum must be the file that was fetched the first time."""
+    from modelstac.registry.fetch import fetch, place_of
+
     if not is_foreign(item) or item.assets[asset.key].extra_fields.get("file:checksum") is not None:
         return fetch(item, asset.key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
     from modelstac.registry.lock import changed, pinned

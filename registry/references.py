@@ -20,7 +20,6 @@ from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.versions import parse_version
 from modelstac.registry.default import default_catalog
-from modelstac.registry.download import Source, download, shown
 
 _RANGED = re.compile(r"(?P<name>[A-Za-z][\w.-]*?)\s*(?P<range>(?:[<>=!~]=?|===).+)", re.ASCII)
 MAX_ITEM = 64 << 20
@@ -133,6 +132,8 @@ def read_place(text: str) -> pystac.Item:
     InvalidItemError
         If it is no STAC item.
     """
+    from modelstac.registry.download import shown  # not at the top: ids need it not
+
     path = local_path(text)
     if path is None:
         place, data = text, _fetched(text)
@@ -154,6 +155,8 @@ def read_place(text: str) -> pystac.Item:
 
 
 def _item(document: dict[str, Any], base: str, place: str, *, folder: Path | None) -> pystac.Item:
+    from modelstac.registry.download import shown
+
     try:
         item = as_item(documents.absolute(document, base))
         item.set_self_href(None)  # hrefs are absolute already
@@ -184,6 +187,8 @@ def _read(path: Path) -> bytes:
 
 
 def _fetched(href: str) -> bytes:
+    from modelstac.registry.download import Source, download, shown
+
     content = bytearray()
     for chunk in download(Source(href, "", None, "the item"), start=0):
         content += chunk
