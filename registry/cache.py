@@ -79,7 +79,7 @@ class Cache:
         path = self.path(source.sha256)
         if path.exists():
             return path
-        with self._locked(source.sha256), self._explained():
+        with self._locked(source.sha256, what=source.what), self._explained(source.what):
             if not path.exists():  # nobody was quicker
                 self._fetch(source, path, report)
         self.prune(spare=frozenset({source.sha256}))
@@ -117,12 +117,12 @@ class Cache:
         raise DownloadError(f"{source} breaks off again and again: try again later")
 
     @contextlib.contextmanager
-    def _locked(self, digest: str, *, timeout: float = -1) -> Iterator[bool]:
+    def _locked(self, digest: str, *, what: str | None = None, timeout: float = -1) -> Iterator[bool]:
         """Hold the lock of a file; yields whether it could be had within the timeout."""
         import filelock  # not at the top: what is in the cache needs no lock
 
         lock = filelock.FileLock(self.path(digest).with_suffix(".lock"), timeout=timeout)
-        with self._explained():
+        with self._explained(what):
             self.path(digest).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with contextlib.suppress(filelock.Timeout):
                 lock.acquire()
@@ -132,7 +132,7 @@ class Cache:
             lock.release()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, what: str | None = None) -> Iterator[None]:
         try:
             yield
         except ModelStacError:  # some of ours are OSErrors too, and already explained
@@ -140,7 +140,9 @@ class Cache:
         except OSError as error:
             advice = f"free space there, set {LIMIT} or " if error.errno in _FULL else ""
             raise StorageError.doing(
-                f"write into the cache {self.root}", error, advice=f"{advice}name another folder by {FOLDER}"
+                f"write {what + ' ' if what else ''}into the cache {self.root}",
+                error,
+                advice=f"{advice}name another folder by {FOLDER}",
             ) from error
 
     def entries(self) -> list[Entry]:

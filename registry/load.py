@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ def load(
     *,
     catalog: Catalog | str | PathLike[str] | None = None,
     policy: TrustPolicy = DEFAULT_POLICY,
+    trust: str | Sequence[str] = (),
     rehash: bool = False,
     report: Report = ignore,
     strict: bool = False,
@@ -61,6 +63,9 @@ def load(
         Where it is looked up: a catalog, its folder, or by default what ``MODELSTAC_CATALOG`` names.
     policy
         What may be loaded.
+    trust
+        What may be loaded besides: ``entrypoint:PACKAGE``, ``operators:DOMAIN``, see
+        :meth:`modelstac.registry.trust.TrustPolicy.trusting`. It is logged, and nothing falls back to it.
     rehash
         Hash the file even if it was verified before and did not change since.
     report
@@ -107,6 +112,7 @@ def load(
 
     say = _log if report is ignore else report
     options = Options.of(threads, device)
+    policy = policy.trusting(*([trust] if isinstance(trust, str) else trust))
     when = choice(isolated)
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset

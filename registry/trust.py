@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError, UntrustedError
 
 ENTRY_POINT = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<function>[^\W\d]\w*)")
 BUILDERS = "modelstac.training.architectures"
@@ -51,6 +52,33 @@ class TrustPolicy:
         """Return a policy that also accepts these packages, or ``name==version``, in isolated environments."""
         return replace(self, packages=self.packages + packages)
 
+    def trusting(self, *words: str) -> TrustPolicy:
+        """Return a policy that also accepts what these words name; what is trusted is logged, every time.
+
+        Parameters
+        ----------
+        words
+            ``entrypoint:package.module``: functions of it may build architectures. ``operators:domain``: ONNX operators
+            of that domain may appear in a graph. Nothing else can be trusted: pickles and Lambda layers are refused
+            whatever is said.
+
+        Raises
+        ------
+        SpecError
+            If a word is none of these.
+        """
+        policy = self
+        for word in words:
+            kind, _, name = word.partition(":")
+            if kind == "entrypoint" and name:
+                policy = policy.allowing(name)
+            elif kind == "operators" and name:
+                policy = replace(policy, operator_domains=policy.operator_domains | {name})
+            else:
+                raise SpecError(f"trust={word!r} is not understood: say 'entrypoint:PACKAGE' or 'operators:DOMAIN'")
+            logging.getLogger("modelstac").warning("trusting %s because the caller says so", word)
+        return policy
+
     def builder(self, entry_point: str | None, *, item_id: str) -> Callable[..., Any]:
         """Import the function that an item names, if this policy allows it.
 
@@ -80,7 +108,7 @@ class TrustPolicy:
         if not any(module_name == p or module_name.startswith(f"{p.rstrip('.')}.") for p in self.entry_points):
             raise UntrustedError(
                 f"item {item_id!r} wants to run {entry_point!r}, which is not in the allow-list "
-                f"({', '.join(self.entry_points)}); if you trust that code, load with policy=TrustPolicy().allowing(…)"
+                f"({', '.join(self.entry_points)}); if you trust that code, load with trust='entrypoint:{module_name}'"
             )
         try:
             module = importlib.import_module(module_name)

@@ -449,3 +449,62 @@ def href_of_another_host(folder: Path) -> tuple[str, bytes, Changes]:
 @hostile
 def href_that_runs_a_command(folder: Path) -> tuple[str, bytes, Changes]:
     return "onnx", innocent(), {"href": f"ssh://host/path;mkdir {canary(folder)}"}
+
+
+# SavedModels: a graph is a program
+
+
+def saved_model(folder: Path, body: Callable[[Any], Any]) -> tuple[str, bytes, Changes]:
+    import tensorflow as tf
+
+    from modelstac.registry.folders import pack
+
+    class Network(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 4, 1, 6, 5))])
+        def __call__(self, x: Any) -> Any:
+            return body(x)
+
+    network = Network()
+    tf.saved_model.save(network, str(folder / "saved"), signatures=network.__call__)
+    pack(folder / "saved", folder / "hostile.zip")
+    shutil.rmtree(folder / "saved")
+    return "saved-model", (folder / "hostile.zip").read_bytes(), {}
+
+
+@hostile
+def saved_model_reads_a_file(folder: Path) -> tuple[str, bytes, Changes]:
+    import tensorflow as tf
+
+    return saved_model(folder, lambda x: x + tf.cast(tf.strings.length(tf.io.read_file(str(secret(folder)))), x.dtype))
+
+
+@hostile
+def saved_model_writes_a_file(folder: Path) -> tuple[str, bytes, Changes]:
+    import tensorflow as tf
+
+    def body(x: Any) -> Any:
+        with tf.control_dependencies([tf.io.write_file(str(canary(folder)), "written")]):
+            return tf.identity(x)
+
+    return saved_model(folder, body)
+
+
+@hostile
+def saved_model_writes_in_a_branch(folder: Path) -> tuple[str, bytes, Changes]:
+    import tensorflow as tf
+
+    def body(x: Any) -> Any:
+        def write() -> Any:
+            tf.io.write_file(str(canary(folder)), "written")
+            return x
+
+        return tf.cond(tf.reduce_sum(x) > 0, write, lambda: x)
+
+    return saved_model(folder, body)
+
+
+@hostile
+def saved_model_calls_python(folder: Path) -> tuple[str, bytes, Changes]:
+    import tensorflow as tf
+
+    return saved_model(folder, lambda x: tf.ensure_shape(tf.numpy_function(lambda v: v, [x], tf.float32), x.shape))

@@ -241,13 +241,14 @@ def test_full_disk_says_what_to_do(server: Server, cache: Cache) -> None:
     message = answers.get(timeout=60)
     worker.join()
     assert str(cache.root) in message
+    assert "asset 'model' of item 'toy-1.0.0-onnx'" in message
     assert "MODELSTAC_CACHE_LIMIT" in message
     assert get(cache, f"{server.url}/ok/m") == CONTENT
 
 
 def test_cache_that_cannot_be_written_says_what_to_do(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="name another folder by MODELSTAC_CACHE"):
+    with pytest.raises(StorageError, match=r"asset 'model' of item 'toy-.*name another folder by MODELSTAC_CACHE"):
         get(Cache(tmp_path / "file" / "cache"), f"{server.url}/ok/m")
     (tmp_path / "local.onnx").write_bytes(CONTENT)  # and a local file needs no cache
     assert get(Cache(tmp_path / "file" / "cache"), str(tmp_path / "local.onnx")) == CONTENT

@@ -150,6 +150,7 @@ def test_torch_entry_point_outside_the_allow_list_is_refused(
     item = make_item(tmp_path / "model.safetensors", "torch", entrypoint=architecture)
     with pytest.raises(UntrustedError, match="smooth_models:build"):
         modelstac.load(item)
+    assert modelstac.load(item, trust="entrypoint:smooth_models").native
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError, UntrustedError
 from modelstac.registry.trust import DEFAULT_POLICY
 
 ITEM = "toy-1.0.0-torch"
@@ -49,3 +49,20 @@ def test_missing_function_and_missing_package_are_named() -> None:
         DEFAULT_POLICY.builder("modelstac.training.architectures.convlstm_torch:nothing", item_id=ITEM)
     with pytest.raises(MissingPackageError, match="not_installed_here"):
         DEFAULT_POLICY.allowing("not_installed_here").builder("not_installed_here.models:build", item_id=ITEM)
+
+
+def test_what_the_caller_trusts_is_logged_and_no_more_than_he_says(
+    architecture: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = DEFAULT_POLICY.trusting("entrypoint:smooth_models", "operators:com.example")
+    assert policy.builder(architecture, item_id=ITEM).__name__ == "build"
+    assert policy.operator_domains - DEFAULT_POLICY.operator_domains == {"com.example"}
+    assert [r.getMessage().split()[1] for r in caplog.records] == ["entrypoint:smooth_models", "operators:com.example"]
+    with pytest.raises(UntrustedError, match="trust='entrypoint:os'"):
+        policy.builder("os:system", item_id=ITEM)
+
+
+@pytest.mark.parametrize("word", ["", "yes", "pickle", "entrypoint", "entrypoint:", "code:x"])
+def test_trust_that_is_not_understood_is_refused(word: str) -> None:
+    with pytest.raises(SpecError, match="entrypoint:PACKAGE"):
+        DEFAULT_POLICY.trusting(word)
