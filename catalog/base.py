@@ -1,6 +1,6 @@
 """The protocol of a catalog. A backend implements the abstract methods; the rest is derived here, once.
 
-``catalog/testing.py`` holds the contract that every backend keeps.
+``catalog/testing`` holds the contract that every backend keeps.
 """
 
 from __future__ import annotations

@@ -1,0 +1,37 @@
+"""The contract of a catalog as a suite of tests, for our backends and for those of others.
+
+Inherit :class:`CatalogContract` in a module of tests and give it a fixture ``catalog`` that returns an empty catalog::
+
+    class TestMine(CatalogContract):
+        @pytest.fixture
+        def catalog(self, tmp_path):
+            return MyCatalog(tmp_path / "mine")
+
+What a search should find is told by :func:`modelstac.catalog.matching.matches`, item by item.
+"""
+
+from __future__ import annotations
+
+from modelstac.catalog.testing.examples import KERAS, NEWER, ONNX, TORCH, UNET, Examples, example_fields
+from modelstac.catalog.testing.keeping import Keeping
+from modelstac.catalog.testing.publishing import Publishing
+from modelstac.catalog.testing.searches import BAD_SEARCHES, SEARCHES, SORTS
+from modelstac.catalog.testing.searching import Searching
+
+__all__ = [
+    "BAD_SEARCHES",
+    "KERAS",
+    "NEWER",
+    "ONNX",
+    "SEARCHES",
+    "SORTS",
+    "TORCH",
+    "UNET",
+    "CatalogContract",
+    "Examples",
+    "example_fields",
+]
+
+
+class CatalogContract(Publishing, Searching, Keeping):
+    """What every backend does in the same way."""
