@@ -82,31 +82,7 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
     artifacts = ArtifactStore(settings.artifact_place, limit=settings.max_artifact)
     queryables = Queryables(store=store)
 
-    search = [
-        SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH]),
-        SearchSortExtension(),
-        FieldsExtension(),
-        QueryExtension(),
-        FreeTextExtension(),
-        TokenPaginationExtension(),
-    ]
-    items = [
-        ItemCollectionFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.ITEMS]),
-        ItemCollectionSortExtension(),
-        FieldsExtension(conformance_classes=[FieldsConformanceClasses.ITEMS]),
-        QueryExtension(conformance_classes=[QueryConformanceClasses.ITEMS]),
-        FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS]),
-        TokenPaginationExtension(),
-    ]
-    collections = CollectionSearchExtension.from_extensions(
-        [
-            CollectionSearchFilterExtension(client=queryables),
-            CollectionSearchSortExtension(),
-            FieldsExtension(conformance_classes=[FieldsConformanceClasses.COLLECTIONS]),
-            FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.COLLECTIONS]),
-            TokenPaginationExtension(),
-        ]
-    )
+    search, items, collections = _extensions(queryables)
     get_search, post_search = create_get_request_model(search), objects_only(create_post_request_model(search))
 
     @contextlib.asynccontextmanager
@@ -148,26 +124,69 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         search_post_request_model=post_search,
         items_get_request_model=cast("type[APIRequest]", create_request_model("Items", ItemCollectionUri, items)),
         collections_get_request_model=collections.GET,
-        middlewares=[
-            Middleware(ReadAddress),
-            Middleware(LimitBody, limit=settings.max_body, without="/artifacts/"),
-            Middleware(BrotliMiddleware, minimum_size=1_000),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.cors_origins,
-                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-                allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Range", "X-Request-ID"],
-                expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Location", "Repr-Digest", "X-Request-ID"],
-                max_age=600,
-            ),
-            Middleware(ProxyHeaderMiddleware),
-            Middleware(Observe, metrics=metrics),
-        ],
+        middlewares=_middlewares(settings, metrics),
     )
     problems.add_handlers(app)
     if settings.browser is not None:
         app.mount("/browser", _browser(settings.browser), name="browser")
     return app
+
+
+def _extensions(queryables: Queryables) -> tuple[list[Any], list[Any], CollectionSearchExtension]:
+    """Return what the searches for items, the items of a collection and the search for collections can do."""
+    search = [
+        SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH]),
+        SearchSortExtension(),
+        FieldsExtension(),
+        QueryExtension(),
+        FreeTextExtension(),
+        TokenPaginationExtension(),
+    ]
+    items = [
+        ItemCollectionFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.ITEMS]),
+        ItemCollectionSortExtension(),
+        FieldsExtension(conformance_classes=[FieldsConformanceClasses.ITEMS]),
+        QueryExtension(conformance_classes=[QueryConformanceClasses.ITEMS]),
+        FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS]),
+        TokenPaginationExtension(),
+    ]
+    collections = CollectionSearchExtension.from_extensions(
+        [
+            CollectionSearchFilterExtension(client=queryables),
+            CollectionSearchSortExtension(),
+            FieldsExtension(conformance_classes=[FieldsConformanceClasses.COLLECTIONS]),
+            FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.COLLECTIONS]),
+            TokenPaginationExtension(),
+        ]
+    )
+    return search, items, collections
+
+
+def _middlewares(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+    """Return what every request passes through; the last is the outermost."""
+    return [
+        Middleware(ReadAddress),
+        Middleware(LimitBody, limit=settings.max_body, without="/artifacts/"),
+        Middleware(BrotliMiddleware, minimum_size=1_000),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Prefer",
+                "Range",
+                "X-Request-ID",
+            ],
+            expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Location", "Repr-Digest", "X-Request-ID"],
+            max_age=600,
+        ),
+        Middleware(ProxyHeaderMiddleware),
+        Middleware(Observe, metrics=metrics),
+    ]
 
 
 def _add_watching(app: FastAPI, store: Store, metrics: Metrics) -> None:
