@@ -16,9 +16,9 @@ from pydantic import Field, field_validator, model_validator
 from modelstac.catalog.formats import FORMATS, Format
 from modelstac.catalog.geometry import Geometry, bounding_box, check_geometry
 from modelstac.catalog.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
-from modelstac.catalog.provenance import ExtraAsset, Parity, Place, Provider, Source, Step
+from modelstac.catalog.provenance import ExtraAsset, Parity, Place, Provider, Source, Step, Timing
 
-__all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step"]
+__all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step", "Timing"]
 
 MODEL_ASSET = "model"
 
@@ -28,6 +28,7 @@ VARIANT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$"
 _HYPERPARAMETER = re.compile(r"[0-9a-zA-Z_.-]+", re.ASCII)
 
 Backend = Literal["tensorflow", "torch", "jax"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 class ModelDescription(Fragment):
@@ -63,6 +64,8 @@ class ModelDescription(Fragment):
         The datacube extension's objects for the data the model reads and writes, by name.
     sources, route, parity
         What the model is derived from, by which conversions, and how far it is from its source.
+    precision, timing
+        Of the numbers in a converted file (``fp32``, ``fp16``, ``int8``), and how long it takes.
     scores
         Flat metrics on held-out data, such as ``{"rmse": 0.9}``; the units belong in the name.
     job
@@ -113,6 +116,8 @@ class ModelDescription(Fragment):
     sources: tuple[Source, ...] = ()
     route: tuple[Step, ...] = ()
     parity: Parity | None = None
+    precision: Precision | None = None
+    timing: Timing | None = None
     scores: dict[str, float] | None = None
     job: str | None = None
 

@@ -55,6 +55,11 @@ class Parity(Fragment):
         What was allowed.
     passed
         Whether it held.
+    percentile_99_difference, cosine
+        99th percentile of the absolute differences; cosine of the angle between the two outputs.
+    rmse_change, csi_change
+        What the conversion changes in the task on real data, where there were any: in the root mean square error, and
+        (largest over the thresholds, without sign) in the critical success index.
     """
 
     source: str
@@ -65,6 +70,29 @@ class Parity(Fragment):
     absolute_tolerance: float = Field(ge=0)
     relative_tolerance: float = Field(ge=0)
     passed: bool
+    percentile_99_difference: float | None = Field(default=None, ge=0)
+    cosine: float | None = None
+    rmse_change: float | None = None
+    csi_change: float | None = Field(default=None, ge=0)
+
+
+class Timing(Fragment):
+    """How long a conversion took and how long its result takes (``interop:timing``), where it was made.
+
+    Parameters
+    ----------
+    conversion_seconds
+        Of the conversion, without the comparison.
+    latency_seconds, source_latency_seconds
+        Median time of one prediction of the result, and of its source in turns with it.
+    shape
+        Of the input that was timed, in the layout of the source.
+    """
+
+    conversion_seconds: float = Field(ge=0)
+    latency_seconds: float = Field(ge=0)
+    source_latency_seconds: float = Field(ge=0)
+    shape: tuple[int, ...]
 
 
 class Source(Fragment):

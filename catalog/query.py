@@ -26,6 +26,7 @@ EQUAL_FIELDS = {
     "framework": "mlm:framework",
     "backend": "interop:backend",
     "format": "interop:format",
+    "precision": "interop:precision",
     "architecture": "mlm:architecture",
     "name": "mlm:name",
 }
@@ -35,7 +36,13 @@ VERSION_FIELDS = {
     "version": "version",
 }
 _FRAMEWORKS = tuple({*FRAMEWORKS, *(known.framework for known in FORMATS.values())})
-_KNOWN_VALUES = {"framework": _FRAMEWORKS, "backend": _BACKENDS, "format": tuple(FORMATS), "task": TASKS}
+_KNOWN_VALUES = {
+    "framework": _FRAMEWORKS,
+    "backend": _BACKENDS,
+    "format": tuple(FORMATS),
+    "precision": ("fp16", "fp32", "int8"),
+    "task": TASKS,
+}
 
 
 class Query(BaseModel):
@@ -51,7 +58,7 @@ class Query(BaseModel):
         (west, south, east, north) in degrees, or with heights as six numbers.
     datetime
         A moment or an interval of RFC 3339, such as ``2010-08-26T00:00:00Z/..``; a day alone means the whole day.
-    framework, backend, format, architecture, name
+    framework, backend, format, precision, architecture, name
         Equal to what the item says, whatever the case; a framework however it is spelled (``pytorch``, ``torch``).
     framework_version, backend_version, version
         Ranges such as ``>=2.7,<3``.
@@ -95,6 +102,7 @@ class Query(BaseModel):
     backend: str | None = None
     backend_version: str | None = None
     format: str | None = None
+    precision: str | None = None
     task: str | None = None
     architecture: str | None = None
     name: str | None = None

@@ -42,6 +42,8 @@ _PLAIN_FIELDS = {
     "interop:model_title": "model_title",
     "interop:route": "route",
     "interop:parity": "parity",
+    "interop:precision": "precision",
+    "interop:timing": "timing",
     "interop:scores": "scores",
     "interop:job": "job",
 }

@@ -130,6 +130,10 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         properties["interop:route"] = [step.to_json() for step in description.route]
     if description.parity is not None:
         properties["interop:parity"] = description.parity.to_json()
+    if description.precision is not None:
+        properties["interop:precision"] = description.precision
+    if description.timing is not None:
+        properties["interop:timing"] = description.timing.to_json()
     if description.scores is not None:
         properties["interop:scores"] = description.scores
     if description.job is not None:

@@ -9,7 +9,8 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.errors import NotFoundError
-from modelstac.exporters.parity import Case, Runnable, permutation
+from modelstac.exporters.cases import Case, permutation
+from modelstac.exporters.parity import Runnable
 from modelstac.registry.examples import read_example
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,18 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import ItemExistsError, ParityError, SpecError
+from modelstac.catalog.errors import ConversionError, ItemExistsError, ParityError, SpecError
 from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
+from modelstac.catalog.items import ModelDescription, Source
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.storage import explained
+from modelstac.exporters.cases import Case
 from modelstac.exporters.converters import Conversion
-from modelstac.exporters.examples import Example, make_example
-from modelstac.exporters.parity import TOLERANCES, ParityReport, compare, make_cases
-from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node
-from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.evidence import failure, prove, with_evidence
+from modelstac.exporters.parity import TOLERANCES
+from modelstac.exporters.real_windows import real_windows
+from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
 from modelstac.exporters.workers import Workers
-from modelstac.registry.examples import write_example
-
-PARITY_ASSET = "parity"
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,11 @@ class ExportJob:
     via
         Format that the route must pass; by default the cheapest route is taken.
     precision
-        Of the numbers in the result; it sets the tolerance.
+        Of the numbers in the result: ``fp32``, and for ONNX ``fp16`` and ``int8``. It sets the tolerance.
     seed
         Of the random cases on which source and result are compared.
+    data
+        Folder of radar frames: source and result are compared and scored on windows of them, too.
     options
         For the last converter of the route.
     """
@@ -58,6 +58,7 @@ class ExportJob:
     via: str | None = None
     precision: str = "fp32"
     seed: int = 0
+    data: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,14 +71,20 @@ class ExportJob:
             raise SpecError(f"unknown precision {self.precision!r}: choose one of {', '.join(sorted(TOLERANCES))}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise SpecError(f"the seed of an export job is a whole number from 0, not {self.seed!r}")
+        if self.precision != "fp32" and self.target != "onnx":
+            raise SpecError(
+                f"{self.precision} is made of ONNX graphs only: choose onnx as the format, not {self.target}"
+            )
+        if self.data is not None and (not isinstance(self.data, str | Path) or not str(self.data)):
+            raise SpecError(f"the data of an export job are a folder of radar frames, not {self.data!r}")
+        object.__setattr__(self, "data", None if self.data is None else str(self.data))
         if not isinstance(self.options, Mapping):
             raise SpecError(f"the options of an export job map names to values, not {self.options!r}")
         object.__setattr__(self, "options", dict(self.options))
 
     def to_json(self) -> str:
         """Write the job as JSON, the same text for the same job."""
-        content = {name: value for name, value in asdict(self).items() if name != "via" or value is not None}
-        return json.dumps(content, sort_keys=True)
+        return json.dumps({name: value for name, value in asdict(self).items() if value is not None}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ExportJob:
@@ -101,8 +108,12 @@ class ExportJob:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the job as JSON: ``interop:job`` of the item."""
+        """SHA-256 of the job as JSON: ``interop:job`` of the item, where there are no data."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def digest_with(self, data: str) -> str:
+        """Compute ``interop:job`` with the digest of the data in place of their path."""
+        return replace(self, data=data).digest
 
 
 def export(
@@ -125,7 +136,7 @@ def export(
     routes
         The conversions to choose from.
     windows
-        Real inputs, in the layout of the source, on which the two are compared too.
+        Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job.
     workers
         Processes to share between jobs; by default the job has its own.
     report
@@ -151,9 +162,13 @@ def export(
     source = ModelDescription.from_item(item)
     variant = variant_of(job, source)
     item_id = f"{source.name}-{source.version}-{variant}"
+    real = None if job.data is None else real_windows(job.data, source, report=report)
+    digest = job.digest if real is None else job.digest_with(real.digest)
     if (existing := catalog.find(item_id)) is not None:
-        return _existing(existing, job, report)
-    path = routes.plan(source, job.target, via=job.via)
+        return _existing(existing, digest, job, report)
+    path = _plan(routes, source, job)
+    cases = [] if windows is None else [Case("real windows", np.ascontiguousarray(windows, np.float32))]
+    cases += [] if real is None else real.cases
     task = f"export {job.source} to {job.target}"
     report(Started(task))
     with ExitStack() as stack:
@@ -162,28 +177,48 @@ def export(
         workers = workers if workers is not None else stack.enter_context(Workers())
         converted = _convert(path, item, job, folder, variant=variant, workers=workers, report=report)
         seconds = time.perf_counter() - start
-        parity, example = _prove(item, converted.to_item(), job, workers, windows=windows, report=report)
-        if not parity.passed:
-            raise ParityError(_failure(item_id, job, parity))
-        published = catalog.publish(
-            _with_evidence(converted, job, parity, folder, example=example, seconds=seconds).to_item(), report=report
+        proof = prove(
+            item,
+            converted.to_item(),
+            workers,
+            windows=cases,
+            tolerance=TOLERANCES[job.precision],
+            seed=job.seed,
+            report=report,
         )
+        if not proof.parity.passed:
+            raise ParityError(failure(item_id, job.source, proof.parity))
+        facts = {"precision": job.precision, "seed": job.seed} | ({} if real is None else {"data": real.to_dict()})
+        described = with_evidence(
+            converted.model_copy(update={"job": digest}), job.source, proof, folder, seconds=seconds, facts=facts
+        )
+        published = catalog.publish(described.to_item(), report=report)
     report(Finished(task))
     return published
 
 
 def variant_of(job: ExportJob, source: ModelDescription) -> str:
-    """Name the variant that a job makes: ``<format>-from-<variant>``, or ``<format>-via-<format>-from-<variant>``."""
+    """Name the variant that a job makes: ``<format>-from-<variant>``, what else sets it apart before ``-from``."""
+    precision = "" if job.precision == "fp32" else f"-{job.precision}"
     passing = "" if job.via is None else f"-via-{job.via}"
-    return f"{job.target}{passing}-from-{source.variant}"
+    return f"{job.target}{precision}{passing}-from-{source.variant}"
 
 
-def _existing(item: pystac.Item, job: ExportJob, report: Report) -> pystac.Item:
+def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> tuple[Edge, ...]:
+    if source.precision not in {None, "fp32"}:
+        origin = next((one.item_id for one in source.sources if one.item_id), "its source")
+        raise ConversionError(f"{source.id!r} is reduced to {source.precision} already: convert {origin!r} instead")
+    if job.precision != "fp32" and job.via is None and node_of(source) == job.target:
+        return ()  # a step of its own follows
+    return routes.plan(source, job.target, via=job.via)
+
+
+def _existing(item: pystac.Item, digest: str, job: ExportJob, report: Report) -> pystac.Item:
     found = item.properties.get("interop:job")
-    if found != job.digest:
+    if found != digest:
         raise ItemExistsError(
             f"item {item.id!r} is there already and was made by another job ({str(found)[:12]}, not "
-            f"{job.digest[:12]}): published items are immutable, so export a new version of {job.source!r}"
+            f"{digest[:12]}): published items are immutable, so export a new version of {job.source!r}"
         )
     report(Note(f"{item.id} was published by this job before: nothing to do"))
     return item
@@ -208,10 +243,21 @@ def _convert(
             place.mkdir()
         last = number == len(path) - 1
         conversion = workers.convert(edge, item, place, job.options if last else {}, report=report)
-        name = variant if last else f"{edge.target}-between-{number}"
-        found = _describe(source, found, conversion, variant=name, target=edge.target, job=job)
+        name = variant if last and job.precision == "fp32" else f"{edge.target}-between-{number}"
+        found = _describe(source, found, conversion, variant=name, target=edge.target)
         item = found.to_item()
-    return found
+    if job.precision == "fp32":
+        return found
+    from modelstac.exporters.precision import convert  # needs onnxruntime
+
+    return _describe(
+        source,
+        found,
+        convert(item, found, job.precision, folder),
+        variant=variant,
+        target="onnx",
+        precision=job.precision,
+    )
 
 
 def _describe(
@@ -221,10 +267,11 @@ def _describe(
     *,
     variant: str,
     target: str,
-    job: ExportJob,
+    precision: str = "fp32",
 ) -> ModelDescription:
     """Describe the result of a step: what the model is stays, what its file is changes."""
     form = FORMATS[NODES[target].format]
+    kind = form.framework if precision == "fp32" else f"{form.framework}, {precision}"
     kept = {name: getattr(source, name) for name in ModelDescription.model_fields}
     # Facts about the file before, such as an opset, are none about this one.
     facts = {key: value for key, value in source.hyperparameters.items() if key not in FORMATS}
@@ -232,8 +279,8 @@ def _describe(
         **kept
         | {
             "variant": variant,
-            "title": f"{source.title}, converted to {form.framework}",
-            "description": f"{source.description}\n\nConverted from `{source.id}` to {form.framework}.",
+            "title": f"{source.title}, converted to {kind}",
+            "description": f"{source.description}\n\nConverted from `{source.id}` to {kind}.",
             "format": form.name,
             "framework_version": conversion.framework_version,
             "backend": conversion.backend,
@@ -245,7 +292,9 @@ def _describe(
             "sources": (Source(item_id=source.id, title=source.title),),
             "route": (*before.route, *conversion.steps),
             "scores": None,
-            "job": job.digest,
+            "job": None,
+            "precision": precision,
+            "timing": None,
             "artifact": conversion.artifact,
             "checksum": None,
             "size": None,
@@ -253,54 +302,3 @@ def _describe(
             "parity": None,
         }
     )
-
-
-def _prove(
-    source: pystac.Item,
-    converted: pystac.Item,
-    job: ExportJob,
-    workers: Workers,
-    *,
-    windows: NDArray[np.float32] | None,
-    report: Report,
-) -> tuple[ParityReport, Example]:
-    """Compare the source with the file as anybody will load it: by the registry, in the runtime of its format."""
-    with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
-        sizes = find_sizes(model, result)
-        cases = make_cases(model.signature, result.signature, seed=job.seed, windows=windows, sizes=sizes)
-        found = compare(model, result, cases=cases, tolerance=TOLERANCES[job.precision], report=report)
-        return found, make_example(source, model, result, cases)
-
-
-def _failure(item_id: str, job: ExportJob, parity: ParityReport) -> str:
-    worst = parity.worst
-    return (
-        f"{item_id} differs from {job.source} by {worst.max_absolute:.1e} ({worst.max_relative:.1e} of the largest "
-        f"value) in the case {worst.case!r}, more than {parity.tolerance.absolute:.0e} "
-        f"({parity.tolerance.relative:.0e}): nothing was published"
-    )
-
-
-def _with_evidence(
-    converted: ModelDescription,
-    job: ExportJob,
-    parity: ParityReport,
-    folder: Path,
-    *,
-    example: Example,
-    seconds: float,
-) -> ModelDescription:
-    """Add the parity report and the example."""
-    path = folder / "parity.json"
-    content: dict[str, Any] = {
-        "source": job.source,
-        "target": converted.id,
-        "precision": job.precision,
-        "seed": job.seed,
-    }
-    content["seconds"] = seconds  # of the conversion alone
-    with explained(f"write {path}"):
-        path.write_text(json.dumps(content | parity.to_dict(), indent=2) + "\n", encoding="utf-8")
-    asset = ExtraAsset(path=path, media_type="application/json", roles=("metadata",), title="Parity with the source")
-    assets = {PARITY_ASSET: asset, **write_example(folder, *example)}
-    return converted.model_copy(update={"parity": parity.summary(job.source), "assets": assets})

@@ -14,7 +14,8 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.exporters.jobs import PARITY_ASSET, ExportJob, export
+from modelstac.exporters.evidence import PARITY_ASSET
+from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layouts import example_shape
 from modelstac.exporters.routes import NODES, ROUTES, Routes, node_of
 from modelstac.exporters.sizes import find_sizes

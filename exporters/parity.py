@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +19,12 @@ from numpy.typing import NDArray
 from modelstac.catalog.errors import ConversionError, DataError
 from modelstac.catalog.items import Parity
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.exporters.sizes import OTHER, SIZES, Sizes
+from modelstac.exporters.cases import Case, make_cases, permutation
+
+if TYPE_CHECKING:
+    from modelstac.training.metrics import Scores
 
 Array = NDArray[np.floating[Any]]
-
-
-class Tensor(Protocol):
-    """Layout of one input or output."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def dim_order(self) -> tuple[str, ...]: ...  # noqa: D102
-
-
-class Layouts(Protocol):
-    """Inputs and outputs of a model."""
-
-    @property
-    def inputs(self) -> Sequence[Tensor]: ...  # noqa: D102
-    @property
-    def outputs(self) -> Sequence[Tensor]: ...  # noqa: D102
 
 
 class Runnable(Protocol):
@@ -61,31 +44,33 @@ class Tolerance:
     Parameters
     ----------
     absolute
-        Of every output value. Where outputs are larger than 1 it grows with the largest of them: numbers in the
-        thousands are not rounded to 1e-5 by anybody.
+        Of every output value, where outputs are at most 1; where they are larger it grows with the largest of the
+        source in the same case, as the spacing of floating point numbers does.
     relative
         Of every output value, as a share of the largest output of the source in the same case. (A share of the value
         itself would say nothing where outputs are near zero.)
+    beyond
+        Whether it must hold in cases beyond what models are fed, too.
     """
 
     absolute: float
     relative: float
+    beyond: bool = True
 
     def __post_init__(self) -> None:
         if not (0 <= self.absolute < math.inf and 0 <= self.relative < math.inf):
             raise DataError(f"tolerances must be finite and not negative, not {self.absolute} and {self.relative}")
 
 
-TOLERANCES = MappingProxyType({"fp32": Tolerance(absolute=1e-5, relative=1e-4)})
-"""Tolerance of a conversion by the precision of its result."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """An input on which two models are compared, in the layout of the first one's."""
-
-    name: str
-    inputs: NDArray[np.float32]
+TOLERANCES = MappingProxyType(
+    {
+        "fp32": Tolerance(absolute=1e-5, relative=1e-4),
+        "fp16": Tolerance(absolute=5e-3, relative=1e-2, beyond=False),
+        "int8": Tolerance(absolute=5e-2, relative=1e-1, beyond=False),
+    }
+)
+"""Tolerance of a conversion by the precision of its result. Half precision has a spacing of 5e-4 below 1, 8 bits one of
+4e-3 of the largest value; both add up over time steps and layers."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +90,10 @@ class Difference:
         Cosine of the angle between the outputs as vectors; 1 when both are zero.
     passed
         Whether the tolerance holds.
+    judged
+        Whether it must.
+    by_lead_time
+        Largest difference at each lead time, where the output has a dimension ``time``.
     """
 
     case: str
@@ -115,31 +104,60 @@ class Difference:
     p99: float
     cosine: float
     passed: bool
+    judged: bool = True
+    by_lead_time: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON types; what is not finite becomes None."""
-        fields = dataclasses.asdict(self)
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
-        return finite | {"shape": list(self.shape)}
+        fields = {name: _finite(value) for name, value in dataclasses.asdict(self).items()}
+        return fields | {"shape": list(self.shape), "by_lead_time": [_finite(value) for value in self.by_lead_time]}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What a comparison found, case by case and over all."""
+    """What a comparison found.
+
+    Parameters
+    ----------
+    cases, total
+        Case by case, and over all that are judged.
+    tolerance
+        What was allowed.
+    scores
+        Of source and conversion on real data, where there were any.
+    """
 
     cases: tuple[Difference, ...]
     total: Difference
     tolerance: Tolerance
+    scores: tuple[Scores, Scores] | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the tolerance held in every case."""
-        return all(case.passed for case in self.cases)
+        """Whether the tolerance held in every case that is judged."""
+        return all(case.passed for case in self.cases if case.judged)
 
     @property
     def worst(self) -> Difference:
-        """The case with the largest absolute difference."""
-        return max(self.cases, key=lambda case: (not case.passed, case.max_absolute))
+        """The judged case with the largest absolute difference."""
+        judged = [case for case in self.cases if case.judged]
+        return max(judged, key=lambda case: (not case.passed, case.max_absolute))
+
+    @property
+    def task(self) -> dict[str, dict[str, float]] | None:
+        """Means over lead times of RMSE, MAE (mm/h) and CSI of both, and what the conversion changes."""
+        if self.scores is None:
+            return None
+        source, converted = (
+            {name: value for name, value in one.summary().items() if name.split("_")[0] in {"rmse", "mae", "csi"}}
+            for one in self.scores
+        )
+        change = {name: converted[name] - value for name, value in source.items() if name in converted}
+        return {"source": source, "converted": converted, "change": change}
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as JSON types: the content of ``parity.json``."""
@@ -148,7 +166,7 @@ class ParityReport:
             "tolerance": dataclasses.asdict(self.tolerance),
             "total": self.total.to_dict(),
             "cases": [case.to_dict() for case in self.cases],
-        }
+        } | ({} if self.task is None else {"task": self.task})
 
     def summary(self, source: str) -> Parity:
         """Give what the item says: ``interop:parity``.
@@ -158,6 +176,8 @@ class ParityReport:
         source
             Item id of the model that was converted.
         """
+        change = {} if self.task is None else self.task["change"]
+        skill = [abs(value) for name, value in change.items() if name.startswith("csi")]
         return Parity(
             source=source,
             max_absolute_difference=self.total.max_absolute,
@@ -167,46 +187,11 @@ class ParityReport:
             absolute_tolerance=self.tolerance.absolute,
             relative_tolerance=self.tolerance.relative,
             passed=self.passed,
+            percentile_99_difference=self.total.p99,
+            cosine=self.total.cosine,
+            rmse_change=change.get("rmse"),
+            csi_change=max(skill, default=None),
         )
-
-
-def make_cases(
-    source: Layouts,
-    target: Layouts,
-    *,
-    seed: int = 0,
-    windows: NDArray[np.float32] | None = None,
-    sizes: Sizes = SIZES,
-) -> tuple[Case, ...]:
-    """Make the cases for two models: zeros, random numbers in two shapes, large numbers, and real data when given.
-
-    Parameters
-    ----------
-    source, target
-        Signatures of the two models. A dimension that either of them fixes has that size in every case.
-    seed
-        Of the random numbers.
-    windows
-        Real inputs in the layout of the source.
-    sizes
-        Of the dimensions that both leave open.
-
-    Raises
-    ------
-    ConversionError
-        When the two have other dimensions, or fix one at different sizes.
-    """
-    first, second = (_shape(source, target, number, sizes) for number in (0, 1))
-    rng = np.random.default_rng(seed)
-    cases = [
-        Case("zeros", np.zeros(first, np.float32)),
-        Case("random", rng.random(first, np.float32)),
-        Case("random, second shape", rng.random(second, np.float32)),
-        Case("large values", 10 * rng.standard_normal(first, np.float32)),
-    ]
-    if windows is not None:
-        cases.append(Case("real windows", np.ascontiguousarray(windows, np.float32)))
-    return tuple(cases)
 
 
 def compare(
@@ -240,27 +225,38 @@ def compare(
     inwards = permutation(source.signature.inputs[0], target.signature.inputs[0])
     outwards = permutation(target.signature.outputs[0], source.signature.outputs[0])
     cases = make_cases(source.signature, target.signature) if cases is None else cases
-    if not cases:
+    if all(case.beyond and not tolerance.beyond for case in cases):
         raise DataError("a comparison of two models needs at least one case")
     report(Started("parity", len(cases)))
     found, pairs = [], []
+    scores: tuple[Scores, Scores] | None = None
     for case in cases:
         expected = np.asarray(source.predict(case.inputs))
         actual = np.asarray(target.predict(np.ascontiguousarray(case.inputs.transpose(inwards)))).transpose(outwards)
         if expected.shape != actual.shape:
             shapes = f"{list(expected.shape)} and {list(actual.shape)}"
             raise ConversionError(f"in the case {case.name!r} source and conversion give different shapes: {shapes}")
-        found.append(measure(case.name, case.inputs.shape, expected, actual, tolerance))
-        pairs.append((expected.ravel(), actual.ravel()))
-        report(Advanced("parity", note=f"{case.name}: {found[-1].max_absolute:.1e}"))
+        difference = dataclasses.replace(
+            measure(case.name, case.inputs.shape, expected, actual, tolerance),
+            judged=tolerance.beyond or not case.beyond,
+            by_lead_time=_by_lead_time(expected, actual, source.signature.outputs[0].dim_order),
+        )
+        found.append(difference)
+        if difference.judged:
+            pairs.append((expected.ravel(), actual.ravel()))
+        if case.score is not None:
+            both = case.score(expected), case.score(actual)
+            scores = both if scores is None else (scores[0] + both[0], scores[1] + both[1])
+        report(Advanced("parity", note=f"{case.name}: {difference.max_absolute:.1e}"))
     report(Finished("parity"))
     expected, actual = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    judged = [case for case in found if case.judged]
     total = dataclasses.replace(
         measure("total", (), expected, actual, tolerance),
-        max_relative=max(case.max_relative for case in found),
-        passed=all(case.passed for case in found),
+        max_relative=max(case.max_relative for case in judged),
+        passed=all(case.passed for case in judged),
     )
-    return ParityReport(tuple(found), total, tolerance)
+    return ParityReport(tuple(found), total, tolerance, scores)
 
 
 def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, tolerance: Tolerance) -> Difference:
@@ -268,11 +264,7 @@ def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, t
     e, a = (np.asarray(side, np.float64).ravel() for side in (expected, actual))
     if e.size == 0:
         raise DataError(f"in the case {name!r} the models give no values: nothing can be compared")
-    with np.errstate(invalid="ignore"):
-        differences = np.abs(a - e)
-    # Infinite or missing in both is no difference; in one alone it is an infinite one.
-    alike = (a == e) | (np.isnan(a) & np.isnan(e))
-    differences = np.where(alike, 0.0, np.where(np.isfinite(differences), differences, np.inf))
+    differences = _differences(e, a)
     largest = float(differences.max())
     finite = np.abs(e[np.isfinite(e)])
     # Below the absolute tolerance nothing is told apart, not even from nothing.
@@ -290,6 +282,22 @@ def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, t
     )
 
 
+def _differences(e: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Infinite or missing in both is no difference; in one alone it is an infinite one."""
+    with np.errstate(invalid="ignore"):
+        differences = np.abs(a - e)
+    alike = (a == e) | (np.isnan(a) & np.isnan(e))
+    return np.where(alike, 0.0, np.where(np.isfinite(differences), differences, np.inf))
+
+
+def _by_lead_time(expected: Array, actual: Array, dim_order: Sequence[str]) -> tuple[float, ...]:
+    if "time" not in dim_order or expected.size == 0:
+        return ()
+    differences = _differences(expected.astype(np.float64), actual.astype(np.float64))
+    steps = np.moveaxis(differences, list(dim_order).index("time"), 0)
+    return tuple(float(step.max()) for step in steps)
+
+
 def _cosine(e: NDArray[np.float64], a: NDArray[np.float64]) -> float:
     if not (np.isfinite(e).all() and np.isfinite(a).all()):
         return math.nan
@@ -297,35 +305,3 @@ def _cosine(e: NDArray[np.float64], a: NDArray[np.float64]) -> float:
     if lengths:
         return float(e @ a) / lengths
     return 1.0 if not e.any() and not a.any() else 0.0
-
-
-def _shape(source: Layouts, target: Layouts, number: int, open_: Sizes) -> tuple[int, ...]:
-    """Give a shape in the layout of the source that both models take."""
-    ours, theirs = source.inputs[0], target.inputs[0]
-    permutation(ours, theirs)
-    sizes = dict(zip(theirs.dim_order, theirs.shape, strict=True))
-    return tuple(
-        _size(name, size, sizes[name], open_.get(name, OTHER)[number])
-        for name, size in zip(ours.dim_order, ours.shape, strict=True)
-    )
-
-
-def _size(name: str, ours: int, theirs: int, otherwise: int) -> int:
-    fixed = {size for size in (ours, theirs) if size != -1}
-    if len(fixed) > 1:
-        raise ConversionError(f"the source has {ours} as its dimension {name!r}, the conversion {theirs}")
-    return fixed.pop() if fixed else otherwise
-
-
-def permutation(held: Tensor, wanted: Tensor) -> tuple[int, ...]:
-    """Give the axes that turn an array held in one layout into the other."""
-    if sorted(held.dim_order) != sorted(wanted.dim_order):
-        raise ConversionError(
-            f"{held.name!r} has the dimensions {', '.join(held.dim_order)}, but {wanted.name!r} has "
-            f"{', '.join(wanted.dim_order)}: these cannot be compared"
-        )
-    return tuple(_positions(held.dim_order, wanted.dim_order))
-
-
-def _positions(held: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[int]:
-    return (held.index(name) for name in wanted)

@@ -68,9 +68,9 @@ class Worker:
         """Run a model from file to file."""
         np.save(outputs, self._models[number].predict(np.load(inputs)))
 
-    def latency(self, number: int, inputs: str) -> float:
+    def latency(self, number: int, inputs: str, runs: int) -> float:
         """Measure a model."""
-        return latency(self._models[number].predict, np.load(inputs))
+        return latency(self._models[number].predict, np.load(inputs), runs)
 
     def close(self, number: int) -> None:
         """Let go of a model."""

@@ -102,9 +102,9 @@ def latency(predict: Callable[[NDArray[Any]], Any], inputs: NDArray[Any], runs: 
     return float(np.median(times))
 
 
-def measured_latency(model: Model | RemoteModel, inputs: NDArray[Any]) -> float:
+def measured_latency(model: Model | RemoteModel, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
     """Give the latency of a model where it runs, without the way to its process."""
-    return model.latency(inputs) if isinstance(model, RemoteModel) else latency(model.predict, inputs)
+    return model.latency(inputs, runs) if isinstance(model, RemoteModel) else latency(model.predict, inputs, runs)
 
 
 def plain(item: pystac.Item) -> dict[str, Any]:
@@ -142,10 +142,10 @@ class RemoteModel:
         outputs: NDArray[Any] = np.load(self._found)
         return outputs
 
-    def latency(self, inputs: NDArray[Any]) -> float:
+    def latency(self, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
         """Measure the model in its process."""
         np.save(self._given, inputs)
-        return float(self._worker.ask("latency", {"number": self._number, "inputs": str(self._given)}))
+        return float(self._worker.ask("latency", {"number": self._number, "inputs": str(self._given), "runs": runs}))
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,7 @@ _OPTIONAL = (
     "interop:backend_version_key",
     "interop:parity.max_absolute_difference",
     "interop:job",
+    "interop:precision",
     "mlm:memory_size",
     "mlm:accelerator",
     "mlm:total_parameters",

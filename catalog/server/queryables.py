@@ -35,6 +35,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     "mlm:accelerator": {"title": "Accelerator"} | _STRING,
     "interop:variant": {"title": "Variant"} | _STRING,
     "interop:format": {"title": "File format"} | _STRING,
+    "interop:precision": {"title": "Precision of a converted model"} | _STRING,
     "interop:backend": {"title": "Backend of a Keras model"} | _STRING,
     "interop:backend_version": {"title": "Version of the backend"} | _STRING,
     "interop:framework_version_key": {"title": "Version of the framework, sortable"} | _STRING,

@@ -33,6 +33,8 @@ Registry.addMetadataFields({
   'interop:aliases': 'Aliases',
   'interop:route': { label: 'How it was converted', formatter: versions },
   'interop:parity': 'Agreement with its source',
+  'interop:precision': 'Precision',
+  'interop:timing': 'Timing',
   'interop:scores': 'Scores',
   'interop:verified': 'Verified in',
   'interop:job': 'Job',

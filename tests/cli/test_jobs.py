@@ -156,6 +156,39 @@ def test_export_publishes_what_computes_the_same(modelstac_command: Command, con
     assert "derived from    rain-1.0.0-torch\n" in page
 
 
+def test_export_scores_both_on_real_frames(
+    modelstac_command: Command, job: Callable[[str], Path], radar: Path, tmp_path: Path
+) -> None:
+    catalog = tmp_path / "trained"
+    assert modelstac_command("train", "--job", job("torch"), "-c", catalog).returncode == 0
+    arguments = ["export", "small-1.0.0-torch", "--precision", "int8", "-c", catalog, "--data"]
+    done = modelstac_command(*arguments, radar)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("published small-1.0.0-onnx-int8-from-torch: at most ")
+    assert second.startswith("on real windows the RMSE changes by ")
+    shown = json.loads(modelstac_command("show", "small-1.0.0-onnx-int8-from-torch", "--json", "-c", catalog).stdout)
+    parity = shown["properties"]["interop:parity"]
+    report = json.loads(Path(shown["assets"]["parity"]["href"]).read_text())
+    assert report["data"]["windows"] == 7  # ten frames, two in and two out
+    assert report["data"]["first_frame"] == "2010-08-26T00:00:00Z"
+    assert sum(case["case"].startswith("window from ") for case in report["cases"]) == 7
+    task = report["task"]
+    assert task["source"]["rmse"] > 0
+    assert set(task["change"]) >= {"rmse", "mae", "csi_0.5", "csi_1", "csi_2"}
+    assert task["change"]["rmse"] == task["converted"]["rmse"] - task["source"]["rmse"] == parity["rmse_change"] != 0
+    assert abs(parity["rmse_change"]) < 0.05 * task["source"]["rmse"]
+    # The same frames at another place are the same job; other frames are another one.
+    moved = radar.rename(tmp_path / "elsewhere")
+    assert "nothing to do" in modelstac_command(*arguments, moved).stderr
+    sorted(moved.iterdir())[-1].unlink()
+    refused = modelstac_command(*arguments, moved)
+    assert refused.returncode != 0
+    assert "made by another job" in refused.stderr
+    plain = modelstac_command("search", "--precision", "int8", "-c", catalog)
+    assert plain.stdout.splitlines()[1].startswith("small-1.0.0-onnx-int8-from-torch")
+
+
 @pytest.mark.parametrize(
     ("arguments", "part", "code"),
     [
@@ -163,6 +196,9 @@ def test_export_publishes_what_computes_the_same(modelstac_command: Command, con
         (["rain-1.0.0-torch", "--to", "onx"], "onnx", 2),
         (["rain-1.0.0-torch", "--to", "torch"], "torch", 1),
         (["rain-1.0.0-torch", "--seed", "-1"], "seed", 2),
+        (["rain-1.0.0-torch", "--precision", "fp8"], "choose one of fp16, fp32, int8", 2),
+        (["rain-1.0.0-torch", "--precision", "fp16", "--to", "openvino"], "ONNX graphs only", 2),
+        (["rain-1.0.0-torch", "--data", "."], "no preparation of radar frames", 2),
     ],
 )
 def test_export_that_cannot_be_done(

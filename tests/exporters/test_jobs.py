@@ -259,6 +259,8 @@ def test_a_job_is_its_json(job):
         ('{"source": ""}', "by item id"),
         ('{"source": "a", "target": "onxx"}', "unknown format 'onxx'"),
         ('{"source": "a", "precision": "fp33"}', "unknown precision"),
+        ('{"source": "a", "precision": "int8", "target": "litert"}', "of ONNX graphs only"),
+        ('{"source": "a", "data": 3}', "folder of radar frames"),
         ('{"source": "a", "seed": -1}', "seed"),
         ('{"source": "a", "options": 3}', "options"),
     ],

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from modelstac.catalog.errors import ConversionError, DataError
-from modelstac.exporters.parity import TOLERANCES, Case, Tolerance, compare, make_cases, measure
+from modelstac.exporters.cases import Case, make_cases
+from modelstac.exporters.parity import TOLERANCES, Tolerance, compare, measure
+from modelstac.exporters.parity_picture import draw_parity
+from modelstac.training.metrics import score
 
 FP32 = TOLERANCES["fp32"]
 
@@ -146,10 +149,68 @@ def test_a_size_that_either_model_fixes_is_kept():
     assert {case.inputs.shape[0] for case in make_cases(fixed.signature, free.signature)} == {9}
 
 
-def test_real_windows_become_a_case():
-    windows = np.ones((1, 3, 3), np.float32)
+def test_real_windows_become_cases_where_they_fit():
+    window = Case("a window", np.ones((1, 3, 3), np.float32))
     signature = Function(rows_up).signature
-    assert np.array_equal(make_cases(signature, signature, windows=windows)[-1].inputs, windows)
+    assert make_cases(signature, signature, windows=[window])[-1] is window
+    with pytest.raises(DataError, match="a window has 3 as its dimension 'width' and the model takes 9"):
+        make_cases(signature, Function(rows_up, shape=(-1, -1, 9)).signature, windows=[window])
+
+
+def test_scores_of_source_and_conversion_are_pooled_over_windows():
+    """Two windows, the conversion 1 mm/h too high everywhere: RMSE 1, and rain where there is none."""
+
+    def window(observed):
+        observed = np.full((2, 8, 8), observed, np.float32)
+
+        def scores(output):
+            return score(output.reshape(2, 8, 8), observed, scales=(), ssim=False)
+
+        return Case("window", observed[:1], score=scores)
+
+    def same(x):
+        return np.repeat(x, 2, axis=0)
+
+    # The source repeats what it is given, which is what was observed.
+    windows = [window(0.2), window(3.0)]
+    report = compare(Function(same), Function(lambda x: same(x) + 1), cases=windows, tolerance=Tolerance(2, 10))
+    assert report.task["source"]["rmse"] == 0
+    assert report.task["change"]["rmse"] == pytest.approx(1)
+    assert report.task["source"]["csi_1"] == 1
+    assert report.task["change"]["csi_1"] == -0.5
+    assert report.summary("a-1.0.0-torch").rmse_change == pytest.approx(1)
+    assert report.summary("a-1.0.0-torch").csi_change == 0.5
+    assert report.to_dict()["task"] == report.task
+
+
+def test_large_outputs_may_differ_by_their_own_spacing():
+    values = np.full(4, 1000.0)
+    assert measure("logits", (), values, values + 5e-3, FP32).passed
+    assert not measure("logits", (), values, values + 2e-2, FP32).passed
+
+
+def test_reduced_precision_promises_nothing_beyond_what_models_are_fed():
+    def target(x):
+        return np.tanh(x) + (1 if np.abs(x).max() > 5 else 0)
+
+    report = compare(Function(np.tanh), Function(target), tolerance=TOLERANCES["int8"])
+    assert report.passed
+    assert report.total.max_absolute == 0
+    large = report.cases[-1]
+    assert (large.case, large.judged, large.passed) == ("large values", False, False)
+    assert not compare(Function(np.tanh), Function(target)).passed
+
+
+def test_differences_by_lead_time_are_those_of_each_step():
+    def function(drift):
+        model = Function(lambda x: x + drift * np.arange(x.shape[1], dtype=np.float32)[:, None])
+        model.signature.inputs[0].dim_order = ("batch", "time", "width")
+        return model
+
+    report = compare(function(0), function(1e-6))
+    assert report.cases[0].by_lead_time == pytest.approx(1e-6 * np.arange(6))
+    assert draw_parity(report).startswith(b"\x89PNG")
+    assert compare(Function(rows_up), Function(rows_up)).cases[0].by_lead_time == ()
 
 
 def test_models_that_cannot_be_compared_are_refused():

@@ -15,6 +15,18 @@ from modelstac.cli.quiet import quiet_frameworks
 @click.argument("item_id", metavar="ID", required=False)
 @click.option("--to", "target", default="onnx", show_default=True, metavar="FORMAT", help="Format to convert to.")
 @click.option("--via", metavar="FORMAT", help="Format that the route must pass; by default the cheapest is taken.")
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    metavar="NAME",
+    help="Of the numbers: fp32, and for ONNX fp16 or int8 (dynamic quantisation), each an item of its own.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of radar frames: compare and score the two on windows of them, too.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random cases on which the two are compared.")
 @click.option("--routes", "show_routes", is_flag=True, help="Print all conversions, and which work here.")
 @click.option("--matrix", "all_of_them", is_flag=True, help="Convert every model of the catalog to every format.")
@@ -31,6 +43,8 @@ def export(
     item_id: str | None,
     target: str,
     via: str | None,
+    precision: str,
+    data: Path | None,
     seed: int,
     show_routes: bool,
     all_of_them: bool,
@@ -59,13 +73,24 @@ def export(
     with progress() as report:
         opened = existing_catalog(catalog)
         source = by_name(item_id, opened).items[0].id
-        item = export(ExportJob(source=source, target=target, via=via, seed=seed), opened, report=report)
+        job = ExportJob(
+            source=source,
+            target=target,
+            via=via,
+            precision=precision,
+            seed=seed,
+            data=None if data is None else str(data),
+        )
+        item = export(job, opened, report=report)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
     parity = item.properties["interop:parity"]
     apart = f"at most {parity['max_absolute_difference']:.1e} from {source} in {parity['cases']} cases"
     click.echo(f"published {item.id}: {apart}")
+    if "rmse_change" in parity:
+        skill = f", CSI by at most {parity['csi_change']:.1e}" if "csi_change" in parity else ""
+        click.echo(f"on real windows the RMSE changes by {parity['rmse_change']:+.1e} mm/h{skill}")
 
 
 def _print_routes(as_json: bool) -> None:
