@@ -8,6 +8,9 @@ graph has the same number of nodes whatever the number of frames, and its speed 
 - the recurrent kernel is a constant of the loop's body, where the runtime packs it once, before the first step;
 - gates are ordered input, forget, output, candidate, so that one ``Sigmoid`` serves three of them.
 
+Unrolled for a fixed number of frames it can be faster, and its nodes grow with the
+frames; that is an option.
+
 Sources: ONNX operator specification, ``Scan``; Shi et al. (2015), "Convolutional LSTM network".
 """
 
@@ -39,7 +42,9 @@ _INSIDE = ("time", "batch", "variables", "height", "width")
 _SPEC_KEY = "modelstac:spec"
 
 
-def build(spec: ConvLSTMSpec, weights: Weights, *, dim_order: Sequence[str]) -> onnx.ModelProto:
+def build(
+    spec: ConvLSTMSpec, weights: Weights, *, dim_order: Sequence[str], unroll: int | None = None
+) -> onnx.ModelProto:
     """Write the graph of a ConvLSTM.
 
     Parameters
@@ -51,6 +56,8 @@ def build(spec: ConvLSTMSpec, weights: Weights, *, dim_order: Sequence[str]) -> 
     dim_order
         Names of the five dimensions of input and output (``batch``, ``time``, ``variables``, ``height``, ``width``),
         in the order in which callers hold them: channels last for Keras, third for PyTorch.
+    unroll
+        Number of frames to which to fix the graph, with a copy of the cell for each instead of a loop.
 
     Returns
     -------
@@ -69,12 +76,20 @@ def build(spec: ConvLSTMSpec, weights: Weights, *, dim_order: Sequence[str]) -> 
     inwards = [list(dim_order).index(name) for name in _INSIDE]
     x = writer.node("Transpose", [INPUT], name="time_major", perm=inwards)
     shapes = _Shapes(writer, x)
+    if unroll is not None:
+        x = writer.node("Reshape", [x, shapes.merged(1)], name="merged")
     for layer in range(spec.layers):
-        x = _layer(writer, shapes, x, spec, weights, layer=layer)
+        if unroll is None:
+            x = _layer(writer, shapes, x, spec, weights, layer=layer)
+        else:
+            x = _unrolled(writer, _input(writer, x, spec, weights, layer), spec, weights, layer=layer, frames=unroll)
+    if unroll is not None:
+        x = writer.node("Reshape", [x, shapes.split(spec.filters[-1])], name="split")
     x = _output(writer, x, weights)
     writer.node("Transpose", [x], name=OUTPUT, perm=[_INSIDE.index(name) for name in dim_order])
 
-    outside: list[int | str] = [1 if name == "variables" else name for name in dim_order]
+    fixed = {"variables": 1} | ({} if unroll is None else {"time": unroll})
+    outside: list[int | str] = [fixed.get(name, name) for name in dim_order]
     graph = writer.close("convlstm", {INPUT: outside}, {OUTPUT: outside})
     model = helper.make_model(
         graph,
@@ -165,9 +180,7 @@ def _layer(writer: GraphWriter, shapes: _Shapes, x: str, spec: ConvLSTMSpec, wei
     """Add a ConvLSTM layer with what follows it; (time, batch, channels, height, width) in and out."""
     name, filters = f"convlstm_{layer}", spec.filters[layer]
     x = writer.node("Reshape", [x, shapes.merged(spec.channels[layer])], name=f"{name}/merged")
-    kernel = writer.constant(f"{name}/kernel", kernel_to_onnx(reorder_gates(weights[f"{name}/kernel"])))
-    bias = writer.constant(f"{name}/bias", reorder_gates(weights[f"{name}/bias"]))
-    x = writer.node("Conv", [x, kernel, bias], name=f"{name}/input", pads=[spec.kernels[layer] // 2] * 4)
+    x = _input(writer, x, spec, weights, layer)
     x = writer.node("Reshape", [x, shapes.split(4 * filters)], name=f"{name}/steps")
     start = shapes.zeros(filters)
     outputs = [f"{name}/last_h", f"{name}/last_c", f"{name}/sequence"]
@@ -176,35 +189,74 @@ def _layer(writer: GraphWriter, shapes: _Shapes, x: str, spec: ConvLSTMSpec, wei
     return outputs[-1]
 
 
+def _input(writer: GraphWriter, x: str, spec: ConvLSTMSpec, weights: Weights, layer: int) -> str:
+    """Add the convolution of the input, over all time steps at once."""
+    name = f"convlstm_{layer}"
+    kernel = writer.constant(f"{name}/kernel", kernel_to_onnx(reorder_gates(weights[f"{name}/kernel"])))
+    bias = writer.constant(f"{name}/bias", reorder_gates(weights[f"{name}/bias"]))
+    return writer.node("Conv", [x, kernel, bias], name=f"{name}/input", pads=[spec.kernels[layer] // 2] * 4)
+
+
 def _body(spec: ConvLSTMSpec, weights: Weights, layer: int) -> onnx.GraphProto:
     """Write one time step: the cell, and on its way out the LeakyReLU and the batch normalisation that follow it."""
     name, filters = f"convlstm_{layer}", spec.filters[layer]
     body = GraphWriter(f"{name}/step/")
-    h, c, x = (f"{name}/step/{part}" for part in ("h_before", "c_before", "x"))
-    kernel = reorder_gates(weights[f"{name}/recurrent_kernel"])
-    kernel_name = body.constant(f"{name}/recurrent_kernel", kernel_to_onnx(kernel))
-    recurrent = body.node("Conv", [h, kernel_name], name="recurrent", pads=[spec.kernels[layer] // 2] * 4)
-    gates = body.node("Add", [x, recurrent], name="gates")
-    raw, candidate, i, f, o = (f"{name}/step/{part}" for part in ("raw", "candidate", "i", "f", "o"))
-    sizes = body.constant(f"{name}/three_and_one", [3 * filters, filters])
-    body.node("Split", [gates, sizes], name="split", outputs=[raw, candidate], axis=1)
-    if spec.recurrent_activation == "sigmoid":
-        opened = body.node("Sigmoid", [raw], name="opened")
-    else:  # clip(x / 6 + 1 / 2, 0, 1), that of Keras 3 and PyTorch; ONNX's default slope is that of Keras 2
-        opened = body.node("HardSigmoid", [raw], name="opened", alpha=1 / 6, beta=0.5)
-    body.node("Split", [opened], name="parts", outputs=[i, f, o], axis=1, num_outputs=3)
-    candidate = _cell_activation(body, candidate, spec, name="activated_candidate")
-    kept = body.node("Mul", [f, c], name="kept")
-    fresh = body.node("Mul", [i, candidate], name="fresh")
-    c_now = body.node("Add", [kept, fresh], name="c")
-    h_now = body.node("Mul", [o, _cell_activation(body, c_now, spec, name="activated_c")], name="h")
-    y = body.node("LeakyRelu", [h_now], name="leaky", alpha=spec.leaky_slope)
-    if spec.normalised(layer):
-        parts = [body.constant(f"norm_{layer}/{part}", weights[f"norm_{layer}/{part}"]) for part in NORM_PARTS]
-        y = body.node("BatchNormalization", [y, *parts], name="norm", epsilon=BATCH_NORM_EPSILON)
+    h, c, x = map(body.name, ("h_before", "c_before", "x"))
+    h_now, c_now = _cell(body, x, (h, c), spec, weights, layer=layer)
+    y = _way_out(body, h_now, spec, weights, layer=layer)
     state: list[int | str] = ["batch", filters, "height", "width"]
     step: list[int | str] = ["batch", 4 * filters, "height", "width"]
     return body.close(f"{name}/step", {h: state, c: state, x: step}, {h_now: state, c_now: state, y: state})
+
+
+def _cell(
+    step: GraphWriter, gates: str, state: tuple[str, str] | None, spec: ConvLSTMSpec, weights: Weights, *, layer: int
+) -> tuple[str, str]:
+    """Write the cell for what the input convolution gave, and give its new state; None is a state of zeros."""
+    name, filters = f"convlstm_{layer}", spec.filters[layer]
+    if state is not None:
+        kernel = reorder_gates(weights[f"{name}/recurrent_kernel"])
+        kernel_name = step.constant(f"{name}/recurrent_kernel", kernel_to_onnx(kernel))
+        recurrent = step.node("Conv", [state[0], kernel_name], name="recurrent", pads=[spec.kernels[layer] // 2] * 4)
+        gates = step.node("Add", [gates, recurrent], name="gates")
+    raw, candidate, i, f, o = map(step.name, ("raw", "candidate", "i", "f", "o"))
+    sizes = step.constant(f"{name}/three_and_one", [3 * filters, filters])
+    step.node("Split", [gates, sizes], name="split", outputs=[raw, candidate], axis=1)
+    if spec.recurrent_activation == "sigmoid":
+        opened = step.node("Sigmoid", [raw], name="opened")
+    else:  # clip(x / 6 + 1 / 2, 0, 1), that of Keras 3 and PyTorch; ONNX's default slope is that of Keras 2
+        opened = step.node("HardSigmoid", [raw], name="opened", alpha=1 / 6, beta=0.5)
+    step.node("Split", [opened], name="parts", outputs=[i, f, o], axis=1, num_outputs=3)
+    candidate = _cell_activation(step, candidate, spec, name="activated_candidate")
+    c_now = step.node("Mul", [i, candidate], name="fresh")
+    if state is not None:
+        kept = step.node("Mul", [f, state[1]], name="kept")
+        c_now = step.node("Add", [kept, c_now], name="c")
+    return step.node("Mul", [o, _cell_activation(step, c_now, spec, name="activated_c")], name="h"), c_now
+
+
+def _way_out(writer: GraphWriter, h: str, spec: ConvLSTMSpec, weights: Weights, *, layer: int) -> str:
+    y = writer.node("LeakyRelu", [h], name="leaky", alpha=spec.leaky_slope)
+    if not spec.normalised(layer):
+        return y
+    parts = [writer.constant(f"norm_{layer}/{part}", weights[f"norm_{layer}/{part}"]) for part in NORM_PARTS]
+    return writer.node("BatchNormalization", [y, *parts], name="norm", epsilon=BATCH_NORM_EPSILON)
+
+
+def _unrolled(writer: GraphWriter, x: str, spec: ConvLSTMSpec, weights: Weights, *, layer: int, frames: int) -> str:
+    """Write the time steps of a layer one after the other; (time x batch, channels, height, width) in and out."""
+    name = f"convlstm_{layer}"
+    steps = [f"{name}/x_{step}" for step in range(frames)]
+    if frames > 1:
+        writer.node("Split", [x], name=f"{name}/steps", outputs=steps, axis=0, num_outputs=frames)
+    else:
+        steps = [x]
+    state, sequence = None, []
+    for number, step in enumerate(steps):
+        state = _cell(writer.scoped(f"{name}/step_{number}/"), step, state, spec, weights, layer=layer)
+        sequence.append(state[0])
+    h = writer.node("Concat", sequence, name=f"{name}/sequence", axis=0)
+    return _way_out(writer.scoped(f"{name}/"), h, spec, weights, layer=layer)
 
 
 def _cell_activation(body: GraphWriter, x: str, spec: ConvLSTMSpec, *, name: str) -> str:

@@ -200,8 +200,9 @@ def export(
 def variant_of(job: ExportJob, source: ModelDescription) -> str:
     """Name the variant that a job makes: ``<format>-from-<variant>``, what else sets it apart before ``-from``."""
     precision = "" if job.precision == "fp32" else f"-{job.precision}"
+    unrolled = f"-unrolled-{job.options['unroll']}" if "unroll" in job.options else ""
     passing = "" if job.via is None else f"-via-{job.via}"
-    return f"{job.target}{precision}{passing}-from-{source.variant}"
+    return f"{job.target}{precision}{unrolled}{passing}-from-{source.variant}"
 
 
 def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> tuple[Edge, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,19 @@ class GraphWriter:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
+    def scoped(self, scope: str) -> GraphWriter:
+        """Give a writer of the same graph whose names have another prefix."""
+        other = GraphWriter(scope)
+        other._nodes, other._constants = self._nodes, self._constants
+        return other
+
+    def name(self, part: str) -> str:
+        """Give the name of something in this scope."""
+        return self._scope + part
+
     def node(self, op: str, inputs: Sequence[str], *, name: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
         """Add a node and give the name of its first output (``name`` in this scope, unless ``outputs`` says more)."""
-        name = self._scope + name
+        name = self.name(name)
         outputs = list(outputs) or [name]
         self._nodes.append(helper.make_node(op, list(inputs), outputs, name=name, **attributes))
         return outputs[0]
@@ -54,3 +65,17 @@ class GraphWriter:
 
 def _tensor(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+
+def operators(graph: onnx.GraphProto) -> Counter[str]:
+    """Count the operators of a graph and of the bodies of its loops and branches."""
+    return Counter(node.op_type for part in parts(graph) for node in part.node)
+
+
+def parts(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield a graph and the bodies of its loops and branches."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from parts(inner)

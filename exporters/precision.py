@@ -10,8 +10,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +27,7 @@ from modelstac.catalog.items import ModelDescription, Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
 from modelstac.exporters.converters import Conversion
+from modelstac.exporters.onnx_graph import operators, parts
 from modelstac.registry.fetch import fetch
 from modelstac.registry.load import model_asset
 from modelstac.registry.trust import DEFAULT_POLICY
@@ -112,15 +111,10 @@ def convert(item: pystac.Item, description: ModelDescription, precision: str, fo
     )
 
 
-def operators(graph: onnx.GraphProto) -> Counter[str]:
-    """Count the operators of a graph and of the bodies of its loops and branches."""
-    return Counter(node.op_type for part in _graphs(graph) for node in part.node)
-
-
 def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto.FromString(graph.SerializeToString())
     half = convert_float_to_float16(copy, keep_io_types=True)
-    tensors = [tensor for part in _graphs(half.graph) for tensor in part.initializer]
+    tensors = [tensor for part in parts(half.graph) for tensor in part.initializer]
     if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in tensors):
         raise ConversionError("this graph has no float32 weights to reduce to fp16")
     sorted_ = OnnxModel(half)  # the casts of inputs stand last, where the standard does not allow them
@@ -150,7 +144,7 @@ def _quantised(graph: onnx.ModelProto) -> onnx.ModelProto:
     found = operators(quantised.graph)
     if not any(found[name] for name in QUANTISED.values()):
         raise ConversionError(f"this graph has nothing to quantise: int8 is for {', '.join(QUANTISED)} with weights")
-    used = {node.domain for part in _graphs(quantised.graph) for node in part.node}
+    used = {node.domain for part in parts(quantised.graph) for node in part.node}
     domains = [entry for entry in quantised.opset_import if entry.domain in {*used, ""}]
     del quantised.opset_import[:]
     quantised.opset_import.extend(domains)
@@ -160,16 +154,13 @@ def _quantised(graph: onnx.ModelProto) -> onnx.ModelProto:
 def _facts(graph: onnx.ModelProto, precision: str) -> dict[str, Any]:
     found = operators(graph.graph)
     opset = next(entry.version for entry in graph.opset_import if entry.domain in {"", "ai.onnx"})
-    facts: dict[str, Any] = {"opset": opset, "ir_version": graph.ir_version, "nodes": len(graph.graph.node)}
+    facts: dict[str, Any] = {
+        "opset": opset,
+        "ir_version": graph.ir_version,
+        "nodes": len(graph.graph.node),
+        "nodes_with_bodies": found.total(),
+    }
     if precision == "int8":
         facts["quantised"] = {name: found[name] for name in dict.fromkeys(QUANTISED.values()) if found[name]}
         facts["left_in_fp32"] = {name: found[name] for name in _WEIGHTED if found[name]}
     return facts
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                yield from _graphs(inner)

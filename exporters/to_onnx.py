@@ -16,6 +16,7 @@ from modelstac.exporters import convlstm_onnx
 from modelstac.exporters.architecture import take_apart
 from modelstac.exporters.converters import REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import relaid
+from modelstac.exporters.onnx_graph import operators
 from modelstac.registry.model import Model
 
 
@@ -29,7 +30,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     folder
         Where to write.
     options
-        None are known.
+        ``unroll``: a number of frames, to which the graph is then fixed without a loop.
 
     Raises
     ------
@@ -38,12 +39,12 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     SpecError
         On an option.
     """
-    no_options(options, "ONNX")
+    unroll = _frames(options)
     description = model.description
     spec, weights = take_apart(model)
     dim_order = description.inputs[0].input.dim_order
     try:
-        graph = convlstm_onnx.build(spec, weights, dim_order=dim_order)
+        graph = convlstm_onnx.build(spec, weights, dim_order=dim_order, unroll=unroll)
     except SpecError as error:
         raise ConversionError(f"item {description.id!r} does not hold the model that it describes: {error}") from error
     convlstm_onnx.check(graph)
@@ -57,8 +58,17 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         version=graph.producer_version,
         method=REBUILT,
     )
-    facts = {"opset": convlstm_onnx.OPSET, "ir_version": graph.ir_version, "nodes": len(graph.graph.node)}
-    inputs, outputs = relaid(description, None, dict.fromkeys(("batch", "time", "height", "width"), -1))
+    facts = {
+        "opset": convlstm_onnx.OPSET,
+        "ir_version": graph.ir_version,
+        "nodes": len(graph.graph.node),
+        "nodes_with_bodies": operators(graph.graph).total(),
+    }
+    inputs, outputs = relaid(
+        description,
+        None,
+        dict.fromkeys(("batch", "time", "height", "width"), -1) | ({} if unroll is None else {"time": unroll}),
+    )
     return Conversion(
         artifact=path,
         framework_version=semver(onnx.__version__),
@@ -67,3 +77,11 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         steps=(step,),
         hyperparameters={"onnx": facts},
     )
+
+
+def _frames(options: Mapping[str, Any]) -> int | None:
+    no_options({name: value for name, value in options.items() if name != "unroll"}, "ONNX")
+    frames = options.get("unroll")
+    if frames is not None and (isinstance(frames, bool) or not isinstance(frames, int) or frames < 1):
+        raise SpecError(f"unroll a graph for a positive number of frames, not {frames!r}")
+    return frames

@@ -26,7 +26,6 @@ from modelstac.registry.labelled import LEAD_TIME
 from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
 from modelstac.training.data.zr import MARSHALL_PALMER
 from modelstac.training.metrics import comparison
-from modelstac.training.pictures import compare_png
 from modelstac.training.variants import Trained, Variant, find_variant
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> di
     table = comparison(scores.forecasts)
     metrics = json.dumps(scores.to_dict() | {"table": table.splitlines()}, indent=2) + "\n"
     observed, forecast = scores.example
-    from modelstac.training.plots import draw_skill  # matplotlib is slow to import
+    from modelstac.training.plots import compare_png, draw_skill  # matplotlib is slow to import
 
     thumbnail = compare_png({"observed": observed, "forecast": forecast}, step_minutes=step)
     files = (

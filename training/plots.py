@@ -7,6 +7,7 @@ and dash.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +42,8 @@ LEVELS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 """Lower edges of the classes of rain in mm/h; below the first it is dry (white)."""
 MISSING = "#c8c8c8"
 _DPI = 100
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_MARKS, _DASHES = "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-.")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKS, _DASHES = "os^DvPX", ("-", "--", "-.", ":", "-", "--", "-.")
 _MILLISECONDS, _LAST_MILLISECONDS = 350, 1500
 
 
@@ -101,7 +102,7 @@ def draw_sheet(film: Film, path: Path, *, columns: int = 6) -> None:
     """Draw at most ``columns`` frames, evenly spaced from the first to the last, one row for each panel, as PNG."""
     chosen = np.unique(np.linspace(0, len(film) - 1, min(columns, len(film))).round().astype(int))
     width = 2.3
-    figure = _figure(0.5 + width * len(chosen), 1.4 + width * film.aspect * len(film.panels))
+    figure = new_figure(0.5 + width * len(chosen), 1.4 + width * film.aspect * len(film.panels))
     axes = figure.subplots(len(film.panels), len(chosen), squeeze=False)
     for row, (name, rate) in zip(axes, film.panels.items(), strict=True):
         for axis, frame in zip(row, chosen, strict=True):
@@ -112,6 +113,47 @@ def draw_sheet(film: Film, path: Path, *, columns: int = 6) -> None:
     _scale_bar(axes[-1][0], film)
     _finish(figure, image, axes, film)
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})  # no version of matplotlib in the bytes
+
+
+def compare_png(
+    rows: Mapping[str, NDArray[np.float32]], *, step_minutes: int, lead_minutes: Sequence[int] | None = None
+) -> bytes:
+    """Draw forecasts below each other, one column for each lead time, for the thumbnail of an item and for reports.
+
+    Parameters
+    ----------
+    rows
+        Rain rates (lead time, y, x) in mm/h by title, NaN where nothing is known.
+    step_minutes
+        Time between two frames; the first is one step ahead.
+    lead_minutes
+        The lead times to show; by default the first, a third, two thirds of the way, and the last.
+
+    Returns
+    -------
+    bytes
+        A PNG, the same for the same data.
+    """
+    frames = len(next(iter(rows.values())))
+    if lead_minutes is None:
+        shown = sorted({0, frames // 3 - 1, 2 * frames // 3 - 1, frames - 1} - {-1})
+    else:
+        shown = [minutes // step_minutes - 1 for minutes in lead_minutes]
+    figure = new_figure(2.1 * len(shown) + 0.9, 2.1 * len(rows) + 0.3)
+    axes = figure.subplots(len(rows), len(shown), squeeze=False)
+    scale, classes = rain_scale()
+    for line, (title, rates) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(title)
+        for axis, index in zip(line, shown, strict=True):
+            image = axis.imshow(rates[index], cmap=scale, norm=classes, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+    for axis, index in zip(axes[0], shown, strict=True):
+        axis.set_title(f"+{(index + 1) * step_minutes} min")
+    figure.colorbar(image, ax=axes, label="rain rate in mm/h", extend="both", ticks=LEVELS, format="%g")
+    png = io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})  # no version of matplotlib in the bytes
+    return png.getvalue()
 
 
 def animate(film: Film, path: Path, *, report: Report = ignore) -> None:
@@ -145,9 +187,9 @@ def draw_skill(
     bands
         Intervals (`modelstac.training.bootstrap.intervals`) by the name of the forecast, drawn as shades.
     """
-    figure = _figure(0.5 + 3.6 * len(names), 3.2)
+    figure = new_figure(0.5 + 3.6 * len(names), 3.2)
     for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for (title, one), colour, mark, dash in zip(scores.items(), _COLOURS, _MARKS, _DASHES, strict=False):
+        for (title, one), colour, mark, dash in zip(scores.items(), COLOURS, MARKS, _DASHES, strict=False):
             if name not in one.by_name():
                 raise DataError(f"there is no score {name!r}: choose from {', '.join(one.by_name())}")
             style = {"color": colour, "marker": mark, "linestyle": dash, "label": title}
@@ -173,7 +215,7 @@ def _title(name: str) -> str:
 
 def _pictures(film: Film) -> Iterator[Image.Image]:
     width = 4.6
-    figure = _figure(0.6 + width * len(film.panels), 1.5 + width * film.aspect)
+    figure = new_figure(0.6 + width * len(film.panels), 1.5 + width * film.aspect)
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(film.panels), squeeze=False)
     images = []
@@ -192,7 +234,8 @@ def _pictures(film: Film) -> Iterator[Image.Image]:
         yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Give an empty figure of a size in inches."""
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 

@@ -27,7 +27,6 @@ from modelstac.catalog.validation import offline_validator
 from modelstac.report import Picture, Table, write_html
 from modelstac.training.data import Preparation, public, read_frames, synthetic
 from modelstac.training.metrics import Scores, persistence, score
-from modelstac.training.pictures import compare_png
 
 VARIANTS = ("keras-tensorflow", "keras-torch", "torch")
 NAME, VERSION, PRESET = "convlstm-knmi", "1.0.0", "tiny"
@@ -184,6 +183,8 @@ def _check(runs: Sequence[Run]) -> None:
 
 
 def _report(runs: Sequence[Run], files: Sequence[str], out: Path, say: Say) -> Path:
+    from modelstac.training.plots import compare_png  # matplotlib is slow to import
+
     first = runs[0].model
     preparation = Preparation.from_dict(first.hyperparameters["preparation"])
     frames = first.hyperparameters["architecture"]["frames"]

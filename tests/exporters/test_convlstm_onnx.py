@@ -13,6 +13,7 @@ import torch
 
 from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.exporters import convlstm_onnx
+from modelstac.exporters.onnx_graph import operators
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.weights import initial_weights
@@ -150,6 +151,22 @@ def test_weights_come_back_unchanged_from_the_file(case, tmp_path, make_weights)
     assert back.keys() == weights.keys()
     for name, value in weights.items():
         np.testing.assert_array_equal(back[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("case", SPECS)
+def test_unrolled_it_is_the_same_at_a_fixed_number_of_frames(case, make_weights):
+    spec = SPECS[case]
+    weights = make_weights(spec)
+    for frames in (1, 4):
+        model = convlstm_onnx.build(spec, weights, dim_order=CHANNELS_THIRD, unroll=frames)
+        convlstm_onnx.check(model)
+        assert "Scan" not in operators(model.graph)
+        assert model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == frames
+        x = random_frames(2, frames, 9, 11)
+        loop = convlstm_onnx.build(spec, weights, dim_order=CHANNELS_THIRD)
+        np.testing.assert_allclose(run(model, x), run(loop, x), rtol=0, atol=1e-6)
+    assert convlstm_onnx.read(model)[0] == spec
+    assert all(np.array_equal(back, weights[name]) for name, back in convlstm_onnx.read(model)[1].items())
 
 
 def test_another_graph_cannot_be_read_back():

@@ -118,6 +118,18 @@ def test_the_published_graph_equals_its_source_at_sizes_never_compared(catalog, 
         np.testing.assert_allclose(target.predict(x), source.predict(x), rtol=0, atol=1e-6)
 
 
+def test_an_unrolled_graph_is_another_item_and_fixes_the_frames(catalog, job):
+    looped = ModelDescription.from_item(export(job, catalog))
+    item = export(dataclasses.replace(job, options={"unroll": 4}), catalog)
+    assert item.id == "rain-1.0.0-onnx-unrolled-4-from-torch"
+    found = ModelDescription.from_item(item)
+    assert found.inputs[0].input.shape == (-1, 4, 1, -1, -1)
+    assert found.hyperparameters["onnx"]["nodes"] > 60 >= looped.hyperparameters["onnx"]["nodes"]
+    assert found.size > looped.size
+    reduced = export(dataclasses.replace(job, options={"unroll": 4}, precision="fp16"), catalog)
+    assert reduced.id == "rain-1.0.0-onnx-fp16-unrolled-4-from-torch"
+
+
 def test_a_job_that_ran_before_does_nothing(catalog, job):
     first = export(job, catalog)
     before = files(catalog)
@@ -215,7 +227,9 @@ def test_what_cannot_be_converted_is_refused_in_one_line(catalog, job, tmp_path,
             "ResNet: it can become torch-export",
         ),
         (ExportJob(source=job.source, target="torch"), ConversionError, "is torch already"),
-        (ExportJob(source=job.source, options={"unroll": 6}), SpecError, "no option 'unroll'"),
+        (ExportJob(source=job.source, options={"depth": 6}), SpecError, "no option 'depth'"),
+        (ExportJob(source=job.source, options={"unroll": 0}), SpecError, "positive number of frames, not 0"),
+        (ExportJob(source=job.source, target="litert", options={"unroll": 6}), SpecError, "no option 'unroll'"),
     ]:
         with pytest.raises(error, match=message) as caught:
             export(wrong, catalog)

@@ -17,8 +17,9 @@ from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.validation import validate
 from modelstac.exporters import convlstm_onnx
 from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.onnx_graph import operators
 from modelstac.exporters.parity import TOLERANCES
-from modelstac.exporters.precision import operators, reduce
+from modelstac.exporters.precision import reduce
 from modelstac.registry.load import load
 from modelstac.training.spec import ConvLSTMSpec
 

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -6,7 +8,16 @@ from PIL import Image
 from modelstac.catalog.errors import DataError
 from modelstac.training.bootstrap import intervals
 from modelstac.training.metrics import score
-from modelstac.training.plots import LEVELS, MISSING, Film, animate, draw_sheet, draw_skill, rain_scale
+from modelstac.training.plots import (
+    LEVELS,
+    MISSING,
+    Film,
+    animate,
+    compare_png,
+    draw_sheet,
+    draw_skill,
+    rain_scale,
+)
 
 
 def lightness(colour):
@@ -88,3 +99,14 @@ def test_skill_has_a_line_for_each_forecast_and_a_shade_for_its_interval(tmp_pat
     assert tinted[1] > 1.5 * tinted[0]
     with pytest.raises(DataError, match="there is no score 'luck'"):
         draw_skill(scores, tmp_path / "skill.png", names=("luck",))
+
+
+def test_the_thumbnail_has_the_colours_of_the_scale():
+    """Dry, 3 mm/h and missing: exactly the colours that the moving picture has."""
+    rate = np.zeros((4, 6, 6), dtype=np.float32)
+    rate[:, :, 2:4], rate[:, :, 4:] = 3.0, np.nan
+    png = compare_png({"observed": rate, "forecast": rate}, step_minutes=5)
+    assert png == compare_png({"observed": rate, "forecast": rate}, step_minutes=5)
+    with Image.open(io.BytesIO(png)) as picture:
+        seen = colours(picture, (0, 0, *picture.size))
+    assert {nearest(0.0), nearest(3.0), tuple(round(255 * part) for part in to_rgb(MISSING))} <= seen

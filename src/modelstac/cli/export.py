@@ -23,6 +23,12 @@ from modelstac.cli.quiet import quiet_frameworks
     help="Of the numbers: fp32, and for ONNX fp16 or int8 (dynamic quantisation), each an item of its own.",
 )
 @click.option(
+    "--unroll",
+    type=click.IntRange(min=1),
+    metavar="FRAMES",
+    help="For ONNX: fix the number of frames and write each time step out, instead of a loop over any number.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder of radar frames: compare and score the two on windows of them, too.",
@@ -44,6 +50,7 @@ def export(
     target: str,
     via: str | None,
     precision: str,
+    unroll: int | None,
     data: Path | None,
     seed: int,
     show_routes: bool,
@@ -80,6 +87,7 @@ def export(
             precision=precision,
             seed=seed,
             data=None if data is None else str(data),
+            options={} if unroll is None else {"unroll": unroll},
         )
         item = export(job, opened, report=report)
     if as_json:
