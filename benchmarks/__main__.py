@@ -1,11 +1,16 @@
-"""Run every benchmark and print its table."""
+"""Run benchmarks and print their tables: all that compare, or those named, such as ``python -m benchmarks latency``."""
 
 from __future__ import annotations
 
-from benchmarks import embedded, latency, loading, registry
+import importlib
+import sys
+
+COMPARISONS = ("latency", "exporting", "loading", "embedded", "registry")
+OTHERS = ("routes",)
 
 if __name__ == "__main__":
-    latency.main()
-    loading.main()
-    embedded.main()
-    registry.main()
+    names = sys.argv[1:] or COMPARISONS
+    if unknown := sorted({*names} - {*COMPARISONS, *OTHERS}):
+        sys.exit(f"no benchmark {unknown[0]!r}: choose from {', '.join((*COMPARISONS, *OTHERS))}")
+    for name in names:
+        importlib.import_module(f"benchmarks.{name}").main()

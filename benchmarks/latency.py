@@ -1,21 +1,27 @@
-"""Latency of one forward pass of the same ConvLSTM: our ONNX graph, native PyTorch, Keras on TensorFlow.
+"""Latency of one forward pass of the same ConvLSTM: ONNX, PyTorch eager and compiled, Keras on TensorFlow.
 
-The contenders take turns, so that a busy machine slows all of them alike, and the fastest of the turns counts.
+The contenders take turns, so that a busy machine slows all of them alike: latencies are medians, and the ratio of a
+contender is the median of its ratios, turn by turn, to the native execution with the smallest median. The last cases
+are the ``reference`` preset on a smaller grid, so that a pass takes a second or two; ``BENCHMARK_GRID=344x315`` adds
+its own (about forty seconds a pass).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstac.training.spec import ConvLSTMSpec
+from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.weights import Weights, initial_weights
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
+CHANNELS_LAST = ("batch", "time", "height", "width", "variables")
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 CASES = {
@@ -27,21 +33,31 @@ CASES = {
         filters=(32,) * 4, kernels=(7, 5, 3, 1), cell_activation="linear", height=48, width=48
     ),
 }
+GRIDS = ("48x48", "64x64", *filter(None, [os.environ.get("BENCHMARK_GRID")]))
+for grid in GRIDS:
+    height, width = map(int, grid.split("x"))
+    CASES[f"reference, 18 frames, {height} x {width}"] = dataclasses.replace(
+        PRESETS["reference"], height=height, width=width
+    )
 
 
-def onnx_scan(spec: ConvLSTMSpec, weights: Weights) -> Predict:
+def onnx_scan(spec: ConvLSTMSpec, weights: Weights, unroll: int | None = None) -> Predict:
     import onnxruntime
 
     from modelstac.exporters import convlstm_onnx
 
-    model = convlstm_onnx.build(spec, weights, dim_order=("batch", "time", "height", "width", "variables"))
+    model = convlstm_onnx.build(spec, weights, dim_order=CHANNELS_LAST, unroll=unroll)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return lambda x: session.run(None, {convlstm_onnx.INPUT: x})[0]
 
 
-def torch_eager(spec: ConvLSTMSpec, weights: Weights) -> Predict:
+def onnx_unrolled(spec: ConvLSTMSpec, weights: Weights) -> Predict:
+    return onnx_scan(spec, weights, unroll=spec.frames)
+
+
+def torch_eager(spec: ConvLSTMSpec, weights: Weights, *, compiled: bool = False) -> Predict:
     import torch
 
     from modelstac.training.architectures import convlstm_torch
@@ -49,12 +65,20 @@ def torch_eager(spec: ConvLSTMSpec, weights: Weights) -> Predict:
     torch.set_num_threads(THREADS)
     net = convlstm_torch.build(spec).eval()
     convlstm_torch.set_weights(net, weights)
+    run = torch.compile(net) if compiled else net
 
     def predict(x: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return net(torch.from_numpy(x).movedim(-1, 2)).movedim(2, -1).numpy()
+            return run(torch.from_numpy(x).movedim(-1, 2)).movedim(2, -1).numpy()
 
     return predict
+
+
+def torch_compiled(spec: ConvLSTMSpec, weights: Weights) -> Predict:
+    import torch
+
+    torch.compiler.reset()  # each case is compiled for its own shape
+    return torch_eager(spec, weights, compiled=True)
 
 
 def tf_function(spec: ConvLSTMSpec, weights: Weights) -> Predict:
@@ -72,25 +96,32 @@ def tf_function(spec: ConvLSTMSpec, weights: Weights) -> Predict:
     return lambda x: graph(tf.constant(x)).numpy()
 
 
-CONTENDERS = {"ONNX Scan": onnx_scan, "PyTorch eager": torch_eager, "tf.function": tf_function}
+NATIVE = {"PyTorch eager": torch_eager, "PyTorch compiled": torch_compiled, "tf.function": tf_function}
+CONTENDERS = {"ONNX Scan": onnx_scan, "ONNX unrolled": onnx_unrolled} | NATIVE
 
 
-def measure(contenders: Mapping[str, Predict], x: NDArray[np.float32], turns: int) -> dict[str, float]:
-    """Give the fastest run of each contender in seconds."""
-    fastest = dict.fromkeys(contenders, float("inf"))
-    for _ in range(turns):
-        for name, predict in contenders.items():
+def measure(contenders: Mapping[str, Predict], x: NDArray[np.float32], turns: int) -> dict[str, list[float]]:
+    """Give the seconds of each contender turn by turn; each turn starts with another one."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for turn in range(turns):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
             start = time.perf_counter()
-            predict(x)
-            fastest[name] = min(fastest[name], time.perf_counter() - start)
-    return fastest
+            contenders[name](x)
+            times[name].append(time.perf_counter() - start)
+    return times
 
 
-def main(turns: int = 10) -> None:
-    print(
-        f"Latency of one forward pass, batch 1, {THREADS} threads, fastest of {turns} turns (ratio to PyTorch eager)\n"
-    )
-    print(f"{'':42}" + "".join(f"{name:>22}" for name in CONTENDERS))
+def ratio(times: list[float], base: list[float]) -> float:
+    """Give the median over turns of one contender's time to another's."""
+    return statistics.median(a / b for a, b in zip(times, base, strict=True))
+
+
+def main(turns: int = 11) -> None:
+    print(f"Latency of one forward pass, batch 1, {THREADS} threads: median of {turns} turns (ratio to the fastest")
+    print(f"native execution); load of the machine {os.getloadavg()[0]:.1f}\n")
+    print(f"{'':42}" + "".join(f"{name:>22}" for name in CONTENDERS), flush=True)
     for title, spec in CASES.items():
         weights = initial_weights(spec, seed=0)
         x = np.random.default_rng(0).random((1, spec.frames, spec.height, spec.width, 1), np.float32)
@@ -99,5 +130,10 @@ def main(turns: int = 10) -> None:
         for name, output in outputs.items():
             np.testing.assert_allclose(output, outputs["PyTorch eager"], rtol=0, atol=1e-5, err_msg=name)
         times = measure(built, x, turns)
-        cells = (f"{t * 1e3:.1f} ms ({t / times['PyTorch eager']:.2f})" for t in times.values())
+        fastest = min(NATIVE, key=lambda name: statistics.median(times[name]))
+        cells = (f"{statistics.median(t) * 1e3:.1f} ms ({ratio(t, times[fastest]):.2f})" for t in times.values())
         print(f"{title:42}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

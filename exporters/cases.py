@@ -58,7 +58,9 @@ class Case:
     beyond: bool = False
 
 
-def make_cases(source: Layouts, target: Layouts, *, seed: int = 0, windows: Sequence[Case] = ()) -> tuple[Case, ...]:
+def make_cases(
+    source: Layouts, target: Layouts, *, seed: int = 0, windows: Sequence[Case] = (), sizes: Sizes = SIZES
+) -> tuple[Case, ...]:
     """Make the cases for two models: zeros, random numbers in two shapes, large numbers, and real data when given.
 
     Parameters

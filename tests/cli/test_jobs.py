@@ -156,6 +156,39 @@ def test_export_publishes_what_computes_the_same(modelstac_command: Command, con
     assert "derived from    rain-1.0.0-torch\n" in page
 
 
+# TensorFlow's converter to LiteRT, and what PyTorch's tracer calls, speak of their own future.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_export_matrix_writes_a_table_of_every_conversion(
+    modelstac_command: Command, convlstm: Path, tmp_path: Path
+) -> None:
+    done = modelstac_command("export", "--matrix", "-c", convlstm, "--out", tmp_path / "report", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    source, *conversions = rows
+    assert (source["item_id"], source["route"]) == ("rain-1.0.0-torch", [])
+    formats = {"keras-tensorflow", "keras-torch", "torch-export", "onnx", "saved-model", "litert", "openvino"}
+    assert {row["target"] for row in conversions} == formats
+    for row in conversions:
+        assert row["error"] is None
+        assert (row["route"][0], row["route"][-1]) == ("torch", row["target"])
+        assert 0 <= row["difference"] <= 1e-5
+        assert row["latency"] > 0
+        assert row["seconds"] > 0
+        assert row["size"] == row_size(convlstm, row["item_id"])
+    text = (tmp_path / "report" / "conversions.md").read_text()
+    page = (tmp_path / "report" / "conversions.html").read_text()
+    for head in ("route", "time s", "size kB", "largest difference", "latency ms"):
+        assert head in text.splitlines()[4]
+        assert f">{head}</th>" in page
+    assert len([line for line in text.splitlines() if line.startswith("| rain")]) == len(rows)
+    assert text.count("torch → onnx → openvino") == page.count("torch → onnx → openvino") == 1
+
+
+def row_size(catalog: Path, item_id: str) -> int:
+    """Return the bytes of the file itself."""
+    return Path(open_catalog(catalog).get(item_id).assets["model"].href).stat().st_size
+
+
 def test_export_scores_both_on_real_frames(
     modelstac_command: Command, job: Callable[[str], Path], radar: Path, tmp_path: Path
 ) -> None:
