@@ -30,7 +30,7 @@ TURNS = 3
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured of a conversion: parity, an example, and latencies of source and result in seconds for a shape."""
+    """What was measured of a conversion: parity, an example, latencies of source and result (s) for a shape."""
 
     parity: ParityReport
     example: Example
@@ -88,7 +88,7 @@ def with_evidence(
     seconds: float,
     facts: Mapping[str, Any],
 ) -> ModelDescription:
-    """Add parity report, its picture, the example and the timings to a description; the files are written into a folder."""
+    """Add parity, its picture, the example and the timings to a description; files are written into a folder."""
     timing = Timing(
         conversion_seconds=seconds,
         latency_seconds=proof.latencies[1],
