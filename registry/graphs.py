@@ -10,11 +10,11 @@ compares them with the ``onnx`` package).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.wire import fields
 
 # message -> field number -> message, wherever a path leads to a TensorProto or a NodeProto
 CHILDREN = MappingProxyType(
@@ -40,8 +40,6 @@ CHILDREN = MappingProxyType(
 NAMES = MappingProxyType({"NodeProto": (4, 7, 3), "FunctionProto": (1, 10, None)})
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 MAX_DEPTH = 64  # protobuf itself stops at 100
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-WIDTH = MappingProxyType({FIXED64: 8, FIXED32: 4})
 
 
 def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
@@ -94,7 +92,7 @@ def _operators_and_functions(data: bytes, path: Path) -> tuple[_Names, _Names]:
             raise UntrustedError(f"{path} nests graphs deeper than {MAX_DEPTH} messages, as no exporter does")
         name_field, domain_field, node_field = NAMES.get(kind, (None, None, None))
         name = domain = node = ""
-        for number, value in _fields(view):
+        for number, value in fields(view):
             if kind == "TensorProto" and (number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and value != 0)):
                 raise UntrustedError(
                     f"{path} keeps tensors in another file (ONNX external data), which is not verified: "
@@ -113,40 +111,3 @@ def _operators_and_functions(data: bytes, path: Path) -> tuple[_Names, _Names]:
         if kind in found:
             found[kind].setdefault((domain, name), node)
     return found["NodeProto"], found["FunctionProto"]
-
-
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field number and value (a view for what has a length, the number for a varint) of one message."""
-    position = 0
-    while position < len(view):
-        tag, position = _varint(view, position)
-        if tag >> 32:  # some parsers would drop the upper bits and see another field than we do
-            raise ValueError(f"tag {tag}")
-        number, wire = tag >> 3, tag & 7
-        if wire == VARINT:
-            value, position = _varint(view, position)
-            yield number, value
-            continue
-        if wire == LENGTH:
-            length, position = _varint(view, position)
-        elif wire in WIDTH:
-            length = WIDTH[wire]
-        else:
-            raise ValueError(f"wire type {wire}")  # groups, which ONNX never had
-        if position + length > len(view):
-            raise IndexError("a field ends after the file")
-        yield number, view[position : position + length]
-        position += length
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of more than ten bytes")

@@ -12,8 +12,10 @@ from modelstac.catalog.errors import InvalidItemError, MissingPackageError
 from modelstac.catalog.formats import FORMATS
 from modelstac.registry.archives import inspect_archive
 from modelstac.registry.artifact import Artifact
+from modelstac.registry.folders import read_members
 from modelstac.registry.graphs import inspect_graph
 from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.tensorflow_graphs import GRAPH_MEMBER, MEMBERS, inspect_saved_model
 from modelstac.registry.trust import TrustPolicy
 from modelstac.registry.weights import inspect_safetensors
 
@@ -33,6 +35,13 @@ def _onnx(artifact: Artifact, policy: TrustPolicy) -> None:
     inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains)
 
 
+def _saved_model(artifact: Artifact, policy: TrustPolicy) -> None:
+    members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
+    if GRAPH_MEMBER not in members:
+        raise InvalidItemError(f"{artifact.path} holds no {GRAPH_MEMBER}: export the model anew")
+    inspect_saved_model(members[GRAPH_MEMBER], artifact.path)
+
+
 Inspector = Callable[[Artifact, TrustPolicy], None]
 # A runtime whose format is not listed looks for itself.
 INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
@@ -40,6 +49,7 @@ INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
         FORMATS["keras"].artifact_type: _keras,
         FORMATS["torch"].artifact_type: _torch,
         FORMATS["onnx"].artifact_type: _onnx,
+        FORMATS["saved-model"].artifact_type: _saved_model,
     }
 )
 

@@ -10,11 +10,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.registry.folders import words
+from modelstac.registry.wire import fields, messages, texts
 
+# Field numbers of TensorFlow's messages, in the order of the way down; a test compares them with TensorFlow's own.
+META_GRAPHS, GRAPH, ASSETS, OBJECT_GRAPH = 2, 2, 6, 7  # of SavedModel, then of MetaGraphDef
+NODES, LIBRARY = 1, 2  # of GraphDef
+FUNCTIONS, GRADIENTS = 1, 2  # of FunctionDefLibrary
+SIGNATURE, FUNCTION_NODES = 1, 3  # of FunctionDef
+NAME, OPERATOR, ATTRIBUTES = 1, 2, 5  # of NodeDef; a name has the same number in OpDef and NameAttrList
+VALUE, LIST, FUNCTION, LIST_FUNCTIONS = 2, 1, 10, 9  # of an entry of the attributes, AttrValue and its list
+OBJECTS = 1  # of SavedObjectGraph
+KINDS = MappingProxyType(
+    {4: "user_object", 5: "asset", 6: "function", 7: "variable", 8: "bare_concrete_function"}
+    | {9: "constant", 10: "resource", 12: "captured_tensor"}
+)
+
+GRAPH_MEMBER = "saved_model.pb"
 MEMBERS = (
     re.compile(r"saved_model\.pb|fingerprint\.pb"),
     re.compile(r"variables/variables\.(index|data-\d{5}-of-\d{5})"),
@@ -74,40 +89,54 @@ def inspect_saved_model(content: bytes, path: Path) -> None:
         If it has an operator that is not listed, reaches one that saves or restores, or objects such as tables, which
         run code when they are made.
     """
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    message = saved_model_pb2.SavedModel()
     try:
-        message.ParseFromString(content)
-    except Exception as error:  # protobuf's DecodeError, of whichever implementation is at work
+        _inspect([memoryview(content)], path)
+    except (IndexError, ValueError) as error:
+        if isinstance(error, InvalidItemError):
+            raise
         raise InvalidItemError(f"{path} holds no SavedModel that can be read ({error}): export it anew") from error
-    if len(message.meta_graphs) != 1 or not message.meta_graphs[0].object_graph_def.nodes:
+
+
+def _inspect(saved_model: list[memoryview], path: Path) -> None:
+    meta_graphs = messages(saved_model, META_GRAPHS)
+    objects = messages(meta_graphs, OBJECT_GRAPH, OBJECTS)
+    if len(meta_graphs) != 1 or not objects:
         raise InvalidItemError(f"{path} holds no SavedModel of TensorFlow 2: export the model anew")
-    graph = message.meta_graphs[0]
-    if graph.asset_file_def or graph.graph_def.library.gradient:
+    library = messages(meta_graphs, GRAPH, LIBRARY)
+    if messages(meta_graphs, ASSETS) or messages(library, GRADIENTS):
         raise UntrustedError(f"{path} has assets or gradients of its own, which a model for prediction does not need")
-    kinds = {node.WhichOneof("kind") for node in graph.object_graph_def.nodes}
+    kinds = {kind for view in objects for kind in _kinds(view)}
     if foreign := sorted(str(kind) for kind in kinds - _OBJECTS):
         raise UntrustedError(f"{path} holds objects of the kind {foreign[0]!r}, which run code when they are loaded")
-    functions = {function.signature.name: function.node_def for function in graph.graph_def.library.function}
+    functions: dict[str, list[memoryview]] = {}
+    for view in messages(library, FUNCTIONS):
+        for name in texts([view], SIGNATURE, NAME) or [""]:
+            functions.setdefault(name, []).extend(messages([view], FUNCTION_NODES))
     saving = {name for name in functions if _SAVING.fullmatch(name)}
-    for name, nodes in {"": graph.graph_def.node, **functions}.items():
-        inside = name in saving
-        operators = {node.op for node in nodes}
-        # The graph of version 1 beside the functions is never run; it calls the saving functions.
-        called = set() if name == "" else {f for node in nodes for f in _called(node)} | (operators & functions.keys())
-        foreign = sorted(operators - functions.keys() - (_SAVING_OPERATORS if inside else OPERATORS))
-        foreign += sorted(called & saving)
-        if foreign:
-            raise UntrustedError(
-                f"{path} uses {', '.join(foreign[:3])}, which does more than compute, or is not known to do no more: "
-                "export the model without it"
-            )
+    outside = messages(meta_graphs, GRAPH, NODES)
+    # The graph of version 1 beside the functions is never run; it calls the saving functions.
+    for nodes, known, called in (
+        (outside, OPERATORS, frozenset[str]()),
+        *((v, _SAVING_OPERATORS if n in saving else OPERATORS, saving) for n, v in functions.items()),
+    ):
+        for node in nodes:
+            operators = set(texts([node], OPERATOR))
+            foreign = sorted(operators - functions.keys() - known)
+            foreign += sorted((operators | _called(node)) & called)
+            if foreign:
+                place = "".join(f" in node {name!r}" for name in texts([node], NAME)[-1:])
+                raise UntrustedError(
+                    f"{path} uses {', '.join(foreign[:3])}{place}, which does more than compute, or is not known to do "
+                    "no more: export the model without it"
+                )
 
 
-def _called(node: Any) -> set[str]:
+def _kinds(view: memoryview) -> set[str | None]:
+    """Name what an object claims to be, of which there should be one."""
+    return {KINDS[number] for number, _ in fields(view) if number in KINDS} or {None}
+
+
+def _called(node: memoryview) -> set[str]:
     """Give the functions that a node names in its attributes."""
-    found: set[str] = set()
-    for attribute in node.attr.values():
-        found.update(f.name for f in (attribute.func, *attribute.list.func) if f.name)
-    return found
+    values = messages([node], ATTRIBUTES, VALUE)
+    return {*texts(values, FUNCTION, NAME), *texts(values, LIST, LIST_FUNCTIONS, NAME)}

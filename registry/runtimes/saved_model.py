@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.folders import read_members, unpack
-from modelstac.registry.tensorflow_graphs import MEMBERS, inspect_saved_model
+from modelstac.registry.tensorflow_graphs import MEMBERS
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -34,14 +34,11 @@ def load(
     Raises
     ------
     UntrustedError
-        If the archive holds other files, or the graph other operators, than a model needs.
+        If the archive holds other files than a model needs; its graph was looked into before TensorFlow was imported.
     InvalidItemError
         If TensorFlow cannot load it, or its signature has several inputs or outputs.
     """
     members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
-    if "saved_model.pb" not in members:
-        raise InvalidItemError(f"{artifact.path} holds no saved_model.pb: export the model anew")
-    inspect_saved_model(members["saved_model.pb"], artifact.path)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
         unpack(members, Path(name))
         try:

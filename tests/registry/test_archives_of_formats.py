@@ -178,3 +178,56 @@ def test_a_saved_model_that_reads_files_is_refused(tmp_path):
         inspect_saved_model((tmp_path / "Reads" / "saved_model.pb").read_bytes(), path)
     with pytest.raises(InvalidItemError, match="SavedModel"):
         inspect_saved_model(b"\x0a\xff", path)
+
+
+def test_field_numbers_of_saved_models_are_tensorflows_own():
+    pytest.importorskip("tensorflow")
+    from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2, saved_object_graph_pb2
+
+    from modelstac.registry import tensorflow_graphs as ours
+
+    def numbers(message, *names):
+        return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
+
+    node, value = node_def_pb2.NodeDef, attr_value_pb2.AttrValue
+    meta = numbers(meta_graph_pb2.MetaGraphDef, "graph_def", "asset_file_def", "object_graph_def")
+    assert numbers(saved_model_pb2.SavedModel, "meta_graphs") == (ours.META_GRAPHS,)
+    assert meta == (ours.GRAPH, ours.ASSETS, ours.OBJECT_GRAPH)
+    assert numbers(graph_pb2.GraphDef, "node", "library") == (ours.NODES, ours.LIBRARY)
+    assert numbers(function_pb2.FunctionDefLibrary, "function", "gradient") == (ours.FUNCTIONS, ours.GRADIENTS)
+    assert numbers(function_pb2.FunctionDef, "signature", "node_def") == (ours.SIGNATURE, ours.FUNCTION_NODES)
+    assert numbers(node, "name", "op", "attr") == (ours.NAME, ours.OPERATOR, ours.ATTRIBUTES)
+    assert {ours.NAME} == {*numbers(op_def_pb2.OpDef, "name"), *numbers(attr_value_pb2.NameAttrList, "name")}
+    assert numbers(value, "list", "func") == (ours.LIST, ours.FUNCTION)
+    assert numbers(value.ListValue, "func") == (ours.LIST_FUNCTIONS,)
+    assert node.AttrEntry.DESCRIPTOR.fields_by_name["value"].number == ours.VALUE
+    assert numbers(saved_object_graph_pb2.SavedObjectGraph, "nodes") == (ours.OBJECTS,)
+    kinds = saved_object_graph_pb2.SavedObject.DESCRIPTOR.oneofs_by_name["kind"].fields
+    assert dict(ours.KINDS) == {field.number: field.name for field in kinds}
+
+
+def test_saved_models_are_looked_into_without_tensorflow(tmp_path):
+    """In a process of its own, where TensorFlow would show among the modules."""
+    tf = pytest.importorskip("tensorflow")
+    import subprocess
+    import sys
+
+    class Reads(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,))])
+        def __call__(self, x):
+            return x + tf.strings.to_number(tf.io.read_file("secret"), name="parse")
+
+    tf.saved_model.save(Reads(), str(tmp_path / "model"))
+    script = (
+        "import sys; from pathlib import Path; from modelstac.registry.tensorflow_graphs import inspect_saved_model\n"
+        "from modelstac.catalog.errors import UntrustedError\n"
+        "try: inspect_saved_model(Path(sys.argv[1]).read_bytes(), Path('model.zip'))\n"
+        "except UntrustedError as error: print(error)\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "model" / "saved_model.pb")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed[0].startswith("model.zip uses ")
+    assert " in node " in printed[0]
+    assert printed[1] == "False"

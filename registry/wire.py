@@ -1,0 +1,63 @@
+"""Protobuf's wire format, walked by hand: what a message holds, without the package that defines it.
+
+The walk is the stricter of two readers: what it cannot read is refused, and of a field that should occur once it gives
+every occurrence. Source: https://protobuf.dev/programming-guides/encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+WIDTH = MappingProxyType({FIXED64: 8, FIXED32: 4})
+
+
+def messages(views: Iterable[memoryview], *numbers: int) -> list[memoryview]:
+    """Follow fields with a length from messages to what lies below them, one number a level."""
+    found = list(views)
+    for number in numbers:
+        found = [value for view in found for n, value in fields(view) if n == number and isinstance(value, memoryview)]
+    return found
+
+
+def texts(views: Iterable[memoryview], *numbers: int) -> list[str]:
+    """Follow fields as :func:`messages` does, to text at their end."""
+    return [str(value, "utf-8") for value in messages(views, *numbers)]
+
+
+def fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield field number and value (a view for what has a length, the number for a varint) of one message."""
+    position = 0
+    while position < len(view):
+        tag, position = _varint(view, position)
+        if tag >> 32:  # some parsers would drop the upper bits and see another field than we do
+            raise ValueError(f"tag {tag}")
+        number, wire = tag >> 3, tag & 7
+        if wire == VARINT:
+            value, position = _varint(view, position)
+            yield number, value
+            continue
+        if wire == LENGTH:
+            length, position = _varint(view, position)
+        elif wire in WIDTH:
+            length = WIDTH[wire]
+        else:
+            raise ValueError(f"wire type {wire}")  # groups, which ONNX never had
+        if position + length > len(view):
+            raise IndexError("a field ends after the file")
+        yield number, view[position : position + length]
+        position += length
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")
