@@ -14,8 +14,18 @@ import pytest
 from obstore.store import from_url
 
 from modelstac.catalog import StaticCatalog, open_catalog
-from modelstac.catalog.errors import CatalogError, IntegrityError, ItemExistsError, ModelStacError, StorageError
+from modelstac.catalog.errors import (
+    CatalogError,
+    IntegrityError,
+    ItemExistsError,
+    ModelStacError,
+    NotFoundError,
+    StorageError,
+)
 from modelstac.catalog.testing import TORCH, Examples
+from modelstac.registry.cache import Cache
+from modelstac.registry.download import BLOCK
+from modelstac.registry.fetch import fetch
 
 
 def keys(bucket: str) -> set[str]:
@@ -92,3 +102,17 @@ def test_what_cannot_be_opened_says_why(bucket: str, monkeypatch: pytest.MonkeyP
         open_catalog(bucket)
     with pytest.raises(ModelStacError):
         open_catalog("gopher://example.org/models")
+
+
+def test_a_file_in_a_bucket_comes_through_the_cache(bucket: str, tmp_path: Path) -> None:
+    content = bytes(range(256)) * (2 * BLOCK // 256) + b"the end"  # three ranges
+    (tmp_path / "model.bin").write_bytes(content)
+    item = Examples(tmp_path / "made").item(artifact=tmp_path / "model.bin")
+    obstore.put(from_url(bucket), "far/model.bin", content)
+    item.assets["model"].href = f"{bucket}/far/model.bin"
+    cache = Cache(tmp_path / "cache")
+    assert fetch(item, "model", max_bytes=1 << 30, cache=cache).data == content
+    obstore.delete(from_url(bucket), "far/model.bin")
+    assert fetch(item, "model", max_bytes=1 << 30, cache=cache).data == content
+    with pytest.raises(NotFoundError, match=r"asset 'model' of item 'convlstm-knmi-1\.0\.0-torch' at s3://.*404"):
+        fetch(item, "model", max_bytes=1 << 30, cache=Cache(tmp_path / "other"))
