@@ -213,6 +213,11 @@ class ApiCatalog(Catalog):
             self._api.send("PATCH", _path(item), {"properties": {"deprecated": deprecated}})
         return self.get(item_id)
 
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
+        """Put evidence on a published item; return it."""
+        self._api.send("PATCH", _path(self.get(item_id)), {"assets": {key: asset}})
+        return self.get(item_id)
+
     def delete(self, item_id: str) -> None:
         """Remove an item; its artifacts go with ``modelstac gc`` on the server."""
         item = self.get(item_id)

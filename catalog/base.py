@@ -14,7 +14,14 @@ from typing import Any, Final
 import pystac
 
 from modelstac.catalog.documents import Document
-from modelstac.catalog.errors import ConflictError, InvalidItemError, InvalidQueryError, ItemExistsError, NotFoundError
+from modelstac.catalog.errors import (
+    CatalogError,
+    ConflictError,
+    InvalidItemError,
+    InvalidQueryError,
+    ItemExistsError,
+    NotFoundError,
+)
 from modelstac.catalog.identity import differences
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.query import Query
@@ -136,6 +143,27 @@ class Catalog(ABC):
         ConflictError
             If an alias points to it.
         """
+
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:  # noqa: ARG002 - to be overridden
+        """Put evidence on a published item, in place of what was there: an asset whose href is a ``data:`` URL.
+
+        Parameters
+        ----------
+        item_id
+            Which item.
+        key
+            One of :data:`modelstac.catalog.identity.EVIDENCE_ASSETS`.
+        asset
+            As JSON.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such item.
+        CatalogError
+            If this kind of catalog keeps no evidence.
+        """
+        raise CatalogError(f"{self.href} keeps no {key} of an item: sign it in another catalog and copy it there")
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
         """Store validated items; a backend that can store them in one step does."""

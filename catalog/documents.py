@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import pystac
 
 from modelstac.catalog.geometry import flat
-from modelstac.catalog.identity import ALIASES, plain
+from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS, plain
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -264,6 +264,13 @@ def stored_collection(document: Document) -> Document:
     """Return a collection as a database keeps it."""
     kept = [found for found in document["links"] if found["rel"] not in STRUCTURAL_RELS]
     return {key: value for key, value in document.items() if key != ALIASES} | {"links": kept}
+
+
+def with_evidence(document: Document, key: str, asset: Document) -> Document:
+    """Return an item with an asset that may come after publication."""
+    assert key in EVIDENCE_ASSETS, key
+    changed = {"assets": document["assets"] | {key: asset}, "properties": document["properties"] | {"updated": now()}}
+    return document | changed
 
 
 def now() -> str:

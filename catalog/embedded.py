@@ -214,6 +214,14 @@ class EmbeddedCatalog(Catalog):
                 rows.insert(connection, document)
         return self.get(item_id)
 
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
+        """Put evidence on a published item; return it."""
+        with self.database.write() as connection:
+            document = documents.with_evidence(self._known_item(connection, item_id), key, asset)
+            rows.delete(connection, item_id)
+            rows.insert(connection, document)
+        return self.get(item_id)
+
     def delete(self, item_id: str) -> None:
         """Remove an item, and the files that only this item had."""
         with self.database.write() as connection:
@@ -259,7 +267,7 @@ class EmbeddedCatalog(Catalog):
         return documents.absolute(document, f"{self.href}#/{collection}/items/{document['id']}", self._resolved)
 
     def _resolved(self, href: str, _base: str) -> str:
-        if "://" in href or href.startswith("/"):
+        if "://" in href or href.startswith(("/", "data:")):
             return href
         return f"{self.href}#/{href}" if href.startswith("collections/") else str(Path(self.href).parent / href)
 

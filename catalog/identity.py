@@ -13,6 +13,10 @@ ALIASES = "interop:aliases"
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
 MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})
 
+SIGNATURE = "signature"
+EVIDENCE_ASSETS = frozenset({SIGNATURE})
+"""Assets of that kind."""
+
 
 def immutable_content(item: pystac.Item) -> dict[str, Any]:
     """Return what is fixed for ever, by a name that a person understands: it does not depend on where the item lies."""
@@ -29,6 +33,8 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
         if name not in MUTABLE_PROPERTIES:
             content[name] = plain(value)
     for key, asset in item.assets.items():
+        if key in EVIDENCE_ASSETS:
+            continue
         fields = plain(asset.to_dict())
         # The same bytes may lie anywhere.
         del fields["href"]

@@ -167,6 +167,12 @@ class ObjectCatalog(TreeCatalog):
         self._change(place, mark)
         return self.get(item_id)
 
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
+        """Put evidence on a published item; return it."""
+        place, _ = self._known_place(item_id)
+        self._change(place, lambda document: documents.with_evidence(document, key, asset))
+        return self.get(item_id)
+
     def delete(self, item_id: str) -> None:
         """Remove an item and its files."""
         place, found = self._known_place(item_id)

@@ -11,7 +11,7 @@ from modelstac.catalog.mlm import Fragment
 
 
 def _local_or_url(place: Path | str) -> Path | str:
-    return Path(place) if isinstance(place, str) and "://" not in place else place
+    return Path(place) if isinstance(place, str) and "://" not in place and not place.startswith("data:") else place
 
 
 Place = Annotated[Path | str, AfterValidator(_local_or_url)]

@@ -101,6 +101,13 @@ class StaticCatalog(TreeCatalog):
                 self._write(place, document)
         return self.get(item_id)
 
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
+        """Put evidence on a published item; return it."""
+        with self._folder.lock():
+            place, _ = self._known_place(item_id)
+            self._write(place, documents.with_evidence(self._document(place, "Feature"), key, asset))
+        return self.get(item_id)
+
     def delete(self, item_id: str) -> None:
         """Remove an item and its files."""
         with self._folder.lock():

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pystac
@@ -17,6 +18,7 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.bucket import download
 from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
+from modelstac.catalog.identity import EVIDENCE_ASSETS
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.write_item import ITEM_ID_FIELD
@@ -66,6 +68,9 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
     for item in items:
         if item.id in there:
             published = target.same_or_refuse(target.get(item.id), item)
+            for key in EVIDENCE_ASSETS & item.assets.keys():
+                if (asset := item.assets[key].to_dict()) != _asset(published, key):
+                    target.attach(item.id, key, asset)
         else:
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
                 if artifacts:
@@ -106,7 +111,7 @@ def _fetch(item: pystac.Item, folder: Path) -> None:
     """Download the item's files that are not on this machine, each into a folder of its own: names may be equal."""
     for number, (key, asset) in enumerate(item.assets.items()):
         href = asset.get_absolute_href() or asset.href
-        if local_path(href) is not None:
+        if local_path(href) is not None or href.startswith("data:"):
             continue
         name = PurePosixPath(unquote(urlsplit(href).path)).name
         checksum = asset.extra_fields.get("file:checksum")
@@ -117,6 +122,10 @@ def _fetch(item: pystac.Item, folder: Path) -> None:
         download(href, target, sha256=from_multihash(checksum))
         # As a URL: beside a self link on the web, pystac takes a bare path for one of that server's.
         asset.href = target.as_uri()
+
+
+def _asset(item: pystac.Item, key: str) -> Any:
+    return item.assets[key].to_dict() if key in item.assets else None
 
 
 def _aliases(source: Catalog, target: Catalog) -> Iterator[str]:

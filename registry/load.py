@@ -23,9 +23,11 @@ from modelstac.registry.model_assets import ModelAsset, is_foreign
 from modelstac.registry.options import Options
 from modelstac.registry.resolve import resolve
 from modelstac.registry.runtimes import runtime
+from modelstac.registry.signing import required_keys, verify
 from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     import pystac
@@ -50,6 +52,7 @@ def load(
     isolated: bool | None = None,
     threads: int | None = None,
     device: str | None = None,
+    require_signature: Sequence[str | PathLike[str]] | None = None,
     **wishes: Any,
 ) -> Model:
     """Load a model by its item id, or by whatever else names it.
@@ -81,6 +84,9 @@ def load(
     threads, device
         How it is to run, see :class:`modelstac.registry.options.Options`; by default what ``MODELSTAC_THREADS`` and
         ``MODELSTAC_DEVICE`` say.
+    require_signature
+        Public keys (PEM files) of which one must have signed what is loaded; by default those that
+        ``MODELSTAC_REQUIRE_SIGNATURE`` names.
     **wishes
         What it must be, such as ``framework="ONNX"``: see :func:`modelstac.resolve`.
 
@@ -116,6 +122,8 @@ def load(
     when = choice(isolated)
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset
+    if (keys := required_keys(require_signature)) is not None:
+        verify(found, keys)
     description, remarks = _describe(found, asset, entrypoint)
     note = None if when == "always" else resolution.note  # it gets the versions that made it
     for text in [note, _remarks(found, asset, remarks)]:

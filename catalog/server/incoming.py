@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request
 
 from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.server.links import stored_document
 from modelstac.catalog.server.patches import refuse_unstorable
 from modelstac.catalog.validation import MLM_SCHEMAS, known_schemas, validate, validate_document
@@ -71,6 +71,8 @@ class Checks:
         stored: Document = _read(lambda: stored_document(item, base))
         for key, asset in stored["assets"].items():
             href = asset["href"]
+            if key in EVIDENCE_ASSETS and href.startswith("data:"):
+                continue
             if not href.startswith(_READABLE) or ".." in href.split("/"):
                 raise InvalidItemError(
                     f"assets.{key}.href: {href[:80]!r} is neither an address that others can read nor one below "

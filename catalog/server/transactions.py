@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from modelstac.catalog.documents import Document, now
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError
-from modelstac.catalog.identity import differences
+from modelstac.catalog.identity import EVIDENCE_ASSETS, differences
 from modelstac.catalog.server.client import answer, answer_stored
 from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
@@ -127,7 +127,8 @@ class Transactions(ApiExtension):
                         f"item {item_id!r} is published, so {', '.join(differing[:4])} cannot change: "
                         "publish under a new version"
                     )
-                changed = stored | {"properties": changed["properties"]}
+                evidence = {key: changed["assets"][key] for key in EVIDENCE_ASSETS & changed["assets"].keys()}
+                changed = stored | {"properties": changed["properties"], "assets": stored["assets"] | evidence}
             changed["properties"]["updated"] = now()
             return changed
 

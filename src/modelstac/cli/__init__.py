@@ -22,6 +22,7 @@ from modelstac.cli.resolve import resolve
 from modelstac.cli.search import search
 from modelstac.cli.serve import database, gc, keys, serve
 from modelstac.cli.show import show
+from modelstac.cli.sign import sign, verify
 from modelstac.cli.sync import sync
 from modelstac.cli.test import test
 from modelstac.cli.train import train
@@ -53,7 +54,8 @@ def main(context: click.Context) -> None:
 
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
-for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, cache, env, demo, *SERVER):
+TRUST = (sign, verify, cache, env)
+for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -1,0 +1,45 @@
+"""``modelstac sign`` and ``verify``: who published an item, and that it is still what he published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from modelstac.cli.options import catalog_option, existing_catalog
+from modelstac.cli.progress import progress
+
+
+@click.command()
+@click.argument("item_id", metavar="ID")
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="Private key: PEM, elliptic curve P-256.")
+@click.option("--password", envvar="MODELSTAC_KEY_PASSWORD", show_envvar=True, help="Of the key, if it is encrypted.")
+@catalog_option
+def sign(*, item_id: str, key: Path, password: str | None, catalog: str | None) -> None:
+    """Sign the item ID and its files; the signature becomes an asset of the item."""
+    from modelstac.catalog.identity import SIGNATURE
+    from modelstac.registry import signing
+
+    opened = existing_catalog(catalog)
+    item = opened.get(item_id)
+    with progress() as report:
+        asset = signing.sign(item, key, password=password, report=report)
+    opened.attach(item.id, SIGNATURE, asset)
+    click.echo(f"signed {item.id} and {len([k for k in item.assets if k != SIGNATURE])} files")
+
+
+@click.command()
+@click.argument("item_id", metavar="ID")
+@click.option(
+    "--key", "keys", type=click.Path(path_type=Path), required=True, multiple=True, help="Public key; can be repeated."
+)
+@catalog_option
+def verify(*, item_id: str, keys: tuple[Path, ...], catalog: str | None) -> None:
+    """Check that one of the keys signed the item ID, and that it and all its files are what was signed."""
+    from modelstac.registry import signing
+
+    item = existing_catalog(catalog).get(item_id)
+    signing.verify(item, keys)
+    with progress() as report:
+        count = signing.verify_files(item, rehash=True, report=report)
+    click.echo(f"{item.id} and its {count} files are what was signed")
