@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ from modelstac.registry.model_assets import ModelAsset, is_foreign
 from modelstac.registry.options import Options
 from modelstac.registry.resolve import resolve
 from modelstac.registry.runtimes import runtime
-from modelstac.registry.signing import required_keys, verify
 from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from modelstac.registry.artifact import Artifact
 
 __all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
+
+REQUIRE_SIGNATURE = "MODELSTAC_REQUIRE_SIGNATURE"
 
 logger = logging.getLogger("modelstac")
 
@@ -122,8 +124,10 @@ def load(
     when = choice(isolated)
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
     found, asset = resolution.item, resolution.asset
-    if (keys := required_keys(require_signature)) is not None:
-        verify(found, keys)
+    if require_signature is not None or REQUIRE_SIGNATURE in os.environ:
+        from modelstac.registry.signing import require
+
+        require(found, require_signature)
     description, remarks = _describe(found, asset, entrypoint)
     note = None if when == "always" else resolution.note  # it gets the versions that made it
     for text in [note, _remarks(found, asset, remarks)]:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     import pystac
 
-VARIABLE = "MODELSTAC_REQUIRE_SIGNATURE"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MAX_BYTES = 1_000_000
 _PREFIX = f"data:{MEDIA_TYPE};base64,"
@@ -130,12 +129,19 @@ def verify(item: pystac.Item, keys: Sequence[Key]) -> None:
     )
 
 
-def required_keys(keys: Sequence[Key] | None) -> Sequence[Key] | None:
-    """Return the keys of which one must have signed: those given, or those that the setting names, or None."""
-    if keys is not None:
-        return [keys] if isinstance(keys, str | os.PathLike) else keys
-    setting = os.environ.get(VARIABLE)
-    return setting.split(os.pathsep) if setting else None
+def require(item: pystac.Item, keys: Sequence[Key] | None) -> None:
+    """Refuse an item that none of the keys given, or by default of those that the setting names, has signed.
+
+    Raises
+    ------
+    UntrustedError, SpecError
+        As :func:`verify` does.
+    """
+    if keys is None:
+        keys = [key for key in os.environ.get("MODELSTAC_REQUIRE_SIGNATURE", "").split(os.pathsep) if key]
+        if not keys:
+            return
+    verify(item, [keys] if isinstance(keys, str | os.PathLike) else keys)
 
 
 def verify_files(item: pystac.Item, *, rehash: bool = False, report: Report = ignore) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pystac
 import pytest
 
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.digests import multihash
 from modelstac.catalog.documents import VERSION_RELS
 from modelstac.catalog.errors import (
     ConflictError,
@@ -90,6 +92,22 @@ class Keeping(Filled):
         assert not filled.deprecate(TORCH, deprecated=False).properties["deprecated"]
         with pytest.raises(NotFoundError):
             filled.deprecate("nobody")
+
+    def test_evidence_can_be_attached_and_replaced(self, filled: Catalog) -> None:
+        for text in ("QQ==", "Qg=="):
+            asset: dict[str, Any] = {
+                "href": f"data:text/plain;base64,{text}",
+                "type": "text/plain",
+                "roles": ["signature"],
+            }
+            asset["file:checksum"], asset["file:size"] = multihash("0" * 64), 1
+            before = filled.get(TORCH)
+            after = filled.attach(TORCH, "signature", asset)
+            assert after.assets["signature"].to_dict() == asset
+            assert filled.same_or_refuse(after, before)
+        assert filled.search(ids=[TORCH])[0].assets["signature"].href == "data:text/plain;base64,Qg=="
+        with pytest.raises(NotFoundError):
+            filled.attach("nothing", "signature", asset)
 
     def test_deleting_removes_an_item(self, filled: Catalog, examples: Examples) -> None:
         with pytest.raises(ConflictError, match="convlstm-knmi@champion"):

@@ -33,6 +33,7 @@ PATIENCE = 600.0  # seconds; importing TensorFlow from a cold disk takes half a 
 # All of our environment that a worker sees: no keys, no tokens, no proxies, no paths of ours.
 PASSED = (
     "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
+    "MODELSTAC_DEVICE", "MODELSTAC_THREADS",
     "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "SYSTEMROOT",
     "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TZ",
 )  # fmt: skip
