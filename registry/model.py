@@ -62,12 +62,12 @@ class TensorSignature:
         Raises
         ------
         DataError
-            If they are no real floating point numbers, have another rank or size, or are not all finite.
+            If they are numbers of another kind, do not fit, have another rank or size, or are not all finite.
         """
         import numpy as np  # not at the top: it would be a quarter of the time that `import modelstac` takes
 
-        array = np.asarray(values)
-        if array.dtype.kind != "f":
+        array, declared = np.asarray(values), np.dtype(self.dtype)
+        if array.dtype.kind != declared.kind and not (array.dtype.kind in "iu" and declared.kind in "iu"):
             raise DataError(
                 f"input {self.name!r} is {self}; found an array of {array.dtype}: "
                 f"scale it as the item says and convert it with .astype({self.dtype!r})"
@@ -76,8 +76,11 @@ class TensorSignature:
             n not in (-1, found) or found == 0 for n, found in zip(self.shape, array.shape, strict=False)
         ):
             raise DataError(f"input {self.name!r} is {self}; found shape {list(array.shape)}: use that layout")
+        given = array
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused below
-            array = np.ascontiguousarray(array, dtype=self.dtype)
+            array = np.ascontiguousarray(array, dtype=declared)
+        if declared.kind in "iu" and not np.array_equal(array, given):
+            raise DataError(f"input {self.name!r} is {self}; found {given.dtype} values that do not fit into it")
         if not np.isfinite(array).all():
             bad = array.size - np.count_nonzero(np.isfinite(array))
             raise DataError(
@@ -159,7 +162,7 @@ class Model:
         Parameters
         ----------
         inputs
-            Either an array, or a tensor of PyTorch or TensorFlow: floating point numbers in the layout of
+            Either an array, or a tensor of PyTorch or TensorFlow: numbers in the layout and of the kind of
             ``signature.inputs[0]``, scaled as the item says, all finite. Or an array or dataset of xarray: physical
             values, which are scaled as the item says, with named dimensions in any order; ``y`` and ``x`` do for
             height and width, and a batch or band of one may be left out.
@@ -176,14 +179,23 @@ class Model:
         Raises
         ------
         DataError
-            If the array is not of that layout; names the declared and the found one.
+            If the array is not of that layout (names the declared and the found one), or the framework fails on it.
         """
         run = self._running()
         if is_labelled(inputs):
             from modelstac.registry.labelled import predict_labelled
 
             return predict_labelled(self, inputs, overlap)
-        return run(self.signature.inputs[0].check(as_array(inputs)))
+        array = self.signature.inputs[0].check(as_array(inputs))
+        try:
+            return run(array)
+        except ModelStacError:
+            raise
+        except Exception as error:  # each framework raises its own, and some of no class but Exception
+            reason = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"{self.item.id!r} ({self.description.framework}) fails on an array of shape {list(array.shape)}: {reason}"
+            ) from error
 
     def self_test(self, *, report: Report = ignore) -> SelfTest:
         """Replay the example input that is published with the item, and compare with the example output.

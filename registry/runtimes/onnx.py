@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from modelstac.catalog.errors import DataError, InvalidItemError, MissingPackageError, SpecError
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -90,11 +90,7 @@ def load(
     source, target = inputs[0].name, [outputs[0].name]
 
     def predict(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        try:
-            result: np.ndarray[Any, Any] = session.run(target, {source: frames})[0]
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"ONNX Runtime refuses an array of shape {list(frames.shape)}: {reason}") from error
+        result: np.ndarray[Any, Any] = session.run(target, {source: frames})[0]
         return result
 
     return session, predict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 
-from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.catalog.errors import InvalidItemError
 from modelstac.registry.folders import read_members
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def load(
         )
 
     def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        try:
-            result: np.ndarray[Any, Any] = np.array(compiled(values)[0])  # a copy: the next call writes there again
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"OpenVINO refuses an array of shape {list(values.shape)}: {reason}") from error
+        result: np.ndarray[Any, Any] = np.array(compiled(values)[0])  # a copy: the next call writes there again
         return result
 
     return compiled, predict

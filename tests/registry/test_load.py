@@ -28,6 +28,7 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.messages import Finished, Message, Started
 from modelstac.registry import TrustPolicy
+from modelstac.registry.model import Model, TensorSignature
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import ConvLSTMSpec
 
@@ -333,6 +334,26 @@ def test_wrong_arrays_name_what_was_declared_and_what_was_found(
     assert found in str(raised.value)
     assert "float32 (batch any, time 4, variables 1, height 6, width 5)" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_a_framework_raises_on_an_array_is_one_line(catalog: Catalog, frames: np.ndarray) -> None:
+    def fail(_: object) -> np.ndarray:
+        raise RuntimeError("convolution\n  does not fit")
+
+    with modelstac.load("smooth-1.0.0-onnx", catalog=catalog) as model:
+        broken = Model(model.item, model.description, None, fail)
+    with pytest.raises(DataError, match=r"^'smooth-1.0.0-onnx' \(ONNX\) fails .*: convolution does not fit$"):
+        broken.predict(frames)
+
+
+def test_whole_numbers_are_taken_where_they_are_declared() -> None:
+    tokens = TensorSignature("tokens", (-1, 3), ("batch", "time"), "int32")
+    found = tokens.check(np.array([[1, 2, 3]], dtype=np.int64))
+    assert (found.dtype, found.tolist()) == (np.int32, [[1, 2, 3]])
+    with pytest.raises(DataError, match="found an array of float64"):
+        tokens.check([[1.0, 2.0, 3.0]])
+    with pytest.raises(DataError, match="values that do not fit into it"):
+        tokens.check(np.array([[1, 2, 2**40]]))
 
 
 def test_other_floats_and_layouts_in_memory_are_taken(catalog: Catalog, frames: np.ndarray) -> None:
