@@ -193,9 +193,8 @@ class Model:
             raise
         except Exception as error:  # each framework raises its own, and some of no class but Exception
             reason = " ".join(str(error).split())[:300]
-            raise DataError(
-                f"{self.item.id!r} ({self.description.framework}) fails on an array of shape {list(array.shape)}: {reason}"
-            ) from error
+            where = f"{self.item.id!r} ({self.description.framework})"
+            raise DataError(f"{where} fails on an array of shape {list(array.shape)}: {reason}") from error
 
     def self_test(self, *, report: Report = ignore) -> SelfTest:
         """Replay the example input that is published with the item, and compare with the example output.

@@ -229,7 +229,9 @@ def test_zip_bomb_is_refused_unread() -> None:
         inspect(buffer.getvalue())
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", archive({})[:-30], archive({})[:40]])
+@pytest.mark.parametrize(
+    "data", [b"", b"no zip", archive({})[:-30], archive({})[:40]], ids=["empty", "no zip", "cut", "begun"]
+)
 def test_other_files_are_one_line(data: bytes) -> None:
     with pytest.raises(InvalidItemError, match=r"model\.keras"):
         inspect(data)
