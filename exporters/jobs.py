@@ -29,6 +29,7 @@ from modelstac.exporters.parity import TOLERANCES
 from modelstac.exporters.real_windows import real_windows
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
 from modelstac.exporters.workers import Workers
+from modelstac.registry.isolated.pins import with_requirements
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def export(
     routes: Routes = ROUTES,
     windows: NDArray[np.float32] | None = None,
     workers: Workers | None = None,
+    lock: bool = False,
     report: Report = ignore,
 ) -> pystac.Item:
     """Run an export job; a job that ran before gives its item and does nothing.
@@ -139,6 +141,8 @@ def export(
         Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job.
     workers
         Processes to share between jobs; by default the job has its own.
+    lock
+        Ask uv for all packages that run it, and publish them with the hashes of their files.
     report
         Gets progress and notes.
 
@@ -192,6 +196,7 @@ def export(
         described = with_evidence(
             converted.model_copy(update={"job": digest}), job.source, proof, folder, seconds=seconds, facts=facts
         )
+        described = with_requirements(described, folder, lock=lock, report=report)
         published = catalog.publish(described.to_item(), report=report)
     report(Finished(task))
     return published

@@ -23,6 +23,8 @@ from modelstac.catalog.read_item import local_path
 from modelstac.catalog.versions import semver
 from modelstac.registry.model_assets import ModelAsset
 
+NO_VERSION = "0.0.0"
+"""What stands for a version that an item does not say."""
 _EVERYWHERE = {"type": "Polygon", "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]}
 _AXIS = re.compile(r"[^a-z_-]+")
 _RESERVED = ("bands", "variables")
@@ -84,7 +86,7 @@ def describe(
         start=start or end or moment,
         end=end or start or moment,
         format=form.name,
-        framework_version=version or "0.0.0",
+        framework_version=version or NO_VERSION,
         architecture=str(get("mlm:architecture") or "unknown"),
         tasks=("regression",),  # the loader does not care, and MLM's list of tasks has grown
         inputs=inputs,

@@ -128,7 +128,7 @@ def load(
         from modelstac.registry.signing import require
 
         require(found, require_signature)
-    description, remarks = _describe(found, asset, entrypoint)
+    description, remarks = describe(found, asset, entrypoint)
     note = None if when == "always" else resolution.note  # it gets the versions that made it
     for text in [note, _remarks(found, asset, remarks)]:
         if text is not None:
@@ -146,7 +146,7 @@ def load(
     if when == "always" or resolution.chosen.kind == ISOLATED:
         from modelstac.registry.isolated.loading import open_isolated
 
-        model = open_isolated(found, asset.artifact_type, description, policy, read=read, report=say)
+        model = open_isolated(found, asset.artifact_type, description, policy, read=read, options=options, report=say)
     else:
         model = _open_here(read(), asset.artifact_type, found, description, policy, options=options, report=say)
     report(Finished(task))
@@ -178,11 +178,12 @@ def _log(message: Message) -> None:
         logger.warning(message.text)
 
 
-def _describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None) -> tuple[ModelDescription, list[str]]:
+def describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None) -> tuple[ModelDescription, list[str]]:
+    """Describe a model file of an item, our own or somebody else's, and say what is odd in it, each in half a line."""
     if is_foreign(item):
-        from modelstac.registry.foreign import describe  # here and below: for other people's items only
+        from modelstac.registry import foreign  # here and below: for other people's items only
 
-        return describe(item, asset, entrypoint=entrypoint)
+        return foreign.describe(item, asset, entrypoint=entrypoint)
     return ModelDescription.from_item(item), []
 
 

@@ -24,6 +24,7 @@ from modelstac.catalog.items import NAME_PATTERN
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.mlm import SEMVER
 from modelstac.catalog.storage import explained
+from modelstac.registry.isolated.pins import with_requirements
 from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames, split_by_time
 from modelstac.training.describe import Data, describe
@@ -219,7 +220,12 @@ def data_digest(ds: xr.Dataset) -> str:
 
 
 def train(
-    job: TrainJob, catalog: Catalog, *, checkpoints: Checkpoints | None = None, report: Report = ignore
+    job: TrainJob,
+    catalog: Catalog,
+    *,
+    checkpoints: Checkpoints | None = None,
+    lock: bool = False,
+    report: Report = ignore,
 ) -> pystac.Item:
     """Run a training job: read, prepare, split, fit, score, save and publish. A job that ran before gives its item.
 
@@ -233,6 +239,8 @@ def train(
         Where to publish.
     checkpoints
         Where and how often to leave them; by default every five minutes, and without a folder in the user's cache.
+    lock
+        Ask uv for all packages that run it, and publish them with the hashes of their files.
     report
         Gets progress and notes.
 
@@ -280,6 +288,7 @@ def train(
             versions=framework.versions(),
             folder=Path(folder),
         )
+        description = with_requirements(description, Path(folder), lock=lock, report=report)
         item = _publish(catalog, description.to_item(), digest, report)
     place.clear()
     report(Finished(task))

@@ -214,12 +214,12 @@ def _install(requirements: Requirements, folder: Path, purpose: str, report: Rep
     return run_uv("pip", "freeze", *where, folder=folder, purpose=purpose).split()
 
 
-def compile_lock(text: str, *, python: str, folder: Path, purpose: str) -> str:
+def compile_lock(text: str, *, python: str, folder: Path, purpose: str, timeout: float | None = None) -> str:
     """Name all packages that some packages need, each by version and hashes, by uv's index."""
     asked = folder / "asked.txt"
     asked.write_text(text, encoding="utf-8")
     flags = ("--generate-hashes", "--no-header", "--no-annotate", "--no-build", "--python", python)
-    return run_uv("pip", "compile", *flags, asked.name, folder=folder, purpose=purpose)
+    return run_uv("pip", "compile", *flags, asked.name, folder=folder, purpose=purpose, timeout=timeout)
 
 
 def timeout_of(variable: str, default: float) -> float:

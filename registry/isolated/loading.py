@@ -6,30 +6,37 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.spellings import canonical
 from modelstac.registry.fetch import fetch
+from modelstac.registry.foreign import NO_VERSION
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.isolated.requirements import ASSET, MAX_BYTES, Requirements, derive, parse
+from modelstac.registry.model_assets import is_foreign
 from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
     import pystac
 
+    from modelstac.catalog.items import ModelDescription
     from modelstac.registry.artifact import Artifact
+    from modelstac.registry.options import Options
 
 
 def requirements_of(item: pystac.Item, description: ModelDescription, policy: TrustPolicy) -> Requirements:
     """Return what an item needs to run: what it names, if that is allowed, or what follows from its format.
+
+    An asset of that name means something else in other people's items, and is left alone.
 
     Raises
     ------
     UntrustedError
         If it names what the policy does not allow.
     """
-    if ASSET not in item.assets:
-        return derive(description, trusted=policy.packages)
+    if ASSET not in item.assets or is_foreign(item):
+        versioned = _is_versioned(item, description)
+        return derive(description, item_id=item.id, versioned=versioned, trusted=policy.packages)
     data = fetch(item, ASSET, max_bytes=MAX_BYTES).data
     try:
         text = data.decode("ascii")
@@ -38,9 +45,15 @@ def requirements_of(item: pystac.Item, description: ModelDescription, policy: Tr
     return parse(text, source=f"asset {ASSET!r} of item {item.id!r}", trusted=policy.packages)
 
 
+def _is_versioned(item: pystac.Item, description: ModelDescription) -> bool:
+    """Tell whether an item says which version of its framework made it; of another framework's it does not."""
+    framework = canonical(str(item.properties.get("mlm:framework")))
+    return framework == description.framework and description.framework_version != NO_VERSION
+
+
 def make_environment(
     item: pystac.Item,
-    description: ModelDescription | None = None,
+    description: ModelDescription,
     policy: TrustPolicy = DEFAULT_POLICY,
     *,
     report: Report = ignore,
@@ -52,7 +65,7 @@ def make_environment(
     ModelStacError
         As :func:`requirements_of` and `Environments.provide` do.
     """
-    requirements = requirements_of(item, description or ModelDescription.from_item(item), policy)
+    requirements = requirements_of(item, description, policy)
     return Environments().provide(requirements, purpose=f"running {item.id!r} isolated", report=report)
 
 
@@ -63,6 +76,7 @@ def open_isolated(
     policy: TrustPolicy,
     *,
     read: Callable[[], Artifact],
+    options: Options,
     report: Report = ignore,
 ) -> IsolatedModel:
     """Make the environment, unless it is there, and start the model in it.
@@ -78,9 +92,11 @@ def open_isolated(
     runner = Runner(
         make_environment(item, description, policy, report=report),
         read,
+        item_id=item.id,
         artifact_type=artifact_type,
         description=description,
         policy=policy,
+        options=options,
         report=report,
     )
     try:

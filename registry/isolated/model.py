@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from modelstac.catalog.items import ModelDescription
     from modelstac.registry.artifact import Artifact
+    from modelstac.registry.options import Options
     from modelstac.registry.trust import TrustPolicy
 
 TIMEOUT = "MODELSTAC_WORKER_TIMEOUT"
@@ -33,10 +34,10 @@ PATIENCE = 600.0  # seconds; importing TensorFlow from a cold disk takes half a 
 # All of our environment that a worker sees: no keys, no tokens, no proxies, no paths of ours.
 PASSED = (
     "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MKL_NUM_THREADS",
-    "MODELSTAC_DEVICE", "MODELSTAC_THREADS",
     "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_NUM_THREADS", "SYSTEMROOT",
     "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TZ",
 )  # fmt: skip
+THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 
 class _EndedError(WorkerError):
@@ -84,8 +85,10 @@ class Runner:
         Where it runs.
     artifact
         Reads the verified file, whenever a worker is started.
-    artifact_type, description, policy
-        As for a runtime.
+    item_id
+        For errors and notes.
+    artifact_type, description, policy, options
+        As for a runtime; the threads are those of its whole process, too.
     report
         Gets notes of the worker.
     """
@@ -95,16 +98,18 @@ class Runner:
         environment: Environment,
         artifact: Callable[[], Artifact],
         *,
+        item_id: str,
         artifact_type: str,
         description: ModelDescription,
         policy: TrustPolicy,
+        options: Options,
         report: Report = ignore,
     ) -> None:
         self.environment = environment
         self._artifact, self._artifact_type, self._report = artifact, artifact_type, report
-        self._description, self._policy = description, policy
+        self._description, self._policy, self._options = description, policy, options
         self._timeout = timeout_of(TIMEOUT, PATIENCE)
-        self._what = f"the isolated process of {description.id!r}"
+        self._what = f"the isolated process of {item_id!r}"
         self._lock = threading.Lock()
         self._process: WorkerProcess | None = None
         self._stack = contextlib.ExitStack()
@@ -185,11 +190,14 @@ class Runner:
     def _started(self) -> WorkerProcess:
         root = Path(program.__file__).parents[2]
         mine = {name: os.environ[name] for name in PASSED if name in os.environ}
+        # PyTorch and TensorFlow have threads of their process only, and this one is the model's own.
+        count = self._options.threads
+        threads = {} if count is None else dict.fromkeys(THREADS, str(count))
         places = {name: str(self._folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
         backend = {} if self._description.backend is None else {"KERAS_BACKEND": self._description.backend}
         return WorkerProcess(
             [str(self.environment.interpreter), "-I", "-B", program.__file__, str(root)],
-            environment=mine | places | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1"},
+            environment=mine | threads | places | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1"},
             log=self._folder / "worker.log",
             what=self._what,
             failure=WorkerError,
@@ -214,6 +222,7 @@ class Runner:
             },
             "description": self._description.model_dump(mode="json") | {"id": self._description.id},
             "policy": policy | {"operator_domains": sorted(self._policy.operator_domains)},
+            "options": asdict(self._options),
         }
         process.ask("load", request, report=self._report, timeout=self._timeout)
         self._given.close()  # a model is much larger than what it is given

@@ -66,6 +66,7 @@ _PACKAGES_OF = {
     "litert": ("ai-edge-litert", "numpy"),
     "openvino": ("openvino", "numpy"),
 }
+_TENSORFLOW = frozenset({"tensorflow", "tensorflow-cpu"})
 # The version of the framework that the item names is that of this package; others wrote the file and do not run it.
 _VERSIONED = {"keras": "keras", "torch": "torch", "torch-export": "torch", "saved-model": "tensorflow"}
 
@@ -146,7 +147,11 @@ def parse(text: str, *, source: str, trusted: Collection[str] = ()) -> Requireme
                 f"{source} says {line[:80]!r}: only 'name==version --hash=sha256:…' is taken from an item, no options, "
                 "URLs, markers or ranges"
             )
-        pin = Pin(canonical(match["name"]), match["version"], tuple(re.findall("[0-9a-f]{64}", match["hashes"])))
+        hashes = tuple(re.findall("[0-9a-f]{64}", match["hashes"]))
+        name = canonical(match["name"])
+        if name in _TENSORFLOW and not hashes:  # as installed by whoever published it, perhaps on another machine
+            name = _here("tensorflow")
+        pin = Pin(name, match["version"], hashes)
         _check(pin, source, trusted)
         if pin.name in pins:
             raise InvalidItemError(f"{source} names {pin.name!r} twice: publish the item anew")
@@ -159,8 +164,21 @@ def parse(text: str, *, source: str, trusted: Collection[str] = ()) -> Requireme
     return Requirements(python, tuple(sorted(pins.values())))
 
 
-def derive(description: ModelDescription, *, trusted: Collection[str] = ()) -> Requirements:
+def derive(
+    description: ModelDescription, *, item_id: str, versioned: bool = True, trusted: Collection[str] = ()
+) -> Requirements:
     """Name what an item needs that has no requirements of its own: its framework in its version, the rest newest.
+
+    Parameters
+    ----------
+    description
+        Of the item.
+    item_id
+        For errors.
+    versioned
+        Whether the version that it names is one of the framework that its file is of.
+    trusted
+        Names of further packages that whoever loads allows.
 
     Raises
     ------
@@ -170,21 +188,25 @@ def derive(description: ModelDescription, *, trusted: Collection[str] = ()) -> R
         If it is none.
     """
     versions = {}
-    if name := _VERSIONED.get(description.format):
+    if versioned and (name := _VERSIONED.get(description.format)):
         versions[name] = description.framework_version
-    packages = [*_PACKAGES_OF[description.format]]
-    if description.format == "keras" and description.backend is not None:
-        packages.append(description.backend)
+    if description.backend is not None:
         versions[description.backend] = str(description.backend_version)
-    source = f"item {description.id!r}"
+    source = f"item {item_id!r}"
     pins = []
-    for name in packages:
+    for name in packages_of(description.format, description.backend):
         version = versions.get(name, "").partition("+")[0]  # a local version such as 2.13.0+cpu is in no index
         if version and not _PIN.fullmatch(f"{name}=={version}"):
             raise InvalidItemError(f"{source} names {version!r} as the version of {name}: publish it anew")
         pins.append(Pin(_here(name), version or None))
         _check(pins[-1], source, trusted)
     return Requirements(f"{sys.version_info.major}.{sys.version_info.minor}", tuple(sorted(pins)))
+
+
+def packages_of(form: str, backend: str | None) -> tuple[str, ...]:
+    """Name the packages that run a format, TensorFlow as the plain one; none where the format is not known."""
+    also = (backend or "tensorflow",) if form == "keras" else ()  # Keras' own choice where an item names none
+    return (*_PACKAGES_OF.get(form, ()), *also)
 
 
 def _check(pin: Pin, source: str, trusted: Collection[str]) -> None:

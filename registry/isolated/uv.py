@@ -43,7 +43,7 @@ def find_uv(purpose: str) -> str:
     return program
 
 
-def run_uv(*arguments: str, folder: Path, purpose: str) -> str:
+def run_uv(*arguments: str, folder: Path, purpose: str, timeout: float | None = None) -> str:
     """Run it in a folder, and return what it prints.
 
     Parameters
@@ -54,13 +54,15 @@ def run_uv(*arguments: str, folder: Path, purpose: str) -> str:
         Where it runs and looks for settings of a project: an empty one.
     purpose
         What for, as the beginning of an error.
+    timeout
+        Seconds that it may take.
 
     Raises
     ------
     MissingPackageError
         If it is not installed.
     DownloadError
-        If an index cannot be reached.
+        If an index cannot be reached, or not in time.
     NotFoundError
         If there is no such package, version or Python.
     IntegrityError
@@ -81,8 +83,11 @@ def run_uv(*arguments: str, folder: Path, purpose: str) -> str:
             text=True,
             encoding="utf-8",
             errors="replace",
+            timeout=timeout,
             check=False,
         )
+    except subprocess.TimeoutExpired as error:
+        raise DownloadError(f"{purpose}: uv found no packages within {timeout:g} s") from error
     except OSError as error:
         raise StorageError.doing("run uv", error, advice="install it anew: pip install --force-reinstall uv") from error
     if done.returncode:

@@ -38,7 +38,9 @@ class Worker:
         self._predict: Any = None
         self._result: Any = None
 
-    def load(self, artifact: dict[str, Any], description: dict[str, Any], policy: dict[str, Any]) -> None:
+    def load(
+        self, artifact: dict[str, Any], description: dict[str, Any], policy: dict[str, Any], options: dict[str, Any]
+    ) -> None:
         """Load a model from memory."""
         from modelstac.catalog.formats import FORMATS
         from modelstac.registry.artifact import Artifact
@@ -61,7 +63,7 @@ class Worker:
         if artifact_type == FORMATS["keras"].artifact_type:
             import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         loader: Any = runtime(artifact_type, item_id=found.item_id)
-        _, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options.of())
+        _, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options(**options))
 
     def predict(self, memory: str, shape: list[int], dtype: str, room: str) -> dict[str, Any]:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
+
+from modelstac.catalog import open_catalog
 
 
+@pytest.mark.usefixtures("_package_index")
 def test_create_run_list_prune(modelstac_command, catalog, here):
     variables = {"MODELSTAC_ENVIRONMENTS": str(here / "environments"), "MODELSTAC_CATALOG": str(catalog)}
     made = modelstac_command("env", "create", "damped-1.0.0-onnx", "--json", **variables)
@@ -29,6 +33,25 @@ def test_create_run_list_prune(modelstac_command, catalog, here):
     assert f"removed {digest[:12]}" in modelstac_command("env", "prune", **variables).stdout
     assert modelstac_command("env", "ls", "--json", **variables).stdout == "[]\n"
     assert not [path for path in (here / "environments").iterdir() if path.is_dir()]
+
+
+@pytest.mark.usefixtures("_package_index")
+def test_the_environment_of_somebody_elses_item(modelstac_command, catalog, here):
+    item = open_catalog(catalog).get("damped-1.0.0-onnx").full_copy()
+    item.id, item.properties["mlm:framework"] = "damped-foreign", "onnxruntime"
+    item.properties = {name: value for name, value in item.properties.items() if not name.startswith("interop:")}
+    item.save_object(include_self_link=False, dest_href=str(here / "foreign.json"))
+    made = modelstac_command(
+        "env", "create", "foreign.json", "-c", catalog, "--json", MODELSTAC_ENVIRONMENTS=str(here / "environments")
+    )
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["asked"] == ["numpy", "onnxruntime"]
+    item.assets["model"].extra_fields["mlm:artifact_type"] = "torch.save"
+    item.save_object(include_self_link=False, dest_href=str(here / "foreign.json"))
+    refused = modelstac_command("env", "create", "foreign.json", "-c", catalog)
+    assert refused.returncode not in {0, None}
+    (line,) = refused.stderr.splitlines()
+    assert "'damped-foreign' holds torch.save" in line
 
 
 def test_a_setting_without_sense(modelstac_command, catalog, here):

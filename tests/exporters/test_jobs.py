@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,22 @@ def test_the_parity_report_is_an_asset_and_agrees_with_the_summary(catalog, job)
     assert summary.max_absolute_difference == report["total"]["max_absolute"] <= 1e-5
     assert summary.max_absolute_difference == max(case["max_absolute"] for case in report["cases"]) > 0
     assert summary.passed is report["passed"] is True
+
+
+@pytest.mark.usefixtures("_package_index")
+def test_it_runs_isolated_with_exactly_the_packages_that_made_it(catalog, job, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "environments"))
+    item = export(job, catalog)
+    asset = item.assets["requirements"]
+    assert asset.extra_fields["file:checksum"].startswith("1220")
+    pins = {f"{name}=={version(name)}" for name in ("numpy", "onnxruntime")}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert set(Path(asset.href).read_text().splitlines()) == {f"# python {python}", *pins}
+    x = np.random.default_rng(2).random((1, 4, 1, 6, 7), np.float32)
+    with load(item, isolated=True) as isolated, load(item) as here:
+        assert set(isolated.environment.asked) == pins <= set(isolated.environment.packages)
+        assert isolated.environment.python == python
+        np.testing.assert_allclose(isolated.predict(x), here.predict(x), rtol=0, atol=1e-7)
 
 
 def test_the_published_graph_equals_its_source_at_sizes_never_compared(catalog, job):

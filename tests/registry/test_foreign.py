@@ -33,6 +33,7 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.messages import Note
 from modelstac.registry import TrustPolicy
 from modelstac.registry.foreign import describe
+from modelstac.registry.isolated.loading import requirements_of
 from modelstac.registry.lock import Lock
 from modelstac.registry.model_assets import model_assets
 
@@ -195,6 +196,58 @@ def test_foreign_items_load_and_run(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(result, 2 * IMAGES, rtol=1e-6)
     assert len(said) <= 3  # version, what is missing, what was pinned: once each
     assert any("has no checksum: pinned to sha256" in text for text in said)
+
+
+@pytest.mark.usefixtures("_package_index")
+def test_foreign_items_run_isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "environments"))
+    (tmp_path / "requirements.txt").write_text("torchgeo>=0.5\n--index-url https://example.com/simple\n")
+    assets = {
+        "model": asset(str(doubling(tmp_path / "model.onnx")), **{"mlm:artifact_type": "torch.onnx.export"}),
+        "requirements": {"href": str(tmp_path / "requirements.txt"), "type": "text/plain"},  # of the training, say
+    }
+    found = pystac.Item.from_dict(
+        item("others-model", "1.4.0", assets, mlm_framework="pytorch", mlm_framework_version="2.1.2+cu121")
+    )
+    with modelstac.load(found, isolated=True) as model:
+        np.testing.assert_allclose(model.predict(IMAGES), 2 * IMAGES, rtol=1e-6)
+        assert model.environment.asked == ("numpy", "onnxruntime")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("artifact", "framework", "given", "expected"),
+    [
+        ("torch.export.save", "pytorch", "2.9.1+cu121", {"torch==2.9.1"}),
+        ("torch.export.save", "torch", None, {"torch"}),
+        ("torch.export.save", "segmentation_models_pytorch", "0.3.3", {"torch"}),
+        ("tf.keras.Model.save", "TensorFlow", "2.15.0", {"keras", "h5py"}),
+    ],
+)
+def test_what_an_isolated_environment_of_a_foreign_item_holds(
+    artifact: str, framework: str, given: str | None, expected: set[str]
+) -> None:
+    assets = {"model": asset("https://example.org/model", **{"mlm:artifact_type": artifact})}
+    version = {} if given is None else {"mlm_framework_version": given}
+    found = pystac.Item.from_dict(item("others-model", "1.4.0", assets, mlm_framework=framework, **version))
+    description, _ = describe(found, model_assets(found)[0])
+    pins = {str(pin) for pin in requirements_of(found, description, TrustPolicy()).pins}
+    assert pins - {"numpy", "tensorflow", "tensorflow-cpu"} == expected
+    assert (artifact == "tf.keras.Model.save") == any(pin.startswith("tensorflow") for pin in pins)
+
+
+def test_a_foreign_framework_with_known_holes_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "environments"))
+    path = program(tmp_path / "model.pt2", packaged=False)
+    assets = {"model": asset(str(path), **{"mlm:artifact_type": "torch.export.save"})}
+    found = pystac.Item.from_dict(
+        item("others-model", "1.4.0", assets, mlm_framework="pytorch", mlm_framework_version="2.1.2+cu121")
+    )
+    with pytest.raises(UntrustedError, match=r"'others-model' names torch==2\.1\.2, .*allowing_packages") as caught:
+        modelstac.load(found, isolated=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "environments").exists()
 
 
 def test_an_item_with_several_models_is_asked_by_asset(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import derive, parse
 
 MakeItem = Callable[..., pystac.Item]
+needs_index = pytest.mark.usefixtures("_package_index")
 
 
 def write_slow(path: Path) -> Path:
@@ -77,6 +78,7 @@ def item(tmp_path: Path, make_item: MakeItem, root: Path, monkeypatch: pytest.Mo
     return make_item(write_slow(tmp_path / "model.onnx"), "onnx")
 
 
+@needs_index
 def test_it_looks_like_any_other_model(item, frames):
     heard = []
     with modelstac.load(item, isolated=True, report=heard.append) as model, modelstac.load(item) as near:
@@ -101,6 +103,7 @@ def test_it_looks_like_any_other_model(item, frames):
     assert {type(message) for message in heard} >= {Started, Finished}
 
 
+@needs_index
 def test_a_process_without_the_framework_runs_it_when_it_may(item, frames, tmp_path, python, root):
     item.save_object(include_self_link=False, dest_href=str(tmp_path / "item.json"))
     np.save(tmp_path / "frames.npy", frames)
@@ -125,6 +128,7 @@ def test_a_process_without_the_framework_runs_it_when_it_may(item, frames, tmp_p
     assert any("so it runs isolated" in note for note in found["notes"])
 
 
+@needs_index
 def test_a_worker_that_was_killed_is_started_again(item, frames):
     with modelstac.load(item, isolated=True) as model:
         first = model._runner.pid
@@ -133,6 +137,7 @@ def test_a_worker_that_was_killed_is_started_again(item, frames):
         assert model._runner.pid not in {None, first}
 
 
+@needs_index
 def test_a_worker_that_hangs_is_ended_and_started_once(item, frames, monkeypatch):
     monkeypatch.setenv("MODELSTAC_WORKER_TIMEOUT", "3")
     with modelstac.load(item, isolated=True) as model:
@@ -141,6 +146,7 @@ def test_a_worker_that_hangs_is_ended_and_started_once(item, frames, monkeypatch
         np.testing.assert_array_equal(model.predict(frames), frames * 3)  # and a third
 
 
+@needs_index
 def test_the_worker_sees_no_secrets(item, frames, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
     with modelstac.load(item, isolated=True) as model:
@@ -154,6 +160,22 @@ def test_the_worker_sees_no_secrets(item, frames, monkeypatch):
     assert site not in modules
 
 
+@needs_index
+def test_threads_and_device_reach_the_worker(item, frames):
+    tasks = {}
+    for threads in (1, 4):
+        with modelstac.load(item, isolated=True, threads=threads) as model:
+            np.testing.assert_array_equal(model.predict(frames), frames * 3)
+            process = Path(f"/proc/{model._runner.pid}")
+            tasks[threads] = len(list((process / "task").iterdir()))
+            variables = (process / "environ").read_bytes().split(b"\0")
+        assert f"OMP_NUM_THREADS={threads}".encode() in variables  # which PyTorch and TensorFlow go by
+    assert tasks[4] >= tasks[1] + 3  # of ONNX Runtime; those of NumPy depend on the machine
+    with pytest.raises(ModelStacError, match="no device 'abacus' is known to ONNX Runtime"):
+        modelstac.load(item, isolated=True, device="abacus")
+
+
+@needs_index
 def test_nothing_is_left_in_shared_memory(item, frames):
     before = set(Path("/dev/shm").iterdir())
     with modelstac.load(item, isolated=True) as model:
@@ -162,6 +184,7 @@ def test_nothing_is_left_in_shared_memory(item, frames):
     assert set(Path("/dev/shm").iterdir()) - before == set()
 
 
+@needs_index
 def test_an_environment_is_found_again_without_network_and_without_uv(item, frames, monkeypatch):
     modelstac.load(item, isolated=True).close()
     monkeypatch.setenv("MODELSTAC_OFFLINE", "1")
@@ -260,6 +283,7 @@ def test_what_the_loader_trusts_is_allowed():
     assert len(parse(text, source="x", trusted=policy.packages).pins) == 4
 
 
+@needs_index
 def test_a_file_that_is_not_the_published_one(item, tmp_path, monkeypatch):
     monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "none"))
     path = tmp_path / "requirements.txt"
@@ -282,9 +306,10 @@ def test_a_version_in_the_item_is_a_version(version, make_item, tmp_path):
     item = make_item(tmp_path / "model.keras", "keras", backend="tensorflow", backend_version="2.19.1")
     item.properties["interop:backend_version"] = version
     with pytest.raises(InvalidItemError, match="as the version of tensorflow"):
-        derive(ModelDescription.from_item(item), trusted=("keras==1.2.3",))
+        derive(ModelDescription.from_item(item), item_id=item.id, trusted=("keras==1.2.3",))
 
 
+@needs_index
 def test_environments_are_pruned_but_not_under_a_worker(item):
     environments = Environments()
     with modelstac.load(item, isolated=True) as model:

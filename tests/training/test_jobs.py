@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import importlib.util
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,9 @@ def test_history_metrics_and_thumbnail_lie_beside_the_model(trained):
     metrics = json.loads(assets["metrics"].read_text())
     assert metrics["windows"] == 3
     assert metrics["model"]["lead_minutes"] == metrics["persistence"]["lead_minutes"] == [5, 10, 15, 20, 25]
+    pins = assets["requirements"].read_text().splitlines()[1:]
+    assert {pin.partition("==")[0] for pin in pins} == {"numpy", "safetensors", "torch"}
+    assert f"torch=={version('torch').partition('+')[0]}" in pins
     assert assets["thumbnail"].read_bytes().startswith(b"\x89PNG")
     assert assets["skill"].read_bytes().startswith(b"\x89PNG")
     low, high = metrics["confidence"]["model"]["rmse"]

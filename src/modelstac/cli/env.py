@@ -64,11 +64,14 @@ def prune(*, days: float, as_json: bool) -> None:
 @json_option("the environment")
 def create(*, item_id: str, catalog: str | None, as_json: bool) -> None:
     """Make the environment of the model ID now, so that it runs later without a network."""
-    item = existing_catalog(catalog).get(item_id)
     with progress() as report:
         from modelstac.registry.isolated.loading import make_environment
+        from modelstac.registry.load import describe
+        from modelstac.registry.resolve import resolve
 
-        found = make_environment(item, report=report)
+        chosen = resolve(item_id, catalog=existing_catalog(catalog), isolated="always").chosen
+        description, _ = describe(chosen.item, chosen.asset)
+        found = make_environment(chosen.item, description, report=report)
     if as_json:
         print_json(_document(found))
     else:

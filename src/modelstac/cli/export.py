@@ -33,6 +33,7 @@ from modelstac.cli.quiet import quiet_frameworks
     type=click.Path(path_type=Path),
     help="Folder of radar frames: compare and score the two on windows of them, too.",
 )
+@click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--seed", default=0, show_default=True, help="Of the random cases on which the two are compared.")
 @click.option("--routes", "show_routes", is_flag=True, help="Print all conversions, and which work here.")
 @click.option("--matrix", "all_of_them", is_flag=True, help="Convert every model of the catalog to every format.")
@@ -52,6 +53,7 @@ def export(
     precision: str,
     unroll: int | None,
     data: Path | None,
+    lock: bool,
     seed: int,
     show_routes: bool,
     all_of_them: bool,
@@ -89,7 +91,7 @@ def export(
             data=None if data is None else str(data),
             options={} if unroll is None else {"unroll": unroll},
         )
-        item = export(job, opened, report=report)
+        item = export(job, opened, lock=lock, report=report)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return

@@ -58,6 +58,7 @@ CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
     "--checkpoints", "folder", type=click.Path(path_type=Path), help="Folder for them.  [default: in the user's cache]"
 )
 @click.option("--checkpoint-every", "every", metavar="WHEN", default="5m", show_default=True, help="5m or 200steps.")
+@click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--tensorboard", "logs", type=click.Path(path_type=Path), help="Folder for TensorBoard logs.")
 @catalog_option
 @json_option("the published item")
@@ -68,6 +69,7 @@ def train(
     folder: Path | None,
     every: str,
     logs: Path | None,
+    lock: bool,
     catalog: str | None,
     as_json: bool,
     **fields: Any,
@@ -90,7 +92,8 @@ def train(
     else:
         job = _job_of_file(job_file)
     with progress() as report, _logs(logs, report) as listener:
-        item = train(job, new_or_existing_catalog(catalog), checkpoints=checkpoints, report=listener)
+        opened = new_or_existing_catalog(catalog)
+        item = train(job, opened, checkpoints=checkpoints, lock=lock, report=listener)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
