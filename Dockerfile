@@ -1,4 +1,9 @@
 # The API and the jobs: docker build --tag modelstac .
+FROM node:22-slim AS browser
+WORKDIR /source
+COPY deploy/browser deploy/browser
+RUN deploy/browser/build
+
 FROM python:3.11-slim AS build
 WORKDIR /source
 RUN python -m venv /opt/modelstac
@@ -7,8 +12,9 @@ RUN /opt/modelstac/bin/pip install --no-cache-dir --constraint constraints.txt '
 
 FROM python:3.11-slim
 COPY --from=build /opt/modelstac /opt/modelstac
+COPY --from=browser /source/.browser/dist /opt/browser
 RUN useradd --system --uid 1000 --home-dir /data --create-home modelstac
-ENV PATH=/opt/modelstac/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/modelstac/bin:$PATH PYTHONDONTWRITEBYTECODE=1 MODELSTAC_BROWSER=/opt/browser
 WORKDIR /data
 USER modelstac
 EXPOSE 8080

@@ -127,8 +127,8 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         middlewares=_middlewares(settings, metrics),
     )
     problems.add_handlers(app)
-    if settings.browser is not None:
-        app.mount("/browser", _browser(settings.browser), name="browser")
+    if settings.browser_folder is not None:
+        app.mount("/browser", _browser(settings.browser_folder), name="browser")
     return app
 
 

@@ -31,7 +31,9 @@ class ServerSettings(BaseSettings):
     artifacts: str | None = Field(
         default=None, description="Folder or URL (s3://…) of the artifacts; beside the catalog by default."
     )
-    browser: Path | None = Field(default=None, description="Folder of a built STAC Browser, shown at /browser.")
+    browser: Path | None = Field(
+        default=None, description="Folder of a built STAC Browser, shown at /browser; .browser/dist by default."
+    )
     cors_origins: tuple[str, ...] = ("*",)
     items: Literal["models", "any"] = Field(
         default="models", description="What may be published: models and datasets, or any STAC item beside them."
@@ -63,6 +65,12 @@ class ServerSettings(BaseSettings):
     def beside(self, suffix: str) -> Path:
         """Return the default place of a file of the server's: beside the catalog, or in the working directory."""
         return Path(f"modelstac{suffix}") if self.catalog is None else self.catalog.with_suffix(suffix)
+
+    @property
+    def browser_folder(self) -> Path | None:
+        """Return the folder of a built STAC Browser, by default where ``make browser`` builds it; None without."""
+        built = Path(".browser/dist")
+        return self.browser or (built if built.is_dir() else None)
 
     @property
     def keys_file(self) -> Path:

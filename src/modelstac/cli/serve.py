@@ -41,7 +41,12 @@ def _settings(**given: Any) -> ServerSettings:
 @click.option("--port", type=int, metavar="N", help="Port to listen on (8080; 0 takes a free one).")
 @click.option("--keys", type=click.Path(path_type=Path), metavar="FILE", help="File of the write keys.")
 @click.option("--artifacts", metavar="FOLDER|URL", help="Where uploaded artifacts go.")
-@click.option("--browser", type=click.Path(path_type=Path), metavar="FOLDER", help="A built STAC Browser to show.")
+@click.option(
+    "--browser",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A built STAC Browser to show (.browser/dist, if there).",
+)
 def serve(**given: Any) -> None:
     """Serve a catalog as a STAC API; reads are open, writes need a key of 'modelstac keys'.
 
