@@ -184,8 +184,7 @@ class ApiCatalog(Catalog):
             self._api.get(f"collections/{quoted(name)}")
         except NotFoundError:
             collection = documents.new_collection(pystac.Item.from_dict(items[0]))
-            for item in items:
-                collection = documents.widened(collection, item)
+            collection = documents.widened(collection, *items)
             try:
                 self._api.send("POST", "collections", documents.stored_collection(collection))
             except ItemExistsError:

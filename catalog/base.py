@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -165,7 +165,7 @@ class Catalog(ABC):
         """
         raise CatalogError(f"{self.href} keeps no {key} of an item: sign it in another catalog and copy it there")
 
-    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items; a backend that can store them in one step does."""
         return [self.add(item, report=report) for item in items]
 
@@ -263,8 +263,10 @@ class Catalog(ABC):
         validate(item)
         return self.add(item, report=report)
 
-    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> list[pystac.Item]:
+    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
         """Publish items in one go: all are validated before the first is stored.
+
+        What is returned may read each item only when it is asked for.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import pystac
 
 from modelstac.catalog.geometry import flat
-from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS, plain
+from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -30,6 +30,7 @@ VERSION_FIELDS = ("version", "interop:variant")
 VERSION_RELS = ("predecessor-version", "successor-version", "latest-version")
 # Links that depend on what else is in the catalog, and where: every store writes its own.
 STRUCTURAL_RELS = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
+_EVERYWHERE = (-180, -90, 180, 90)
 _SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
 
 
@@ -142,48 +143,48 @@ def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
     return found
 
 
-def widened(collection: Document, item: Document) -> Document:
-    """Return a collection with extent, keywords, providers, licences and summaries widened to one more item."""
-    properties = item["properties"]
+def widened(collection: Document, *items: Document) -> Document:
+    """Return a collection with extent, keywords, providers, licences and summaries widened to more items."""
+    said = [item["properties"] for item in items]
     extent = collection["extent"]
-    box = flat(item.get("bbox") or (-180, -90, 180, 90))
-    boxes = [flat(b) for b in extent["spatial"]["bbox"][:1]] + [box]
-    start = properties.get("start_datetime") or properties.get("datetime")
-    end = properties.get("end_datetime") or properties.get("datetime")
-    intervals = [*extent["temporal"]["interval"][:1], [start, end]]
+    boxes = [flat(b) for b in (*extent["spatial"]["bbox"][:1], *(i.get("bbox") or _EVERYWHERE for i in items))]
+    intervals = [*extent["temporal"]["interval"][:1], *map(_interval, said)]
+    known = collection.get("summaries", {})
     summaries = {
         name: values
         for name in _SUMMARISED
-        if (
-            values := _union(
-                collection.get("summaries", {}).get(name, ()), [properties[name]] if name in properties else []
-            )
-        )
+        if (values := _union(known.get(name, ()), [properties[name] for properties in said if name in properties]))
     }
-    if tasks := _union(collection.get("summaries", {}).get("mlm:tasks", ()), properties.get("mlm:tasks", ())):
+    if tasks := _union(known.get("mlm:tasks", ()), _lists(said, "mlm:tasks")):
         summaries["mlm:tasks"] = tasks
-    licences = [found for found in item["links"] if found["rel"] == "license"]
-    known = {found["href"] for found in collection["links"]}
+    linked = {found["href"] for found in collection["links"]}
+    licences = {f["href"]: f for item in items for f in item["links"] if f["rel"] == "license"}
+    descriptions = [properties["description"] for properties in said if properties.get("description")]
     wider = collection | {
-        "description": properties.get("description") or collection["description"],
+        "description": (descriptions or [collection["description"]])[-1],
         "extent": {
-            "spatial": {"bbox": [[min(b[i] for b in boxes) if i < 2 else max(b[i] for b in boxes) for i in range(4)]]},
+            "spatial": {"bbox": [[(min if i < 2 else max)(b[i] for b in boxes) for i in range(4)]]},
             # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
             "temporal": {
                 "interval": [[_open_or(min, [i[0] for i in intervals]), _open_or(max, [i[1] for i in intervals])]]
             },
         },
         "summaries": summaries,
-        "links": [
-            *collection["links"],
-            *(found for found in licences if found["href"] not in known),
-        ],
+        "links": [*collection["links"], *(found for href, found in licences.items() if href not in linked)],
     }
-    if keywords := _union(collection.get("keywords", ()), properties.get("keywords", ())):
-        wider["keywords"] = keywords
-    if providers := _union(collection.get("providers", ()), properties.get("providers", ())):
-        wider["providers"] = providers
+    for name in ("keywords", "providers"):
+        if values := _union(collection.get(name, ()), _lists(said, name)):
+            wider[name] = values
     return wider
+
+
+def _interval(properties: Document) -> list[str | None]:
+    moment = properties.get("datetime")
+    return [properties.get("start_datetime") or moment, properties.get("end_datetime") or moment]
+
+
+def _lists(said: Iterable[Document], name: str) -> list[Any]:
+    return [value for properties in said for value in properties.get(name, ())]
 
 
 def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> str | None:
@@ -193,11 +194,9 @@ def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> s
 
 def covering(collection: Document, items: Iterable[Document]) -> Document:
     """Return a collection with extent and summaries of just these items; as it is when there are none."""
-    result = collection | {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
-    found = False
-    for item in items:
-        result, found = widened(result, item), True
-    return result if found else collection
+    covered = list(items)
+    empty: Document = {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
+    return widened(collection | empty, *covered) if covered else collection
 
 
 def with_collection(root: Document, collection: Document) -> Document:
@@ -247,7 +246,7 @@ def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str
     assets, places
         As :func:`item_document` takes them, with hrefs instead of names and paths.
     """
-    document: Document = plain(item.to_dict(include_self_link=False, transform_hrefs=False))
+    document: Document = item.to_dict(include_self_link=False, transform_hrefs=False)
     for key, href in assets.items():
         document["assets"][key]["href"] = href
     document["links"] = [
@@ -255,8 +254,8 @@ def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str
         for found in document["links"]
         if found["rel"] not in STRUCTURAL_RELS
     ]
-    document["properties"].pop(ALIASES, None)
-    document["properties"] |= dict.fromkeys(("created", "updated"), now())
+    properties = {name: value for name, value in document["properties"].items() if name != ALIASES}
+    document["properties"] = properties | dict.fromkeys(("created", "updated"), now())
     return document
 
 
@@ -309,5 +308,10 @@ def resolve(href: str, base: str) -> str:
 
 def _union(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
     merged = list(first)
-    merged += [value for value in second if value not in merged]
+    # Of texts, such as versions, there may be thousands.
+    texts = {value for value in merged if isinstance(value, str)}
+    for value in second:
+        if value not in (texts if isinstance(value, str) else merged):
+            merged.append(value)
+            texts.update([value] if isinstance(value, str) else [])
     return merged

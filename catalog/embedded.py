@@ -5,10 +5,11 @@ A publish is one transaction, so whatever dies leaves the item whole or not at a
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import CatalogError, NotFoundError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.published import Published
 from modelstac.catalog.query import Query
-from modelstac.catalog.read_item import local_path
+from modelstac.catalog.read_item import asset_href, local_path
 from modelstac.catalog.sql import rows
 from modelstac.catalog.sql.database import Database
 from modelstac.catalog.sql.fields import reduced
@@ -121,23 +123,30 @@ class EmbeddedCatalog(Catalog):
         """Store a validated item and its files and return it as stored."""
         return self.add_many([item], report=report)[0]
 
-    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items in one transaction: all of them or none."""
         hrefs = [self._copy(item, report) for item in items]
         with self.database.write() as connection:
-            changed: dict[str, Document] = {}
+            known = rows.known(connection, (item.id for item in items))
+            new: dict[str, Document] = {}
             for item, assets in zip(items, hrefs, strict=True):
                 if any(not (Path(self.href).parent / href).is_file() for href in assets.values()):
                     # A delete of the last item with the same bytes came between.
                     self._copy(item, ignore)
-                self._store(connection, item, assets, changed)
-            for collection in changed.values():
-                rows.put_collection(connection, collection)
-        return [self.get(item.id) for item in items]
+                if item.id in known:
+                    published = rows.get_item(connection, item.id)
+                    assert published is not None, "it was there a moment ago, in this transaction"
+                    self.same_or_refuse(as_item(self.shown(connection, published)), item)
+                elif item.id in new:
+                    self.same_or_refuse(as_item(copy.deepcopy(new[item.id])), item)
+                else:
+                    new[item.id] = documents.stored_item(item, assets, self._sources(connection, item, new))
+            self._store(connection, list(new.values()), {item.id: item for item in items})
+        return Published(self.get, [item.id for item in items])
 
     def _copy(self, item: pystac.Item, report: Report) -> dict[str, str]:
         """Copy the item's local files, and return their hrefs below the catalog's folder by asset key."""
-        local = {key: local_path(asset.get_absolute_href() or asset.href) for key, asset in item.assets.items()}
+        local = {key: local_path(asset_href(asset)) for key, asset in item.assets.items()}
         paths = {key: path for key, path in local.items() if path is not None}
         task = f"publish {item.id}"
         report(Started(task, len(paths)))
@@ -149,35 +158,33 @@ class EmbeddedCatalog(Catalog):
         report(Finished(task))
         return hrefs
 
-    def _store(
-        self, connection: sqlite3.Connection, item: pystac.Item, assets: dict[str, str], changed: dict[str, Document]
-    ) -> None:
-        if (published := rows.get_item(connection, item.id)) is not None:
-            self.same_or_refuse(as_item(self.shown(connection, published)), item)
-            return
-        document = documents.stored_item(item, assets, self._sources(connection, item))
-        name = str(item.collection_id)
-        collection = changed.get(name) or rows.get_collection(connection, name)
-        if collection is None:
-            collection = documents.stored_collection(documents.new_collection(item))
-            # The rows of items refer to that of their collection.
-            rows.put_collection(connection, collection)
-        changed[name] = documents.widened(collection, document)
-        rows.insert(connection, document)
+    def _store(self, connection: sqlite3.Connection, new: list[Document], items: Mapping[str, pystac.Item]) -> None:
+        by_name: dict[str, list[Document]] = {}
+        for document in new:
+            by_name.setdefault(document["collection"], []).append(document)
+        for name, of_model in by_name.items():
+            collection = rows.get_collection(connection, name)
+            if collection is None:
+                collection = documents.stored_collection(documents.new_collection(items[of_model[0]["id"]]))
+            rows.put_collection(connection, documents.widened(collection, *of_model))
+        rows.insert(connection, new)
 
-    def _sources(self, connection: sqlite3.Connection, item: pystac.Item) -> dict[str, str]:
+    def _sources(
+        self, connection: sqlite3.Connection, item: pystac.Item, new: Mapping[str, Document]
+    ) -> dict[str, str]:
         places = {}
         for link in item.get_links("derived_from"):
             source = link.extra_fields.get(ITEM_ID_FIELD)
             if not isinstance(source, str):
                 continue
             row = connection.execute("SELECT collection FROM items WHERE id = ?", (source,)).fetchone()
-            if row is not None:
-                places[source] = f"collections/{row[0]}/items/{source}"
+            if source in new or row is not None:
+                name = new[source]["collection"] if source in new else row[0]
+                places[source] = f"collections/{name}/items/{source}"
             elif "://" not in str(link.get_href(transform_href=False)):
-                known = [i for (i,) in connection.execute("SELECT id FROM items")]
+                found = [i for (i,) in connection.execute("SELECT id FROM items")]
                 raise NotFoundError.unknown(
-                    "item", source, known, where=self.href, hint=f"Publish the source of {item.id!r} first"
+                    "item", source, found, where=self.href, hint=f"Publish the source of {item.id!r} first"
                 )
         return places
 
@@ -211,7 +218,7 @@ class EmbeddedCatalog(Catalog):
             if bool(document["properties"].get("deprecated")) != deprecated:
                 document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
                 rows.delete(connection, item_id)
-                rows.insert(connection, document)
+                rows.insert(connection, [document])
         return self.get(item_id)
 
     def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:

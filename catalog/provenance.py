@@ -14,7 +14,8 @@ def _local_or_url(place: Path | str) -> Path | str:
     return Path(place) if isinstance(place, str) and "://" not in place and not place.startswith("data:") else place
 
 
-Place = Annotated[Path | str, AfterValidator(_local_or_url)]
+# Strings first: trying each as a path too took most of the time of reading an item.
+Place = Annotated[str | Path, Field(union_mode="left_to_right"), AfterValidator(_local_or_url)]
 
 
 class Step(Fragment):

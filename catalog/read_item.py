@@ -68,11 +68,21 @@ def model_asset(item: pystac.Item) -> tuple[str, pystac.Asset]:
 
 def local_path(href: str) -> Path | None:
     """Return the path that an absolute local href names, None for a URL of another place."""
+    if href.startswith(("https://", "http://")):
+        return None
     parts = urlsplit(href)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     # One letter before the colon is a drive of Windows.
     return None if len(parts.scheme) > 1 else Path(href)
+
+
+def asset_href(asset: pystac.Asset) -> str:
+    """Return where an asset is, as an absolute path or URL."""
+    # pystac takes any address apart, and most lead to the web.
+    if asset.href.startswith(("https://", "http://")):
+        return asset.href
+    return asset.get_absolute_href() or asset.href
 
 
 def read_fields(item: pystac.Item) -> dict[str, Any]:
@@ -110,7 +120,7 @@ def _format(item: pystac.Item, asset: pystac.Asset) -> str:
 
 
 def _place(asset: pystac.Asset) -> Path | str:
-    href = asset.get_absolute_href() or asset.href
+    href = asset_href(asset)
     path = local_path(href)
     return href if path is None else path
 

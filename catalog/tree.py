@@ -6,7 +6,7 @@ import bisect
 import json
 import posixpath
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ class TreeCatalog(Catalog):
     def _stamp(self) -> str | None:
         """Return what changes whenever a document does, None where that cannot be told."""
 
-    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items one after the other, once it is sure that none of them will be refused."""
         coming: set[str] = set()
         for item in items:

@@ -75,16 +75,14 @@ def validate_document(document: dict[str, Any]) -> None:
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
     version = document.get("stac_version", pystac.get_stac_version())
-    # JSON knows lists only, and the schemas' "array" is not a tuple.
-    as_json = plain(document)
     for uri in [_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ())]:
-        _check(as_json, kind, uri)
-    if kind == "item" and as_json.get("bbox"):
+        _check(document, kind, uri)
+    if kind == "item" and document.get("bbox"):
         # The schemas take any numbers.
         try:
-            check_bbox(as_json["bbox"])
+            check_bbox(document["bbox"])
         except ValueError as error:
-            raise InvalidItemError(f"item {as_json.get('id')!r}: {error}") from error
+            raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
 
 
 def _check(document: Any, kind: str, uri: str) -> None:
@@ -92,7 +90,8 @@ def _check(document: Any, kind: str, uri: str) -> None:
         return
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(uri).iter_errors(document))
+    # JSON knows lists only, and to this one a tuple is no "array".
+    error = best_match(_validator(uri).iter_errors(plain(document)))
     if error is not None:
         message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
         place = error.json_path.removeprefix("$").removeprefix(".") or "it"

@@ -6,6 +6,7 @@ Sources: PEP 440 (https://peps.python.org/pep-0440/) for order and ranges, https
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
@@ -62,6 +63,7 @@ def semver(text: str) -> str:
     return number + (f"-{pre}" if pre else "") + (f"+{'.'.join(build)}" if build else "")
 
 
+@lru_cache(maxsize=4096)
 def version_key(text: str) -> str:
     """Return a key whose order as a string is the order of the versions, so that a server can search ranges.
 

@@ -109,7 +109,7 @@ class EmbeddedStore(Store):
                 # As readers see it, in the same transaction: that is what an entity tag is of.
                 changed = change(self._served(self._catalog.shown(connection, copy.deepcopy(stored))))
                 rows.delete(connection, item_id)
-                rows.insert(connection, self._stored_again(stored, changed))
+                rows.insert(connection, [self._stored_again(stored, changed)])
 
         await self._run(work)
         found = await self.item(collection_id, item_id)

@@ -71,8 +71,8 @@ class Writer:
             if missing := _resolve_sources(item, known):
                 hint = f"Publish the source of {item['id']!r} first"
                 raise NotFoundError.unknown("item", missing, await self._tables.ids(), where="this catalog", hint=hint)
-            collection = _widened(collection, item)
         if new:
+            collection = _widened(collection, list(new.values()))
             await self._tables.insert(list(new.values()))
             await self._tables.replace_collection(collection)
             await self._link_versions(new.values())
@@ -154,8 +154,8 @@ def _resolve_sources(item: Document, known: dict[str, Document]) -> str | None:
     return None
 
 
-def _widened(collection: Document, item: Document) -> Document:
+def _widened(collection: Document, items: Sequence[Document]) -> Document:
     try:
-        return documents.widened(collection | {"summaries": collection.get("summaries", {})}, item)
+        return documents.widened(collection | {"summaries": collection.get("summaries", {})}, *items)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidItemError(f"collection {collection['id']!r} cannot take the item: {error!r}") from error

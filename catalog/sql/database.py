@@ -55,6 +55,8 @@ class Database:
                     "synchronous = FULL",
                     "temp_store = MEMORY",
                     "mmap_size = 1073741824",
+                    # KiB; bulk writes touch all indexes.
+                    "cache_size = -65536",
                 ):
                     connection.execute(f"PRAGMA {pragma}")
                 register(connection)

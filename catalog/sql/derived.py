@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from modelstac.catalog.sql.functions import register
 from modelstac.catalog.sql.schema import prepare
 from modelstac.catalog.sql.search import Search
 
+_AT_A_TIME = 500
 Alias = tuple[str, str, str]
 Content = Callable[[], tuple[Iterable[Document], Iterable[Alias]]]
 """Gives all items, and collection, alias and item id of every alias."""
@@ -82,8 +84,9 @@ def _fill(connection: sqlite3.Connection, stamp: str, content: Content) -> None:
     items, aliases = content()
     connection.execute("BEGIN")
     prepare(connection)
-    for document in items:
-        rows.insert(connection, document)
+    rest = iter(items)
+    while some := list(itertools.islice(rest, _AT_A_TIME)):
+        rows.insert(connection, some)
     connection.executemany("INSERT INTO aliases VALUES (?, ?, ?)", aliases)
     connection.execute("CREATE TABLE derived (stamp TEXT)")
     connection.execute("INSERT INTO derived VALUES (?)", (stamp,))

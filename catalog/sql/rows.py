@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from modelstac.catalog.documents import Document
@@ -22,33 +22,48 @@ def dumps(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def insert(connection: sqlite3.Connection, document: Document) -> int:
-    """Store an item that is not there yet, and return the key of its row."""
+def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
+    """Store items that are not there yet."""
+    (last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM items").fetchone()
+    numbered = list(enumerate(documents, last_key + 1))
+    connection.executemany(
+        "INSERT INTO items (key, id, collection, variant, version_key, first, last, document) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (_columns(key, document) for key, document in numbered),
+    )
+    connection.executemany(
+        "INSERT INTO texts (rowid, body) VALUES (?, ?)",
+        ((key, searched_text(document)) for key, document in numbered),
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO tasks VALUES (?, ?)",
+        (
+            (task, key)
+            for key, document in numbered
+            for task in document["properties"].get("mlm:tasks") or ()
+            if isinstance(task, str)
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO boxes (west, east, south, north, item, bbox, w, e, s, n) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((w, e, s, n, key, own, w, e, s, n) for key, document in numbered for own, (w, s, e, n) in _boxes(document)),
+    )
+
+
+def _columns(key: int, document: Document) -> tuple[Any, ...]:
     properties = document["properties"]
     time = moments(document)
     first, last = (microseconds(time[0]), microseconds(time[1])) if time else (None, None)
-    cursor = connection.execute(
-        "INSERT INTO items (id, collection, variant, version_key, first, last, document) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            document["id"],
-            document["collection"],
-            properties.get("interop:variant"),
-            _key(properties.get("version")),
-            first,
-            last,
-            dumps(document),
-        ),
-    )
-    key = cursor.lastrowid
-    assert key is not None, "a row was inserted"
-    connection.execute("INSERT INTO texts (rowid, body) VALUES (?, ?)", (key, searched_text(document)))
-    tasks = {task for task in properties.get("mlm:tasks") or () if isinstance(task, str)}
-    connection.executemany("INSERT OR IGNORE INTO tasks VALUES (?, ?)", [(task, key) for task in tasks])
-    connection.executemany(
-        "INSERT INTO boxes (west, east, south, north, item, bbox, w, e, s, n) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(w, e, s, n, key, own, w, e, s, n) for own, (w, s, e, n) in _boxes(document)],
-    )
-    return key
+    version, variant = _key(properties.get("version")), properties.get("interop:variant")
+    return key, document["id"], document["collection"], variant, version, first, last, dumps(document)
+
+
+def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
+    """Return those ids that items have."""
+    wanted = json.dumps(list(ids))
+    return {
+        i for (i,) in connection.execute("SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
+    }
 
 
 def delete(connection: sqlite3.Connection, item_id: str) -> None:
