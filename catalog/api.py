@@ -27,14 +27,16 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.http import Api, quoted
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.published import Published
 from modelstac.catalog.query import EQUAL_FIELDS, Query
 from modelstac.catalog.ranges import interval, rfc3339
-from modelstac.catalog.read_item import local_path
+from modelstac.catalog.read_item import asset_href, local_path
 from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.paging import Key, make_token, read_token
 
 KEY_VARIABLE = "MODELSTAC_KEY"
 _PAGE = 250
+_LARGEST_REQUEST = 8 << 20
 _TOKEN = [Key("link"), Key("skip")]
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://")
 
@@ -144,23 +146,42 @@ class ApiCatalog(Catalog):
         """Upload an item's files, store it and return it as stored."""
         return self.add_many([item], report=report)[0]
 
-    def add_many(self, items: list[pystac.Item], *, report: Report) -> list[pystac.Item]:
-        """Store validated items; those of one model all or none."""
-        published = {item.id: self.find(item.id) for item in items}
-        by_name: dict[str, list[Document]] = {}
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
+        """Store validated items; those of one model all or none, unless they fill several requests."""
+        by_id: dict[str, pystac.Item] = {}
         for item in items:
-            if (stored := published[item.id]) is not None:
-                self.same_or_refuse(stored, item)
-            else:
+            self.same_or_refuse(by_id.setdefault(item.id, item), item)
+        # Asked for before their files are sent; what has none is refused by the server, or found to be there.
+        with_files = [item for item in items if any(map(_is_here, item.assets.values()))]
+        present = {item.id for item in with_files if self._is_there(item)}
+        by_name: dict[str, list[Document]] = {}
+        for item_id, item in by_id.items():
+            if item_id not in present:
                 by_name.setdefault(str(item.collection_id), []).append(self._uploaded(item, report))
         for name, new in by_name.items():
             self._make_collection(name, new)
-            body: Document = {"type": "FeatureCollection", "features": new} if len(new) > 1 else new[0]
+            for some in in_requests(new):
+                self._post(name, some, by_id)
+        return Published(self.get, [item.id for item in items])
+
+    def _is_there(self, item: pystac.Item) -> bool:
+        stored = self.find(item.id)
+        return stored is not None and bool(self.same_or_refuse(stored, item))
+
+    def _post(self, name: str, new: list[Document], items: dict[str, pystac.Item]) -> None:
+        body: Document = {"type": "FeatureCollection", "features": new} if len(new) > 1 else new[0]
+        try:
             self._api.send("POST", f"collections/{quoted(name)}/items", body)
-        return [published[item.id] or self.get(item.id) for item in items]
+        except ItemExistsError:
+            # With other content, or the server takes nothing twice.
+            missing = [document for document in new if not self._is_there(items[document["id"]])]
+            if len(missing) == len(new):
+                raise
+            if missing:
+                self._post(name, missing, items)
 
     def _uploaded(self, item: pystac.Item, report: Report) -> Document:
-        paths = {key: local_path(asset.get_absolute_href() or asset.href) for key, asset in item.assets.items()}
+        paths = {key: local_path(asset_href(asset)) for key, asset in item.assets.items()}
         task = f"publish {item.id}"
         report(Started(task, len(item.assets)))
         hrefs = {}
@@ -223,6 +244,24 @@ class ApiCatalog(Catalog):
         name = str(item.collection_id)
         refuse_pointed_at(item_id, name, self.aliases(name))
         self._api.send("DELETE", _path(item))
+
+
+def in_requests(new: list[Document]) -> Iterator[list[Document]]:
+    """Split items into as many requests as are needed for none to be larger than servers take."""
+    some: list[Document] = []
+    size = 0
+    for document in new:
+        length = len(json.dumps(document))
+        if some and size + length > _LARGEST_REQUEST:
+            yield some
+            some, size = [], 0
+        some.append(document)
+        size += length
+    yield some
+
+
+def _is_here(asset: pystac.Asset) -> bool:
+    return local_path(asset_href(asset)) is not None
 
 
 def _path(item: pystac.Item) -> str:

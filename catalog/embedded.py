@@ -226,7 +226,7 @@ class EmbeddedCatalog(Catalog):
         with self.database.write() as connection:
             document = documents.with_evidence(self._known_item(connection, item_id), key, asset)
             rows.delete(connection, item_id)
-            rows.insert(connection, document)
+            rows.insert(connection, [document])
         return self.get(item_id)
 
     def delete(self, item_id: str) -> None:

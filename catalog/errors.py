@@ -12,6 +12,7 @@
     ├── InvalidQueryError       (ValueError)          a search that cannot be understood
     ├── CatalogError            (OSError)             the place named is no catalog, or cannot be one
     ├── StorageError            (OSError)             reading or writing failed: permission, full disk, lock
+    │   └── UnavailableError                          the database is restarting, or busy: the same again may do
     ├── IntegrityError          (ValueError)          bytes are not the published ones
     ├── UnauthorizedError       (PermissionError)     a write without a key, or with one that is unknown or revoked
     ├── ChangedMeanwhileError   (RuntimeError)        somebody else changed the document since it was read
@@ -100,6 +101,10 @@ class StorageError(ModelStacError, OSError):
         """Turn an operating system's error into one line that says what was tried and what to do."""
         reason = error.strerror or str(error)
         return cls(f"cannot {action}: {reason.lower()}{'; ' + advice if advice else ''}")
+
+
+class UnavailableError(StorageError):
+    """A server or its database cannot answer at the moment; the same again may do."""
 
 
 class IntegrityError(ModelStacError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _BY_STATUS: dict[int, type[ModelStacError]] = {
     422: errors.InvalidItemError,
 }
 _TRIES = 3
+_PATIENCE_SECONDS = 30.0
+_REPEATABLE = frozenset({"GET", "POST"})
 
 
 def quoted(text: str) -> str:
@@ -114,13 +117,22 @@ class Api:
     def _request(self, method: str, href: str, **options: Any) -> Any:
         import requests
 
-        try:
-            response = self._session.request(method, href, timeout=120, **options)
-        except requests.RequestException as error:
-            raise StorageError(f"{self.href} does not answer: check that the server runs, then try again") from error
-        if not response.ok:
-            raise _error(response)
-        return response
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                response = self._session.request(method, href, timeout=120, **options)
+            except requests.RequestException as error:
+                raise StorageError(
+                    f"{self.href} does not answer: check that the server runs, then try again"
+                ) from error
+            if response.ok:
+                return response
+            wait = response.headers.get("Retry-After", "")
+            # Publishing again what was published changes nothing; a file is sent again from where it ended.
+            again = response.status_code == 503 and method in _REPEATABLE and "data" not in options and wait.isdigit()
+            if not again or time.monotonic() + int(wait) > end:
+                raise _error(response)
+            time.sleep(int(wait))
 
 
 def _error(response: Any) -> ModelStacError:

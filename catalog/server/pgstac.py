@@ -18,7 +18,7 @@ from modelstac.catalog.errors import (
     ItemExistsError,
     ModelStacError,
     NotFoundError,
-    StorageError,
+    UnavailableError,
 )
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.query import Query
@@ -80,7 +80,7 @@ class PgstacStore(Store):
                 yield connection
 
     async def ping(self) -> None:
-        """Raise :class:`StorageError` unless the database answers and holds pgstac."""
+        """Raise :class:`UnavailableError` unless the database answers and holds pgstac."""
         async with self._connection() as connection:
             await connection.fetchval("SELECT get_version()")
 
@@ -215,8 +215,9 @@ class _Tables:
     async def insert(self, items: Sequence[Document]) -> None:
         await self._connection.execute("SELECT create_items($1)", list(map(packed, items)))
 
-    async def replace(self, item: Document) -> None:
-        await self._connection.execute("SELECT update_item($1)", packed(item))
+    async def replace(self, items: Sequence[Document]) -> None:
+        if items:
+            await self._connection.execute("SELECT upsert_items($1)", list(map(packed, items)))
 
     async def delete(self, collection_id: str, item_id: str) -> None:
         await self._connection.execute("SELECT delete_item($1, $2)", item_id, collection_id)
@@ -314,4 +315,5 @@ async def _explained() -> AsyncIterator[None]:
         LOG.warning("not answered by PostgreSQL: %s", error)
         raise InvalidQueryError("the search: it compares what cannot be compared, or takes too long") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise StorageError(f"the database does not answer ({type(error).__name__}): {_ADVICE}") from error
+        # Also while it restarts, and when two transactions wait for each other: the pool connects again.
+        raise UnavailableError(f"the database does not answer ({type(error).__name__}): {_ADVICE}") from error

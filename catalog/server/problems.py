@@ -57,6 +57,8 @@ def of_error(error: Exception) -> Response:
     if len(detail) > _LONGEST_DETAIL:
         detail = f"{detail[:_LONGEST_DETAIL]}…"
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    if isinstance(error, errors.UnavailableError):
+        headers = {"Retry-After": "1"}
     return problem(status, type(error).__name__, detail, headers=headers)
 
 

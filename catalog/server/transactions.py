@@ -10,6 +10,7 @@ import pystac
 from fastapi import APIRouter, Depends, FastAPI, Request
 from stac_fastapi.types.extension import ApiExtension
 from stac_fastapi.types.requests import get_base_url
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from modelstac.catalog.documents import Document, now
@@ -95,12 +96,17 @@ class Transactions(ApiExtension):
 
     async def _add(self, collection_id: str, items: Sequence[Any], request: Request) -> list[bool]:
         base = get_base_url(request)
-        stored = []
-        for item in items:
-            document = self.checks.item(item, collection_id, base)
-            document["properties"] |= dict.fromkeys(("created", "updated"), now())
-            stored.append(document)
-        return await self.store.add_items(collection_id, stored)
+
+        def checked() -> list[Document]:
+            stored = []
+            for item in items:
+                document = self.checks.item(item, collection_id, base)
+                document["properties"] |= dict.fromkeys(("created", "updated"), now())
+                stored.append(document)
+            return stored
+
+        # Thousands take a while, in which others want answers, and the database can store those before.
+        return await self.store.add_items(collection_id, await run_in_threadpool(checked))
 
     async def update_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Replace an item; only what may change after publication may differ."""

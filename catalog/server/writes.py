@@ -36,8 +36,8 @@ class Tables(Protocol):
     async def insert(self, items: Sequence[Document]) -> None:
         """Store new items."""
 
-    async def replace(self, item: Document) -> None:
-        """Store an item in place of the one with its id."""
+    async def replace(self, items: Sequence[Document]) -> None:
+        """Store items in place of those with their ids."""
 
     async def delete(self, collection_id: str, item_id: str) -> None:
         """Remove an item."""
@@ -73,9 +73,10 @@ class Writer:
                 raise NotFoundError.unknown("item", missing, await self._tables.ids(), where="this catalog", hint=hint)
         if new:
             collection = _widened(collection, list(new.values()))
+            relinked = await self._relinked(new)
             await self._tables.insert(list(new.values()))
+            await self._tables.replace(relinked)
             await self._tables.replace_collection(collection)
-            await self._link_versions(new.values())
         return fresh
 
     async def change_item(self, item_id: str, change: Change) -> Document:
@@ -83,8 +84,8 @@ class Writer:
         stored = await self._shown(item_id)
         changed = change(stored)
         if changed != stored:
-            await self._tables.replace(changed)
-            await self._link_versions([changed])
+            await self._tables.replace([changed])
+            await self._tables.replace(await self._relinked({item_id: changed}))
         return await self._shown(item_id)
 
     async def remove(self, item_id: str) -> None:
@@ -95,20 +96,38 @@ class Writer:
         await self._tables.delete(self._collection_id, item_id)
         left = await self._tables.items_of(self._collection_id)
         await self._tables.replace_collection(documents.covering(collection, left))
-        await self._link_versions([item])
+        await self._tables.replace(await self._relinked({}, _variants([item])))
 
-    async def _link_versions(self, changed: Iterable[Document]) -> None:
-        """Make the items of the variants of some items link to each other, from version to version."""
-        for variant in {found for item in changed if (found := item["properties"].get("interop:variant"))}:
-            items = await self._tables.items_of(self._collection_id, variant)
-            by_path = {item_path(self._collection_id, item["id"]): item for item in items}
+    async def _relinked(self, new: dict[str, Document], variants: Iterable[str] = ()) -> list[Document]:
+        """Make new items and those of their variants link to each other, from version to version.
+
+        Parameters
+        ----------
+        new
+            Items by id, to which the links are given.
+        variants
+            More variants that have changed.
+
+        Returns
+        -------
+        list
+            The stored items whose links change.
+        """
+        relinked = []
+        for variant in {*_variants(new.values()), *variants}:
+            items = {item["id"]: item for item in await self._tables.items_of(self._collection_id, variant)}
+            items |= {i: item for i, item in new.items() if item["properties"].get("interop:variant") == variant}
+            by_path = {item_path(self._collection_id, item_id): item for item_id, item in items.items()}
             ordered = sorted((version_key(item["properties"]["version"]), path) for path, item in by_path.items())
             for index, (_, path) in enumerate(ordered):
+                item = by_path[path]
                 others = documents.relations(ordered, index)
-                kept = [f for f in by_path[path]["links"] if f["rel"] not in documents.VERSION_RELS]
-                added = [documents.link(rel, other, "application/geo+json") for rel, other in others.items()]
-                if by_path[path]["links"] != kept + added:
-                    await self._tables.replace(by_path[path] | {"links": kept + added})
+                kept = [f for f in item["links"] if f["rel"] not in documents.VERSION_RELS]
+                links = kept + [documents.link(rel, other, "application/geo+json") for rel, other in others.items()]
+                if item["links"] != links:
+                    item["links"] = links
+                    relinked.append(item)
+        return [item for item in relinked if item["id"] not in new]
 
     async def _item(self, item_id: str) -> Document:
         stored = (await self._tables.items_named([item_id])).get(item_id)
@@ -135,6 +154,10 @@ def _same_or_refuse(published: Document, item: Document) -> None:
             f"item {item['id']!r} is already there with other content ({', '.join(differing[:4])}): "
             "published items do not change, publish under a new version"
         )
+
+
+def _variants(items: Iterable[Document]) -> set[str]:
+    return {found for item in items if (found := item["properties"].get("interop:variant"))}
 
 
 def _sources(item: Document) -> list[str]:
