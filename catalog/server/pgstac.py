@@ -33,6 +33,7 @@ Connection = Any  # asyncpg has no types
 
 LOG = logging.getLogger("modelstac.server")
 TOKEN = Key("token")
+_PARTITIONS = 0x4D535443  # an advisory lock of ours
 _ADVICE = "check that PostgreSQL runs and that 'modelstac database migrate' was done"
 
 
@@ -112,7 +113,7 @@ class PgstacStore(Store):
     async def add_items(self, collection_id: str, items: Sequence[Document]) -> list[bool]:
         """Store items, all or none, and tell of each whether it is new."""
         async with self._connection(write=True) as connection:
-            await _lock(connection, collection_id)
+            await _lock(connection, collection_id, partitions=True)
             return await Writer(_Tables(connection), collection_id).add(items)
 
     async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
@@ -146,7 +147,7 @@ class PgstacStore(Store):
     async def remove_collection(self, collection_id: str) -> None:
         """Remove a collection and its items."""
         async with self._connection(write=True) as connection:
-            await _lock(connection, collection_id)
+            await _lock(connection, collection_id, partitions=True)
             if await _collection(connection, collection_id) is None:
                 raise NotFoundError(f"no collection {collection_id!r}: see /collections")
             await connection.execute("SELECT delete_collection($1)", collection_id)
@@ -236,9 +237,12 @@ async def _use_json(connection: Connection) -> None:
         )
 
 
-async def _lock(connection: Connection, collection_id: str) -> None:
+async def _lock(connection: Connection, collection_id: str, *, partitions: bool = False) -> None:
     # One writer a collection: extents, summaries, aliases and version links are read and written back.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", collection_id)
+    # pgstac makes and drops partitions as items come; a writer that meets another's half-made one fails.
+    shared = "" if partitions else "_shared"
+    await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", _PARTITIONS)
 
 
 async def _collection(connection: Connection, collection_id: str) -> Document | None:
