@@ -25,6 +25,8 @@ class Tensor(Protocol):
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def dim_order(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
 
 
 class Layouts(Protocol):
@@ -53,7 +55,7 @@ class Case:
     """
 
     name: str
-    inputs: NDArray[np.float32]
+    inputs: NDArray[Any]
     score: Callable[[NDArray[Any]], Scores] | None = None
     beyond: bool = False
 
@@ -62,6 +64,8 @@ def make_cases(
     source: Layouts, target: Layouts, *, seed: int = 0, windows: Sequence[Case] = (), sizes: Sizes = SIZES
 ) -> tuple[Case, ...]:
     """Make the cases for two models: zeros, random numbers in two shapes, large numbers, and real data when given.
+
+    Whole numbers are 0 and 1 only: they may be indices, and more is not known of them.
 
     Parameters
     ----------
@@ -83,6 +87,14 @@ def make_cases(
     """
     first, second = (_shape(source, target, number, sizes) for number in (0, 1))
     rng = np.random.default_rng(seed)
+    kind = np.dtype(source.inputs[0].dtype)
+    if kind.kind in "iu":
+        cases = [
+            Case("zeros", np.zeros(first, kind)),
+            Case("random", rng.integers(0, 2, first, kind)),
+            Case("random, second shape", rng.integers(0, 2, second, kind)),
+        ]
+        return (*cases, *windows)
     cases = [
         Case("zeros", np.zeros(first, np.float32)),
         Case("random", rng.random(first, np.float32)),

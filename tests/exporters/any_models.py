@@ -86,7 +86,7 @@ def save_keras(folder):
 
 
 def save_torch(folder):
-    """Save a convolutional network and a transformer block as exported programs, and a network as ONNX by hand."""
+    """Save a convolutional network, a transformer block and one that takes tokens as exported programs."""
     import torch
     from torch import nn
 
@@ -107,8 +107,10 @@ def save_torch(folder):
     for name, module, shape, dynamic in (
         ("cnn", nn.Sequential(*parts), (2, 3, 12, 12), {0: auto}),
         ("block", Block(), (2, 7, 8), {0: auto, 1: auto}),
+        ("tokens", nn.Sequential(nn.Embedding(20, 8), Block()), (2, 7), {0: auto, 1: auto}),
     ):
-        program = torch.export.export(module.eval(), (torch.rand(shape),), dynamic_shapes=(dynamic,))
+        given = torch.rand(shape) if name != "tokens" else torch.randint(0, 20, shape)
+        program = torch.export.export(module.eval(), (given,), dynamic_shapes=(dynamic,))
         torch.export.save(program, folder / f"{name}.pt2")
 
 

@@ -64,6 +64,7 @@ def catalog(models, files, tmp_path):
     for name, *said in (
         ("cnn.pt2", "CNN", image, ("batch", "class"), ("r", "g", "b")),
         ("block.pt2", "Transformer", series, series),
+        ("tokens.pt2", "Transformer", series[:2], series),
         ("tool.onnx", "MLP", ("batch", "feature"), ("batch", "class")),
     ):
         found.publish(describe_file(files / name, models.statement(name.split(".")[0], *said)).to_item())
@@ -117,7 +118,7 @@ def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
     ]
 
 
-@pytest.mark.parametrize("name", ["cnn", "block"])
+@pytest.mark.parametrize("name", ["cnn", "block", "tokens"])
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_a_program_of_pytorch_is_converted(catalog, name, target):
     source = catalog.get(f"{name}-1.0.0-torch-export")
@@ -127,7 +128,10 @@ def test_a_program_of_pytorch_is_converted(catalog, name, target):
     found = ModelDescription.from_item(item)
     assert found.route[0].tool == "torch.onnx.export (torch.export)"
     assert found.inputs[0].input.shape == ModelDescription.from_item(source).inputs[0].input.shape
-    x = np.random.default_rng(1).random((3, 3, 12, 12) if name == "cnn" else (3, 11, 8), np.float32)
+    rng = np.random.default_rng(1)
+    x = rng.random((3, 3, 12, 12) if name == "cnn" else (3, 11, 8), np.float32)
+    if name == "tokens":
+        x = rng.integers(0, 20, (3, 11))
     with load(source) as before, load(item) as after:
         assert before.predict(x).std() > 1e-3
         np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)

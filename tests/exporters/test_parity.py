@@ -26,6 +26,7 @@ class Layout:
     name: str
     shape: tuple[int, ...]
     dim_order: tuple[str, ...]
+    dtype: str = "float32"
 
 
 class Function:
