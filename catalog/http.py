@@ -13,7 +13,14 @@ import pystac
 from modelstac.catalog import errors
 from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.documents import Document
-from modelstac.catalog.errors import CatalogError, MissingPackageError, ModelStacError, NotFoundError, StorageError
+from modelstac.catalog.errors import (
+    CatalogError,
+    ChangedMeanwhileError,
+    MissingPackageError,
+    ModelStacError,
+    NotFoundError,
+    StorageError,
+)
 
 _BY_STATUS: dict[int, type[ModelStacError]] = {
     400: errors.InvalidItemError,
@@ -95,7 +102,8 @@ class Api:
         digest = from_multihash(checksum)
         href = f"{self.href}/artifacts/{digest[:2]}/{digest}/{quoted(path.name)}"
         size = path.stat().st_size
-        for attempt in range(_TRIES):
+        end, failures = time.monotonic() + _PATIENCE_SECONDS, 0
+        while True:
             found = self._session.head(href)
             if found.ok:
                 return href
@@ -107,12 +115,17 @@ class Api:
                 with path.open("rb") as file:
                     file.seek(start if "Content-Range" in headers else 0)
                     self._request("PUT", href, data=file if size else b"", headers=headers)
-            except StorageError:
-                if attempt == _TRIES - 1:
+            except ChangedMeanwhileError:
+                # Somebody else sends the same file: then it is there soon.
+                if time.monotonic() > end:
                     raise
-                continue
-            return href
-        raise AssertionError("the loop ends by return or raise")
+                time.sleep(0.2)
+            except StorageError:
+                failures += 1
+                if failures == _TRIES:
+                    raise
+            else:
+                return href
 
     def _request(self, method: str, href: str, **options: Any) -> Any:
         import requests

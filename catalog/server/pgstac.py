@@ -318,6 +318,7 @@ async def _explained() -> AsyncIterator[None]:
     except (asyncpg.DataError, asyncpg.RaiseError, asyncpg.SyntaxOrAccessError, asyncpg.QueryCanceledError) as error:
         LOG.warning("not answered by PostgreSQL: %s", error)
         raise InvalidQueryError("the search: it compares what cannot be compared, or takes too long") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    # An internal error is what a connection gives that the database ended between two requests.
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         # Also while it restarts, and when two transactions wait for each other: the pool connects again.
         raise UnavailableError(f"the database does not answer ({type(error).__name__}): {_ADVICE}") from error

@@ -29,9 +29,9 @@ SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 def start(
-    catalog: Path, descriptions: list[ModelDescription], *limit: str, listed_in: Path | None = None
+    catalog: Path | str, descriptions: list[ModelDescription], *limit: str, listed_in: Path | None = None
 ) -> subprocess.Popen[str]:
-    listed = (listed_in or catalog.parent) / f"{random.getrandbits(64):x}.json"
+    listed = (listed_in or Path(catalog).parent) / f"{random.getrandbits(64):x}.json"
     listed.write_text(json.dumps([d.model_dump(mode="json") for d in descriptions]))
     return subprocess.Popen(
         [sys.executable, str(PROGRAM), str(catalog), str(listed), *limit],
