@@ -24,23 +24,26 @@ REPEATS = 200
 FRAMEWORKS = {"PyTorch": "torch", "Keras": "keras", "ONNX": "onnx"}
 
 
-def fill(catalog: EmbeddedCatalog, examples: Examples, start: int, stop: int) -> float:
+def fill(catalog: EmbeddedCatalog, examples: Examples, start: int, stop: int, *, models: int = 500) -> float:
     """Publish items ``start`` to ``stop`` in transactions of 1,000 and return items per second."""
     seconds = 0.0
     for first in range(start, stop, 1000):
-        items = [item(examples, number) for number in range(first, min(first + 1000, stop))]
+        items = [item(examples, number, models) for number in range(first, min(first + 1000, stop))]
         began = time.perf_counter()
         catalog.add_many(items, report=ignore)
         seconds += time.perf_counter() - began
     return (stop - start) / seconds
 
 
-def item(examples: Examples, number: int) -> pystac.Item:
-    """Return one of many items: 500 models, each in versions and variants of three frameworks; files lie elsewhere."""
+def item(examples: Examples, number: int, models: int = 500) -> pystac.Item:
+    """Return one of many items: of some models, in versions and variants of three frameworks; files lie elsewhere.
+
+    The number of models is no multiple of three, so that all ids differ.
+    """
     framework, file_format = list(FRAMEWORKS.items())[number % 3]
     found = examples.item(
-        name=f"model-{number % 500}",
-        version=f"{number // 1500}.0.0",
+        name=f"model-{number % models}",
+        version=f"{number // (3 * models)}.0.0",
         variant=f"{file_format}-{number % 3}",
         geometry={"type": "Point", "coordinates": [number % 360 - 180, number % 170 - 85]},
     )

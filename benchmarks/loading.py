@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
@@ -139,30 +139,34 @@ def measure(case: str, turns: int = TURNS) -> dict[str, float]:
             return medians({"own": plain, "modelstac": lambda: modelstac.load(item.id, catalog=catalog)}, turns)
 
 
-def peers(turns: int = TURNS) -> dict[str, float] | str:
-    """Measure MLflow's registry and the Hugging Face cache on the ONNX file, in an environment of their own."""
+def in_environment(packages: Sequence[str], program: Path, *arguments: object) -> dict[str, float] | str:
+    """Run a program of a peer in an environment that uv makes; return what it prints as JSON, or why there is none."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
         return "uv is not installed"
-    with tempfile.TemporaryDirectory() as name:
-        path, _, _ = write("onnx", Path(name))
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        command = [uv, "run", "--quiet", "--no-project", "--python", python]
-        command += [word for package in PEERS for word in ("--with", package)]
-        program = Path(__file__).with_name("loading_peers.py")
-        clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = [uv, "run", "--quiet", "--no-project", "--python", python]
+    command += [word for package in packages for word in ("--with", package)]
+    with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*command, "python", str(program), str(path), str(turns)],
-            env=clean,
-            cwd=name,
+            [*command, "python", str(program), *map(str, arguments)],
+            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            return (done.stderr.strip().splitlines() or ["it failed"])[-1]
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return found
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["it failed"])[-1]
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def peers(turns: int = TURNS) -> dict[str, float] | str:
+    """Measure MLflow's registry and the Hugging Face cache on the ONNX file, in an environment of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        path, _, _ = write("onnx", Path(name))
+        return in_environment(PEERS, Path(__file__).with_name("loading_peers.py"), path, turns)
 
 
 def main() -> None:
