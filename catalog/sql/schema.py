@@ -87,6 +87,8 @@ def path_sql(name: str) -> str:
 # Expression indexes: what must be equal whatever its case, together with its version; and what has an order.
 _FOLDED = {
     "framework": ("mlm:framework", "mlm:framework_version"),
+    # For filters in CQL2, which give bounds of the sortable version.
+    "framework_bounds": ("mlm:framework", "interop:framework_version_key"),
     "backend": ("interop:backend", "interop:backend_version"),
     "format": ("interop:format",),
     "architecture": ("mlm:architecture",),
