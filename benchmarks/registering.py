@@ -6,7 +6,6 @@ between two runs of ours, of which the slower one counts.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -45,7 +44,8 @@ def main() -> None:
     peer = in_environment(("mlflow==3.17.0",), program, VERSIONS, TURNS)
     second = ours()
     if isinstance(peer, str):
-        sys.exit(f"MLflow was not measured: {peer}")
+        print(f"MLflow is left out: {peer}")
+        return
     print(f"{VERSIONS} versions, medians in ms (target: at least {TARGET:g} times faster than MLflow on sqlite)")
     print(f"{'':10}{'modelstac':>12}{'MLflow':>10}{'times':>8}")
     for what, theirs in peer.items():

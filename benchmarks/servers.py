@@ -36,7 +36,7 @@ from modelstac.catalog.versions import version_key
 SIZES = tuple(map(int, os.environ.get("MODELSTAC_BENCH_ITEMS", "10000,100000").split(",")))
 MODELS = 20
 """So few because each collection is a partition of pgstac, which slows its searches."""
-ROUNDS, REQUESTS, CLIENTS, SECONDS = 5, 40, 8, 2.0
+ROUNDS, REQUESTS, CLIENTS, SECONDS = 3, 40, 8, 2.0
 Request = tuple[str, str, bytes | None]
 
 
@@ -172,7 +172,8 @@ def load(url: str, collections: list[Document], items: list[Document]) -> None:
 def main() -> None:
     """Measure and print."""
     if needed := missing():
-        sys.exit(f"needs PostgreSQL 15 with PostGIS: {needed}")
+        print(f"servers are left out, since they need PostgreSQL 15 with PostGIS: {needed}")
+        return
     with tempfile.TemporaryDirectory(prefix="modelstac-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
