@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +61,18 @@ def test_its_commands_work_bare(compose: dict[str, Any], cluster: Cluster, tmp_p
     assert (program, arguments) == ("modelstac", ["serve"])
     with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
         assert isinstance(server, Server)
-        assert server.get("healthz").ok
+        *_, code = services["api"]["healthcheck"]["test"]
+        assert "http://localhost:8080/healthz" in code
+        for address, healthy in ((server.href, True), (f"{server.href}/none", False)):
+            done = subprocess.run(
+                [sys.executable, "-c", code.replace("http://localhost:8080", address)], check=False, capture_output=True
+            )
+            assert (done.returncode == 0) is healthy
     cluster.execute("DROP DATABASE compose WITH (FORCE)")
+
+
+def test_the_image_is_unprivileged_and_leaves_its_tools_behind() -> None:
+    *_, last = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+    assert last.startswith("python:3.11-slim\n")
+    assert "\nUSER modelstac\n" in last
+    assert not re.search(r"^(ADD|COPY (?!--from=))|pip install|apt-get|npm", last, re.MULTILINE)
