@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMPARISONS = ("latency", "exporting", "loading", "embedded", "servers", "registering", "registry")
+COMPARISONS = ("latency", "exporting", "loading", "embedded", "publishing", "servers", "registering", "registry")
 OTHERS = ("routes",)
 
 if __name__ == "__main__":
