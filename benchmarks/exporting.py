@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def stock(tool: str, folder: Path) -> Result:
     except subprocess.TimeoutExpired:
         return Result(failure=f"> {LIMIT:.0f} s")
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith(" ")]
+        said = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", done.stderr, re.M)
         return Result(failure=f"failed: {(said or ['no message'])[-1][:80]}")
     return Result(float(done.stdout.splitlines()[-1]))
 
