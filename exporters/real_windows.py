@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Of the windows in a folder at most so many are used, spread evenly: each is run through both models."""
-_AXES = ("time", "height", "width")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +78,19 @@ def _layouts(source: ModelDescription) -> tuple[Any, Any]:
 
 def _frames(source: ModelDescription, dim_order: tuple[str, ...], shape: tuple[int, ...]) -> int:
     sizes = dict(zip(dim_order, shape, strict=True))
-    if not set(_AXES) <= set(sizes):
+    from modelstac.training.data.layouts import FRAME_AXES, number_of_frames
+
+    if not set(FRAME_AXES) <= set(sizes):
         raise DataError(f"item {source.id!r} has the dimensions {', '.join(dim_order)}: no radar frames can be given")
-    if sizes["time"] != -1:
-        return sizes["time"]
-    architecture = source.hyperparameters.get("architecture")
-    frames = architecture.get("frames") if isinstance(architecture, dict) else None
-    if not isinstance(frames, int) or frames < 1:
+    frames = number_of_frames(sizes, source.hyperparameters)
+    if frames is None:
         raise DataError(f"item {source.id!r} does not say from how many frames it starts: export it without data")
     return frames
 
 
 def _case(windows: Windows, index: int, preparation: Preparation, source: ModelDescription) -> Case:
+    from modelstac.training.data.layouts import frames_from_layout, frames_to_layout
+
     before, after = (layout.dim_order for layout in _layouts(source))
     values = preparation.inputs_to_model(windows.inputs(index))
     observed, mask = windows.targets(index), windows.mask(index)
@@ -98,22 +98,9 @@ def _case(windows: Windows, index: int, preparation: Preparation, source: ModelD
     def scores(output: NDArray[Any]) -> Scores:
         from modelstac.training.metrics import score
 
-        rate = preparation.to_rate(_to_frames(np.asarray(output, np.float32), after))
+        rate = preparation.to_rate(frames_from_layout(np.asarray(output, np.float32), after))
         return score(rate, observed, mask, scales=(), ssim=False, step_minutes=windows.step_minutes)
 
     start = np.datetime_as_string(windows.times(index)[0], "m")
-    return Case(f"window from {start}Z", _from_frames(values, before), score=scores)
-
-
-def _from_frames(values: NDArray[np.float32], dim_order: tuple[str, ...]) -> NDArray[np.float32]:
-    """Turn (time, height, width) into a layout, with one of every other dimension."""
-    ordered = values.transpose([_AXES.index(name) for name in dim_order if name in _AXES])
-    wide = np.expand_dims(ordered, [i for i, name in enumerate(dim_order) if name not in _AXES])
-    return np.ascontiguousarray(wide, np.float32)
-
-
-def _to_frames(values: NDArray[np.float32], dim_order: tuple[str, ...]) -> NDArray[np.float32]:
-    """Turn a layout with one of every other dimension into (time, height, width)."""
-    kept = [name for name in dim_order if name in _AXES]
-    squeezed = values.squeeze(tuple(i for i, name in enumerate(dim_order) if name not in _AXES))
-    return squeezed.transpose([kept.index(name) for name in _AXES])
+    inputs = np.ascontiguousarray(frames_to_layout(values, before), np.float32)
+    return Case(f"window from {start}Z", inputs, score=scores)

@@ -9,17 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 import tensorflow as tf
 import tf2onnx
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import Step
-from modelstac.catalog.storage import explained
-from modelstac.catalog.versions import semver
-from modelstac.exporters.converters import EXPORTED, Conversion, no_options
-from modelstac.exporters.layouts import measured
-from modelstac.registry.facts import read_facts
+from modelstac.exporters.converters import Conversion, no_options
+from modelstac.exporters.onnx_file import exported
 from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
@@ -67,27 +62,8 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
             raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(reason)}") from error
     if missing := [text for text in heard.texts if _UNSUPPORTED.search(text)]:
         raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(missing[0])}")
-    path = folder / "model.onnx"
-    with explained(f"write {path}"):
-        path.write_bytes(graph.SerializeToString(deterministic=True))
-    facts = read_facts(path)
-    step = Step(
-        source_format=description.format,
-        target_format="onnx",
-        tool="tf2onnx",
-        version=semver(tf2onnx.__version__),
-        method=EXPORTED,
-        warnings=tuple(heard.texts),
-    )
-    inputs, outputs = measured(description, facts)
-    return Conversion(
-        artifact=path,
-        framework_version=semver(onnx.__version__),
-        inputs=inputs,
-        outputs=outputs,
-        steps=(step,),
-        hyperparameters={"onnx": dict(facts.details)},
-    )
+    warnings = tuple(heard.texts)
+    return exported(description, graph, folder, tool="tf2onnx", version=tf2onnx.__version__, warnings=warnings)
 
 
 def _short(text: str) -> str:

@@ -10,12 +10,12 @@ import onnx
 
 from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.catalog.items import Step
-from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
 from modelstac.exporters import convlstm_onnx
 from modelstac.exporters.architecture import take_apart
 from modelstac.exporters.converters import REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import relaid
+from modelstac.exporters.onnx_file import write_graph
 from modelstac.exporters.onnx_graph import operators
 from modelstac.registry.model import Model
 
@@ -48,9 +48,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     except SpecError as error:
         raise ConversionError(f"item {description.id!r} does not hold the model that it describes: {error}") from error
     convlstm_onnx.check(graph)
-    path = folder / "model.onnx"
-    with explained(f"write {path}"):
-        path.write_bytes(graph.SerializeToString(deterministic=True))
+    path = write_graph(graph, folder)
     step = Step(
         source_format=description.format,
         target_format="onnx",

@@ -13,12 +13,8 @@ import onnx
 import torch
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import Step
-from modelstac.catalog.storage import explained
-from modelstac.catalog.versions import semver
-from modelstac.exporters.converters import EXPORTED, Conversion, no_options
-from modelstac.exporters.layouts import measured
-from modelstac.registry.facts import read_facts
+from modelstac.exporters.converters import Conversion, no_options
+from modelstac.exporters.onnx_file import exported
 
 if TYPE_CHECKING:
     from modelstac.registry.model import Model
@@ -42,31 +38,13 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     description = model.description
     try:
         with _quiet():
-            exported = torch.onnx.export(model.native, dynamo=True, external_data=False, verbose=False)
-            assert exported is not None
-            graph = exported.model_proto
+            program = torch.onnx.export(model.native, dynamo=True, external_data=False, verbose=False)
+            assert program is not None
+            graph = program.model_proto
     except Exception as error:  # the exporter's root class is not public
         raise ConversionError(f"PyTorch cannot convert {description.id!r} to ONNX: {_reason(error)}") from error
-    path = folder / "model.onnx"
-    with explained(f"write {path}"):
-        path.write_bytes(graph.SerializeToString(deterministic=True))
-    facts = read_facts(path)
-    step = Step(
-        source_format=description.format,
-        target_format="onnx",
-        tool=f"torch.onnx.export ({which_exporter(graph)})",
-        version=semver(str(torch.__version__)),
-        method=EXPORTED,
-    )
-    inputs, outputs = measured(description, facts)
-    return Conversion(
-        artifact=path,
-        framework_version=semver(onnx.__version__),
-        inputs=inputs,
-        outputs=outputs,
-        steps=(step,),
-        hyperparameters={"onnx": dict(facts.details)},
-    )
+    tool = f"torch.onnx.export ({which_exporter(graph)})"
+    return exported(description, graph, folder, tool=tool, version=str(torch.__version__))
 
 
 def which_exporter(graph: onnx.ModelProto) -> str:

@@ -17,13 +17,13 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.registry import Model
 from modelstac.registry.model import TensorSignature
 from modelstac.training.data import Preparation, read_frames, require_no_gap
+from modelstac.training.data.layouts import FRAME_AXES, frames_from_layout, frames_to_layout, number_of_frames
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from modelstac.training.plots import Film
 
-FRAME_ORDER = ("time", "height", "width")
 SINGLE = frozenset({"batch", "variables", "bands", "channel"})  # dimensions of which a forecast has one
 
 
@@ -149,8 +149,8 @@ def nowcast(
     require_no_gap(ds)
     ds = preparation.apply(ds, report=report)
     rate = ds["rainfall_rate"].values
-    inputs = _to_layout(preparation.inputs_to_model(rate), before)
-    forecast = preparation.to_rate(_from_layout(model.predict(inputs), after))
+    inputs = frames_to_layout(preparation.inputs_to_model(rate), before.dim_order)
+    forecast = preparation.to_rate(frames_from_layout(model.predict(inputs), after.dim_order))
     forecast[:, np.isnan(rate[-1])] = np.nan
     step = np.timedelta64(int(ds.attrs["step_minutes"]), "m")
     time = ds["time"].values[-1] + step * np.arange(1, len(forecast) + 1)
@@ -191,25 +191,9 @@ def _observed(
 def _frames_needed(model: Model, layout: TensorSignature) -> int:
     """Return how many frames the model was trained to start from, also where its file would take any number."""
     sizes = dict(zip(layout.dim_order, layout.shape, strict=True))
-    if not set(FRAME_ORDER) <= set(sizes) <= set(FRAME_ORDER) | SINGLE:
-        raise InvalidItemError(f"input {layout.name!r} is {layout}; radar frames have {', '.join(FRAME_ORDER)}")
-    if sizes["time"] != -1:
-        return sizes["time"]
-    architecture = model.description.hyperparameters.get("architecture")
-    frames = architecture.get("frames") if isinstance(architecture, dict) else None
-    if not isinstance(frames, int) or frames < 1:
+    if not set(FRAME_AXES) <= set(sizes) <= set(FRAME_AXES) | SINGLE:
+        raise InvalidItemError(f"input {layout.name!r} is {layout}; radar frames have {', '.join(FRAME_AXES)}")
+    frames = number_of_frames(sizes, model.description.hyperparameters)
+    if frames is None:
         raise InvalidItemError(f"item {model.item.id!r} does not say how many frames it starts from: give a .npy array")
     return frames
-
-
-def _to_layout(values: NDArray[np.float32], layout: TensorSignature) -> NDArray[np.float32]:
-    """Turn (time, height, width) into the layout, with one of every other dimension."""
-    ordered = values.transpose([FRAME_ORDER.index(name) for name in layout.dim_order if name in FRAME_ORDER])
-    return np.expand_dims(ordered, [i for i, name in enumerate(layout.dim_order) if name not in FRAME_ORDER])
-
-
-def _from_layout(values: NDArray[np.float32], layout: TensorSignature) -> NDArray[np.float32]:
-    """Turn the layout into (time, height, width)."""
-    kept = [name for name in layout.dim_order if name in FRAME_ORDER]
-    squeezed = values.squeeze(tuple(i for i, name in enumerate(layout.dim_order) if name not in FRAME_ORDER))
-    return squeezed.transpose([kept.index(name) for name in FRAME_ORDER])
