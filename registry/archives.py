@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from modelstac.registry.weights import MAX_RATIO, UNSUSPICIOUS, inspect_hdf5
 MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 WEIGHTS = "model.weights.h5"
 MAX_CONFIG = 64 << 20
+LOCAL_HEADER, ENCRYPTED = 30, 1  # APPNOTE.TXT 4.3.7 and 4.4.4: bytes before the name, and a flag
 # Keras' own, but they run code or files that are not in the archive.
 CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
 # Values, not classes: what Keras writes for a tuple, an array, a type and so on.
@@ -76,10 +78,11 @@ def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
             if archive.getinfo("config.json").file_size > MAX_CONFIG:
                 raise UntrustedError(f"{path} has a configuration of more than {MAX_CONFIG} bytes, as no model has")
             config = json.loads(archive.read("config.json"))
-            stored = archive.read(WEIGHTS)
+            stored = _member(data, archive, WEIGHTS)
     except (
         zipfile.BadZipFile,
         zlib.error,
+        struct.error,
         ValueError,
         RecursionError,
         NotImplementedError,
@@ -92,6 +95,18 @@ def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
     weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
     for value in _objects(config):
         _check_fields(value, path, weights)
+
+
+def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a member; one that is stored as it is, where it lies: its sum is not needed beside the file's SHA-256."""
+    member = archive.getinfo(name)
+    start = member.header_offset + LOCAL_HEADER
+    begin = start + sum(struct.unpack("<HH", data[start - 4 : start]))  # lengths of its name and of its extra field
+    end = begin + member.file_size
+    plain = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & ENCRYPTED
+    if not plain or member.compress_size != member.file_size or end > len(data):
+        return archive.read(name)
+    return data[begin:end]
 
 
 def _check_class(value: dict[str, Any], path: Path) -> None:

@@ -6,14 +6,15 @@ Import this module only after :func:`modelstac.registry.backends.import_keras` h
 from __future__ import annotations
 
 import importlib
+import io
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.catalog.formats import FORMATS
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -54,8 +55,10 @@ def read_archive(artifact: Artifact) -> keras.Model:
     """
     try:
         # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
-        with artifact.private_file(FORMATS["keras"].suffix) as path, SafeModeScope(True):
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with SafeModeScope(True):
+            # What keras.saving.load_model calls, which takes a path only: these are the bytes that were verified.
+            model: keras.Model = saving_lib.load_model(io.BytesIO(artifact.data), compile=False, safe_mode=True)
+            return model
     except ModelStacError:
         raise
     except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
