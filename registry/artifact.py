@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelstac.catalog.errors import StorageError
+from modelstac.registry.stamps import Stamp
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Artifact:
         The content.
     sha256
         Its digest, hexadecimal, equal to the published one.
+    stamp
+        What is known of the file from earlier loads; None if nothing.
     """
 
     item_id: str
     path: Path
     data: bytes = field(repr=False)
     sha256: str
+    stamp: Stamp | None = field(default=None, repr=False)
 
     @contextmanager
     def private_file(self, suffix: str) -> Iterator[Path]:

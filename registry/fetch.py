@@ -64,6 +64,33 @@ def fetch(
     IntegrityError
         If its bytes are not the published ones; names the file and both digests.
     """
+    cache = cache or Cache()
+    source = _source(item, key, checksum)
+    path = _place(source.href, source.what)
+    if path is None:
+        if source.size is not None and source.size > max_bytes:
+            raise UntrustedError(f"{source.what} has {source.size} bytes, more than the limit {max_bytes}")
+        path = cache.provide(source, report=report)
+        stamp = cache.stamp(source.sha256)
+    else:
+        stamp = cache.local_stamp(path)
+    keep = max_bytes if source.size is None else min(max_bytes, source.size)
+    found = read(path, stamp, keep=keep, item_id=item.id, rehash=rehash)
+    if found.sha256 != source.sha256:
+        cached = path == cache.path(source.sha256)
+        raise IntegrityError(
+            f"{path} of item {item.id!r} is not the published file: sha256 is {found.sha256}, published was "
+            f"{source.sha256}; {'run: modelstac cache verify' if cached else 'fetch it again from its publisher'}"
+        )
+    if found.data is None:
+        raise UntrustedError(
+            f"{path} of item {item.id!r} is larger than its file:size {source.size} or the limit {max_bytes}"
+        )
+    return Artifact(item.id, path, found.data, found.sha256, found.stamp)
+
+
+def _source(item: pystac.Item, key: str, checksum: str | None) -> Source:
+    """Return where the file of an asset is, and what it must be."""
     fields = item.assets[key].extra_fields
     href = item.assets[key].get_absolute_href() or item.assets[key].href
     what = f"asset {key!r} of item {item.id!r}"
@@ -72,27 +99,7 @@ def fetch(
         raise UntrustedError(f"{what} has no file:checksum, so {shown(href)} cannot be verified: publish it with one")
     if not isinstance(checksum, str):
         raise InvalidItemError(f"{what} has the file:checksum {checksum!r}: no text")
-    published = from_multihash(checksum)
-    size = size if isinstance(size, int) else None
-    cache = cache or Cache()
-    path = _place(href, what)
-    if path is None:
-        if size is not None and size > max_bytes:
-            raise UntrustedError(f"{what} has {size} bytes, more than the limit {max_bytes}")
-        path = cache.provide(Source(href, published, size, what), report=report)
-        stamp = cache.stamp(published)
-    else:
-        stamp = cache.local_stamp(path)
-    keep = max_bytes if size is None else min(max_bytes, size)
-    data, found = read(path, stamp, keep=keep, item_id=item.id, rehash=rehash)
-    if found != published:
-        raise IntegrityError(
-            f"{path} of item {item.id!r} is not the published file: sha256 is {found}, published was {published}; "
-            + ("run: modelstac cache verify" if path == cache.path(published) else "fetch it again from its publisher")
-        )
-    if data is None:
-        raise UntrustedError(f"{path} of item {item.id!r} is larger than its file:size {size} or the limit {max_bytes}")
-    return Artifact(item.id, path, data, found)
+    return Source(href, from_multihash(checksum), size if isinstance(size, int) else None, what)
 
 
 def place_of(item: pystac.Item, key: str) -> Path | str:

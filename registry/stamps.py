@@ -2,6 +2,8 @@
 
 A stamp keeps digest, size, times, inode and device of a file that was hashed. It holds the time of the last *change*
 too, which no program but the system sets: putting another file or other bytes in the place cannot leave it as it was.
+It says too what was looked into and passed, by which rules, as the same bytes pass the same rules again. Stamps are
+believed of this user and of root alone.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import stat
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelstac.catalog.errors import ModelStacError, NotFoundError, StorageError, UntrustedError
@@ -22,7 +25,42 @@ CHUNK = 1 << 20
 SETTLED = 2_000_000_000  # ns
 
 
-def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = False) -> tuple[bytes | None, str]:
+@dataclass(frozen=True)
+class Stamp:
+    """What is known of a file.
+
+    Parameters
+    ----------
+    place
+        Where the stamp lies.
+    sha256
+        Digest of the file, hexadecimal.
+    file
+        What the operating system says of it.
+    passed
+        Rules that it was found to keep, see :mod:`modelstac.registry.inspection`.
+    """
+
+    place: Path
+    sha256: str
+    file: tuple[int, ...]
+    passed: frozenset[str] = frozenset()
+
+    def remember(self, rules: str) -> None:
+        """Note that the file keeps these rules, if it can be noted."""
+        _write(self.place, {"sha256": self.sha256, "file": self.file, "passed": sorted(self.passed | {rules})})
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file that was read: its bytes (None if they are too many), its digest, and its stamp if it has one."""
+
+    data: bytes | None
+    sha256: str
+    stamp: Stamp | None
+
+
+def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = False) -> Content:
     """Return the bytes of a file and its digest, from the stamp where the file is the one that was stamped.
 
     Parameters
@@ -52,21 +90,23 @@ def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = Fal
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise UntrustedError(f"{path} of item {item_id!r} is no plain file")
-            known = None if rehash else _stamped(stamp, before)
+            known = None if rehash else _stamped(stamp, _identity(before))
             data = file.read(keep + 1) if before.st_size <= keep else None
             whole = data is not None and len(data) <= keep
             # The bytes are those of the stamp only if nobody wrote while they were read.
             if known is not None and whole and _identity(os.fstat(descriptor)) == _identity(before):
                 _touch(stamp)
-                return data, known
+                return Content(data, known.sha256, known)
             digest = hashlib.sha256(data or b"")
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
                 whole = False
             found = digest.hexdigest()
+            made = None
             if _identity(os.fstat(descriptor)) == _identity(before) and _settled(before):
-                _write(stamp, {"sha256": found, "file": _identity(before)})
-            return data if whole else None, found
+                made = Stamp(stamp, found, _identity(before))
+                _write(stamp, {"sha256": found, "file": made.file})
+            return Content(data if whole else None, found, made)
     except ModelStacError:  # some of ours are OSErrors too
         raise
     except FileNotFoundError as error:
@@ -77,21 +117,33 @@ def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = Fal
         raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
 
 
-def _identity(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
 
 
 def _settled(status: os.stat_result) -> bool:
     return time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED
 
 
-def _stamped(stamp: Path, status: os.stat_result) -> str | None:
-    """Return the digest that the stamp holds for this very file."""
+def _stamped(place: Path, file: tuple[int, ...]) -> Stamp | None:
+    """Return the stamp, if it is one of this very file."""
     try:
-        content = json.loads(stamp.read_bytes())
-        return str(content["sha256"]) if content["file"] == _identity(status) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        with place.open("rb") as opened:
+            if not _ours(os.fstat(opened.fileno())):
+                return None
+            content = json.load(opened)
+        if tuple(content["file"]) != file:
+            return None
+        return Stamp(place, str(content["sha256"]), file, frozenset(map(str, content.get("passed", ()))))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _ours(status: os.stat_result) -> bool:
+    """Tell whether nobody but this user and root could have written a file."""
+    if not hasattr(os, "geteuid"):  # Windows gives each user a cache folder of his own
+        return True
+    return status.st_uid in {0, os.geteuid()} and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _touch(stamp: Path) -> None:
@@ -106,6 +158,7 @@ def _write(stamp: Path, content: dict[str, object]) -> None:
         stamp.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             temporary.write_text(json.dumps(content))
+            temporary.chmod(0o644)  # whatever the umask says
             temporary.replace(stamp)
         finally:
             temporary.unlink(missing_ok=True)
