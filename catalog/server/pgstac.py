@@ -22,6 +22,7 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.query import Query
+from modelstac.catalog.server import pgstac_copy
 from modelstac.catalog.server.collections import select
 from modelstac.catalog.server.filters import both, text_filter
 from modelstac.catalog.server.pgstac_items import SORTED_AS, box_filter, missing_marker, packed, unpacked, with_polygons
@@ -195,7 +196,10 @@ class _Tables:
         self._connection = connection
 
     async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
-        rows = await self._connection.fetch("SELECT content_hydrate(i) FROM items i WHERE id = ANY($1)", list(ids))
+        # Of many ids a join, or each would be looked for in every collection's table.
+        rows = await self._connection.fetch(
+            "SELECT content_hydrate(i) FROM unnest($1::text[]) AS wanted (id) JOIN items i USING (id)", list(ids)
+        )
         return {row[0]["id"]: unpacked(row[0]) for row in rows}
 
     async def ids(self) -> list[str]:
@@ -214,7 +218,7 @@ class _Tables:
         return await _collection(self._connection, collection_id)
 
     async def insert(self, items: Sequence[Document]) -> None:
-        await self._connection.execute("SELECT create_items($1)", list(map(packed, items)))
+        await pgstac_copy.insert(self._connection, items[0]["collection"], items)
 
     async def replace(self, items: Sequence[Document]) -> None:
         if items:

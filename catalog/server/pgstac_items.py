@@ -82,6 +82,7 @@ def packed(item: Document) -> Document:
     """Return an item as pgstac gets it."""
     properties = dict(item["properties"])
     if nulls := {name: value for name, value in properties.items() if _has_null(value)}:
+        properties = _without_null(properties)
         properties[_NULLS] = orjson.dumps(nulls).decode()
     properties[_MISSING] = {name.replace(".", "_"): str(int(not _has(properties, name))) for name in _OPTIONAL}
     if item.get("bbox"):
@@ -118,3 +119,9 @@ def _has_null(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_null, value))
     return value is None
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_null(part) for name, part in value.items() if part is not None}
+    return [_without_null(part) for part in value] if isinstance(value, list) else value
