@@ -11,11 +11,12 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.trust import LAMBDA, within
 from modelstac.registry.weights import MAX_RATIO, UNSUSPICIOUS, inspect_hdf5
 
 MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
@@ -24,6 +25,7 @@ MAX_CONFIG = 64 << 20
 LOCAL_HEADER, ENCRYPTED = 30, 1  # APPNOTE.TXT 4.3.7 and 4.4.4: bytes before the name, and a flag
 # Keras' own, but they run code or files that are not in the archive.
 CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
+LAMBDAS = frozenset({"Lambda", "__lambda__"})
 # Values, not classes: what Keras writes for a tuple, an array, a type and so on.
 VALUE_CLASSES = frozenset(
     f"__{kind}__" for kind in ("bytes", "complex", "ellipsis", "keras_tensor", "numpy", "slice", "tensor", "tuple")
@@ -51,8 +53,28 @@ MODULES = (
 )
 
 
-def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
+def inspect_archive(
+    data: bytes, path: Path, *, max_bytes: int, lambdas: bool = False, packages: Sequence[str] = ()
+) -> bool:
     """Refuse a ``.keras`` file that could do more than describe a model of Keras' own layers.
+
+    Parameters
+    ----------
+    data
+        The file.
+    path
+        Its name in messages.
+    max_bytes
+        Largest size of all members together.
+    lambdas
+        Whether Lambda layers may be in it.
+    packages
+        Packages and modules whose classes it may name beside Keras' own.
+
+    Returns
+    -------
+    bool
+        Whether there are Lambda layers.
 
     Raises
     ------
@@ -90,11 +112,11 @@ def inspect_archive(data: bytes, path: Path, *, max_bytes: int) -> None:
         EOFError,
     ) as error:
         raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
-    for value in _objects(config):
-        _check_class(value, path)
+    code = any([_check_class(value, path, lambdas, packages) for value in objects(config)])  # noqa: C419 - check all
     weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
-    for value in _objects(config):
+    for value in objects(config):
         _check_fields(value, path, weights)
+    return code
 
 
 def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
@@ -109,20 +131,25 @@ def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
     return data[begin:end]
 
 
-def _check_class(value: dict[str, Any], path: Path) -> None:
+def _check_class(value: dict[str, Any], path: Path, lambdas: bool, packages: Sequence[str]) -> bool:
+    """Refuse a class that is not to be trusted; return whether it is a Lambda layer, or its function."""
     name, module = value.get("class_name"), str(value.get("module"))
     if not isinstance(name, str) or name in VALUE_CLASSES:
-        return
+        return False
     # A plain function is written as class "function" with its name as configuration.
     target = str(value.get("config")) if name == "function" else name
-    ours = module == "keras" or any(module == m or module.startswith(f"{m}.") for m in MODULES)
-    if target in CODE_CLASSES or not ours:
+    code = target in LAMBDAS
+    if code and lambdas:
+        return True
+    if target in CODE_CLASSES or not (module == "keras" or within(module, MODULES) or within(module, packages)):
         config = value.get("config")
         layer = config.get("name") if isinstance(config, dict) else None
         raise UntrustedError(
             f"{path} wants {module}.{target}{f' as {layer!r}' if isinstance(layer, str) else ''}, which runs code that "
             "is not in the archive or not Keras' own: build the model of Keras' own layers"
+            + (f"; if you trust its publisher, load it with trust={LAMBDA!r}" if code else "")
         )
+    return False
 
 
 def _check_fields(value: dict[str, Any], path: Path, weights: int) -> None:
@@ -134,7 +161,7 @@ def _check_fields(value: dict[str, Any], path: Path, weights: int) -> None:
             raise UntrustedError(f"{path} describes a layer of {size} {field} and holds {weights} weights in all")
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
+def objects(config: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a configuration, wherever it lies."""
     stack = [config]
     while stack:

@@ -27,7 +27,7 @@ from modelstac.registry.backends import PACKAGES
 from modelstac.registry.known_breaks import known_break
 from modelstac.registry.machine import Machine
 from modelstac.registry.model_assets import UNKNOWN, UNSAFE_TYPES, ModelAsset, model_assets
-from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.runtimes import RUNS_CODE, RUNTIMES
 from modelstac.registry.wishes import PRECISIONS, Wishes, precision_of
 
 # The order of choice. "sibling" is any of the first three of another variant that was proved equal; "isolated" would
@@ -117,7 +117,15 @@ def model_asset(item: pystac.Item) -> tuple[str, str]:
     return known[0].key, known[0].artifact_type
 
 
-def judge(item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes, *, strict: bool = False) -> Candidate:
+def judge(
+    item: pystac.Item,
+    asset: ModelAsset,
+    machine: Machine,
+    wishes: Wishes,
+    *,
+    strict: bool = False,
+    code: frozenset[str] = frozenset(),
+) -> Candidate:
     """Judge one model file.
 
     Parameters
@@ -130,9 +138,14 @@ def judge(item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes
         What it must be.
     strict
         Refuse any version of the framework but the item's own and those in which it was verified.
+    code
+        What may run code of its publisher's, see :attr:`modelstac.registry.trust.TrustPolicy.code`.
     """
-    if error := _refused(item, asset, machine, wishes):
+    if error := _refused(item, asset, machine, wishes, code):
         return Candidate(item, asset, NONE, str(error), error=error)
+    if asset.artifact_type in RUNS_CODE:
+        reason = f"it runs code of its publisher, whom trust={RUNS_CODE[asset.artifact_type][0]!r} trusts"
+        return Candidate(item, asset, COMPATIBLE, reason, rank=(KINDS.index(COMPATIBLE),))
     kind, reason, note = _fit(item, asset, machine)
     if strict and note:
         error = CannotRunError(f"{note}; strict=True allows no other version: install that one, or load without it")
@@ -140,17 +153,20 @@ def judge(item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes
     return Candidate(item, asset, kind, reason, note, rank=_rank(item, asset, machine, kind))
 
 
-def _refused(item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes) -> ModelStacError | None:
+def _refused(
+    item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes, code: frozenset[str]
+) -> ModelStacError | None:
     what = f"asset {asset.key!r} of item {item.id!r}"
     if unmet := next(wishes.unmet(item, asset), None):
         return InvalidQueryError(f"{what}: {unmet}")
-    if asset.artifact_type not in RUNTIMES:
+    word, entry = RUNS_CODE.get(asset.artifact_type, (None, None))
+    entry = (entry if word in code else None) if word else RUNTIMES.get(asset.artifact_type)
+    if entry is None:
         return _no_runtime(item, asset)
-    entry = RUNTIMES[asset.artifact_type]
     for package in entry.packages:
         if package not in machine.packages:
             return MissingPackageError.extra(package, entry.extra, f"loading {item.id!r}")
-    return _lacking(item, what, machine) or _broken(item, asset, machine)
+    return _lacking(item, what, machine) or (None if word else _broken(item, asset, machine))
 
 
 def _no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
@@ -163,8 +179,13 @@ def _no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
     reason = "a pickle or the like, which runs code when read" if runs_code else "which no runtime here knows"
     return UntrustedError(
         f"item {item.id!r} holds {asset.artifact_type} (asset {asset.key!r}), {reason}: loaded are "
-        f"{', '.join(sorted(RUNTIMES))}; ask its publisher for one of these"
+        f"{', '.join(sorted(RUNTIMES))}; ask its publisher for one of these{_if_trusted(asset)}"
     )
+
+
+def _if_trusted(asset: ModelAsset) -> str:
+    word, _ = RUNS_CODE.get(asset.artifact_type, (None, None))
+    return f", or, if you trust him, load this file alone with asset={asset.key!r}, trust={word!r}" if word else ""
 
 
 def _lacking(item: pystac.Item, what: str, machine: Machine) -> ModelStacError | None:

@@ -64,7 +64,7 @@ def describe(
         If inputs or outputs are missing or make no sense.
     """
     get = item.properties.get
-    form = next(known for known in FORMATS.values() if known.artifact_type == asset.artifact_type)
+    form = FORMATS.of_artifact_type(asset.artifact_type) or FORMATS["torch"]  # else a pickle that the caller trusts
     remarks = list(asset.remarks)
     fields = item.assets[asset.key].extra_fields
     version = _semver(get("mlm:framework_version"))

@@ -19,7 +19,7 @@ from modelstac.registry.folders import read_members
 from modelstac.registry.graphs import inspect_graph
 from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.tensorflow_graphs import GRAPH_MEMBER, MEMBERS, inspect_saved_model
-from modelstac.registry.trust import TrustPolicy
+from modelstac.registry.trust import LAMBDA, TrustPolicy
 from modelstac.registry.weights import inspect_safetensors
 
 if TYPE_CHECKING:
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 
 def _keras(artifact: Artifact, policy: TrustPolicy) -> None:
-    inspect_archive(artifact.data, artifact.path, max_bytes=policy.max_bytes)
+    inspect_archive(
+        artifact.data,
+        artifact.path,
+        max_bytes=policy.max_bytes,
+        lambdas=LAMBDA in policy.code,
+        packages=policy.custom_objects,
+    )
 
 
 def _torch(artifact: Artifact, policy: TrustPolicy) -> None:  # noqa: ARG001 - every inspector has this shape
@@ -76,7 +82,7 @@ def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None
     inspector = INSPECTORS.get(artifact_type)
     if inspector is None:
         return
-    stamp, rules = artifact.stamp, _rules(artifact_type, policy.max_bytes, policy.operator_domains)
+    stamp, rules = artifact.stamp, _rules(artifact_type, policy)
     if stamp is not None and rules in stamp.passed:
         return
     inspector(artifact, policy)
@@ -85,13 +91,13 @@ def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None
 
 
 @cache
-def _rules(artifact_type: str, max_bytes: int, domains: frozenset[str]) -> str | None:
+def _rules(artifact_type: str, policy: TrustPolicy) -> str | None:
     """Name what an artifact is held to: the very code that looks into it, and what the policy says."""
     try:
         code = [Path(__file__).with_name(name).read_bytes() for name in CODE]
     except OSError:  # installed without sources: then everything is looked into each time
         return None
-    held = (artifact_type, max_bytes, sorted(domains), sys.version_info[:2], code)
+    held = (artifact_type, policy.to_dict(), sys.version_info[:2], code)
     return hashlib.sha256(repr(held).encode()).hexdigest()
 
 

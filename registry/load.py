@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +22,11 @@ from modelstac.registry.model import Model
 from modelstac.registry.model_assets import ModelAsset, is_foreign
 from modelstac.registry.options import Options
 from modelstac.registry.resolve import resolve
-from modelstac.registry.runtimes import runtime
+from modelstac.registry.runtimes import RUNS_CODE, runtime
 from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     import pystac
@@ -69,8 +68,9 @@ def load(
     policy
         What may be loaded.
     trust
-        What may be loaded besides: ``entrypoint:PACKAGE``, ``operators:DOMAIN``, see
-        :meth:`modelstac.registry.trust.TrustPolicy.trusting`. It is logged, and nothing falls back to it.
+        What may be loaded besides: ``entrypoint:PACKAGE``, ``operators:DOMAIN``, ``custom:PACKAGE``, ``pickle``,
+        ``lambda``: see :meth:`modelstac.registry.trust.TrustPolicy.trusting`. It is logged, holds for the item that is
+        named, and nothing falls back to it. What runs code of its publisher's runs in a process of its own.
     rehash
         Hash the file even if it was verified before and did not change since.
     report
@@ -115,42 +115,73 @@ def load(
     WorkerError
         If the process of an isolated model ends early.
     """
-    # Not at the top: what only loading needs would be a tenth of `import modelstac`.
-    from modelstac.registry.inspection import check_media_type
-
     say = _log if report is ignore else report
     options = Options.of(threads, device)
     policy = policy.trusting(*([trust] if isinstance(trust, str) else trust))
     when = choice(isolated)
-    resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, **wishes)
+    resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, code=policy.code, **wishes)
     found, asset = resolution.item, resolution.asset
     if require_signature is not None or REQUIRE_SIGNATURE in os.environ:
         from modelstac.registry.signing import require
 
         require(found, require_signature)
     description, remarks = describe(found, asset, entrypoint)
+    _check(found, asset, description)
     note = None if when == "always" else resolution.note  # it gets the versions that made it
     for text in [note, _remarks(found, asset, remarks)]:
         if text is not None:
             say(Note(text))
-    if len(description.inputs) != 1 or len(description.outputs) != 1:
-        raise InvalidItemError(
-            f"item {found.id!r} has {len(description.inputs)} inputs and {len(description.outputs)} outputs; "
-            "a model that can be loaded has one of each"
-        )
     task = f"load {found.id}"
     report(Started(task))
-    check_media_type(found, asset.key, asset.artifact_type)
     read = partial(_fetched, found, asset, policy, rehash=rehash, report=say)
-    model: Model
-    if when == "always" or resolution.chosen.kind == ISOLATED:
-        from modelstac.registry.isolated.loading import open_isolated
-
-        model = open_isolated(found, asset.artifact_type, description, policy, read=read, options=options, report=say)
-    else:
-        model = _open_here(read(), asset.artifact_type, found, description, policy, options=options, report=say)
+    isolate = when == "always" or resolution.chosen.kind == ISOLATED
+    model = _open(read, asset.artifact_type, found, description, policy, isolate=isolate, options=options, report=say)
     report(Finished(task))
     return model
+
+
+def _check(item: pystac.Item, asset: ModelAsset, description: ModelDescription) -> None:
+    """Refuse an item that contradicts itself, or that is of a kind that nothing here runs."""
+    # Not at the top: what only loading needs would be a tenth of `import modelstac`.
+    from modelstac.registry.inspection import check_media_type
+
+    if len(description.inputs) != 1 or len(description.outputs) != 1:
+        raise InvalidItemError(
+            f"item {item.id!r} has {len(description.inputs)} inputs and {len(description.outputs)} outputs; "
+            "a model that can be loaded has one of each"
+        )
+    if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
+        check_media_type(item, asset.key, asset.artifact_type)
+
+
+def _open(
+    read: Callable[[], Artifact],
+    artifact_type: str,
+    item: pystac.Item,
+    description: ModelDescription,
+    policy: TrustPolicy,
+    *,
+    isolate: bool,
+    options: Options,
+    report: Report,
+) -> Model:
+    """Verify and open it: in this process, or elsewhere what is isolated or runs code of its publisher's."""
+    word = None
+    if policy.code:
+        from modelstac.registry.trusted import trusted_by
+
+        word = trusted_by(read(), artifact_type, policy)
+    if word is None:
+        policy = policy.without_code()
+    elsewhere: Any = None
+    if isolate:
+        from modelstac.registry.isolated.loading import open_isolated as elsewhere
+    elif word is not None:
+        from modelstac.registry.trusted import open_trusted as elsewhere
+    if elsewhere is not None:
+        model: Model = elsewhere(item, artifact_type, description, policy, read=read, options=options, report=report)
+        return model
+    return _open_here(read(), artifact_type, item, description, policy, options=options, report=report)
 
 
 def _open_here(

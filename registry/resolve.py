@@ -8,6 +8,7 @@ must hold, and full precision, a framework that is imported already and quicknes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from modelstac.registry.default import default_catalog
 from modelstac.registry.machine import Machine
 from modelstac.registry.model_assets import UNKNOWN, ModelAsset, model_assets
 from modelstac.registry.references import Found
+from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.wishes import Wishes, precision_of
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def resolve(
     strict: bool = False,
     machine: Machine | None = None,
     isolated: str = "never",
+    code: frozenset[str] = frozenset(),
     **wishes: Any,
 ) -> Resolution:
     """Choose the model file that is best run on this machine.
@@ -114,6 +117,9 @@ def resolve(
     isolated
         Whether what cannot run here may run in an environment of its own: ``never``, ``auto`` (when nothing else can)
         or ``always`` (rather than another variant of it).
+    code
+        What may run code of its publisher's (:attr:`modelstac.registry.trust.TrustPolicy.code`): in the one item that
+        was named, and only a file that was named or that has none beside it which runs no code.
     **wishes
         What it must be: see :class:`modelstac.registry.wishes.Wishes`.
 
@@ -132,24 +138,13 @@ def resolve(
     machine = machine or Machine.here()
     found = _find(what, catalog)
 
-    def judged(items: Iterable[pystac.Item], *, equal_to: pystac.Item | None = None) -> list[Candidate]:
-        return [
-            _as_sibling(candidate, equal_to) if equal_to is not None else candidate
-            for item in items
-            for candidate in _judged(item, machine, wanted, strict=strict)
-        ]
-
-    def equals() -> list[Candidate]:
-        if found.asked is None or found.catalog is None or found.asked.collection_id is None:
-            return []
-        precision = wanted.precision or precision_of(found.asked)
-        equal = references.siblings(found.asked, found.catalog)
-        return judged((other for other in equal if precision_of(other) == precision), equal_to=found.asked)
-
-    candidates = judged(found.items)
+    judged = partial(_judged, machine=machine, wanted=wanted, strict=strict)
+    code = code if found.asked is not None else frozenset()
+    candidates = [candidate for item in found.items for candidate in judged(item, code=code)]
     if isolated == "always":
         candidates = _offered(candidates)
     candidates = _newest_that_runs(candidates)
+    equals = partial(_equals, found, wanted, judged)
     rest: Callable[[], list[Candidate]] = equals
     if not strict and all(candidate.kind == NONE for candidate in candidates):
         candidates += equals()
@@ -162,6 +157,16 @@ def resolve(
     _refuse_a_tie(best, candidates)
     others = sorted((other for other in candidates if other is not best), key=_order)
     return Resolution(best, (best, *others), rest)
+
+
+def _equals(found: Found, wanted: Wishes, judged: Callable[[pystac.Item], list[Candidate]]) -> list[Candidate]:
+    """Judge the variants that were proved equal to the one item that was asked for, in the same precision."""
+    asked = found.asked
+    if asked is None or found.catalog is None or asked.collection_id is None:
+        return []
+    precision = wanted.precision or precision_of(asked)
+    equal = [other for other in references.siblings(asked, found.catalog) if precision_of(other) == precision]
+    return [_as_sibling(candidate, asked) for other in equal for candidate in judged(other)]
 
 
 def isolated_offer(candidate: Candidate) -> Candidate | None:
@@ -209,12 +214,25 @@ def _catalog_beside(catalog: Catalog | str | PathLike[str] | None) -> Catalog | 
         return None
 
 
-def _judged(item: pystac.Item, machine: Machine, wanted: Wishes, *, strict: bool) -> list[Candidate]:
+def _judged(
+    item: pystac.Item, *, machine: Machine, wanted: Wishes, strict: bool, code: frozenset[str] = frozenset()
+) -> list[Candidate]:
     try:
         assets = model_assets(item)
     except InvalidItemError as error:
         return [Candidate(item, ModelAsset(MODEL_ASSET, UNKNOWN), NONE, str(error), error=error)]
-    return [judge(item, asset, machine, wanted, strict=strict) for asset in assets]
+    alone = not any(asset.artifact_type in RUNTIMES for asset in assets)  # what runs code is no fallback
+    return [
+        judge(
+            item,
+            asset,
+            machine,
+            wanted,
+            strict=strict,
+            code=code if alone or wanted.asset == asset.key else frozenset(),
+        )
+        for asset in assets
+    ]
 
 
 def _as_sibling(candidate: Candidate, asked: pystac.Item) -> Candidate:

@@ -61,6 +61,10 @@ class Environment:
         """Its Python."""
         return _interpreter(self.folder)
 
+    def in_use(self) -> contextlib.AbstractContextManager[None]:
+        """Keep it from being removed."""
+        return Environments(self.folder.parent).using(self)
+
     def size(self) -> int:
         """Count its bytes; files that it shares with uv's cache by hard links count as well."""
         return sum(entry.lstat().st_size for entry in self.folder.rglob("*") if not entry.is_dir())

@@ -99,9 +99,4 @@ def open_isolated(
         options=options,
         report=report,
     )
-    try:
-        runner.start()
-    except BaseException:
-        runner.close()
-        raise
-    return IsolatedModel(item, description, runner)
+    return runner.open(item)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import modelstac.registry.isolated.worker as program
 from modelstac.catalog.errors import ModelStacError, WorkerError
 from modelstac.catalog.messages import Finished, Report, Started, ignore
-from modelstac.registry.isolated.environments import Environment, Environments, timeout_of
+from modelstac.registry.isolated.environments import Environment, timeout_of
 from modelstac.registry.model import Model
 from modelstac.registry.processes import WorkerProcess
 from modelstac.registry.shared import SharedBuffer
@@ -116,7 +116,7 @@ class Runner:
         # At the end of the program too; of a killed one nothing is left either: the worker reads the end of its input.
         self._end = weakref.finalize(self, self._stack.close)
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
-        self._stack.enter_context(Environments(environment.folder.parent).using(environment))
+        self._stack.enter_context(environment.in_use())
         self._given, self._found = SharedBuffer(), SharedBuffer()
         self._stack.callback(self._given.close)
         self._stack.callback(self._found.close)
@@ -127,6 +127,15 @@ class Runner:
     def pid(self) -> int | None:
         """Number of the process, None while there is none."""
         return self._process.pid if self._process is not None and self._process.alive else None
+
+    def open(self, item: pystac.Item) -> IsolatedModel:
+        """Start the worker, and return the model of an item that runs in it."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return IsolatedModel(item, self._description, self)
 
     def start(self) -> None:
         """Start the worker and let it load the model."""
@@ -210,7 +219,6 @@ class Runner:
 
         artifact = self._artifact()
         given = self._given.put(np.frombuffer(artifact.data, np.uint8))
-        policy = asdict(self._policy)
         request = {
             "artifact": {
                 "memory": given["memory"],
@@ -221,7 +229,7 @@ class Runner:
                 "artifact_type": self._artifact_type,
             },
             "description": self._description.model_dump(mode="json") | {"id": self._description.id},
-            "policy": policy | {"operator_domains": sorted(self._policy.operator_domains)},
+            "policy": self._policy.to_dict(),
             "options": asdict(self._options),
         }
         process.ask("load", request, report=self._report, timeout=self._timeout)

@@ -55,10 +55,7 @@ class Worker:
             data = memory.array([artifact["size"]], "u1").tobytes()
         found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"])
         artifact_type = artifact["artifact_type"]
-        trust = TrustPolicy(
-            **policy
-            | {"entry_points": tuple(policy["entry_points"]), "operator_domains": frozenset(policy["operator_domains"])}
-        )
+        trust = TrustPolicy.from_dict(policy)
         inspect(found, artifact_type, trust)
         if artifact_type == FORMATS["keras"].artifact_type:
             import_keras(description["backend"], item_id=found.item_id, report=self._heard)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.formats import FORMATS
+from modelstac.registry.trust import PICKLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +74,13 @@ _OURS = MappingProxyType(
     }
 )
 
+# What runs code of its publisher's when it is read: the word by which a caller trusts it, and its runtime, which only a
+# process of its own imports.
+_TORCH_PICKLE = Entry("modelstac.registry.runtimes.torch_pickle", ("torch",), "torch")
+RUNS_CODE: MappingProxyType[str, tuple[str, Entry]] = MappingProxyType(
+    {"torch.save": (PICKLE, _TORCH_PICKLE), "torch.jit.save": (PICKLE, _TORCH_PICKLE)}
+)
+
 
 class Runtimes(Mapping[str, Entry]):
     """Runtimes by artifact type: ours, and those of installed packages, which are looked for when ours do not do."""
@@ -112,7 +120,7 @@ def runtime(artifact_type: str, *, item_id: str) -> Runtime:
     MissingPackageError
         If its framework is not installed; names the extra.
     """
-    entry = RUNTIMES[artifact_type]
+    entry = RUNS_CODE[artifact_type][1] if artifact_type in RUNS_CODE else RUNTIMES[artifact_type]
     try:
         return cast(Runtime, importlib.import_module(entry.module))
     except ModuleNotFoundError as error:

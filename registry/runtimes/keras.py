@@ -15,6 +15,7 @@ from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.registry.trust import DEFAULT_POLICY, LAMBDA
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def load(
     artifact: Artifact,
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
-    policy: TrustPolicy,  # noqa: ARG001 - kept by the inspection before Keras is imported
+    policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
 ) -> tuple[keras.Model, Predict]:
     """Load the archive without its optimizer, and make a quick ``predict`` of it.
@@ -37,7 +38,7 @@ def load(
     InvalidItemError
         If Keras cannot read it.
     """
-    model = read_archive(artifact)
+    model = read_archive(artifact, policy)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InvalidItemError(
             f"{artifact.path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a model has one of each"
@@ -45,8 +46,8 @@ def load(
     return model, PREDICT.get(keras.config.backend(), _predict_on_any)(model)
 
 
-def read_archive(artifact: Artifact) -> keras.Model:
-    """Read an archive that was looked into, in safe mode and without its optimizer.
+def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> keras.Model:
+    """Read an archive that was looked into, in safe mode unless Lambda layers are trusted, and without its optimizer.
 
     Raises
     ------
@@ -55,9 +56,15 @@ def read_archive(artifact: Artifact) -> keras.Model:
     """
     try:
         # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
-        with SafeModeScope(True):
+        safe, known = LAMBDA not in policy.code, {}
+        if policy.custom_objects:
+            from modelstac.registry.custom_objects import custom_objects
+
+            known = custom_objects(artifact.data, policy, item_id=artifact.item_id)
+        with SafeModeScope(safe):
             # What keras.saving.load_model calls, which takes a path only: these are the bytes that were verified.
-            model: keras.Model = saving_lib.load_model(io.BytesIO(artifact.data), compile=False, safe_mode=True)
+            file = io.BytesIO(artifact.data)
+            model: keras.Model = saving_lib.load_model(file, custom_objects=known, compile=False, safe_mode=safe)
             return model
     except ModelStacError:
         raise

@@ -67,10 +67,10 @@ def load(
         # costs nothing before its weights are found not to fit.
         with torch.device("meta"):
             module = build(architecture)
-        _fit(module, state, artifact)
+        fit(module, state, artifact)
         if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
             module = build(architecture)  # it computes a buffer that is not saved, and so needs a real device
-            _fit(module, state, artifact)
+            fit(module, state, artifact)
     except ModelStacError:
         raise
     except Exception as error:  # a builder may raise anything on a specification without sense
@@ -79,7 +79,11 @@ def load(
             f"item {artifact.item_id!r}: {description.entrypoint} could not build the model: "
             f"{type(error).__name__}: {reason}"
         ) from error
-    module.eval()
+    return module, predictor(module.eval())
+
+
+def predictor(module: torch.nn.Module) -> Predict:
+    """Return what runs a module on an array."""
 
     def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if not inputs.flags.writeable:  # torch has no read-only tensors, and warns
@@ -88,7 +92,7 @@ def load(
             outputs: np.ndarray[Any, Any] = module(torch.from_numpy(inputs)).numpy()
         return outputs
 
-    return module, predict
+    return predict
 
 
 def _tensors(data: bytes) -> dict[str, torch.Tensor]:
@@ -116,7 +120,7 @@ def _tensors(data: bytes) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _fit(module: torch.nn.Module, state: dict[str, torch.Tensor], artifact: Artifact) -> None:
+def fit(module: torch.nn.Module, state: dict[str, torch.Tensor], artifact: Artifact) -> None:
     """Put the published tensors into the module; names, shapes and types must be exactly its own."""
     declared = {name: (tuple(t.shape), t.dtype) for name, t in module.state_dict().items()}
     found = {name: (tuple(t.shape), t.dtype) for name, t in state.items()}

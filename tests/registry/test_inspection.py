@@ -46,7 +46,7 @@ def test_what_passed_is_remembered_for_the_same_policy_alone(custom: pystac.Item
         modelstac.load(custom)
     assert read(custom).stamp == again.stamp  # what was refused is not noted
     # That it is believed shows where somebody lies: the verdict of the default rules, written by hand.
-    again.stamp.remember(_rules(ONNX, DEFAULT_POLICY.max_bytes, DEFAULT_POLICY.operator_domains))
+    again.stamp.remember(_rules(ONNX, DEFAULT_POLICY))
     inspect(read(custom), ONNX, DEFAULT_POLICY)
 
 

@@ -62,7 +62,7 @@ def test_what_the_caller_trusts_is_logged_and_no_more_than_he_says(
         policy.builder("os:system", item_id=ITEM)
 
 
-@pytest.mark.parametrize("word", ["", "yes", "pickle", "entrypoint", "entrypoint:", "code:x"])
+@pytest.mark.parametrize("word", ["", "yes", "pickle:", "Lambda", "entrypoint", "entrypoint:", "custom:", "code:x"])
 def test_trust_that_is_not_understood_is_refused(word: str) -> None:
     with pytest.raises(SpecError, match="entrypoint:PACKAGE"):
         DEFAULT_POLICY.trusting(word)

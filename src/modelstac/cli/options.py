@@ -34,6 +34,16 @@ def json_option(what: str) -> Callable[[Command], Command]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")
 
 
+def trust_option(command: Command) -> Command:
+    """Add ``--trust``."""
+    return click.option(
+        "--trust",
+        multiple=True,
+        metavar="WORD",
+        help="What of this item may run code: entrypoint:PACKAGE, operators:DOMAIN, custom:PACKAGE, pickle, lambda.",
+    )(command)
+
+
 def existing_catalog(href: str | None) -> Catalog:
     """Open the catalog that the command was given, or that the environment names."""
     from modelstac.registry.load import default_catalog

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.options import catalog_option, json_option, named_item, print_json
+from modelstac.cli.options import catalog_option, json_option, named_item, print_json, trust_option
 from modelstac.cli.progress import progress
 from modelstac.cli.quiet import quiet_frameworks
 
@@ -53,6 +53,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     default=None,
     help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
 )
+@trust_option
 @catalog_option
 @json_option("a summary")
 def predict(
@@ -64,6 +65,7 @@ def predict(
     at: datetime | None,
     rehash: bool,
     isolated: bool | None,
+    trust: tuple[str, ...],
     catalog: str | None,
     as_json: bool,
 ) -> None:
@@ -84,7 +86,7 @@ def predict(
         from modelstac.registry import load
 
         began = time.perf_counter()
-        with load(what, catalog=catalog, rehash=rehash, isolated=isolated, report=report) as model:
+        with load(what, catalog=catalog, rehash=rehash, isolated=isolated, trust=trust, report=report) as model:
             loaded = time.perf_counter() - began
             if array is not None:
                 summary = _write_array(model, array, output)
