@@ -113,7 +113,7 @@ def model_asset(item: pystac.Item) -> tuple[str, str]:
         keys = ", ".join(asset.key for asset in known)
         raise AmbiguousError(f"item {item.id!r} has {len(known)} models ({keys}); expected one")
     if not known:
-        raise _no_runtime(item, found[0])
+        raise no_runtime(item, found[0])
     return known[0].key, known[0].artifact_type
 
 
@@ -162,14 +162,15 @@ def _refused(
     word, entry = RUNS_CODE.get(asset.artifact_type, (None, None))
     entry = (entry if word in code else None) if word else RUNTIMES.get(asset.artifact_type)
     if entry is None:
-        return _no_runtime(item, asset)
+        return no_runtime(item, asset)
     for package in entry.packages:
         if package not in machine.packages:
             return MissingPackageError.extra(package, entry.extra, f"loading {item.id!r}")
     return _lacking(item, what, machine) or (None if word else _broken(item, asset, machine))
 
 
-def _no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
+def no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
+    """Return the error of a model file that nothing here runs, or only if its publisher is trusted."""
     if asset.artifact_type == UNKNOWN:
         return InvalidItemError(
             f"asset {asset.key!r} of item {item.id!r} does not say what it is ({'; '.join(asset.remarks)}): "

@@ -133,7 +133,7 @@ def load(
             say(Note(text))
     task = f"load {found.id}"
     report(Started(task))
-    read = partial(_fetched, found, asset, policy, rehash=rehash, report=say)
+    read = partial(fetched, found, asset, policy, rehash=rehash, report=say)
     isolate = when == "always" or resolution.chosen.kind == ISOLATED
     model = _open(read, asset.artifact_type, found, description, policy, isolate=isolate, options=options, report=say)
     report(Finished(task))
@@ -222,7 +222,7 @@ def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | 
     return f"item {item.id!r}, asset {asset.key!r}: {'; '.join(remarks)}" if remarks else None
 
 
-def _fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
+def fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
     """Fetch a file; one without checksum must be the file that was fetched the first time."""
     from modelstac.registry.fetch import fetch, place_of
 

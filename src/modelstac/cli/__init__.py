@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from modelstac.cli.adopt import adopt
 from modelstac.cli.alias import alias
 from modelstac.cli.cache import cache
 from modelstac.cli.data import data
@@ -55,7 +56,8 @@ def main(context: click.Context) -> None:
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, cache, env)
-for command in (data, train, export, publish, *FIND, predict, test, alias, deprecate, sync, *TRUST, demo, *SERVER):
+KEEP = (alias, deprecate, sync, adopt)
+for command in (data, train, export, publish, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]
