@@ -175,11 +175,11 @@ def test_torch_takes_another_grid_and_another_number_of_frames():
 def test_each_frame_of_the_recurrence_sees_the_frames_before_it_only():
     spec = CASES["tanh-sigmoid-norm"]
     layer = convlstm_torch.build(spec).layers[0]
-    x = torch.from_numpy(frames_for(spec)).movedim(-1, 2)
+    x = torch.from_numpy(frames_for(spec)).movedim(-1, 2).transpose(0, 1)  # layers are time-major
     changed = x.clone()
-    changed[:, 2] += 1
+    changed[2] += 1
     with torch.no_grad():
-        difference = (layer(x) - layer(changed)).abs().amax(dim=(0, 2, 3, 4))
+        difference = (layer(x) - layer(changed)).abs().amax(dim=(1, 2, 3, 4))
     assert (difference > 0).tolist() == [False, False, True, True]
 
 

@@ -5,7 +5,7 @@ Gate order is Keras' (input, forget, candidate, output), so that weights move by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from modelstac.training.architectures.recurrence_torch import Cell, activation, recurrence, recurrence_as_it_reads
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
 
@@ -25,40 +26,21 @@ class ConvLSTMLayer(nn.Module):
     ----------
     channels, filters, kernel
         Channels of the input, channels of the state, kernel size of both convolutions.
-    activation, recurrent_activation
-        Function of candidate and output, function of the gates.
+    cell
+        Activations.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        filters: int,
-        kernel: int,
-        activation: Callable[[Tensor], Tensor],
-        recurrent_activation: Callable[[Tensor], Tensor],
-    ) -> None:
+    def __init__(self, channels: int, filters: int, kernel: int, cell: Cell) -> None:
         super().__init__()
-        self.filters = filters
-        self.activation = activation
-        self.recurrent_activation = recurrent_activation
+        self.cell = cell
         self.input_conv = nn.Conv2d(channels, 4 * filters, kernel, padding=kernel // 2)
         self.recurrent_conv = nn.Conv2d(filters, 4 * filters, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, time, channels, height, width) to (batch, time, filters, height, width)."""
-        batch, time = x.shape[:2]
-        # One convolution over all time steps: only the recurrent half has to wait for the step before.
-        steps = self.input_conv(x.flatten(0, 1)).unflatten(0, (batch, time)).unbind(1)
-        h = c = None
-        outputs = []
-        for step in steps:
-            gates = step if h is None else step + self.recurrent_conv(h)
-            i, f, candidate, o = gates.split(self.filters, dim=1)
-            fresh = self.recurrent_activation(i) * self.activation(candidate)
-            c = fresh if c is None else self.recurrent_activation(f) * c + fresh
-            h = self.recurrent_activation(o) * self.activation(c)
-            outputs.append(h)
-        return torch.stack(outputs, dim=1)
+        """Map (time, batch, channels, height, width) to (time, batch, filters, height, width)."""
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        run = recurrence_as_it_reads if traced else recurrence
+        return run(x, self.input_conv.weight, _bias(self.input_conv), self.recurrent_conv.weight, self.cell)
 
 
 class BatchNorm(nn.Module):
@@ -105,10 +87,9 @@ class ConvLSTM(nn.Module):
     def __init__(self, spec: ConvLSTMSpec) -> None:
         super().__init__()
         self.spec = spec
-        activation = _cell_activation(spec)
-        recurrent = torch.sigmoid if spec.recurrent_activation == "sigmoid" else F.hardsigmoid
+        cell = Cell(activation(spec.cell_activation, spec.leaky_slope), activation(spec.recurrent_activation))
         layers = zip(spec.channels, spec.filters, spec.kernels, strict=True)
-        self.layers = nn.ModuleList(ConvLSTMLayer(*sizes, activation, recurrent) for sizes in layers)
+        self.layers = nn.ModuleList(ConvLSTMLayer(*sizes, cell) for sizes in layers)
         self.norms = nn.ModuleList(
             BatchNorm(filters, spec.batch_norm_momentum) if spec.normalised(layer) else nn.Identity()
             for layer, filters in enumerate(spec.filters)
@@ -128,18 +109,23 @@ class ConvLSTM(nn.Module):
         Tensor
             Same shape, values from 0 to 1: the frames that follow.
         """
+        x = x.permute(1, 0, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # time-major, channels innermost in memory
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = norm(F.leaky_relu(layer(x), self.spec.leaky_slope))
-        return torch.sigmoid(self.output(x.transpose(1, 2))).transpose(1, 2)
+        return torch.sigmoid(_convolve_in_time(x, self.output)).transpose(0, 1)
 
 
-def _cell_activation(spec: ConvLSTMSpec) -> Callable[[Tensor], Tensor]:
-    functions: dict[str, Callable[[Tensor], Tensor]] = {
-        "linear": nn.Identity(),
-        "tanh": torch.tanh,
-        "leaky_relu": lambda x: F.leaky_relu(x, spec.leaky_slope),
-    }
-    return functions[spec.cell_activation]
+def _convolve_in_time(x: Tensor, convolution: nn.Conv3d) -> Tensor:
+    """Convolve (time, batch, channels, height, width) to one channel: in two dimensions, then over time.
+
+    The same sums as PyTorch's own convolution in three dimensions, which is many times slower for so few channels.
+    """
+    reach = OUTPUT_KERNEL // 2
+    kernel = convolution.weight[0].transpose(0, 1)  # what each frame adds to those around it, as output channels
+    parts = F.conv2d(x.flatten(0, 1), kernel, padding=reach).view(*x.shape[:2], -1, *x.shape[3:])
+    parts = F.pad(parts, (0, 0, 0, 0, 0, 0, 0, 0, reach, reach))
+    frames = sum(parts[t : len(x) + t, :, t] for t in range(OUTPUT_KERNEL))
+    return (frames + _bias(convolution)).unsqueeze(2)
 
 
 def build(spec: ConvLSTMSpec | Mapping[str, Any]) -> ConvLSTM:

@@ -1,0 +1,265 @@
+"""The recurrence of a ConvLSTM in PyTorch, once with a backward pass of its own, fast and lean, and once as it reads.
+
+`recurrence` keeps for the backward pass what the cells need and nothing else (the gates, in the memory that the
+convolution wrote, and the states), computes the gradients of both kernels over many steps at a time, and can compute
+the gates anew in the backward pass instead of keeping them. Tensors are time-major with the channels innermost
+in memory, where convolutions on CPUs and GPUs are fastest. `recurrence_as_it_reads` computes the same in plain
+operations, for tracing: `torch.export`, `torch.compile`, ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+aten = torch.ops.aten
+
+CPU_BLOCK = 4 * 2**20
+"""Bytes of gates that are computed at once on a CPU: what its caches hold, for larger ones are slower again."""
+
+GPU_BLOCK = 2**30
+"""The same on other devices, which want all time steps at once."""
+
+
+class Activation(NamedTuple):
+    """A function, the same in place, and its derivative (of gradient and result) times the gradient."""
+
+    function: Callable[[Tensor], Tensor]
+    in_place: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor], Tensor]
+
+
+def activation(name: str, slope: float = 0.0) -> Activation:
+    """Give ``linear``, ``tanh``, ``sigmoid``, ``hard_sigmoid`` or ``leaky_relu`` of a slope."""
+    leaky = partial(F.leaky_relu, negative_slope=slope)
+    return {
+        "linear": Activation(lambda x: x, lambda x: x, lambda grad, _: grad),
+        "tanh": Activation(torch.tanh, torch.tanh_, aten.tanh_backward),
+        "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, aten.sigmoid_backward),
+        "hard_sigmoid": Activation(
+            F.hardsigmoid,
+            partial(F.hardsigmoid, inplace=True),
+            lambda grad, y: grad * ((y > 0) & (y < 1)) / 6,
+        ),
+        "leaky_relu": Activation(
+            leaky, partial(leaky, inplace=True), lambda grad, y: torch.where(y > 0, grad, slope * grad)
+        ),
+    }[name]
+
+
+class Cell(NamedTuple):
+    """What a cell does beside convolving.
+
+    Parameters
+    ----------
+    activation, recurrent
+        Function of candidate and output, function of the gates.
+    recompute
+        Compute the gates anew in the backward pass instead of keeping them: two thirds of the memory less, a third more
+        to compute.
+    """
+
+    activation: Activation
+    recurrent: Activation
+    recompute: bool = False
+
+
+def recurrence_as_it_reads(x: Tensor, kernel: Tensor, bias: Tensor, recurrent_kernel: Tensor, cell: Cell) -> Tensor:
+    """Compute what `recurrence` computes, in operations that every tracer and autograd know."""
+    steps = _convolve(x.flatten(0, 1), kernel, bias).view(*x.shape[:2], len(kernel), *x.shape[3:]).unbind(0)
+    h = c = None
+    outputs = []
+    for step in steps:
+        gates = step if h is None else step + _convolve(h, recurrent_kernel)
+        i, f, candidate, o = gates.chunk(4, dim=1)
+        fresh = cell.recurrent.function(i) * cell.activation.function(candidate)
+        c = fresh if c is None else cell.recurrent.function(f) * c + fresh
+        h = cell.recurrent.function(o) * cell.activation.function(c)
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+def recurrence(x: Tensor, kernel: Tensor, bias: Tensor, recurrent_kernel: Tensor, cell: Cell) -> Tensor:
+    """Run ConvLSTM cells over time, from a state of zeros.
+
+    Parameters
+    ----------
+    x
+        (time, batch, channels, height, width), channels innermost in memory.
+    kernel, bias, recurrent_kernel
+        Of the convolutions of input and state; gates (input, forget, candidate, output) one after the other.
+    cell
+        The rest.
+
+    Returns
+    -------
+    Tensor
+        All states h, (time, batch, filters, height, width), channels innermost in memory.
+    """
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, kernel, bias, recurrent_kernel))
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, kernel, bias, recurrent_kernel = (t.to(dtype) for t in (x, kernel, bias, recurrent_kernel))
+    with torch.autocast(device, enabled=False):
+        # The three gates side by side: one function call activates them all.
+        given = (_candidate_last(kernel), _candidate_last(bias), _candidate_last(recurrent_kernel))
+        result: Tensor = _Recurrence.apply(cell, keep, x, *given)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cell: Cell, keep: bool, x: Tensor, *parameters: Tensor) -> Tensor:
+        kernel, bias, recurrent_kernel = parameters
+        filters = recurrent_kernel.shape[1]
+        outputs = _channels_innermost(x, filters, x.dtype)
+        cells = _channels_innermost(x, filters, _sum_dtype(x)) if keep else None
+        kept = []
+        c = None
+        for block in _blocks(x, 4 * filters):
+            gates = _unflat(_convolve(x[block].flatten(0, 1), kernel, bias), x)
+            for t, gate in enumerate(gates, block.start):
+                if t:
+                    gate.add_(_convolve(outputs[t - 1], recurrent_kernel))
+                i, f, o, candidate = _activated(gate, cell)
+                new = torch.empty_like(candidate, dtype=_sum_dtype(x)) if cells is None else cells[t]
+                c = torch.mul(i, candidate, out=new) if c is None else torch.mul(f, c, out=new).addcmul_(i, candidate)
+                torch.mul(o, cell.activation.function(c), out=outputs[t])
+            if keep and not cell.recompute:
+                kept.append(gates)
+        if cells is not None:
+            ctx.cell = cell
+            ctx.save_for_backward(x, *parameters, outputs, cells, *kept)
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, bias, recurrent_kernel, outputs, cells, *kept = ctx.saved_tensors
+        cell: Cell = ctx.cell
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[2] else None
+        sums = [torch.zeros_like(one, dtype=_sum_dtype(x)) for one in (kernel, bias, recurrent_kernel)]
+        grad_h = grad_c = None
+        for number, block in reversed(list(enumerate(_blocks(x, len(kernel))))):
+            before = slice(max(block.start - 1, 0), block.stop - 1)  # the states that enter the steps of this block
+            gates = (
+                kept[number] if kept else _gates_again(x, outputs, (block, before), (kernel, bias, recurrent_kernel))
+            )
+            grad_gates = torch.empty_like(gates)
+            for t in reversed(range(block.start, block.stop)):
+                gate, grad_gate = gates[t - block.start], grad_gates[t - block.start]
+                grad = grad_outputs[t] if grad_h is None else grad_h.add_(grad_outputs[t])
+                parts = gate.chunk(4, dim=1) if kept else _activated(gate, cell)
+                states = cells[t], cells[t - 1] if t else None
+                grad_c = _through_the_cell(parts, states, (grad, grad_c), cell, grad_gate)
+                if t:
+                    grad_h = _backward(grad_gate, outputs[t - 1], recurrent_kernel, (True, False, False))[0]
+            flat = grad_gates.flatten(0, 1)
+            of_x, of_kernel, of_bias = _backward(flat, x[block].flatten(0, 1), kernel, (grad_x is not None, True, True))
+            if grad_x is not None:
+                grad_x[block] = _unflat(of_x, x)
+            sums[0] += of_kernel
+            sums[1] += of_bias
+            if block.stop > 1:
+                later = flat if block.start else grad_gates[1:].flatten(0, 1)
+                sums[2] += _backward(later, outputs[before].flatten(0, 1), recurrent_kernel, (False, True, False))[1]
+        return None, None, grad_x, *(one.to(x.dtype) for one in sums)
+
+
+def _through_the_cell(
+    parts: Sequence[Tensor],
+    states: tuple[Tensor, Tensor | None],
+    grads: tuple[Tensor, Tensor | None],
+    cell: Cell,
+    grad_gate: Tensor,
+) -> Tensor | None:
+    """Write the gradients of the gates of a step, before activation, into ``grad_gate``.
+
+    ``parts`` are the activated gates, ``states`` c after and before the step, ``grads`` those of h and c after it; the
+    result is that of c before it.
+    """
+    i, f, o, candidate = parts
+    (c, c_before), (grad_h, grad_c) = states, grads
+    result = cell.activation.function(c)
+    own = cell.activation.backward(grad_h * o, result)
+    grad_c = own if grad_c is None else grad_c.add_(own)
+    of_i, of_f, of_o, of_candidate = grad_gate.chunk(4, dim=1)
+    of_i.copy_(cell.recurrent.backward(grad_c * candidate, i))
+    of_o.copy_(cell.recurrent.backward(grad_h * result, o))
+    of_candidate.copy_(cell.activation.backward(grad_c * i, candidate))
+    if c_before is None:
+        of_f.zero_()
+        return None
+    of_f.copy_(cell.recurrent.backward(grad_c * c_before, f))
+    return grad_c * f
+
+
+def _gates_again(
+    x: Tensor, outputs: Tensor, blocks: tuple[slice, slice], parameters: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Compute the gates of a block before activation; all states are known, so that no step waits for another."""
+    (block, before), (kernel, bias, recurrent_kernel) = blocks, parameters
+    gates = _unflat(_convolve(x[block].flatten(0, 1), kernel, bias), x)
+    if block.stop > 1:
+        later = gates if block.start else gates[1:]
+        later += _unflat(_convolve(outputs[before].flatten(0, 1), recurrent_kernel), x)
+    return gates
+
+
+def _blocks(x: Tensor, channels: int) -> Iterator[slice]:
+    """Cut time into blocks of steps whose gates are computed at once."""
+    step = x[0, :, 0].numel() * channels * x.element_size()
+    length = max((CPU_BLOCK if x.device.type == "cpu" else GPU_BLOCK) // step, 1)
+    for start in range(0, len(x), length):
+        yield slice(start, min(start + length, len(x)))
+
+
+def _activated(gate: Tensor, cell: Cell) -> tuple[Tensor, ...]:
+    """Activate gates and candidate of a step in place, and give views of input, forget, output gate and candidate."""
+    filters = gate.shape[1] // 4
+    cell.recurrent.in_place(gate[:, : 3 * filters])
+    cell.activation.in_place(gate[:, 3 * filters :])
+    return gate.chunk(4, dim=1)
+
+
+def _candidate_last(parameter: Tensor) -> Tensor:
+    """Reorder the gates from Keras' order (input, forget, candidate, output), and put channels innermost in memory."""
+    i_and_f, candidate, o = parameter.tensor_split((len(parameter) // 2, 3 * len(parameter) // 4))
+    ordered = torch.cat((i_and_f, o, candidate))
+    return ordered.contiguous(memory_format=torch.channels_last) if ordered.ndim == 4 else ordered
+
+
+def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+
+
+def _backward(
+    grad: Tensor, x: Tensor, kernel: Tensor, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the gradients of input, kernel and bias of `_convolve`, those that are wanted."""
+    padding = [kernel.shape[-1] // 2] * 2
+    grads: tuple[Tensor, Tensor, Tensor] = aten.convolution_backward(
+        grad, x, kernel, [len(kernel)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
+    )
+    return grads
+
+
+def _channels_innermost(x: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+    time, batch, _, height, width = x.shape
+    return x.new_empty((time, batch, height, width, channels), dtype=dtype).movedim(-1, 2)
+
+
+def _unflat(x: Tensor, like: Tensor) -> Tensor:
+    """Part time and batch again."""
+    return x.view(-1, like.shape[1], *x.shape[1:])
+
+
+def _sum_dtype(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
