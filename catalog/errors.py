@@ -25,6 +25,7 @@
     ├── DataError               (ValueError)          input frames or arrays that cannot be used
     ├── SpecError               (ValueError)          a model, training or export specification without sense
     ├── WorkerError             (RuntimeError)        the process that runs an isolated model died or does not answer
+    ├── JobError                (RuntimeError)        some jobs of several failed; the others are done
     ├── TrainingError           (RuntimeError)        training could not go on (for example a loss that is not finite)
     └── ConversionError         (RuntimeError)        a conversion failed
         └── ParityError                               the converted model does not equal its source
@@ -158,6 +159,12 @@ class SpecError(ModelStacError, ValueError):
 
 class WorkerError(ModelStacError, RuntimeError):
     """The process that runs an isolated model died, or does not answer."""
+
+    exit_code = 1
+
+
+class JobError(ModelStacError, RuntimeError):
+    """Some jobs of several failed; the others are done."""
 
     exit_code = 1
 

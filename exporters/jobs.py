@@ -164,7 +164,7 @@ def export(
     """
     item = catalog.get(job.source)
     source = ModelDescription.from_item(item)
-    variant = variant_of(job, source)
+    variant = variant_of(job, source.variant)
     item_id = f"{source.name}-{source.version}-{variant}"
     real = None if job.data is None else real_windows(job.data, source, report=report)
     digest = job.digest if real is None else job.digest_with(real.digest)
@@ -202,12 +202,12 @@ def export(
     return published
 
 
-def variant_of(job: ExportJob, source: ModelDescription) -> str:
-    """Name the variant that a job makes: ``<format>-from-<variant>``, what else sets it apart before ``-from``."""
+def variant_of(job: ExportJob, source: str) -> str:
+    """Name the variant that a job makes: ``<format>-from-<source>``, what else sets it apart before ``-from``."""
     precision = "" if job.precision == "fp32" else f"-{job.precision}"
     unrolled = f"-unrolled-{job.options['unroll']}" if "unroll" in job.options else ""
     passing = "" if job.via is None else f"-via-{job.via}"
-    return f"{job.target}{precision}{unrolled}{passing}-from-{source.variant}"
+    return f"{job.target}{precision}{unrolled}{passing}-from-{source}"
 
 
 def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> tuple[Edge, ...]:

@@ -17,6 +17,7 @@ from modelstac.cli.deprecate import deprecate
 from modelstac.cli.env import env
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
+from modelstac.cli.pipeline import pipeline
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
 from modelstac.cli.resolve import resolve
@@ -57,7 +58,8 @@ FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, cache, env)
 KEEP = (alias, deprecate, sync, adopt)
-for command in (data, train, export, publish, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
+MAKE = (data, train, export, pipeline, publish)
+for command in (*MAKE, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -1,0 +1,1 @@
+"""A grid of trainings and exports as one file: what ``modelstac pipeline`` makes jobs of."""

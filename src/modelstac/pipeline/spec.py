@@ -1,0 +1,175 @@
+"""The file that ``modelstac pipeline`` reads."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from modelstac.catalog.errors import ModelStacError, SpecError
+from modelstac.jobs.cluster import ClusterSpec
+from modelstac.pipeline.strict_yaml import Document, Place, read
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: Any) -> Any:
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if isinstance(value, str) and found is None:
+        raise ValueError("write a time as 90s, 30m, 2h or 1d")
+    return float(found[1]) * _SECONDS[found[2]] if found else value
+
+
+def _named(value: Any) -> Any:
+    return {"to": value} if isinstance(value, str) else value
+
+
+def _moment(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime | date) else value  # YAML has made a date of it
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ExportSpec(_Strict):
+    """A format, or a format with what ``modelstac export`` has options for."""
+
+    to: str
+    via: str | None = None
+    precision: str = "fp32"
+    unroll: int | None = Field(default=None, ge=1)
+    real_windows: bool = False
+
+
+class GridSpec(_Strict):
+    """What every combination is made of; each model is exported to every format."""
+
+    variants: list[str] = Field(min_length=1)
+    presets: list[str] = Field(default=["tiny"], min_length=1)
+    seeds: list[int] = Field(default=[42], min_length=1)
+    exports: list[Annotated[ExportSpec, BeforeValidator(_named)]] = []
+
+
+class PipelineSpec(_Strict):
+    """A grid of trainings and exports.
+
+    Parameters
+    ----------
+    data
+        Folder of radar frames, or a prepared store.
+    grid
+        Variants x seeds x presets x exports.
+    catalog
+        Where all is published; by default the one that ``MODELSTAC_CATALOG`` names.
+    work
+        Folder for what jobs keep; all machines see it, and the data, under the same path.
+    name, version, license
+        Of the models; the name holds ``{preset}`` and ``{seed}`` where there are several.
+    first_test, fit, architecture, preparation
+        Instead of the preset's.
+    data_href
+        Id of the published dataset, or a URL.
+    score
+        Load every model again and score it.
+    device
+        ``cuda``: trainings and scores want a worker with a GPU.
+    checkpoint_every, timeout, retries
+        Of a training; of an attempt at any job; attempts after the first.
+    cluster
+        Workers to ask a batch system for.
+    """
+
+    data: str
+    grid: GridSpec
+    catalog: str | None = None
+    work: str = "work"
+    name: str = "convlstm-knmi-{preset}-{seed}"
+    version: str = "1.0.0"
+    license: str = "MIT"
+    first_test: Annotated[int | float | str | None, BeforeValidator(_moment)] = None
+    fit: dict[str, Any] = {}
+    architecture: dict[str, Any] = {}
+    preparation: dict[str, Any] = {}
+    data_href: str | None = None
+    score: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
+    checkpoint_every: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] = 300.0
+    timeout: Annotated[float | None, BeforeValidator(_seconds), Field(gt=0)] = None
+    retries: int = Field(default=2, ge=0)
+    cluster: ClusterSpec | None = None
+
+
+class Pipeline:
+    """A specification and where its parts stand in the file.
+
+    Parameters
+    ----------
+    spec
+        What it says.
+    document
+        The file.
+    folder
+        The folder that relative paths start from: the file's.
+    """
+
+    def __init__(self, spec: PipelineSpec, document: Document, folder: Path) -> None:
+        self.spec, self.folder, self._document = spec, folder, document
+        with self.at("name"):
+            fields = [field for _, field, _, _ in Formatter().parse(spec.name) if field is not None]
+            if unknown := [field for field in fields if field not in {"preset", "seed"}]:
+                raise SpecError(f"{{{unknown[0]}}} is no part of a name: there are {{preset}} and {{seed}}")
+
+    def path(self, text: str) -> str:
+        """Make a path absolute, from the folder of the file; addresses stay as they are."""
+        return text if "://" in text else str((self.folder / Path(text).expanduser()).resolve())
+
+    @contextlib.contextmanager
+    def at(self, *place: str | int) -> Iterator[None]:
+        """Put line and field before what an error inside says."""
+        try:
+            yield
+        except (ModelStacError, ValueError) as error:
+            kind = type(error) if isinstance(error, ModelStacError) else SpecError
+            raise kind(f"{self._document.where(place)}: {error}") from error
+
+
+def load(text: str, file: Path) -> Pipeline:
+    """Read a specification.
+
+    Raises
+    ------
+    SpecError
+        With the line and the field.
+    """
+    document = read(text, file.name)
+    if not isinstance(document.values, dict):
+        raise SpecError(f"{document.where(())}: a pipeline is a mapping with data and grid")
+    try:
+        spec = PipelineSpec.model_validate(document.values)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        more = f" (and {len(others)} more)" if others else ""
+        raise SpecError(f"{document.where(_place(first['loc']))}: {_said(first)}{more}") from error
+    return Pipeline(spec, document, file.absolute().parent)
+
+
+def _place(found: tuple[str | int, ...]) -> Place:
+    """Leave out the types that were tried, which pydantic names among the fields."""
+    return tuple(part for part in found if part not in {"int", "float", "str"})
+
+
+def _said(error: Any) -> str:
+    text: str = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    if error["type"] == "missing":
+        return "this field is needed"
+    return f"{text[0].lower()}{text[1:]}, not {error['input']!r}"

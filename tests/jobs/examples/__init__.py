@@ -1,0 +1,1 @@
+"""Kinds of jobs that do nothing but what a test asks for."""
