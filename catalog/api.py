@@ -21,6 +21,7 @@ from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import (
     ChangedMeanwhileError,
     InvalidItemError,
+    InvalidQueryError,
     ItemExistsError,
     NotFoundError,
 )
@@ -108,11 +109,12 @@ class ApiCatalog(Catalog):
 
     def _found(self, query: Query) -> Iterator[tuple[Document, Any, int]]:
         """Yield what a query finds, from its token on, each with the request that found it and its place there."""
-        rest = residual(query)
+        core = not self._api.is_ours
+        rest = residual(query, core=core)
         narrowed = self._with_alias(query)
         if narrowed is None:
             return
-        link: Any = {"href": f"{self.href}/search", "method": "POST", "body": _body(narrowed)}
+        link: Any = {"href": f"{self.href}/search", "method": "POST", "body": _body(narrowed, core, self._api.sorts)}
         skip = 0
         if query.token is not None:
             text, skip = read_token(query, _TOKEN)
@@ -268,7 +270,9 @@ def _path(item: pystac.Item) -> str:
     return f"collections/{quoted(str(item.collection_id))}/items/{quoted(item.id)}"
 
 
-def _body(query: Query) -> Document:
+def _body(query: Query, core: bool, sorts: bool) -> Document:
+    if query.sortby and not sorts:
+        raise InvalidQueryError(f"this API does not sort: search without {', '.join(query.sortby)}")
     names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
     sort = [
         {"field": name if name in {"id", "collection"} else f"properties.{name}", "direction": direction}
@@ -281,9 +285,9 @@ def _body(query: Query) -> Document:
         "bbox": query.bbox,
         "intersects": query.intersects,
         "datetime": query.datetime and _moments(query.datetime),
-        "filter": filter_of(query),
-        "q": query.text.split(",") if query.text else None,
-        "sortby": sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
+        "filter": None if core else filter_of(query),
+        "q": query.text.split(",") if query.text and not core else None,
+        "sortby": None if not sorts else sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
     }
     if body["filter"] is not None:
         body["filter-lang"] = "cql2-json"

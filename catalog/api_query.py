@@ -39,8 +39,21 @@ def filter_of(query: Query) -> Document | None:
     return {"op": "and", "args": conditions}
 
 
-def residual(query: Query) -> Query | None:
-    """Return the part of a query that only :meth:`Query.matches` decides, None when there is none."""
+# What every STAC API can be asked.
+CORE = frozenset({"ids", "collections", "bbox", "datetime", "intersects"})
+
+
+def residual(query: Query, *, core: bool = False) -> Query | None:
+    """Return the part of a query that only :meth:`Query.matches` decides, None when there is none.
+
+    Parameters
+    ----------
+    core
+        Whether the API is asked for no more than every API can be: other people's may not compare text whatever its
+        case, and their items have no sortable versions.
+    """
+    if core:
+        return query.model_copy(update=dict.fromkeys(CORE))
     names = [*VERSION_FIELDS, "runs_with", "alias", "deprecated"]
     left = {name: value for name in names if (value := getattr(query, name)) is not None}
     return Query(**left) if left else None

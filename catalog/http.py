@@ -21,6 +21,7 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
+from modelstac.catalog.identity import CONFORMANCE
 
 _BY_STATUS: dict[int, type[ModelStacError]] = {
     400: errors.InvalidItemError,
@@ -71,6 +72,8 @@ class Api:
             raise CatalogError(f"{href} is no STAC API: {error}") from error
         if not self._client.conforms_to("ITEM_SEARCH"):
             raise CatalogError(f"{href} cannot be searched: it is no STAC API, name its landing page")
+        self.is_ours = CONFORMANCE in self._client.get_conforms_to()
+        self.sorts = any("item-search#sort" in said for said in self._client.get_conforms_to())
         assert self._client._stac_io is not None, "an opened client has a session"
         self._session = self._client._stac_io.session
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}

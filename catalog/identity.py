@@ -9,6 +9,8 @@ import pystac
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 # Pointers of the collection to an item, shown on the item by the store that returns it.
+CONFORMANCE = "urn:modelstac:conformance:search"
+"""What a server says whose searches are ours: fields, sorting, text, CQL2 whatever the case, sortable versions."""
 ALIASES = "interop:aliases"
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
 MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})

@@ -12,6 +12,7 @@ from stac_fastapi.types.requests import get_base_url
 from starlette.responses import Response, StreamingResponse
 
 from modelstac.catalog.errors import NotFoundError
+from modelstac.catalog.identity import CONFORMANCE
 from modelstac.catalog.server.artifacts import ArtifactStore, artifact_path, parse_content_range, parse_range
 from modelstac.catalog.server.keys import Keys
 from modelstac.catalog.server.links import names_tag
@@ -27,7 +28,7 @@ class Artifacts(ApiExtension):
 
     artifacts: ArtifactStore = attr.ib(kw_only=True)
     keys: Keys = attr.ib(kw_only=True)
-    conformance_classes: list[str] = attr.ib(factory=list)
+    conformance_classes: list[str] = attr.ib(factory=lambda: [CONFORMANCE])
     schema_href: str | None = attr.ib(default=None)
 
     def register(self, app: FastAPI) -> None:

@@ -1,0 +1,103 @@
+"""Somebody else's STAC API, here stac-fastapi-pgstac as it comes, with items that were not made by modelstac."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from pypgstac.db import PgstacDB
+from pypgstac.load import Loader, Methods
+from tests.catalog.server import postgres
+from tests.catalog.server.conftest import environment
+from tests.registry.foreign_items import item, weights
+
+from modelstac.catalog import open_catalog
+from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.errors import NotFoundError
+
+
+@contextmanager
+def stock(url: str) -> Iterator[str]:
+    """Run stac-fastapi-pgstac as its own documentation does."""
+    parts, port = urlsplit(url), postgres.free_port()
+    known = {"PGHOST": parts.hostname, "PGPORT": parts.port, "PGUSER": parts.username, "PGPASSWORD": parts.password}
+    variables = {name: str(value) for name, value in known.items()} | {"PGDATABASE": parts.path.lstrip("/")}
+    command = [sys.executable, "-m", "uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", str(port)]
+    process = subprocess.Popen(
+        command, env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            with suppress(requests.ConnectionError):
+                requests.get(f"http://127.0.0.1:{port}/_mgmt/ping", timeout=10)
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+SPELLED = {"one": ("pytorch", "2.1.2+cu121"), "two": ("PyTorch", "2.8.0"), "three": ("torch", "1.13.1")}
+
+
+@pytest.fixture(scope="module")
+def catalog(cluster: postgres.Cluster) -> Iterator[Catalog]:
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    collection = {"type": "Collection", "id": "others", "stac_version": "1.1.0", "extent": extent, "links": []}
+    made = [
+        item(name, "1.3.0", {"model": weights()}, mlm_framework=framework, mlm_framework_version=version)
+        for name, (framework, version) in SPELLED.items()
+    ]
+    made.append(item("four", "1.5.0", {"model": weights()}, mlm_framework="ONNX", title="Of roofs"))
+    with cluster.database() as url:
+        loader = Loader(PgstacDB(dsn=url))
+        loader.load_collections(iter([collection | {"description": "theirs", "license": "other"}]), Methods.insert)
+        loader.load_items(iter(made), Methods.insert)
+        loader.db.close()
+        with stock(url) as href:
+            found = open_catalog(href)
+            assert isinstance(found, ApiCatalog)
+            yield found
+
+
+def test_models_are_found_by_framework_version_place_and_words(catalog: Catalog) -> None:
+    def ids(**wanted: object) -> list[str]:
+        return sorted(found.id for found in catalog.search(**wanted))
+
+    for spelling in ("PyTorch", "pytorch", "Torch"):
+        assert ids(framework=spelling) == ["one", "three", "two"]
+        assert ids(framework=spelling, framework_version=">=2,<3") == ["one", "two"]
+    assert ids(task="segmentation", framework="onnx") == ["four"]
+    assert ids(text="roofs") == ["four"]
+    assert ids(filter="\"mlm:framework\" = 'torch'") == ["three"]
+    assert ids(bbox=(0, 40, 1, 41)) == ["four", "one", "three", "two"]
+    assert ids(bbox=(100, 0, 101, 1)) == []
+    assert [found.id for found in catalog.search(sortby="-title", framework="onnx")] == ["four"]
+    pages = [catalog.page(query) for query in _pages(catalog)]
+    assert sorted(document["id"] for page in pages for document in page.documents) == ["one", "three", "two"]
+
+
+def _pages(catalog: Catalog) -> Iterator[object]:
+    from modelstac.catalog import Query
+
+    query = Query(framework="torch", limit=2)
+    while True:
+        yield query
+        token = catalog.page(query).next
+        if token is None:
+            return
+        query = query.model_copy(update={"token": token})
+
+
+def test_an_unknown_id_names_the_nearest(catalog: Catalog) -> None:
+    assert catalog.get("three").id == "three"
+    with pytest.raises(NotFoundError, match="three"):
+        catalog.get("thre")
