@@ -52,8 +52,46 @@ def predict_blocks(
     DataError
         If the blocks are not such as the model can take.
     """
-    chunks = dict(zip(before.dim_order, array.chunks or (), strict=True))
     outputs = dict(zip(after.dim_order, after.shape, strict=True))
+    depth = _depth(array, names, before, outputs, overlap)
+    data, lock = array.data, SerializableLock()
+
+    def block(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        with lock:
+            return run(values)
+
+    if any(depth.values()):
+        data = da.overlap.overlap(data, depth, boundary="none")
+    new = {dim: size for dim, size in outputs.items() if dim not in before.dim_order}
+    if -1 in new.values():
+        raise DataError(f"output {after.name!r} is {after}, which does not say its size: load the values, .compute()")
+    result = da.blockwise(
+        block,
+        after.dim_order,
+        data,
+        before.dim_order,
+        dtype=after.dtype,
+        meta=np.empty((0,) * len(after.shape), after.dtype),
+        new_axes=new,
+        adjust_chunks={dim: size for dim, size in outputs.items() if dim in before.dim_order and size != -1},
+        concatenate=True,
+        align_arrays=False,
+    )
+    if any(depth.values()):
+        trimmed = {after.dim_order.index(before.dim_order[axis]): size for axis, size in depth.items()}
+        result = da.overlap.trim_overlap(result, trimmed, boundary="none")
+    return result
+
+
+def _depth(
+    array: xr.DataArray,
+    names: Mapping[str, str],
+    before: TensorSignature,
+    outputs: Mapping[str, int],
+    overlap: Mapping[str, int],
+) -> dict[int, int]:
+    """Return how many values blocks share along each axis, once they are such as the model can take."""
+    chunks = dict(zip(before.dim_order, array.chunks or (), strict=True))
     depth = {}
     for axis, (dim, size) in enumerate(zip(before.dim_order, before.shape, strict=True)):
         name, parts = names[dim], chunks[dim]
@@ -68,33 +106,7 @@ def predict_blocks(
             depth[axis] = overlap[name]
     if unknown := overlap.keys() - set(names.values()):
         raise DataError(f"the input has no dimension {min(unknown)!r} to overlap: it has {', '.join(names.values())}")
-    data, lock = array.data, SerializableLock()
-
-    def block(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        with lock:
-            return run(values)
-
-    if any(depth.values()):
-        data = da.overlap.overlap(data, depth, boundary="none")
-    new = {dim: size for dim, size in outputs.items() if dim not in chunks}
-    if -1 in new.values():
-        raise DataError(f"output {after.name!r} is {after}, which does not say its size: load the values, .compute()")
-    result = da.blockwise(
-        block,
-        after.dim_order,
-        data,
-        before.dim_order,
-        dtype=after.dtype,
-        meta=np.empty((0,) * len(after.shape), after.dtype),
-        new_axes=new,
-        adjust_chunks={dim: size for dim, size in outputs.items() if dim in chunks and size != -1},
-        concatenate=True,
-        align_arrays=False,
-    )
-    if any(depth.values()):
-        trimmed = {after.dim_order.index(before.dim_order[axis]): size for axis, size in depth.items()}
-        result = da.overlap.trim_overlap(result, trimmed, boundary="none")
-    return result
+    return depth
 
 
 def _unfit(layout: TensorSignature, name: str, parts: tuple[int, ...], advice: str) -> DataError:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.registry.artifact import Artifact
+    from modelstac.registry.reopening import Recipe
 
 __all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
 
@@ -136,8 +137,17 @@ def load(
     read = partial(fetched, found, asset, policy, rehash=rehash, report=say)
     isolate = when == "always" or resolution.chosen.kind == ISOLATED
     model = _open(read, asset.artifact_type, found, description, policy, isolate=isolate, options=options, report=say)
+    model.recipe = partial(
+        _recipe, model, asset, read, entrypoint=entrypoint, isolated=isolate, policy=policy, options=options
+    )
     report(Finished(task))
     return model
+
+
+def _recipe(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how: Any) -> Recipe:
+    from modelstac.registry.reopening import Recipe
+
+    return Recipe.of(model.item, asset.key, read().sha256, **how)
 
 
 def _check(item: pystac.Item, asset: ModelAsset, description: ModelDescription) -> None:

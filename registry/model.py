@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
     from modelstac.catalog.mlm import ModelInput, ModelOutput
     from modelstac.registry.examples import SelfTest
+    from modelstac.registry.reopening import Recipe
     from modelstac.registry.runtimes import Predict
 
 
@@ -133,6 +134,8 @@ class Model:
         Inputs and outputs.
     native
         The framework's own object: ``keras.Model``, ``torch.nn.Module``, ``onnxruntime.InferenceSession``.
+    recipe
+        Gives what it was loaded from, for other processes; None if it was made by hand.
     """
 
     def __init__(self, item: pystac.Item, description: ModelDescription, native: Any, predict: Predict) -> None:
@@ -141,6 +144,7 @@ class Model:
         self.signature = Signature.of(description)
         self._native = native
         self._predict: Predict | None = predict
+        self.recipe: Callable[[], Recipe] | None = None
 
     @property
     def native(self) -> Any:
@@ -226,6 +230,15 @@ class Model:
         if self._predict is None:
             raise ModelStacError(f"model {self.item.id!r} was closed: load it again")
         return self._predict
+
+    def __reduce__(self) -> tuple[Callable[[Recipe], Model], tuple[Recipe]]:
+        """Send it to another process as what it was loaded from: it is loaded there by the same policy."""
+        from modelstac.registry.reopening import Reopened
+
+        self._running()
+        if self.recipe is None:
+            raise ModelStacError(f"model {self.item.id!r} was not made by modelstac.load: load it where it is to run")
+        return Reopened, (self.recipe(),)
 
     def __enter__(self) -> Self:
         return self
