@@ -6,7 +6,7 @@ import importlib
 import sys
 
 COMPARISONS = ("latency", "exporting", "loading", "embedded", "publishing", "servers", "registering", "registry")
-OTHERS = ("routes",)
+OTHERS = ("capacity", "routes")
 
 if __name__ == "__main__":
     names = sys.argv[1:] or COMPARISONS

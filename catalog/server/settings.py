@@ -21,11 +21,14 @@ class ServerSettings(BaseSettings):
     catalog: Path | None = Field(default=None, description="File of the embedded catalog (.sqlite).")
     database: SecretStr | None = Field(default=None, description="postgresql:// URL of a pgstac database.")
     database_connections: int = Field(default=8, ge=1, description="Most connections to the database.")
-    title: str = "Models for Earth observation"
-    description: str = "Trained models as STAC items: search them by framework and version, load them by id."
-    landing_id: str = "modelstac"
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
+    title: str = Field(default="Models for Earth observation", description="Title of the landing page.")
+    description: str = Field(
+        default="Trained models as STAC items: search them by framework and version, load them by id.",
+        description="Text of the landing page.",
+    )
+    landing_id: str = Field(default="modelstac", description="Id of the landing page, which clients see.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     root_path: str = Field(default="", description="Path below which a proxy shows the server.")
     keys: Path | None = Field(default=None, description="File of the write keys; beside the catalog by default.")
     artifacts: str | None = Field(
@@ -34,14 +37,14 @@ class ServerSettings(BaseSettings):
     browser: Path | None = Field(
         default=None, description="Folder of a built STAC Browser, shown at /browser; .browser/dist by default."
     )
-    cors_origins: tuple[str, ...] = ("*",)
+    cors_origins: tuple[str, ...] = Field(default=("*",), description="Sites whose pages may ask, as a JSON list.")
     items: Literal["models", "any"] = Field(
         default="models", description="What may be published: models and datasets, or any STAC item beside them."
     )
     max_body: int = Field(default=10 * MIB, ge=1, description="Largest request in bytes, artifacts apart.")
     max_artifact: int = Field(default=20 * 1024 * MIB, ge=1, description="Largest artifact in bytes.")
     shutdown_seconds: int = Field(default=10, ge=0, description="How long running requests may take at the end.")
-    log_level: str = "info"
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
 
     def database_url(self) -> str | None:
         """Return the address of the pgstac database, None when the catalog is embedded.

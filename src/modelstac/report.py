@@ -46,6 +46,8 @@ class Picture:
 
     png: bytes
     caption: str
+    alternative: str = ""
+    """Read aloud instead of the picture; by default the caption."""
 
     @property
     def base64(self) -> str:
@@ -53,13 +55,31 @@ class Picture:
         return base64.b64encode(self.png).decode("ascii")
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a page, with a heading of its own."""
+
+    title: str
+    text: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+
+
 def write_html(
-    path: Path, *, title: str, summary: str, tables: Sequence[Table], pictures: Sequence[Picture], footer: str = ""
+    path: Path,
+    *,
+    title: str,
+    summary: str,
+    tables: Sequence[Table] = (),
+    pictures: Sequence[Picture] = (),
+    sections: Sequence[Section] = (),
+    footer: str = "",
 ) -> None:
     """Write one self-contained page: no script, no font, nothing from the network."""
     import jinja2
 
     template = files("modelstac").joinpath("report.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
-    text = page.render(title=title, summary=summary, tables=tables, pictures=pictures, footer=footer)
+    alone = [Section(table.title, tables=[table]) for table in tables]
+    text = page.render(title=title, summary=summary, sections=[*alone, *sections], pictures=pictures, footer=footer)
     path.write_text(text, encoding="utf-8")

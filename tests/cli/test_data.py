@@ -38,6 +38,17 @@ def test_frames_are_prepared_as_a_preset_of_training_wants_them(national, tmp_pa
     assert (windows.inputs([0, 5]) == expected.inputs([0, 5])).all()
 
 
+def test_generated_frames_are_read_like_others_and_another_seed_gives_other_rain(tmp_path):
+    first, other = (tmp_path / name for name in ("first", "other"))
+    result = run("generate", first, "--frames", 2)
+    assert result.exit_code == 0, result.output
+    assert "holds 2 frames, RAD_NL25_RAP_5min_201008260000.h5 to" in result.output
+    assert run("generate", other, "--frames", 2, "--seed", 1).exit_code == 0
+    rates = [read_frames(folder)["rainfall_rate"].values for folder in (first, other)]
+    assert rates[0].shape == rates[1].shape == (2, 765, 700)
+    assert not np.array_equal(*rates, equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(["--preset", "tinny"], "did you mean 'tiny'?"), ([], "prepared from other frames or in another way")],

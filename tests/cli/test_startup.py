@@ -53,6 +53,18 @@ def test_version_is_that_of_the_package(fresh_command: Command) -> None:
 
 def test_public_names_are_sorted_and_complete() -> None:
     public = {name for name in vars(modelstac) if not name.startswith("_")}
-    rooms = {"catalog", "cli", "exporters", "job", "jobs", "pipeline", "registry", "training", "report", "demo"}
+    rooms = {
+        "catalog",
+        "cli",
+        "exporters",
+        "job",
+        "jobs",
+        "pipeline",
+        "registry",
+        "training",
+        "report",
+        "overview",
+        "demo",
+    }
     assert modelstac.__all__ == sorted(modelstac.__all__)
     assert public - rooms == set(modelstac.__all__) - {"__version__"}

@@ -20,6 +20,7 @@ from modelstac.cli.export import export
 from modelstac.cli.pipeline import pipeline
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
+from modelstac.cli.report import report
 from modelstac.cli.resolve import resolve
 from modelstac.cli.search import search
 from modelstac.cli.serve import database, gc, keys, serve
@@ -57,7 +58,7 @@ def main(context: click.Context) -> None:
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, cache, env)
-KEEP = (alias, deprecate, sync, adopt)
+KEEP = (alias, deprecate, sync, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
 for command in (*MAKE, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""``modelstac data``: fetch and prepare radar frames."""
+"""``modelstac data``: fetch, generate and prepare radar frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Fetch and prepare radar frames."""
+    """Fetch, generate and prepare radar frames."""
 
 
 @data.command()
@@ -78,6 +78,19 @@ def download(source: str, start: datetime, end: datetime, product: str, folder: 
     with progress() as report:
         paths = open_data.download(start, end, folder, product=product, report=report)
     click.echo(f"{folder} holds {len(paths)} files of KNMI, {paths[0].name} to {paths[-1].name}")
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--frames", default=92, show_default=True, type=click.IntRange(1), help="Number of five-minute frames.")
+@click.option("--seed", default=0, show_default=True, help="Another seed gives other rain.")
+def generate(folder: Path, frames: int, seed: int) -> None:
+    """Write frames of generated rain into FOLDER, in KNMI's file format: to try things, with no observation in it."""
+    from modelstac.training.data import synthetic
+
+    with progress() as report:
+        paths = synthetic.generate(folder, frames, seed=seed, report=report)
+    click.echo(f"{folder} holds {len(paths)} frames, {paths[0].name} to {paths[-1].name}")
 
 
 def _preparation(preset: str) -> Preparation:

@@ -98,8 +98,10 @@ def train(
         print_json(item.to_dict(transform_hrefs=False))
         return
     click.echo(f"published {item.id}")
-    for name, score in (item.properties.get("interop:scores") or {}).items():
-        click.echo(f"  {name.ljust(28)}{score:.4g}")
+    scores = item.properties.get("interop:scores") or {}
+    width = max(map(len, scores), default=0)
+    for name, score in scores.items():
+        click.echo(f"  {name.ljust(width)}  {score:.4g}")
 
 
 def _job_of_preset(data: tuple[Path, ...], changes: dict[str, Any]) -> TrainJob:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.expected_conditions import presence_of_element_located
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.catalog.server.conftest import ROOT, Server, serving
+from tests.chromium import chromium as start
 
 from modelstac.catalog.api import ApiCatalog
 from modelstac.catalog.server.settings import ServerSettings
@@ -33,25 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(folder: Path) -> Iterator[webdriver.Chrome]:
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not BUILT.is_dir() or not program or not driver:
-        message = "needs STAC Browser and Chromium: deploy/browser/build; apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={folder / 'chromium'}",
-    ):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
-    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield found
-    found.quit()
+    if not BUILT.is_dir():
+        message = "needs STAC Browser: deploy/browser/build"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    with start(folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,147 @@
+"""What a catalog costs as it grows: per item, per file, per search, embedded and as a folder.
+
+``python -m benchmarks capacity`` measures at 1,000, 10,000 and 100,000 items and writes docs/results/capacity.md. Times
+are of the processor, so that a busy machine changes them little. The last size takes hours as a folder:
+``BENCHMARK_STATIC_LIMIT=10000`` leaves it out.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.embedded import fill, item
+from modelstac.catalog import Catalog, Query, open_catalog
+from modelstac.catalog.messages import ignore
+from modelstac.catalog.testing import Examples
+from modelstac.registry.fetch import fetch
+from modelstac.report import Table
+
+SIZES = (1_000, 10_000, 100_000)
+STATIC_LIMIT = int(os.environ.get("BENCHMARK_STATIC_LIMIT", "100_000"))
+FILE_SIZES = (1, 100, 1000)
+REPEATS = 50
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "capacity.md"
+MIB = 1 << 20
+SEARCHES: dict[str, dict[str, Any]] = {
+    "framework and version": {"framework": "PyTorch", "framework_version": ">=2.7,<2.9"},
+    "the same, newest first": {"framework": "PyTorch", "framework_version": ">=2.7,<2.9", "sortby": "-version"},
+    "CQL2": {"filter": "\"mlm:framework\" = 'Keras' AND version = '0.0.0'"},
+    "bbox": {"bbox": (0.0, -80.0, 15.0, -50.0)},
+    "text": {"text": "model-77 radar"},
+}
+
+
+def grown(place: str, sizes: tuple[int, ...], folder: Path) -> Iterator[tuple[int, float, float, Catalog]]:
+    """Fill a catalog; yield number of items, seconds and bytes for each one since the last size, and the catalog."""
+    catalog, examples = open_catalog(folder / place, create=True), Examples(folder / f"made-{place}")
+    for start, stop in pairwise((0, *sizes)):
+        before, began = stored(folder / place), time.process_time()
+        if place.endswith(".sqlite"):
+            fill(catalog, examples, start, stop)  # type: ignore[arg-type]
+        else:
+            for number in range(start, stop):
+                catalog.publish(item(examples, number), report=ignore)
+        seconds = (time.process_time() - began) / (stop - start)
+        yield stop, seconds, (stored(folder / place) - before) / (stop - start), catalog
+
+
+def searches(catalog: Catalog) -> dict[str, dict[str, float]]:
+    """Measure one item by its id, and first pages of ten; each must find something."""
+    ids = list(catalog.ids())
+    found = {"item by id": milliseconds(catalog.get, random.Random(1).choices(ids, k=REPEATS))}
+    for title, fields in SEARCHES.items():
+        assert catalog.page(Query(limit=10, **fields)).documents, title
+        found[title] = milliseconds(catalog.page, [Query(limit=10, **fields)] * REPEATS)
+    return found
+
+
+def milliseconds(run: Callable[[Any], object], inputs: list[Any]) -> dict[str, float]:
+    """Return median and 95th percentile, of the processor."""
+    times = [1000 * timed(partial(run, one))[0] for one in inputs]
+    return {"p50": statistics.median(times), "p95": statistics.quantiles(times, n=20)[-1]}
+
+
+def stored(place: Path) -> int:
+    """Bytes on disk, of a file with its journal or of a folder."""
+    files = place.rglob("*") if place.is_dir() else place.parent.glob(f"{place.name}*")
+    return sum(path.stat().st_blocks * 512 for path in files if path.is_file())
+
+
+def catalogs(sizes: tuple[int, ...]) -> Table:
+    """Measure both kinds at all sizes."""
+    rows: list[tuple[str, ...]] = []
+    heads: tuple[str, ...] = ()
+    with tempfile.TemporaryDirectory() as name:
+        for place, title in (("models.sqlite", "embedded"), ("folder", "folder")):
+            wanted = tuple(size for size in sizes if title == "embedded" or size <= STATIC_LIMIT)
+            for size, seconds, space, catalog in grown(place, wanted, Path(name)):
+                found = searches(catalog)
+                heads = ("catalog", "items", "publish, CPU ms", "kB an item", *found)
+                rows.append(
+                    (
+                        title,
+                        f"{size:,}",
+                        f"{1000 * seconds:.2f}",
+                        f"{space / 1000:.1f}",
+                        *(f"{times['p50']:.2f} / {times['p95']:.2f}" for times in found.values()),
+                    )
+                )
+                print("  ".join(rows[-1]), file=sys.stderr, flush=True)
+    caption = "Searches are first pages of ten: median / 95th percentile in ms of the processor in one process."
+    return Table("Items and searches", caption, heads, rows)
+
+
+def artifacts() -> Table:
+    """Publish and read back one file of each size."""
+    rows = []
+    for megabytes in FILE_SIZES:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            examples = Examples(folder / "made")
+            (folder / "made" / "model.bin").write_bytes(os.urandom(MIB) * megabytes)
+            catalog, made = open_catalog(folder / "models.sqlite", create=True), examples.item()
+            publishing, found = timed(partial(catalog.publish, made))
+            reading = [timed(partial(fetch, found, "model", max_bytes=1 << 40))[0] for _ in range(2)]
+            rows.append((f"{megabytes:,} MiB", *(f"{seconds:.3f}" for seconds in (publishing, *reading))))
+    heads = ("file", "publish s", "first read s", "read again s")
+    caption = "Publishing hashes and copies the file; the first read hashes it, the next knows it by its stamp."
+    return Table("Files", caption, heads, rows)
+
+
+def timed(run: Any) -> tuple[float, Any]:
+    """Run once; return seconds of the processor and what came out."""
+    began = time.process_time()
+    result = run()
+    return time.process_time() - began, result
+
+
+def page(tables: tuple[Table, ...]) -> str:
+    """Return the page of results."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} on {platform.machine()}"
+    parts = [
+        "# Measured capacity",
+        f"Written by `python -m benchmarks capacity` on {where}; peak memory {peak:,.0f} MiB.",
+    ]
+    for table in tables:
+        parts += [f"## {table.title}", table.caption, table.to_markdown()]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    text = page((catalogs(SIZES), artifacts()))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text, encoding="utf-8")
+    print(text)

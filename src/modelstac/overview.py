@@ -1,0 +1,232 @@
+"""A whole catalog as one page: models and their files, scores, proofs, the environments they run in, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from modelstac import __version__
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.catalog.storage import explained
+from modelstac.catalog.versions import parse_version
+from modelstac.registry.fetch import fetch
+from modelstac.report import Picture, Section, Table, write_html
+
+NOTHING = "–"
+BASELINES = ("persistence", "extrapolation")
+LARGEST_PICTURE = 4 << 20
+SCORES = ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "ssim", "csi_0.5_mm_h", "csi_1_mm_h", "csi_2_mm_h")
+"""Scores of forecasts, in this order; of other models all are shown, at most :data:`MOST_SCORES`."""
+MOST_SCORES = 8
+_PICTURES = {"thumbnail": 0, "overview": 1}
+
+
+def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> dict[str, int]:
+    """Write the page and return how many models, items and pictures it shows.
+
+    Parameters
+    ----------
+    catalog
+        What is shown; nothing but its pictures is read beside the items.
+    path
+        Where the page goes.
+    report
+        Gets progress, and a note for each picture that cannot be had.
+
+    Raises
+    ------
+    StorageError
+        If the page cannot be written.
+    """
+    by_model: dict[str, list[pystac.Item]] = {}
+    for item in catalog.items():
+        by_model.setdefault(item.collection_id or item.id, []).append(item)
+    titles = {collection.id: collection.title for collection in catalog.collections()}
+    report(Started("report", len(by_model)))
+    sections = []
+    for name, items in sorted(by_model.items()):
+        title = titles.get(name)
+        sections.append(_section(name, title if title != name else None, sorted(items, key=_order), report))
+        report(Advanced("report", note=name))
+    report(Finished("report"))
+    counts = {
+        "models": len(by_model),
+        "items": sum(map(len, by_model.values())),
+        "pictures": sum(len(section.pictures) for section in sections),
+    }
+    with explained(f"write {path}"):
+        write_html(
+            path,
+            title=f"Models in {catalog.href}",
+            summary=f"{_count(counts['models'], 'model')} in {_count(counts['items'], 'item')}. A row is an item: its"
+            " id is the name of the model and what the row begins with.",
+            sections=sections,
+            footer=f"modelstac {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
+    return counts
+
+
+def _order(item: pystac.Item) -> tuple[Any, ...]:
+    try:
+        version = parse_version(str(item.properties.get("version")))
+    except ModelStacError:
+        version = parse_version("0")
+    return (version, "interop:parity" in item.properties, item.id)
+
+
+def _section(name: str, title: str | None, items: Sequence[pystac.Item], report: Report) -> Section:
+    tables = (_files(items), _scores(items), _proofs(items), _environments(items))
+    return Section(
+        title=name,
+        text=title or "",
+        tables=[table for table in tables if table is not None],
+        pictures=list(_pictures(items, report)),
+    )
+
+
+def _files(items: Sequence[pystac.Item]) -> Table:
+    rows = []
+    for item in items:
+        get = item.properties.get
+        status = ", ".join(["deprecated"] * bool(get("deprecated")) + list(get("interop:aliases", ()))) or NOTHING
+        size = sum(asset.extra_fields.get("file:size", 0) for asset in item.assets.values())
+        rows.append(
+            (
+                _short(item),
+                _texts(get("mlm:framework"), get("mlm:framework_version")),
+                _texts(get("interop:backend"), get("interop:backend_version")),
+                _texts(get("interop:precision")),
+                NOTHING if get("mlm:total_parameters") is None else f"{get('mlm:total_parameters'):,}",
+                f"{size / 1000:,.0f}",
+                _texts(str(get("start_datetime") or get("datetime") or "")[:10]),
+                _texts(get("license")),
+                status,
+            )
+        )
+    heads = ("item", "framework", "backend", "precision", "parameters", "kB", "data from", "licence", "aliases, status")
+    return Table("Files", "kB is all files of an item together.", heads, rows)
+
+
+def _scores(items: Sequence[pystac.Item]) -> Table | None:
+    scored = {_short(item): scores for item in items if (scores := item.properties.get("interop:scores"))}
+    own = {name for scores in scored.values() for name in scores if name.split("_")[0] not in BASELINES}
+    names = [name for name in SCORES if name in own]
+    names = (names or sorted(own))[:MOST_SCORES]
+    if not names:
+        return None
+    rows = [(item_id, *(_number(scores.get(name)) for name in names)) for item_id, scores in scored.items()]
+    for baseline in BASELINES:
+        # One line for all where they were scored on the same windows, one for each item where not.
+        lines = {tuple(_number(scores.get(f"{baseline}_{name}")) for name in names) for scores in scored.values()}
+        rows += [(baseline, *line) for line in sorted(lines) if set(line) != {NOTHING}]
+    caption = "On held-out data; of forecasts the means over lead times. Of errors less is better, of others more."
+    return Table("Scores", caption, ("item", *map(_title, names)), rows)
+
+
+def _proofs(items: Sequence[pystac.Item]) -> Table | None:
+    rows = []
+    for item in items:
+        if not (parity := item.properties.get("interop:parity")):
+            continue
+        timing = item.properties.get("interop:timing", {})
+        rows.append(
+            (
+                _short(item),
+                parity["source"].removeprefix(f"{item.collection_id}-"),
+                " → ".join(_formats(item.properties.get("interop:route") or ())) or NOTHING,
+                f"{parity['max_absolute_difference']:.1e}",
+                f"{parity['root_mean_square_difference']:.1e}",
+                f"{parity['absolute_tolerance']:.0e}",
+                str(parity["cases"]),
+                "equal" if parity["passed"] else "differs",
+                _milliseconds(timing.get("latency_seconds")),
+                _milliseconds(timing.get("source_latency_seconds")),
+            )
+        )
+    heads = ("item", "source", "route", "largest difference", "RMS", "allowed", "cases", "verdict", "ms", "source ms")
+    caption = "Conversion and source on the same inputs, and one prediction of each where the conversion was made."
+    return Table("Proofs", caption, heads, rows) if rows else None
+
+
+def _environments(items: Sequence[pystac.Item]) -> Table | None:
+    """Return in which environments which item was verified."""
+    cells: dict[str, dict[str, str]] = {}
+    for item in items:
+        for environment in item.properties.get("interop:verified") or ():
+            cells.setdefault(_short(item), {})[_environment(environment)] = _agreed(environment)
+    heads = sorted({name for found in cells.values() for name in found})
+    rows = [(item_id, *(found.get(name, NOTHING) for name in heads)) for item_id, found in cells.items()]
+    caption = "Where each item was loaded and agreed: yes, or the largest difference that was found."
+    return Table("Environments", caption, ("item", *heads), rows) if rows else None
+
+
+def _environment(environment: Mapping[str, Any]) -> str:
+    packages = environment.get("packages", {})
+    named = [f"{name} {version}" for name, version in sorted(packages.items()) if name != "numpy"]
+    return ", ".join([*named, f"Python {environment['python']}"] if environment.get("python") else named) or "unnamed"
+
+
+def _agreed(environment: Mapping[str, Any]) -> str:
+    difference = environment.get("max_absolute_difference")
+    return f"{difference:.1e}" if isinstance(difference, float | int) else "yes"
+
+
+def _pictures(items: Sequence[pystac.Item], report: Report) -> Iterator[Picture]:
+    for item in items:
+        found = [
+            (min(_PICTURES.get(role, 9) for role in asset.roles or ("",)), key, asset)
+            for key, asset in item.assets.items()
+            if asset.media_type == "image/png"
+        ]
+        for _, key, asset in sorted(found, key=lambda one: one[:2]):
+            try:
+                png = fetch(item, key, max_bytes=LARGEST_PICTURE).data
+            except ModelStacError as error:
+                report(Note(f"a picture of {item.id} is left out: {error}"))
+                continue
+            what = asset.title or key
+            yield Picture(
+                png,
+                f"{_short(item)}: {what}",
+                f"{what} of {item.id}, as a picture; its numbers are in the tables above.",
+            )
+
+
+def _formats(route: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for number, step in enumerate(route):
+        if not number:
+            yield str(step["source_format"])
+        yield str(step["target_format"])
+
+
+def _short(item: pystac.Item) -> str:
+    """Return an item's id without the name of its model, which stands above."""
+    return item.id.removeprefix(f"{item.collection_id}-")
+
+
+def _title(score: str) -> str:
+    """Return the title of a score: ``csi_0.5_mm_h`` is CSI 0.5 mm/h."""
+    first, *rest = score.replace("_mm_h", "_mm/h").split("_")
+    return " ".join([first.upper() if len(first) <= 4 and first != "bias" else first, *rest])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _texts(*parts: Any) -> str:
+    return " ".join(str(part) for part in parts if part) or NOTHING
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float | int) else NOTHING
+
+
+def _milliseconds(seconds: Any) -> str:
+    return f"{1000 * seconds:.1f}" if isinstance(seconds, float | int) else NOTHING

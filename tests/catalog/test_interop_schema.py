@@ -1,0 +1,82 @@
+"""The JSON schema of our fields: it holds for what is published, and has the fields of the classes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from modelstac.catalog import open_catalog
+from modelstac.catalog.items import Parity, Step, Timing
+from modelstac.catalog.read_item import _PLAIN_FIELDS
+from modelstac.catalog.testing import ONNX, Examples
+from modelstac.catalog.validation import validate_document
+
+SCHEMA = json.loads(files("modelstac.catalog.schemas").joinpath("interop.json").read_bytes())
+ITEM = Path(__file__).resolve().parents[2] / "docs" / "reference" / "item.json"
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft7Validator:
+    Draft7Validator.check_schema(SCHEMA)
+    return Draft7Validator(SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("interop")
+    catalog = open_catalog(folder / "models.sqlite", create=True)
+    catalog.publish_many(Examples(folder / "made").various())
+    catalog.set_alias("convlstm-knmi", "champion", ONNX)
+    return [found.to_dict(transform_hrefs=False) for found in (*catalog.items(), *catalog.collections())]
+
+
+def test_items_and_collections_of_a_catalog_are_valid(
+    validator: Draft7Validator, documents: list[dict[str, Any]]
+) -> None:
+    for document in documents:
+        validator.validate(document)
+
+
+def test_the_item_of_the_documentation_is_valid(validator: Draft7Validator) -> None:
+    item = json.loads(ITEM.read_text("utf-8"))
+    validate_document(item)
+    validator.validate(item)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("interop:variant", "With Capitals"),
+        ("interop:variant", None),
+        ("interop:backend", "tensorflow"),
+        ("interop:precision", "fp64"),
+        ("interop:parity", {"passed": True}),
+        ("interop:route", []),
+        ("interop:route", [{"tool": "magic"}]),
+        ("interop:scores", {"rmse": "good"}),
+        ("interop:verified", [{"packages": {"torch": 2.7}}]),
+        ("interop:job", "today"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(
+    validator: Draft7Validator, documents: list[dict[str, Any]], name: str, value: object
+) -> None:
+    document = copy.deepcopy(next(d for d in documents if d["id"] == ONNX))
+    document["properties"][name] = value
+    assert not validator.is_valid(document)
+
+
+def test_it_has_the_fields_of_the_classes() -> None:
+    definitions = SCHEMA["definitions"]
+    for kind, fragment in (("parity", Parity), ("timing", Timing), ("step", Step)):
+        assert definitions[kind]["properties"].keys() == fragment.model_fields.keys()
+        required = {name for name, field in fragment.model_fields.items() if field.is_required()}
+        assert set(definitions[kind]["required"]) == required
+    ours = {name for name in _PLAIN_FIELDS if name.startswith("interop:")}
+    assert ours <= definitions["fields"]["properties"].keys()
