@@ -107,17 +107,25 @@ class EmbeddedCatalog(Catalog):
 
     def document(self, item_id: str) -> Document | None:
         """Return an item as JSON, None when there is no such id."""
+        found = self.read(item_id)
+        return None if found is None else self._shown(found)
+
+    def read(self, item_id: str) -> rows.Read | None:
+        """Return an item as stored, None when there is no such id."""
         with self.database.read() as connection:
-            document = rows.get_item(connection, item_id)
-            return None if document is None else self.shown(connection, document)
+            return rows.read_item(connection, item_id)
 
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for."""
+        found, token, matched = self.found(query, count=count)
+        return Page(tuple(reduced(self._shown(item), query.fields) for item in found), token, matched)
+
+    def found(self, query: Query, *, count: bool) -> tuple[list[rows.Read], str | None, int | None]:
+        """Return the items of a page as stored, the token of the next page and the number of matches."""
         with self.database.read() as connection:
             search = Search(connection, query)
             keys, token = search.rows()
-            shown = tuple(reduced(self.shown(connection, rows.by_key(connection, key)), query.fields) for key in keys)
-            return Page(shown, token, search.count() if count else None)
+            return rows.read(connection, keys), token, search.count() if count else None
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files and return it as stored."""
@@ -134,9 +142,9 @@ class EmbeddedCatalog(Catalog):
                     # A delete of the last item with the same bytes came between.
                     self._copy(item, ignore)
                 if item.id in known:
-                    published = rows.get_item(connection, item.id)
+                    published = rows.read_item(connection, item.id)
                     assert published is not None, "it was there a moment ago, in this transaction"
-                    self.same_or_refuse(as_item(self.shown(connection, published)), item)
+                    self.same_or_refuse(as_item(self._shown(published)), item)
                 elif item.id in new:
                     self.same_or_refuse(as_item(copy.deepcopy(new[item.id])), item)
                 else:
@@ -258,20 +266,11 @@ class EmbeddedCatalog(Catalog):
             raise NotFoundError.unknown("item", item_id, known, where=self.href)
         return document
 
-    def shown(self, connection: sqlite3.Connection, document: Document) -> Document:
+    def _shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
-        if aliases := rows.aliases_of(connection, document["id"]):
-            document["properties"][ALIASES] = aliases
-        collection = f"collections/{document['collection']}"
-        document["links"] = [
-            documents.link("collection", collection),
-            *document["links"],
-            *(
-                documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
-                for rel, other in rows.relatives(connection, document).items()
-            ),
-        ]
-        return documents.absolute(document, f"{self.href}#/{collection}/items/{document['id']}", self._resolved)
+        document = completed(json.loads(found.text), found)
+        href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
+        return documents.absolute(document, href, self._resolved)
 
     def _resolved(self, href: str, _base: str) -> str:
         if "://" in href or href.startswith(("/", "data:")):
@@ -282,6 +281,22 @@ class EmbeddedCatalog(Catalog):
         if aliases := _aliases(connection, document["id"]):
             document[ALIASES] = aliases
         return documents.absolute(document, f"{self.href}#/collections/{document['id']}", self._resolved)
+
+
+def completed(document: Document, found: rows.Read) -> Document:
+    """Return a stored document with what other rows say of it: aliases, and links to other versions."""
+    if found.aliases:
+        document["properties"][ALIASES] = list(found.aliases)
+    collection = f"collections/{document['collection']}"
+    document["links"] = [
+        documents.link("collection", collection),
+        *document["links"],
+        *(
+            documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
+            for rel, other in found.versions.items()
+        ),
+    ]
+    return document
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ from brotli_asgi import BrotliMiddleware
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from stac_fastapi.api.app import StacApi
-from stac_fastapi.api.middleware import ProxyHeaderMiddleware
 from stac_fastapi.api.models import (
     ItemCollectionUri,
     create_get_request_model,
@@ -45,11 +44,12 @@ from starlette.staticfiles import StaticFiles
 from modelstac.catalog.server import problems
 from modelstac.catalog.server.artifacts import ArtifactStore
 from modelstac.catalog.server.client import Queryables, Reader
+from modelstac.catalog.server.direct import add_direct_routes
 from modelstac.catalog.server.downloads import Artifacts
 from modelstac.catalog.server.facets import Facets
 from modelstac.catalog.server.incoming import Checks
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.middleware import LimitBody, Metrics, Observe, ReadAddress
+from modelstac.catalog.server.middleware import Forwarded, LimitBody, Metrics, Observe, ReadAddress
 from modelstac.catalog.server.requests import objects_only
 from modelstac.catalog.server.settings import ServerSettings
 from modelstac.catalog.server.store import Store
@@ -78,12 +78,6 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         Where items and collections are; it is opened when the service starts and closed when it ends.
     """
     metrics = Metrics()
-    keys = Keys(settings.keys_file)
-    artifacts = ArtifactStore(settings.artifact_place, limit=settings.max_artifact)
-    queryables = Queryables(store=store)
-
-    search, items, collections = _extensions(queryables)
-    get_search, post_search = create_get_request_model(search), objects_only(create_post_request_model(search))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -102,6 +96,19 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         lifespan=lifespan,
     )
     _add_watching(app, store, metrics)
+    _add_stac(app, settings, store, metrics)
+    problems.add_handlers(app)
+    if settings.browser_folder is not None:
+        app.mount("/browser", _browser(settings.browser_folder), name="browser")
+    return app
+
+
+def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Metrics) -> None:
+    """Add the STAC API: reading, searching, writing, artifacts."""
+    keys = Keys(settings.keys_file)
+    reader = Reader(store=store, landing_page_id=settings.landing_id)
+    search, items, collections = _extensions(Queryables(store=store))
+    post_search = objects_only(create_post_request_model(search))
     StacApi(
         app=app,
         settings=ApiSettings(
@@ -111,25 +118,22 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
             stac_fastapi_landing_id=settings.landing_id,
             root_path=settings.root_path,
         ),
-        client=Reader(store=store, landing_page_id=settings.landing_id),
+        client=reader,
         extensions=[
             *search,
             *items,
             collections,
             AggregationExtension(client=Facets(store=store)),
             Transactions(store=store, keys=keys, checks=Checks(any_items=settings.items == "any")),
-            Artifacts(artifacts=artifacts, keys=keys),
+            Artifacts(artifacts=ArtifactStore(settings.artifact_place, limit=settings.max_artifact), keys=keys),
         ],
-        search_get_request_model=get_search,
+        search_get_request_model=create_get_request_model(search),
         search_post_request_model=post_search,
         items_get_request_model=cast("type[APIRequest]", create_request_model("Items", ItemCollectionUri, items)),
         collections_get_request_model=collections.GET,
         middlewares=_middlewares(settings, metrics),
     )
-    problems.add_handlers(app)
-    if settings.browser_folder is not None:
-        app.mount("/browser", _browser(settings.browser_folder), name="browser")
-    return app
+    add_direct_routes(app, reader, post_search)
 
 
 def _extensions(queryables: Queryables) -> tuple[list[Any], list[Any], CollectionSearchExtension]:
@@ -184,7 +188,7 @@ def _middlewares(settings: ServerSettings, metrics: Metrics) -> list[Middleware]
             expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Location", "Repr-Digest", "X-Request-ID"],
             max_age=600,
         ),
-        Middleware(ProxyHeaderMiddleware),
+        Middleware(Forwarded),
         Middleware(Observe, metrics=metrics),
     ]
 

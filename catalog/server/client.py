@@ -10,13 +10,12 @@ import orjson
 from fastapi import Request
 from stac_fastapi.extensions.filter.client import AsyncBaseFiltersClient
 from stac_fastapi.types.core import AsyncBaseCoreClient
-from stac_fastapi.types.requests import get_base_url
 from starlette.responses import Response
 
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document, link
 from modelstac.catalog.errors import NotFoundError
-from modelstac.catalog.server.links import GEOJSON, JSON, etag, names_tag, shown_collection, shown_item
+from modelstac.catalog.server.links import GEOJSON, JSON, base_url, etag, names_tag, shown_collection, shown_item
 from modelstac.catalog.server.queryables import queryables
 from modelstac.catalog.server.requests import query_from
 from modelstac.catalog.server.store import Store
@@ -34,7 +33,7 @@ def answer_stored(request: Request, stored: Document, *, status: int = 200) -> R
     tag = etag(stored)
     if request.method == "GET" and names_tag(request.headers.get("if-none-match"), tag, weak=True):
         return Response(status_code=304, headers={"ETag": tag})
-    base = get_base_url(request)
+    base = base_url(request)
     if stored["type"] == "Feature":
         return answer(shown_item(stored, base), GEOJSON, status=status, tag=tag)
     return answer(shown_collection(stored, base), status=status, tag=tag)
@@ -68,7 +67,7 @@ class Reader(AsyncBaseCoreClient):
         request: Request = kwargs.pop("request")
         query = query_from(kwargs)
         page = await self.store.search_collections(query)
-        base = get_base_url(request)
+        base = base_url(request)
         shown = [reduced(shown_collection(found, base), query.fields) for found in page.documents]
         links = [link("root", base), link("self", f"{base}collections")]
         body = {"collections": shown, "links": links + _paging(request, page), "numberReturned": len(shown)}
@@ -91,7 +90,7 @@ class Reader(AsyncBaseCoreClient):
     async def _search(self, request: Request, given: dict[str, Any], *, body: Any = None) -> Response:
         query = query_from(given)
         page = await self.store.search(query)
-        base = get_base_url(request)
+        base = base_url(request)
         shown = [reduced(shown_item(found, base), query.fields) for found in page.documents]
         links = [link("root", base), link("self", str(request.url), GEOJSON), *_paging(request, page, body)]
         found = {"type": "FeatureCollection", "features": shown, "links": links, "numberReturned": len(shown)}

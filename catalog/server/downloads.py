@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 import attr
 from fastapi import APIRouter, FastAPI, Request
 from stac_fastapi.types.extension import ApiExtension
-from stac_fastapi.types.requests import get_base_url
 from starlette.responses import Response, StreamingResponse
 
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.identity import CONFORMANCE
 from modelstac.catalog.server.artifacts import ArtifactStore, artifact_path, parse_content_range, parse_range
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.links import names_tag
+from modelstac.catalog.server.links import base_url, names_tag
 from modelstac.catalog.server.openapi import BYTES
 from modelstac.catalog.server.problems import problem
 
@@ -75,7 +74,7 @@ class Artifacts(ApiExtension):
         path = artifact_path(digest, name)
         if shard != digest[:2]:
             raise NotFoundError(f"artifact: {shard!r} are not the first two digits of its SHA-256")
-        location = {"Location": f"{get_base_url(request)}artifacts/{path}"}
+        location = {"Location": f"{base_url(request)}artifacts/{path}"}
         if await self.artifacts.find(path) is not None:
             # Content-addressed: what is here is what would be sent. The body is not read.
             return Response(status_code=200, headers=location | {"Connection": "close"})

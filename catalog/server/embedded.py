@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import contextlib
 import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import orjson
 import pystac
 
 from modelstac.catalog import documents
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.embedded import EmbeddedCatalog, completed
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError, NotFoundError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import ignore
@@ -53,8 +54,13 @@ class EmbeddedStore(Store):
         self._threads.shutdown()
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        try:
+        with self._explained():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except ModelStacError as error:
             # Where the file lies is not for clients.
             LOG.info("%s", error)
@@ -66,8 +72,11 @@ class EmbeddedStore(Store):
 
     async def item(self, collection_id: str, item_id: str) -> Document | None:
         """Return an item, None when there is none."""
-        found = await self._run(lambda: self._catalog.document(item_id))
-        return self._served(found) if found is not None and found["collection"] == collection_id else None
+        # By its id, in a file mapped into memory, it is there sooner than a thread would begin; readers never wait.
+        with self._explained():
+            found = self._catalog.read(item_id)
+        served = None if found is None else self._read(found)
+        return served if served is not None and served["collection"] == collection_id else None
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection, None when there is none."""
@@ -78,8 +87,8 @@ class EmbeddedStore(Store):
         """Return a page of the items that a query finds."""
         # The whole items: what is left of them is decided once their links are made.
         whole = query.model_copy(update={"fields": ()})
-        page = await self._run(lambda: self._catalog.page(whole, count=True))
-        return Page(tuple(map(self._served, page.documents)), page.next, page.matched)
+        found, token, matched = await self._run(lambda: self._catalog.found(whole, count=True))
+        return Page(tuple(map(self._read, found)), token, matched)
 
     async def search_collections(self, query: Query) -> Page:
         """Return a page of the collections that a query finds."""
@@ -103,11 +112,12 @@ class EmbeddedStore(Store):
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                stored = rows.get_item(connection, item_id)
-                if stored is None or stored["collection"] != collection_id:
+                found = rows.read_item(connection, item_id)
+                stored = {} if found is None else json.loads(found.text)
+                if found is None or stored["collection"] != collection_id:
                     raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
                 # As readers see it, in the same transaction: that is what an entity tag is of.
-                changed = change(self._served(self._catalog.shown(connection, copy.deepcopy(stored))))
+                changed = change(self._read(found))
                 rows.delete(connection, item_id)
                 rows.insert(connection, [self._stored_again(stored, changed)])
 
@@ -214,6 +224,10 @@ class EmbeddedStore(Store):
             return {checksum for (checksum,) in found if checksum}
 
         return await self._run(work)
+
+    def _read(self, found: rows.Read) -> Document:
+        """Return a stored item as it is served."""
+        return self._served(completed(orjson.loads(found.text), found))
 
     def _served(self, document: Document) -> Document:
         """Return a document with hrefs below the server's address: the file's own name is not for clients."""

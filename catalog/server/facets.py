@@ -7,12 +7,12 @@ from typing import Any
 import attr
 from fastapi import Request
 from stac_fastapi.extensions.aggregation.client import AsyncBaseAggregationClient
-from stac_fastapi.types.requests import get_base_url
 from starlette.responses import Response
 
 from modelstac.catalog.documents import Document, link
 from modelstac.catalog.errors import InvalidQueryError, NotFoundError
 from modelstac.catalog.server.client import answer
+from modelstac.catalog.server.links import base_url
 from modelstac.catalog.server.requests import query_from
 from modelstac.catalog.server.store import Store
 
@@ -69,5 +69,5 @@ def _buckets(name: str, counts: dict[str, int]) -> Document:
 
 
 def _answered(request: Request, aggregations: list[Document]) -> Response:
-    links = [link("root", get_base_url(request)), link("self", str(request.url))]
+    links = [link("root", base_url(request)), link("self", str(request.url))]
     return answer({"type": "AggregationCollection", "aggregations": aggregations, "links": links})

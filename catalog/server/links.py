@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import quote, urlsplit
+import re
+from functools import lru_cache
+from urllib.parse import quote
 
 import orjson
+from starlette.datastructures import URL
+from starlette.requests import Request
 
 from modelstac.catalog.documents import VERSION_RELS, Document, link
 
@@ -13,6 +17,23 @@ INFERRED = frozenset(
     {"self", "item", "items", "parent", "collection", "root", "http://www.opengis.net/def/rel/ogc/1.0/queryables"}
 )
 JSON, GEOJSON = "application/json", "application/geo+json"
+
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+def base_url(request: Request) -> str:
+    """Return the address of the service as this client sees it, with a slash at the end."""
+    scope = request.scope
+    host = next((value for name, value in scope["headers"] if name == b"host"), None)
+    return _base_url(scope["scheme"], host, scope.get("server"), scope.get("app_root_path", scope.get("root_path", "")))
+
+
+@lru_cache(maxsize=256)
+def _base_url(scheme: str, host: bytes | None, server: tuple[str, int] | None, root_path: str) -> str:
+    path = root_path if root_path.endswith("/") else f"{root_path}/"
+    headers = [(b"host", host)] if host is not None else []
+    return str(URL(scope={"scheme": scheme, "server": server, "path": path, "headers": headers}))
 
 
 def item_path(collection_id: str, item_id: str) -> str:
@@ -87,4 +108,4 @@ def _kept(stored: Document, base: str) -> list[Document]:
 
 
 def _is_absolute(href: str) -> bool:
-    return bool(urlsplit(href).scheme)
+    return _ABSOLUTE.match(href) is not None

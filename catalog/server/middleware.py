@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from stac_fastapi.api.middleware import ProxyHeaderMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelstac.catalog.errors import InvalidQueryError, TooLargeError
@@ -20,6 +21,7 @@ from modelstac.catalog.server.problems import of_bug, of_error
 
 LOG = logging.getLogger("modelstac.access")
 _FIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -35,6 +37,17 @@ class Metrics:
             "modelstac_request_seconds", "Time to answer", ["method", "route"], registry=self.registry, buckets=_BUCKETS
         )
         self.running = Gauge("modelstac_requests_running", "Requests being answered", registry=self.registry)
+        self._kinds: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        kind = (method, route, status)
+        if kind not in self._kinds:
+            # Finding the figures of a kind takes longer than counting.
+            self._kinds[kind] = self.requests.labels(*kind).inc, self.seconds.labels(method, route).observe
+        count, observe = self._kinds[kind]
+        count()
+        observe(seconds)
 
 
 class Observe:
@@ -49,7 +62,7 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        sent = next((v for name, v in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
         request_id = sent if _FIT_ID.fullmatch(sent) else uuid.uuid4().hex
         status, begun = 500, time.perf_counter()
         begun_to_answer = False
@@ -75,8 +88,7 @@ class Observe:
         # An address that no route knows could be anything.
         route = getattr(scope.get("route"), "path", "other")
         method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "other"
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.seconds.labels(method, route).observe(seconds)
+        self._metrics.answered(method, route, status, seconds)
         writer = scope.get("state", {}).get("writer")
         LOG.info(
             "request",
@@ -93,6 +105,17 @@ class Observe:
         )
 
 
+class Forwarded(ProxyHeaderMiddleware):
+    """Take the address by which a proxy is known from its headers, when there are some."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and any(name in _FORWARDED for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
 class LimitBody:
     """Refuse a request that is longer than the server takes, as soon as that shows."""
 
@@ -107,7 +130,7 @@ class LimitBody:
             await self._app(scope, receive, send)
             return
         error = TooLargeError(f"the body: larger than the {self._limit} bytes that this server takes")
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > self._limit:
             await of_error(error)(scope, receive, send)
             return
@@ -170,4 +193,4 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return orjson.dumps(line, default=str).decode()

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import orjson
+from pypgstac.hydration import hydrate
 
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
@@ -34,7 +35,15 @@ Connection = Any  # asyncpg has no types
 
 LOG = logging.getLogger("modelstac.server")
 TOKEN = Key("token")
+_SHARED = "pgstac:base_item"
 _PARTITIONS = 0x4D535443  # an advisory lock of ours
+# A search takes milliseconds, and so does starting the workers of a parallel plan or compiling one.
+_SETTINGS = {
+    "search_path": "pgstac,public",
+    "application_name": "modelstac",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
 _ADVICE = "check that PostgreSQL runs and that 'modelstac database migrate' was done"
 
 
@@ -63,7 +72,7 @@ class PgstacStore(Store):
                 max_size=self._connections,
                 command_timeout=60,
                 init=_use_json,
-                server_settings={"search_path": "pgstac,public", "application_name": "modelstac"},
+                server_settings=_SETTINGS,
             )
 
     async def close(self) -> None:
@@ -89,8 +98,14 @@ class PgstacStore(Store):
     async def item(self, collection_id: str, item_id: str) -> Document | None:
         """Return an item, None when there is none."""
         async with self._connection() as connection:
-            found: Document | None = await connection.fetchval("SELECT get_item($1, $2)", item_id, collection_id)
-            return found and (await _with_aliases(connection, [found]))[0]
+            row = await connection.fetchrow(
+                "SELECT content_nonhydrated(i), (SELECT content->$3 FROM collections WHERE id = $2) "
+                "FROM items i WHERE id = $1 AND collection = $2",
+                item_id,
+                collection_id,
+                ALIASES,
+            )
+        return None if row is None else _complete(row[0], row[1] or {})
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection, None when there is none."""
@@ -100,7 +115,8 @@ class PgstacStore(Store):
     async def search(self, query: Query) -> Page:
         """Return a page of the items that a query finds."""
         async with self._connection() as connection:
-            found = await connection.fetchval("SELECT search($1)", _request(query) | {"limit": query.limit or 10})
+            request = _request(query) | {"limit": query.limit or 10, "conf": {"nohydrate": True}}
+            found = await connection.fetchval("SELECT search($1)", request)
             token = next((f["href"].partition("token=")[2] for f in found["links"] if f["rel"] == "next"), None)
             shown = await _with_aliases(connection, found["features"])
         return Page(tuple(shown), make_token(query, (token,)) if token else None, found.get("numberMatched"))
@@ -292,17 +308,19 @@ def _token(query: Query) -> str | None:
 
 
 async def _with_aliases(connection: Connection, items: list[Document]) -> list[Document]:
-    """Return items with the aliases that point to them, which their collections keep."""
-    names = {item["collection"] for item in items}
-    rows = await connection.fetch(
-        "SELECT alias.key, alias.value FROM collections, jsonb_each_text(content->$1) AS alias WHERE id = ANY($2)",
-        ALIASES,
-        list(names),
-    )
-    for item in map(unpacked, items):
-        if aliases := sorted(alias for alias, item_id in rows if item_id == item["id"]):
-            item["properties"][ALIASES] = aliases
-    return items
+    """Return items as pgstac keeps them, made whole and with the aliases that point to them."""
+    names = list({item["collection"] for item in items})
+    rows = await connection.fetch("SELECT id, content->$1 FROM collections WHERE id = ANY($2)", ALIASES, names)
+    aliases = {name: found or {} for name, found in rows}
+    return [_complete(item, aliases.get(item["collection"], {})) for item in items]
+
+
+def _complete(kept: Document, aliases: dict[str, str]) -> Document:
+    """Return an item whole: pgstac keeps what all items of a collection share once, and is slow to put it together."""
+    item = unpacked(hydrate(kept.pop(_SHARED), kept))
+    if pointing := sorted(alias for alias, item_id in aliases.items() if item_id == item["id"]):
+        item["properties"][ALIASES] = pointing
+    return item
 
 
 @contextlib.asynccontextmanager

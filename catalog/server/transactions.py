@@ -9,7 +9,6 @@ import attr
 import pystac
 from fastapi import APIRouter, Depends, FastAPI, Request
 from stac_fastapi.types.extension import ApiExtension
-from stac_fastapi.types.requests import get_base_url
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -19,7 +18,7 @@ from modelstac.catalog.identity import EVIDENCE_ASSETS, differences
 from modelstac.catalog.server.client import answer, answer_stored
 from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
-from modelstac.catalog.server.links import etag, item_path, names_tag
+from modelstac.catalog.server.links import base_url, etag, item_path, names_tag
 from modelstac.catalog.server.openapi import request_body
 from modelstac.catalog.server.patches import patched
 from modelstac.catalog.server.store import Change, Store
@@ -76,7 +75,7 @@ class Transactions(ApiExtension):
             stored = await self.store.item(collection_id, document["id"])
             assert stored is not None, "an item that was stored is there"
             response = answer_stored(request, stored, status=201 if fresh else 200)
-            response.headers["Location"] = get_base_url(request) + item_path(collection_id, document["id"])
+            response.headers["Location"] = base_url(request) + item_path(collection_id, document["id"])
             return response
         features = document.get("features")
         if not isinstance(features, list):
@@ -95,7 +94,7 @@ class Transactions(ApiExtension):
         return answer({"received": len(fresh), "success": sum(fresh), "skipped": skipped, "errors": []})
 
     async def _add(self, collection_id: str, items: Sequence[Any], request: Request) -> list[bool]:
-        base = get_base_url(request)
+        base = base_url(request)
 
         def checked() -> list[Document]:
             stored = []
@@ -110,13 +109,13 @@ class Transactions(ApiExtension):
 
     async def update_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Replace an item; only what may change after publication may differ."""
-        item = self.checks.item(await json_body(request), collection_id, get_base_url(request), expected_id=item_id)
+        item = self.checks.item(await json_body(request), collection_id, base_url(request), expected_id=item_id)
         return await self._change_item(collection_id, item_id, request, lambda stored: _kept_times(item, stored))
 
     async def patch_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Change an item by a JSON merge patch, or by a JSON patch."""
         patch = await json_body(request, kinds=(dict, list))
-        base = get_base_url(request)
+        base = base_url(request)
 
         def change(stored: Document) -> Document:
             return self.checks.item(patched(stored, patch), collection_id, base, expected_id=item_id)
@@ -153,23 +152,23 @@ class Transactions(ApiExtension):
 
     async def create_collection(self, request: Request) -> Response:
         """Create a collection: one model."""
-        document = self.checks.collection(await json_body(request), get_base_url(request))
+        document = self.checks.collection(await json_body(request), base_url(request))
         await self.store.add_collection(document)
         response = answer_stored(request, document, status=201)
-        response.headers["Location"] = f"{get_base_url(request)}collections/{document['id']}"
+        response.headers["Location"] = f"{base_url(request)}collections/{document['id']}"
         return response
 
     async def update_collection(self, collection_id: str, request: Request) -> Response:
         """Replace a collection; with ``If-Match`` only when nobody changed it meanwhile."""
         document = await json_body(request)
-        base = get_base_url(request)
+        base = base_url(request)
         changed = self.checks.collection(document, base, collection_id)
         return await self._change_collection(collection_id, request, lambda _: changed)
 
     async def patch_collection(self, collection_id: str, request: Request) -> Response:
         """Change a collection by a JSON merge patch, or by a JSON patch."""
         patch = await json_body(request, kinds=(dict, list))
-        base = get_base_url(request)
+        base = base_url(request)
 
         def change(stored: Document) -> Document:
             return self.checks.collection(patched(stored, patch), base, collection_id)

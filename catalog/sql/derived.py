@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable
@@ -96,5 +97,5 @@ def _fill(connection: sqlite3.Connection, stamp: str, content: Content) -> None:
 def _page(connection: sqlite3.Connection, query: Query, *, count: bool) -> Page:
     found = Search(connection, query)
     keys, token = found.rows()
-    documents = tuple(reduced(rows.by_key(connection, key), query.fields) for key in keys)
+    documents = tuple(reduced(json.loads(item.text), query.fields) for item in rows.read(connection, keys))
     return Page(documents, token, found.count() if count else None)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.sql.functions import ARITHMETIC, ARRAYS, SPATIAL, microseconds
+from modelstac.catalog.sql.indexed import answered, conjuncts
 from modelstac.catalog.sql.schema import FOLDED_NAMES, ORDERED_NAMES, path_sql, property_sql
 
 Expression = Any
@@ -51,19 +53,25 @@ def parse(wanted: str | dict[str, Any]) -> Expression:
     InvalidQueryError
         If it is none, or larger or deeper than anybody writes.
     """
-    import cql2
-
     try:
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, allow_nan=False)
     except ValueError as error:
         raise InvalidQueryError("the filter holds NaN or an infinite number, which JSON does not have") from error
+    return _parsed(text, is_json=not isinstance(wanted, str))
+
+
+# A request is checked before it is searched for, and the same searches come again.
+@lru_cache(maxsize=256)
+def _parsed(text: str, *, is_json: bool) -> Expression:
+    import cql2
+
     # Counted before it is parsed: the parser recurses.
     if len(text) > MAX_LENGTH:
         raise InvalidQueryError(f"the filter is longer than {MAX_LENGTH} characters: ask for less")
     if _depth(text) > MAX_DEPTH:
         raise InvalidQueryError(f"the filter is nested deeper than {MAX_DEPTH} levels: ask for less")
     try:
-        parsed = cql2.Expr(wanted).to_json()
+        parsed = cql2.Expr(json.loads(text) if is_json else text).to_json()
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidQueryError(f"the filter is no CQL2: {reason}") from error
@@ -98,12 +106,15 @@ class Filter:
 
     def conditions(self) -> list[str]:
         """Return the conditions that must all hold."""
-        return [*self._hints(self._expression), self._boolean(self._expression)]
+        conditions, rest = answered(conjuncts(self._expression), self._bind)
+        for expression in rest:
+            conditions += [*self._hints(expression), self._boolean(expression)]
+        return conditions
 
     def _hints(self, expression: Expression) -> list[str]:
+        if isinstance(expression, bool) or (isinstance(expression, dict) and "property" in expression):
+            return []
         operator, arguments = _operation(expression)
-        if operator == "and":
-            return [hint for argument in arguments for hint in self._hints(argument)]
         if len(arguments) != 2:
             return []
         first, second = arguments

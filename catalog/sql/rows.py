@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from modelstac.catalog.documents import Document
+from modelstac.catalog.documents import VERSION_RELS, Document
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.geometry import bounding_box, flat, spans
 from modelstac.catalog.matching import moments, searched_text
@@ -35,15 +36,16 @@ def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> Non
         "INSERT INTO texts (rowid, body) VALUES (?, ?)",
         ((key, searched_text(document)) for key, document in numbered),
     )
-    connection.executemany(
-        "INSERT OR IGNORE INTO tasks VALUES (?, ?)",
-        (
-            (task, key)
-            for key, document in numbered
-            for task in document["properties"].get("mlm:tasks") or ()
-            if isinstance(task, str)
-        ),
-    )
+    for table, name in (("tasks", "mlm:tasks"), ("keywords", "keywords")):
+        connection.executemany(
+            f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
+            (
+                (value, key)
+                for key, document in numbered
+                for value in document["properties"].get(name) or ()
+                if isinstance(value, str)
+            ),
+        )
     connection.executemany(
         "INSERT INTO boxes (west, east, south, north, item, bbox, w, e, s, n) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         ((w, e, s, n, key, own, w, e, s, n) for key, document in numbered for own, (w, s, e, n) in _boxes(document)),
@@ -66,6 +68,13 @@ def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
     }
 
 
+# Found by the item's own list: these tables are in the order of the values.
+_UNLISTED = (
+    "DELETE FROM {0} WHERE ({1}, item) IN (SELECT listed.value, items.key FROM items, "
+    "json_each(document, '$.properties.\"{2}\"') AS listed WHERE items.key = ?)"
+)
+
+
 def delete(connection: sqlite3.Connection, item_id: str) -> None:
     """Remove an item; nothing happens when it is not there."""
     row = connection.execute("SELECT key FROM items WHERE id = ?", (item_id,)).fetchone()
@@ -73,7 +82,8 @@ def delete(connection: sqlite3.Connection, item_id: str) -> None:
         for statement in (
             "DELETE FROM boxes WHERE key IN (SELECT key FROM boxes WHERE item = ?)",
             "DELETE FROM texts WHERE rowid = ?",
-            "DELETE FROM tasks WHERE item = ?",
+            _UNLISTED.format("tasks", "task", "mlm:tasks"),
+            _UNLISTED.format("keywords", "keyword", "keywords"),
             "DELETE FROM items WHERE key = ?",
         ):
             connection.execute(statement, row)
@@ -99,47 +109,60 @@ def get_item(connection: sqlite3.Connection, item_id: str) -> Document | None:
     return None if row is None else json.loads(row[0])
 
 
-def by_key(connection: sqlite3.Connection, key: int) -> Document:
-    """Return the item of a row as stored."""
-    (text,) = connection.execute("SELECT document FROM items WHERE key = ?", (key,)).fetchone()
-    document: Document = json.loads(text)
-    return document
+@dataclass(frozen=True)
+class Read:
+    """An item as stored, and what other rows say of it.
+
+    Parameters
+    ----------
+    text
+        Its document.
+    aliases
+        What points to it.
+    versions
+        Ids of its other versions, by relation of the version extension.
+    """
+
+    text: str
+    aliases: tuple[str, ...]
+    versions: dict[str, str]
 
 
-def aliases_of(connection: sqlite3.Connection, item_id: str) -> list[str]:
-    """Return the aliases that point to an item."""
-    return [
-        alias for (alias,) in connection.execute("SELECT alias FROM aliases WHERE item = ? ORDER BY alias", (item_id,))
-    ]
+def read(connection: sqlite3.Connection, keys: Sequence[int]) -> list[Read]:
+    """Return the items of some rows, in this order, by one statement."""
+    found = connection.execute(f"{_READ} i.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
+    by_key = {row[0]: _read(row) for row in found}
+    return [by_key[key] for key in keys]
+
+
+def read_item(connection: sqlite3.Connection, item_id: str) -> Read | None:
+    """Return an item, None when there is none."""
+    row = connection.execute(f"{_READ} i.id = ?", (item_id,)).fetchone()
+    return None if row is None else _read(row)
+
+
+def _read(row: tuple[Any, ...]) -> Read:
+    _, text, aliases, *others = row
+    pointing = tuple(sorted(json.loads(aliases))) if aliases != "[]" else ()
+    return Read(text, pointing, {rel: other for rel, other in zip(VERSION_RELS, others, strict=True) if other})
+
+
+_OTHER_VERSION = (
+    "(SELECT id FROM items v WHERE v.collection = i.collection AND v.variant = i.variant "
+    "AND v.version_key {} i.version_key ORDER BY v.version_key {} LIMIT 1)"
+)
+# In the order of VERSION_RELS: the one before, the one after, the last one if it comes after.
+_OTHER_VERSIONS = ", ".join(_OTHER_VERSION.format(*o) for o in (("<", "DESC"), (">", "ASC"), (">", "DESC")))
+_READ = (
+    f"SELECT i.key, i.document, (SELECT json_group_array(alias) FROM aliases WHERE item = i.id), {_OTHER_VERSIONS} "
+    "FROM items i WHERE"
+)
 
 
 def names_digest(connection: sqlite3.Connection, digest: str) -> bool:
     """Tell whether an item has an asset with this SHA-256."""
     (found,) = connection.execute("SELECT EXISTS (SELECT 1 FROM items WHERE instr(document, ?))", (digest,)).fetchone()
     return bool(found)
-
-
-def relatives(connection: sqlite3.Connection, document: Document) -> dict[str, str]:
-    """Return the ids of the item's other versions, by relation of the version extension."""
-    properties = document["properties"]
-    key = _key(properties.get("version"))
-    variant = properties.get("interop:variant")
-    if key is None or variant is None:
-        return {}
-    found = {}
-    for rel, condition, order in (
-        ("predecessor-version", "version_key < ?", "DESC"),
-        ("successor-version", "version_key > ?", "ASC"),
-        ("latest-version", "version_key > ?", "DESC"),
-    ):
-        row = connection.execute(
-            f"SELECT id FROM items WHERE collection = ? AND variant = ? AND {condition} "
-            f"ORDER BY version_key {order} LIMIT 1",
-            (document["collection"], variant, key),
-        ).fetchone()
-        if row is not None:
-            found[rel] = row[0]
-    return found
 
 
 def _key(version: Any) -> str | None:

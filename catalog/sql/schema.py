@@ -12,7 +12,7 @@ from modelstac.catalog.errors import CatalogError, InvalidQueryError
 from modelstac.catalog.ranges import nearest
 from modelstac.catalog.sql.database import APPLICATION_ID
 
-VERSION = 1
+VERSION = 2
 
 # STAC common metadata and the version extension; beside these every name of ours and of the extensions in use.
 COMMON_NAMES = (
@@ -70,6 +70,7 @@ CREATE TABLE aliases (
     PRIMARY KEY (collection, alias)
 ) WITHOUT ROWID;
 CREATE INDEX aliases_item ON aliases (item);
+CREATE TABLE keywords (keyword TEXT NOT NULL, item INTEGER NOT NULL, PRIMARY KEY (keyword, item)) WITHOUT ROWID;
 CREATE TABLE tasks (task TEXT NOT NULL COLLATE NOCASE, item INTEGER NOT NULL, PRIMARY KEY (task, item)) WITHOUT ROWID;
 -- Bounds in a tree are rounded outwards to 32 bits; the exact ones decide. "bbox" tells the item's own box.
 CREATE VIRTUAL TABLE boxes USING rtree (
@@ -87,8 +88,6 @@ def path_sql(name: str) -> str:
 # Expression indexes: what must be equal whatever its case, together with its version; and what has an order.
 _FOLDED = {
     "framework": ("mlm:framework", "mlm:framework_version"),
-    # For filters in CQL2, which give bounds of the sortable version.
-    "framework_bounds": ("mlm:framework", "interop:framework_version_key"),
     "backend": ("interop:backend", "interop:backend_version"),
     "format": ("interop:format",),
     "architecture": ("mlm:architecture",),
@@ -104,8 +103,12 @@ _ORDERED = {
     "parity": "interop:parity.max_absolute_difference",
     "updated": "updated",
 }
+# For filters in CQL2, which heed case and give bounds of the sortable version.
+_EXACT = {"framework_bounds": ("mlm:framework", "interop:framework_version_key")}
 FOLDED_NAMES = frozenset(names[0] for names in _FOLDED.values())
 ORDERED_NAMES = frozenset(_ORDERED.values())
+EXACT_NAMES = frozenset({"id", "collection", *ORDERED_NAMES, *(names[0] for names in _EXACT.values())})
+"""What an index has in the order of SQLite's own comparisons."""
 
 
 def _indexes() -> str:
@@ -113,6 +116,8 @@ def _indexes() -> str:
     for index, (name, *more) in _FOLDED.items():
         columns = [f"{path_sql(name)} COLLATE NOCASE", *map(path_sql, more), "id"]
         statements.append(f"CREATE INDEX items_{index} ON items ({', '.join(columns)});")
+    for index, names in _EXACT.items():
+        statements.append(f"CREATE INDEX items_{index} ON items ({', '.join([*map(path_sql, names), 'id'])});")
     for index, name in _ORDERED.items():
         statements.append(f"CREATE INDEX items_{index} ON items ({path_sql(name)}, id);")
     return "\n".join(statements).replace("items.document", "document")
@@ -153,12 +158,32 @@ def prepare(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == APPLICATION_ID and version == VERSION:
         return
+    if application == APPLICATION_ID and version < VERSION:
+        _renew(connection)
+        return
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application == APPLICATION_ID and version > VERSION:
         raise CatalogError(f"the catalog was written by a newer modelstac (layout {version}): update modelstac")
     if tables:
         raise CatalogError("the file is an SQLite database, but no catalog: name another file")
-    for statement in filter(None, map(str.strip, (_TABLES + _indexes()).split(";\n"))):
+    for statement in _statements():
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _statements() -> list[str]:
+    return [found for part in (_TABLES + _indexes()).split(";\n") if (found := part.strip().rstrip(";"))]
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Bring a file of layout 1 to this one; the documents stay as they are."""
+    connection.execute("DROP INDEX IF EXISTS items_framework_bounds")
+    for statement in _statements():
+        if "INDEX items_framework_bounds" in statement or "TABLE keywords" in statement:
+            connection.execute(statement)
+    connection.execute(
+        "INSERT OR IGNORE INTO keywords SELECT word.value, items.key "
+        "FROM items, json_each(document, '$.properties.keywords') AS word WHERE word.type = 'text'"
+    )
     connection.execute(f"PRAGMA user_version = {VERSION}")
