@@ -1,26 +1,29 @@
-"""MLflow's registry on sqlite, in an environment of its own: ``python registering_peers.py VERSIONS TURNS``."""
+"""MLflow's registry on sqlite, in an environment of its own, doing what the lines on its standard input ask for."""
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+Work = Mapping[str, Callable[[int], Any]]
 
-def median(run: Callable[[int], Any], turns: int) -> float:
-    times = []
-    for turn in range(turns):
-        began = time.perf_counter()
+
+def times(run: Callable[[int], Any], start: int, stop: int) -> list[tuple[float, float]]:
+    """Return the seconds, and those of the processor, that each of some turns takes."""
+    found = []
+    for turn in range(start, stop):
+        began, busy = time.perf_counter(), time.process_time()
         run(turn)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        found.append((time.perf_counter() - began, time.process_time() - busy))
+    return found
 
 
-def main(versions: int, turns: int) -> None:
+def mlflow() -> Work:
+    """Return what MLflow does."""
     import mlflow
     from mlflow import MlflowClient
 
@@ -35,11 +38,15 @@ def main(versions: int, turns: int) -> None:
         tags = {"framework": ("PyTorch", "Keras", "ONNX")[number % 3], "group": str(number % 20)}
         client.create_model_version("bench", str(source), tags=tags)
 
-    found = {"register": median(register, versions)}
-    assert len(client.search_model_versions("tags.group = '7'")) == len(range(7, versions, 20))
-    found["search"] = median(lambda turn: client.search_model_versions(f"tags.group = '{turn % 20}'"), turns)
-    print(json.dumps(found))
+    def search(turn: int) -> None:
+        assert len(client.search_model_versions(f"tags.group = '{turn % 20}'")) == 10
+
+    return {"register": register, "search": search}
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    work = mlflow()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        what, start, stop = json.loads(line)
+        print(json.dumps(times(work[what], start, stop)), flush=True)

@@ -54,4 +54,5 @@ async def _validated(request: Request, model: type[BaseModel]) -> BaseModel:
         problems = [found | {"loc": ("body", *found["loc"])} for found in error.errors(include_url=False)]
         raise RequestValidationError(problems) from error
     except ValueError as error:
-        raise RequestValidationError([{"loc": ("body",), "msg": f"no JSON: {error}", "type": "json_invalid"}]) from error
+        problem = {"loc": ("body",), "msg": f"no JSON: {error}", "type": "json_invalid"}
+        raise RequestValidationError([problem]) from error

@@ -72,6 +72,7 @@ class PgstacStore(Store):
                 max_size=self._connections,
                 command_timeout=60,
                 init=_use_json,
+                reset=_keep_session,
                 server_settings=_SETTINGS,
             )
 
@@ -245,6 +246,11 @@ class _Tables:
 
     async def replace_collection(self, collection: Document) -> None:
         await self._connection.execute("SELECT update_collection($1)", collection)
+
+
+async def _keep_session(_connection: Connection) -> None:
+    # All that is set or locked here ends with its transaction: a request to undo it would be in vain.
+    pass
 
 
 async def _use_json(connection: Connection) -> None:

@@ -39,17 +39,16 @@ def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> Non
     for table, name in (("tasks", "mlm:tasks"), ("keywords", "keywords")):
         connection.executemany(
             f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
-            (
-                (value, key)
-                for key, document in numbered
-                for value in document["properties"].get(name) or ()
-                if isinstance(value, str)
-            ),
+            ((value, key) for key, document in numbered for value in _listed(document["properties"].get(name))),
         )
     connection.executemany(
         "INSERT INTO boxes (west, east, south, north, item, bbox, w, e, s, n) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         ((w, e, s, n, key, own, w, e, s, n) for key, document in numbered for own, (w, s, e, n) in _boxes(document)),
     )
+
+
+def _listed(values: Any) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
 def _columns(key: int, document: Document) -> tuple[Any, ...]:

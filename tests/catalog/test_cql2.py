@@ -18,7 +18,9 @@ from modelstac.catalog.sql.scan import scan
 WORDS = ("torch", "Torch", "to_ch", "50%", "a*b", "[x]", "é", "", "tor")
 NUMBERS = (-1, 0, 1, 2.5, 1e9)
 TIMES = ("2010-08-26T00:00:00Z", "2010-08-26T07:35:00Z", "2011-01-01T00:00:00Z")
-TEXTS = st.sampled_from(("title", "mlm:framework", "interop:format", "interop:job"))
+TEXTS = st.sampled_from(
+    ("title", "mlm:framework", "interop:framework_version_key", "interop:format", "interop:job", "properties.updated")
+)
 COUNTS = st.sampled_from(("mlm:total_parameters", "interop:parity.max_absolute_difference", "interop:cases"))
 MOMENTS = st.sampled_from(("created", "start_datetime", "end_datetime"))
 POINTS = st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(lambda p: {"type": "Point", "coordinates": list(p)})
@@ -53,6 +55,8 @@ def documents(draw: st.DrawFn) -> Json:
         "interop:cases": st.sampled_from(NUMBERS) | st.sampled_from(WORDS),
         "interop:parity": st.fixed_dictionaries({"max_absolute_difference": st.sampled_from(NUMBERS)}),
         "mlm:tasks": st.lists(st.sampled_from(("a", "b", "c")), max_size=3),
+        "keywords": st.lists(st.sampled_from(("a", "A", "b", 1)), max_size=3) | st.just("a"),
+        "interop:framework_version_key": st.sampled_from(WORDS) | st.sampled_from(NUMBERS),
         "mlm:pretrained": st.booleans(),
         "created": st.sampled_from(TIMES),
     }
@@ -103,8 +107,9 @@ LEAVES = st.one_of(
         st.sampled_from(TIMES),
     ),
     st.builds(
-        lambda o, v: op(o, prop("mlm:tasks"), v),
+        lambda o, n, v: op(o, prop(n), v),
         st.sampled_from(("a_contains", "a_containedBy", "a_overlaps", "a_equals")),
+        st.sampled_from(("mlm:tasks", "keywords")),
         st.lists(st.sampled_from(("a", "b", "c")), min_size=1, max_size=2, unique=True),
     ),
     st.builds(

@@ -75,6 +75,21 @@ def test_the_file_and_its_folder_can_be_moved_and_deleting_takes_the_last_file(t
     assert not file.exists()
 
 
+def test_a_file_of_the_first_layout_is_renewed_when_it_is_opened(describe: Describe, tmp_path: Path) -> None:
+    file = tmp_path / "models.sqlite"
+    EmbeddedCatalog(file, create=True).publish(describe(keywords=("radar", "é")).to_item())
+    first = sqlite3.connect(file)
+    first.executescript("DROP TABLE keywords; DROP INDEX items_framework_bounds; PRAGMA user_version = 1")
+    first.close()
+    catalog = EmbeddedCatalog(file)
+    for wanted, number in (("('é')", 1), ("('é', 'radar')", 1), ("('Radar')", 0)):
+        assert len(catalog.search(filter=f"a_contains(keywords, {wanted})")) == number, wanted
+    catalog.delete("convlstm-knmi-1.0.0-torch")
+    with catalog.database.read() as connection:
+        (layout,) = connection.execute("PRAGMA user_version").fetchone()
+        assert (layout, connection.execute("SELECT * FROM keywords").fetchall()) == (2, [])
+
+
 def test_files_that_are_no_catalog_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("this is a text and no database at all, however long it may be" * 20)
     other = sqlite3.connect(tmp_path / "other.sqlite")
