@@ -93,17 +93,17 @@ class Bucket:
             for found in self._api.list(self._store, prefix):
                 self._api.delete(self._store, [meta["path"] for meta in found])
 
-    def stamp(self, suffix: str) -> str | None:
-        """Return a digest that changes whenever an object with this suffix does; the web cannot be listed."""
+    def tags(self, suffix: str) -> dict[str, str] | None:
+        """Return, by its path, what changes whenever an object with this suffix does; the web cannot be listed."""
         if self.url.startswith(_READ_ONLY):
             return None
-        digest = hashlib.sha256()
         with self._explained("list"):
-            for found in self._api.list(self._store):
-                for meta in found:
-                    if meta["path"].endswith(suffix):
-                        digest.update(f"{meta['path']} {meta['e_tag']} {meta['last_modified']}\n".encode())
-        return digest.hexdigest()
+            return {
+                meta["path"]: f"{meta['e_tag']} {meta['last_modified']}"
+                for found in self._api.list(self._store)
+                for meta in found
+                if meta["path"].endswith(suffix)
+            }
 
     def download(self, path: str, target: Path) -> str:
         """Write an object into a new file, and return its SHA-256."""

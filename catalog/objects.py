@@ -28,7 +28,7 @@ from modelstac.catalog.errors import CatalogError, ConflictError, NotFoundError,
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.read_item import local_path
-from modelstac.catalog.tree import TreeCatalog, file_names, targets
+from modelstac.catalog.tree import INDEX, TreeCatalog, file_names, targets
 
 _ATTEMPTS = 200
 
@@ -52,6 +52,8 @@ class ObjectCatalog(TreeCatalog):
         If the store cannot be reached.
     """
 
+    _at_once = 16
+
     def __init__(self, href: str, *, create: bool = False) -> None:
         url = href.removesuffix(ROOT).rstrip("/")
         super().__init__(url)
@@ -66,8 +68,14 @@ class ObjectCatalog(TreeCatalog):
     def _href(self, path: str) -> str:
         return f"{self.href}/{path}"
 
-    def _stamp(self) -> str | None:
-        return self._bucket.stamp(".json")
+    def tags(self) -> dict[str, str] | None:
+        """Return what changes with each document, by its path; the web cannot tell."""
+        return self._bucket.tags(".json")
+
+    def _put_index(self, data: bytes) -> None:
+        found = self._bucket.read(INDEX)
+        # Whoever was quicker wrote one that is as good.
+        self._bucket.write(INDEX, data, tag=None if found is None else found[1])
 
     def _change(self, path: str, change: Callable[[Document], Document]) -> None:
         self._swap(path, lambda document: None if document is None else change(document))

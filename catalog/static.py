@@ -24,7 +24,7 @@ from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.storage import Folder, Staging, explained
-from modelstac.catalog.tree import TreeCatalog, file_names, targets
+from modelstac.catalog.tree import INDEX, TreeCatalog, file_names, targets
 
 
 class StaticCatalog(TreeCatalog):
@@ -76,8 +76,12 @@ class StaticCatalog(TreeCatalog):
     def _href(self, path: str) -> str:
         return self._folder.href(path)
 
-    def _stamp(self) -> str:
-        return self._folder.stamp(".json")
+    def tags(self) -> dict[str, str]:
+        """Return what changes with each document, by its path."""
+        return self._folder.tags(".json")
+
+    def _put_index(self, data: bytes) -> None:
+        self._folder.write(INDEX, data)
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
@@ -163,7 +167,7 @@ class StaticCatalog(TreeCatalog):
         staging.write(f"{item.id}.json", documents.dump(document))
         root = self._root()
         path = documents.collection_path(str(item.collection_id))
-        is_new = path not in self._collection_paths(root)
+        is_new = path not in self.collection_paths(root)
         collection = documents.new_collection(item) if is_new else self._document(path, "Collection")
         if root is None:
             # An empty catalog is a catalog: whoever dies from here on leaves one.

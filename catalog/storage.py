@@ -73,20 +73,19 @@ class Folder:
                 return []
             return sorted(path.name for path in self.root.iterdir() if not path.name.startswith("."))
 
-    def stamp(self, suffix: str) -> str:
-        """Return a digest that changes whenever a file with this suffix is written, added or removed."""
-        digest = hashlib.sha256()
+    def tags(self, suffix: str) -> dict[str, str]:
+        """Return, by its path, what changes whenever a file with this suffix is written."""
+        found = {}
         with explained(f"read {self.root}"):
             for folder, names, files in os.walk(self.root):
                 names[:] = sorted(name for name in names if not name.startswith("."))
+                below = "" if folder == str(self.root) else f"{os.path.relpath(folder, self.root)}/"
                 for name in sorted(files):
                     if name.endswith(suffix) and not name.startswith("."):
                         # Writers replace files, so one that changed is another inode at least.
                         status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - thousands of times
-                        digest.update(
-                            f"{folder}/{name} {status.st_ino} {status.st_mtime_ns} {status.st_size}\n".encode()
-                        )
-        return digest.hexdigest()
+                        found[f"{below}{name}"] = f"{status.st_ino} {status.st_mtime_ns} {status.st_size}"
+        return found
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file, None when it is not there."""

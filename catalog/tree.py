@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import json
 import posixpath
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pystac
 
 from modelstac.catalog import documents
 from modelstac.catalog.base import Catalog, Page, as_item
 from modelstac.catalog.documents import ROOT, Document
-from modelstac.catalog.errors import CatalogError, InvalidItemError, NotFoundError
+from modelstac.catalog.errors import CatalogError, InvalidItemError, ModelStacError, NotFoundError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Report
 from modelstac.catalog.query import Query
@@ -24,16 +26,17 @@ from modelstac.catalog.read_item import local_path
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
-if TYPE_CHECKING:
-    from modelstac.catalog.sql import derived
-
 # So many items before the latest version link to it; those before lead there by their successors. Otherwise every
 # publish would rewrite all versions.
 LATEST_LINKS = 10
+INDEX = "search.sqlite.gz"
+"""The search index beside a catalog whose keeper put one there."""
 
 
 class TreeCatalog(Catalog):
     """A catalog of JSON documents that link to each other."""
+
+    _at_once = 1
 
     @abstractmethod
     def _read(self, path: str) -> bytes | None:
@@ -53,7 +56,7 @@ class TreeCatalog(Catalog):
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
-        for path in self._collection_paths():
+        for path in self.collection_paths():
             yield pystac.Collection.from_dict(documents.absolute(self._document(path, "Collection"), self._href(path)))
 
     def find(self, item_id: str) -> pystac.Item | None:
@@ -62,19 +65,44 @@ class TreeCatalog(Catalog):
         return None if found is None else self._item(*found)
 
     def page(self, query: Query, *, count: bool = False) -> Page:
-        """Return one page of the items that a query asks for, by an index in the user's cache."""
+        """Return one page of the items that a query asks for, by an index (docs/decisions/0011-shipped-index.md)."""
+        from modelstac.catalog.reading import Reading
         from modelstac.catalog.sql import derived
 
-        return derived.search(self.href, self._stamp(), self._content, query, count=count)
+        reading = Reading(self)
+        found = derived.search(reading.content(), query, count=count)
+        return Page(tuple(reading.shown(found, query)), found.token, found.matched)
 
-    def _content(self) -> tuple[Iterator[Document], list[derived.Alias]]:
-        names = map(collection_name, self._collection_paths())
-        aliases = [(name, alias, item_id) for name in names for alias, item_id in self.aliases(name).items()]
-        return (item.to_dict(transform_hrefs=False) for item in self.items()), aliases
+    def write_index(self) -> None:
+        """Put the search index beside the catalog, where readers find it instead of reading all documents.
+
+        Raises
+        ------
+        StorageError, CatalogError
+            If it cannot be written, as on the web.
+        """
+        from modelstac.catalog.reading import packed_index
+
+        self._put_index(packed_index(self))
+
+    def index(self) -> bytes | None:
+        """Return the index that lies beside the catalog, as it was put there; None without one."""
+        return self._read(INDEX)
 
     @abstractmethod
-    def _stamp(self) -> str | None:
-        """Return what changes whenever a document does, None where that cannot be told."""
+    def _put_index(self, data: bytes) -> None:
+        """Write or replace the index beside the catalog."""
+
+    @abstractmethod
+    def tags(self) -> dict[str, str] | None:
+        """Return what changes with each document, by its path, None where that cannot be told."""
+
+    def read_all(self, paths: Iterable[str], kind: str) -> list[Document]:
+        """Return the documents at some paths, read at once where the way is long."""
+        if self._at_once == 1:
+            return [self._document(path, kind) for path in paths]
+        with ThreadPoolExecutor(self._at_once) as threads:
+            return list(threads.map(lambda path: self._document(path, kind), paths))
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items one after the other, once it is sure that none of them will be refused."""
@@ -98,7 +126,7 @@ class TreeCatalog(Catalog):
 
     def _collection(self, name: str) -> Document:
         path = documents.collection_path(name)
-        if path not in (paths := self._collection_paths()):
+        if path not in (paths := self.collection_paths()):
             raise NotFoundError.unknown("model", name, map(collection_name, paths), where=self.href)
         return self._document(path, "Collection")
 
@@ -118,11 +146,33 @@ class TreeCatalog(Catalog):
         return document
 
     def _item(self, path: str, collection: Document) -> pystac.Item:
-        place = self._href(path)
+        with self._whole(path):
+            return as_item(self.shown(path, self._document(path, "Feature"), collection))
+
+    @contextlib.contextmanager
+    def _whole(self, path: str) -> Iterator[None]:
         try:
-            document = self._document(path, "Feature")
+            yield
+        except (KeyError, TypeError, AttributeError, pystac.STACError) as error:
+            if isinstance(error, ModelStacError):
+                raise
+            raise CatalogError(f"{self._href(path)} is no complete STAC item: restore it from a copy") from error
+
+    def shown(
+        self, path: str, document: Document, collection: Document, ordered: list[tuple[str, str]] | None = None
+    ) -> Document:
+        """Return an item's document as readers see it: absolute hrefs, links to other versions, aliases.
+
+        Parameters
+        ----------
+        ordered
+            The versions of its variant, where they are known already.
+        """
+        place = self._href(path)
+        with self._whole(path):
             # What a killed process left undone, and what is too far from the latest version to link to it on disk.
-            ordered = documents.versions_of(collection, document["properties"].get("interop:variant"))
+            if ordered is None:
+                ordered = documents.versions_of(collection, document["properties"].get("interop:variant"))
             places = [other for _, other in ordered]
             if path in places:
                 others = documents.relations(ordered, places.index(path))
@@ -133,17 +183,16 @@ class TreeCatalog(Catalog):
                 document["links"] = [f for f in document["links"] if f["rel"] not in {"root", "parent"}]
             if aliases := sorted(a for a, item_id in collection.get(ALIASES, {}).items() if item_id == document["id"]):
                 document["properties"][ALIASES] = aliases
-            return as_item(document)
-        except (KeyError, TypeError, AttributeError, pystac.STACError) as error:
-            raise CatalogError(f"{place} is no complete STAC item: restore it from a copy") from error
+            return document
 
-    def _collection_paths(self, root: Document | None = None) -> list[str]:
+    def collection_paths(self, root: Document | None = None) -> list[str]:
+        """Return the paths of all collections."""
         root = root or self._root()
         return targets(root, "child", ROOT) if root else []
 
     def _places(self, item_id: str = "") -> Iterator[tuple[Document, dict[str, str]]]:
         # The collection whose name begins the id comes first: it is nearly always the right one.
-        paths = self._collection_paths()
+        paths = self.collection_paths()
         for path in sorted(paths, key=lambda path: not item_id.startswith(f"{collection_name(path)}-")):
             collection = self._document(path, "Collection")
             yield collection, {Path(place).stem: place for place in targets(collection, "item", path)}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.query import Query
+from modelstac.catalog.sql.derived import scan
 from modelstac.catalog.sql.filters import MAX_LENGTH
-from modelstac.catalog.sql.scan import scan
 
 WORDS = ("torch", "Torch", "to_ch", "50%", "a*b", "[x]", "é", "", "tor")
 NUMBERS = (-1, 0, 1, 2.5, 1e9)

@@ -17,6 +17,7 @@ from modelstac.cli.deprecate import deprecate
 from modelstac.cli.env import env
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
+from modelstac.cli.index import index
 from modelstac.cli.pipeline import pipeline
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
@@ -58,7 +59,7 @@ def main(context: click.Context) -> None:
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, cache, env)
-KEEP = (alias, deprecate, sync, adopt, report)
+KEEP = (alias, deprecate, sync, index, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
 for command in (*MAKE, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
