@@ -29,6 +29,7 @@ REASONS = MappingProxyType(
         "429": ("the server has too many requests (429)", "try again later"),
         "Timeout": ("the server stalled", f"try again, what has come is kept ({TIMEOUT}=seconds waits longer)"),
         "status code: 5": ("an error of the server", "try again later, or tell its keeper"),
+        "InvalidCertificate": ("its certificate is not trusted here", "name the authority's file by SSL_CERT_FILE"),
         "error sending request": ("the host cannot be reached", "check network, proxy and the host's name"),
         "body error": ("the connection broke", "try again, what has come is kept"),
     }
