@@ -80,8 +80,8 @@ class Lock:
         path, folder = href.absolute(), self.path.absolute().parent
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
-    def add(self, place: str, pin: Pin) -> Pin:
-        """Pin a file unless it is pinned already, and return what is pinned then."""
+    def add(self, place: str, pin: Pin, *, anew: bool = False) -> Pin:
+        """Pin a file, unless it is pinned already and not to be pinned anew; return what is pinned then."""
         import filelock  # not at the top: few loads need it
 
         mutex = Cache().root / "locks" / hashlib.sha256(os.fsencode(self.path.absolute())).hexdigest()
@@ -90,9 +90,10 @@ class Lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(mutex):
                 pins = self.pins()
-                if place not in pins:
-                    self._write(pins | {place: pin})
-                return pins.get(place, pin)
+                if place in pins and not anew:
+                    return pins[place]
+                self._write(pins | {place: pin})
+                return pin
 
     def _write(self, pins: dict[str, Pin]) -> None:
         files = {place: vars(pins[place]) for place in sorted(pins)}
@@ -136,17 +137,45 @@ def pinned(
     place, what = lock.place(href), f"asset {key!r} of item {item_id!r}"
     if (known := lock.pins().get(place)) is not None:
         return known.sha256
+    made = _pin(href, item_id, key, max_bytes=max_bytes, cache=cache, report=report)
+    found = lock.add(place, made)
+    if found.sha256 == made.sha256:
+        report(Note(f"{what} has no checksum: pinned to sha256 {made.sha256[:12]}… in {lock.path}"))
+    return found.sha256
+
+
+def update(
+    href: str | Path,
+    *,
+    item_id: str,
+    key: str,
+    max_bytes: int,
+    lock: Lock | None = None,
+    cache: Cache | None = None,
+    report: Report = ignore,
+) -> tuple[Pin | None, Pin]:
+    """Fetch a file whose item states no checksum, and pin it as it is now; return what was pinned, and what is.
+
+    The parameters and errors are those of :func:`pinned`.
+    """
+    lock, cache = lock or Lock(), cache or Cache()
+    place = lock.place(href)
+    before = lock.pins().get(place)
+    made = _pin(href, item_id, key, max_bytes=max_bytes, cache=cache, report=report)
+    if before is not None and (before.sha256, before.size) == (made.sha256, made.size):
+        return before, before
+    return before, lock.add(place, made, anew=True)
+
+
+def _pin(href: str | Path, item_id: str, key: str, *, max_bytes: int, cache: Cache, report: Report) -> Pin:
+    what = f"asset {key!r} of item {item_id!r}"
     if isinstance(href, Path):
         if not href.is_file():
             raise NotFoundError(f"no file {href}, {what}: fetch it again from its publisher")
         digest, size = sha256(href), href.stat().st_size
     else:
         digest, size = _learn(href, what, max_bytes, cache, report)
-    now = datetime.now(UTC).date().isoformat()
-    found = lock.add(place, Pin(item_id, key, digest, size, now))
-    if found.sha256 == digest:
-        report(Note(f"{what} has no checksum: pinned to sha256 {digest[:12]}… in {lock.path}"))
-    return found.sha256
+    return Pin(item_id, key, digest, size, datetime.now(UTC).date().isoformat())
 
 
 def changed(error: IntegrityError, href: str | Path, lock: Lock | None = None) -> IntegrityError:
@@ -154,8 +183,8 @@ def changed(error: IntegrityError, href: str | Path, lock: Lock | None = None) -
     lock = lock or Lock()
     place = lock.place(href)
     return IntegrityError(
-        f"{place} changed since it was pinned in {lock.path}: {error}; if the new file is meant, "
-        f"remove the entry {place!r} from that file"
+        f"{place} changed since it was pinned in {lock.path}: {error}; if the new file is meant, accept it by "
+        "modelstac lock update ITEM, and commit that file"
     )
 
 

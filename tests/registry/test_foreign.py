@@ -14,6 +14,7 @@ import onnx
 import pystac
 import pytest
 import torch
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 from tests.registry.foreign_items import OFFICIAL, RGB, item, weights
@@ -31,6 +32,7 @@ from modelstac.catalog.errors import (
     UntrustedError,
 )
 from modelstac.catalog.messages import Note
+from modelstac.cli import main
 from modelstac.registry import TrustPolicy
 from modelstac.registry.foreign import describe
 from modelstac.registry.isolated.loading import requirements_of
@@ -305,7 +307,7 @@ def test_the_first_download_is_pinned_and_a_later_change_refused(elsewhere: Any,
     from modelstac.registry.cache import Cache
 
     Cache().path(Lock().pins()[place].sha256).unlink()
-    with pytest.raises(IntegrityError, match=r"changed since it was pinned in .*remove the entry") as raised:
+    with pytest.raises(IntegrityError, match=r"changed since it was pinned in .*modelstac lock update") as raised:
         run(signed("three"))
     assert "three" not in str(raised.value)
     lock.write_text("{}")
@@ -323,6 +325,15 @@ def test_a_local_file_is_pinned_relative_to_the_lock(tmp_path: Path, lock: Path)
     doubling(tmp_path / "model.onnx", 7)
     with pytest.raises(IntegrityError, match=r"model\.onnx changed since it was pinned"):
         run(path)
+    before = Lock().pins()["model.onnx"]
+    done = CliRunner().invoke(main, ["lock", "update", path, "--json"])
+    assert done.exit_code == 0, done.output
+    (change,) = json.loads(done.stdout)
+    assert (change["before"], change["place"]) == (before.sha256, "model.onnx")
+    assert Lock().pins()["model.onnx"].sha256 == change["now"] != before.sha256
+    np.testing.assert_allclose(run(path)[0], 7 * IMAGES)
+    assert change["now"] in CliRunner().invoke(main, ["lock", "ls"]).stdout
+    assert "nothing to change" in CliRunner().invoke(main, ["lock", "update", path]).stdout
 
 
 def canary(path: Path) -> bytes:

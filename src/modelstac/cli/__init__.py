@@ -18,6 +18,7 @@ from modelstac.cli.env import env
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.index import index
+from modelstac.cli.lock import lock
 from modelstac.cli.pipeline import pipeline
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
@@ -58,7 +59,7 @@ def main(context: click.Context) -> None:
 
 FIND = (search, show, resolve)
 SERVER = (serve, keys, database, gc)
-TRUST = (sign, verify, cache, env)
+TRUST = (sign, verify, lock, cache, env)
 KEEP = (alias, deprecate, sync, index, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
 for command in (*MAKE, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
