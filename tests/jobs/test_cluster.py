@@ -1,6 +1,7 @@
 """Workers from a batch system: the script that it gets, and the same machinery run on this machine."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -70,3 +71,21 @@ def test_jobs_run_on_workers_that_were_asked_for(make, tmp_path, monkeypatch):
         outcomes = run(jobs, pool)
     assert [one.state for one in outcomes] == ["done"] * 3
     assert [one.result["value"] for one in outcomes] == [1, 2, 2]
+
+
+def test_what_the_batch_system_refuses_is_said(tmp_path):
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Invalid partition name specified' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    program = "from modelstac.jobs.cluster import *; start(ClusterSpec(queue='nowhere'), Path('logs'), jobs=2)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    refused = "CannotRunError: slurm does not take the workers: sbatch: error: Invalid partition name specified"
+    assert done.stderr.strip().endswith(refused)

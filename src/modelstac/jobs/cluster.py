@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import shlex
 import shutil
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelstac.catalog.errors import CannotRunError, MissingPackageError, SpecError
-from modelstac.jobs.dask_pool import DaskPool
+from modelstac.jobs.dask_pool import DaskPool, quiet
 
 CLASSES = {
     "slurm": "SLURM",
@@ -81,6 +82,7 @@ class ClusterSpec(BaseModel):
             "worker_extra_args": extra,
             "log_directory": str(logs),
             "job_name": "modelstac",
+            "scheduler_options": {"dashboard_address": ":0"},  # any port: others may run on this machine
             **given,
             **self.options,
         }
@@ -96,8 +98,10 @@ def job_script(spec: ClusterSpec, logs: Path) -> str:
     SpecError
         If it refuses the settings.
     """
+    arguments = spec.arguments(logs)
+    del arguments["scheduler_options"]
     try:
-        script: str = _class(spec).job_cls(scheduler="ADDRESS", name="NAME", **spec.arguments(logs)).job_script()
+        script: str = _class(spec).job_cls(scheduler="ADDRESS", name="NAME", **arguments).job_script()
     except (TypeError, ValueError) as error:
         raise _refused(spec, error) from error
     return script
@@ -126,11 +130,19 @@ def start(spec: ClusterSpec, logs: Path, *, jobs: int) -> DaskPool:
     submit = shlex.split(made.job_cls.submit_command or "")
     if submit and shutil.which(submit[0]) is None:
         raise CannotRunError(f"no {submit[0]} here, which cluster.system {spec.system} needs: run it elsewhere")
+    quiet()
     try:
-        cluster = made(n_workers=min(spec.workers, max(jobs, 1)), **spec.arguments(logs))
+        cluster = made(**spec.arguments(logs))
     except (TypeError, ValueError) as error:
         raise _refused(spec, error) from error
-    except RuntimeError as error:  # what the batch system said
+    try:
+        # What cluster.scale() does, but for the moment: it would drop what the batch system says to the workers.
+        while len(cluster.worker_spec) < min(spec.workers, max(jobs, 1)):
+            cluster.worker_spec.update(cluster.new_worker_spec())
+        cluster.sync(cluster._correct_state)
+    except RuntimeError as error:
+        with contextlib.suppress(AssertionError):  # that every worker was started, at the end of closing
+            cluster.close(timeout=5)
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise CannotRunError(f"{spec.system} does not take the workers: {said[-1] if said else error}") from error
     return _OwnCluster(cluster)

@@ -141,7 +141,7 @@ def require_dask() -> Any:
 
 def quiet() -> None:
     """Keep from the terminal what Dask logs of lost connections: what matters comes back as the reason of a job."""
-    for name in ("distributed", "tornado"):
+    for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
