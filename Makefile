@@ -6,7 +6,7 @@ OUT ?= .demo
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test lint format bench browser docs clean
+.PHONY: help demo test lint format bench browser docs notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -38,6 +38,10 @@ browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then show
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: .venv/ready  ## Build the documentation into site/; a dead link or any warning is an error
 	$(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: export MODELSTAC_KEEP_OUTPUTS := 1
+notebooks: .venv/ready  ## Run the notebooks anew and keep what they show
+	$(BIN)/python -m pytest -q tests/test_notebooks.py
 
 clean:  ## Remove what was made here: .venv, the demo, caches
 	rm -rf .venv .demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks src/*.egg-info

@@ -26,6 +26,7 @@ SHOWN = {
     "CHANGELOG.md": "changelog.md",
     "references/DATASETS.md": "datasets.md",
     "docs/decisions": "decisions/0001-rooms-as-links.md",
+    "notebooks": "notebooks/1-find-and-load.ipynb",
 }
 """Page of the site by file of the repository."""
 TABLES: dict[str, Callable[..., str]] = {
