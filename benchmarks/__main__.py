@@ -5,7 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-COMPARISONS = ("latency", "exporting", "loading", "embedded", "publishing", "servers", "registering", "registry")
+COMPARISONS = (
+    "latency",
+    "exporting",
+    "loading",
+    "embedded",
+    "publishing",
+    "servers",
+    "registering",
+    "registry",
+    "training",
+)
 OTHERS = ("capacity", "routes")
 
 if __name__ == "__main__":

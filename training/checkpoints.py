@@ -63,7 +63,10 @@ class Checkpoints:
     key
         What identifies the run (the digest of its job): a checkpoint of another run is refused.
     minutes, steps
-        Leave one after so many minutes, or so many steps; the first that is reached counts. None never does.
+        Leave one after so many minutes, or so many changes of the weights; the first that is reached counts. None never
+        does.
+    writes
+        Whether this process leaves them; of several that share a fit one does, and all of them go on from it.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class Checkpoints:
     key: str = ""
     minutes: float | None = MINUTES
     steps: int | None = None
+    writes: bool = True
     _saved_at: float = field(default_factory=time.monotonic, repr=False)
     _since: int = field(default=0, repr=False)
 
@@ -127,7 +131,7 @@ class Checkpoints:
         )
 
     def save_when_due(self, checkpoint: Callable[[], Checkpoint]) -> None:
-        """Count a step, and leave a checkpoint when it is time for one.
+        """Count a change of the weights, and leave a checkpoint when it is time for one.
 
         Raises
         ------
@@ -138,7 +142,7 @@ class Checkpoints:
         waited = time.monotonic() - self._saved_at
         by_time = self.minutes is not None and waited >= 60 * self.minutes
         by_steps = self.steps is not None and self._since >= self.steps
-        if self.folder is not None and (by_time or by_steps):
+        if self.folder is not None and self.writes and (by_time or by_steps):
             self._save(checkpoint())
             self._since, self._saved_at = 0, time.monotonic()
 

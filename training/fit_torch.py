@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from modelstac.catalog.messages import Report, ignore
+from modelstac.training.architectures.convlstm_torch import ConvLSTM
 from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints, State
+from modelstac.training.devices_torch import find_device, processes, total
+from modelstac.training.execution import Execution
 from modelstac.training.fit import ADADELTA_RHO, CSI_RATES, CSI_WIDTH, LOSS_EPSILON, OPTIMIZER_EPSILON, FitSpec
-from modelstac.training.fitting import Batch, fit_learner
+from modelstac.training.fitting import WHOLE, Batch, Share, fit_learner
 from modelstac.training.history import History
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
 
 _RANDOM = "random"
+
+ON_THE_CPU = Execution(device="cpu")
 
 
 def fit_model(
@@ -28,6 +35,8 @@ def fit_model(
     fit: FitSpec,
     *,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
+    execution: Execution = ON_THE_CPU,
+    share: Share = WHOLE,
     report: Report = ignore,
 ) -> History:
     """Fit ``model``, which maps (batch, time, 1, y, x) to the same shape, in place; it is left in inference mode.
@@ -36,22 +45,31 @@ def fit_model(
     ----------
     model
         Starts from the weights that it has.
-    windows, preparation, fit, checkpoints
+    windows, preparation, fit, checkpoints, share
         See `modelstac.training.fitting.fit_learner`, also for the errors.
+    execution
+        Where and how.
     """
-    learner = TorchLearner(model, fit, preparation)
-    history = fit_learner(learner, windows, preparation, fit, checkpoints=checkpoints, report=report)
+    learner = TorchLearner(model, fit, preparation, execution)
+    history = fit_learner(learner, windows, preparation, fit, checkpoints=checkpoints, report=report, share=share)
     model.eval()
     return history
 
 
 class TorchLearner:
-    """A module and its optimiser."""
+    """A module and its optimiser, alone or as one of the processes that share each batch."""
 
-    def __init__(self, model: nn.Module, fit: FitSpec, preparation: Preparation) -> None:
-        self._model = model
+    def __init__(
+        self, model: nn.Module, fit: FitSpec, preparation: Preparation, execution: Execution = ON_THE_CPU
+    ) -> None:
+        self._device = find_device(execution, dist.get_rank() if processes() > 1 else 0)
+        self._model = model.to(self._device)
+        if execution.low_memory and isinstance(model, ConvLSTM):
+            model.recompute()
+        run: nn.Module = nn.parallel.DistributedDataParallel(model) if processes() > 1 else model
+        self._run: Callable[[Tensor], Tensor] = torch.compile(run) if execution.compile else run
         self._fit = fit
-        self._rates = torch.from_numpy(preparation.to_model(CSI_RATES))
+        self._rates = torch.from_numpy(preparation.to_model(CSI_RATES)).to(self._device)
         self._optimizer: torch.optim.Optimizer
         if fit.optimizer == "adam":
             self._optimizer = torch.optim.Adam(model.parameters(), lr=fit.learning_rate, eps=OPTIMIZER_EPSILON)
@@ -103,12 +121,13 @@ class TorchLearner:
         torch.set_rng_state(given[_RANDOM])
 
     def _loss(self, batch: Batch) -> Tensor:
-        inputs, targets, mask = (torch.from_numpy(a) for a in (batch.inputs, batch.targets, batch.mask))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._fit.precision == "bfloat16"):
-            forecast = self._model(inputs.unsqueeze(2)).squeeze(2)
+        arrays = (batch.inputs, batch.targets, batch.mask)
+        inputs, targets, mask = (torch.from_numpy(array).to(self._device) for array in arrays)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fit.precision == "bfloat16"):
+            forecast = self._run(inputs.unsqueeze(2)).squeeze(2)
         forecast = forecast.float()
         each = _squared_error if self._fit.loss == "masked_mse" else _cross_entropy
-        loss = (each(forecast, targets) * mask).sum() / mask.sum().clamp(min=1)
+        loss = total((each(forecast, targets) * mask).sum()) / total(mask.sum()).clamp(min=1)
         return loss + _lacking_csi(forecast, targets, mask, self._rates) if self._fit.loss == "masked_csi" else loss
 
 
@@ -140,6 +159,6 @@ def _lacking_csi(forecast: Tensor, target: Tensor, mask: Tensor, rates: Tensor) 
     rates = rates[:, None, None, None, None]
     ours = torch.sigmoid((forecast - rates) / CSI_WIDTH) * mask
     seen = (target >= rates) * mask
-    hits = (ours * seen).sum(dim=(1, 3, 4))
-    events = (ours + seen - ours * seen).sum(dim=(1, 3, 4))
+    hits = total((ours * seen).sum(dim=(1, 3, 4)))
+    events = total((ours + seen - ours * seen).sum(dim=(1, 3, 4)))
     return 1 - ((hits + LOSS_EPSILON) / (events + LOSS_EPSILON)).mean()

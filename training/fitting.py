@@ -34,6 +34,12 @@ NOTEWORTHY = 30.0
 """Seconds of training from which on a person is told that share."""
 
 
+Share = tuple[int, int]
+"""Number of a process, and how many share each batch."""
+
+WHOLE: Share = (0, 1)
+
+
 @dataclass(frozen=True)
 class Batch:
     """One step's data: (window, time, y, x) float32, values from 0 to 1, the mask 1 where a pixel counts.
@@ -44,6 +50,8 @@ class Batch:
         Of the step, counted from 1 over all epochs.
     epoch, step
         The epoch, and the step in it, counted from 1.
+    windows
+        Numbers of all windows of the batch; the arrays hold the share of this process.
     """
 
     number: int
@@ -72,13 +80,17 @@ class Learner(Protocol):
         """Go back to what `state` gave."""
 
 
-def batches(windows: Windows, preparation: Preparation, fit: FitSpec, *, done: int = 0) -> Iterator[Batch]:
+def batches(
+    windows: Windows, preparation: Preparation, fit: FitSpec, *, done: int = 0, share: Share = WHOLE
+) -> Iterator[Batch]:
     """Give the batches of all epochs, each epoch in a seeded order of its own, the same for every framework.
 
     Parameters
     ----------
     done
         Steps to leave out at the beginning, without reading their data.
+    share
+        What this process has of each batch.
     """
     rng = np.random.default_rng(fit.seed)
     steps = fit.steps(len(windows))
@@ -88,7 +100,8 @@ def batches(windows: Windows, preparation: Preparation, fit: FitSpec, *, done: i
             index = order[step * fit.batch_size : (step + 1) * fit.batch_size]
             number = epoch * steps + step
             rate = fit.rate(number, fit.epochs * steps)
-            yield _batch(windows, preparation, index, number=number + 1, epoch=epoch + 1, step=step + 1, rate=rate)
+            place = {"number": number + 1, "epoch": epoch + 1, "step": step + 1}
+            yield _batch(windows, preparation, index, **place, rate=rate, share=share)
 
 
 def fit_learner(
@@ -99,6 +112,7 @@ def fit_learner(
     *,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
     report: Report = ignore,
+    share: Share = WHOLE,
 ) -> History:
     """Fit ``learner`` in place, from its own weights or from where the last checkpoint stands.
 
@@ -112,6 +126,8 @@ def fit_learner(
         Epochs, loss, optimiser, seed.
     checkpoints
         Where the run leaves what it needs to go on after it was killed.
+    share
+        What this process has of each batch; every process goes through all of them.
 
     Raises
     ------
@@ -126,7 +142,7 @@ def fit_learner(
     if fit.augmentation:
         flips, rotations = ("flips" in fit.augmentation), ("rotations" in fit.augmentation)
         training = cast("Windows", Augmented(training, flips=flips, rotations=rotations))
-    run = _Run(learner, training, validation, preparation, fit, checkpoints, report)
+    run = _Run(learner, training, validation, preparation, fit, checkpoints, report, share)
     return run.to_the_end()
 
 
@@ -161,6 +177,7 @@ class _Run:
     fit: FitSpec
     checkpoints: Checkpoints
     report: Report
+    share: Share = WHOLE
     done: int = 0
     best: tuple[float, int, State] | None = None  # loss, epoch, and the weights of the best epoch
 
@@ -177,7 +194,7 @@ class _Run:
         self.report(Started(TASK, fit.epochs * per_epoch))
         self.report(Advanced(TASK, self.done))
         began, waited = time.perf_counter(), 0.0
-        source = _ahead(batches(self.training, self.preparation, fit, done=self.done))
+        source = _ahead(batches(self.training, self.preparation, fit, done=self.done, share=self.share))
         while not self._is_enough():
             asked = time.perf_counter()
             batch = next(source, None)
@@ -215,7 +232,9 @@ class _Run:
         total = 0.0
         for first in range(0, len(self.validation), self.fit.batch_size):
             index = np.arange(first, min(first + self.fit.batch_size, len(self.validation)))
-            part = _batch(self.validation, self.preparation, index, number=0, epoch=0, step=0, rate=0.0)
+            part = _batch(
+                self.validation, self.preparation, index, number=0, epoch=0, step=0, rate=0.0, share=self.share
+            )
             total += self.learner.loss(part) * len(index)
         loss = total / len(self.validation)
         self.recorder.validated(batch.number, loss)
@@ -232,16 +251,20 @@ def _batch(
     epoch: int,
     step: int,
     rate: float,
+    share: Share,
 ) -> Batch:
+    rank, count = share
+    # Too few for all: each process computes all of them, whose mean is that of one.
+    own = index[rank::count] if len(index) >= count else index
     return Batch(
         number=number,
         epoch=epoch,
         step=step,
         learning_rate=rate,
         windows=index,
-        inputs=preparation.inputs_to_model(windows.inputs(index)),
-        targets=preparation.to_model(windows.targets(index)),
-        mask=windows.mask(index).astype(np.float32),
+        inputs=preparation.inputs_to_model(windows.inputs(own)),
+        targets=preparation.to_model(windows.targets(own)),
+        mask=windows.mask(own).astype(np.float32),
     )
 
 

@@ -28,6 +28,7 @@ from modelstac.registry.isolated.pins import with_requirements
 from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames, split_by_time
 from modelstac.training.describe import Data, describe
+from modelstac.training.execution import AUTOMATIC, Execution
 from modelstac.training.fit import FitSpec
 from modelstac.training.recipes import RECIPES
 from modelstac.training.scoring import evaluate
@@ -224,6 +225,7 @@ def train(
     catalog: Catalog,
     *,
     checkpoints: Checkpoints | None = None,
+    execution: Execution = AUTOMATIC,
     lock: bool = False,
     report: Report = ignore,
 ) -> pystac.Item:
@@ -239,6 +241,8 @@ def train(
         Where to publish.
     checkpoints
         Where and how often to leave them; by default every five minutes, and without a folder in the user's cache.
+    execution
+        Where and how to compute.
     lock
         Ask uv for all packages that run it, and publish them with the hashes of their files.
     report
@@ -253,8 +257,8 @@ def train(
     ------
     DataError, NotFoundError
         When the frames cannot be used.
-    BackendError, MissingPackageError
-        When this process cannot train the variant.
+    BackendError, MissingPackageError, CannotRunError
+        When this process cannot train the variant, or the device is not there.
     ItemExistsError
         When the id is taken by the result of another job.
     TrainingError
@@ -268,12 +272,17 @@ def train(
     if (existing := catalog.find(job.item_id)) is not None:
         return _existing(existing, digest, report)
     train_windows, test_windows = job.split(ds)
-    framework = find_variant(job.variant).framework()
+    variant = find_variant(job.variant)
+    if variant.backend is not None:
+        execution.refuse_for_keras()
+    execution.check_shares(job.fit.batch_size)
+    framework = variant.framework()
     spec = dataclasses.replace(job.architecture, height=ds.sizes["y"], width=ds.sizes["x"])
     task = f"train {job.item_id}"
     report(Started(task))
     place = _checkpoints(checkpoints, digest)
-    trained = framework.train(spec, train_windows, job.preparation, job.fit, checkpoints=place, report=report)
+    how: dict[str, Any] = {"checkpoints": place, "execution": execution, "report": report}
+    trained = framework.train(spec, train_windows, job.preparation, job.fit, **how)
     scores = evaluate(trained.forecast, test_windows, job.preparation, report=report)
     polygon, bbox = job.preparation.footprint(frames)
     data = Data(ds, train_windows, polygon, bbox, digest=data_digest(ds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
     from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
+    from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
 
@@ -33,9 +35,40 @@ def train(
     fit: FitSpec,
     *,
     checkpoints: Checkpoints,
+    execution: Execution,
     report: Report,
 ) -> Trained:
     """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
+    with _device(execution):
+        return _trained(spec, windows, preparation, fit, checkpoints=checkpoints, report=report)
+
+
+def _device(execution: Execution) -> AbstractContextManager[Any]:
+    """Compute where it was asked for; Keras itself finds a GPU where nothing was."""
+    execution.refuse_for_keras()
+    if execution.device == "auto":
+        return nullcontext()
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        execution.must_find(len(tf.config.list_physical_devices("GPU")), f"TensorFlow {tf.__version__}")
+    else:
+        from modelstac.training.devices_torch import find_device
+
+        find_device(execution)
+    scope: AbstractContextManager[Any] = keras.device(execution.device.replace("cuda", "gpu"))
+    return scope
+
+
+def _trained(
+    spec: ConvLSTMSpec,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints,
+    report: Report,
+) -> Trained:
     trained = _build(spec, _POLICIES[fit.precision])
     convlstm_keras.set_weights(trained, initial_weights(spec, fit.seed))
     history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)

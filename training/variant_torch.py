@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from safetensors.torch import save_file
 
 from modelstac.catalog.versions import semver
 from modelstac.training.architectures import convlstm_torch
+from modelstac.training.devices_torch import find_device
 from modelstac.training.fit_torch import fit_model
+from modelstac.training.parallel_torch import fit_in_processes
 from modelstac.training.variants import Trained
 from modelstac.training.weights import initial_weights
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
     from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
+    from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
 
@@ -35,16 +39,24 @@ def train(
     fit: FitSpec,
     *,
     checkpoints: Checkpoints,
+    execution: Execution,
     report: Report,
 ) -> Trained:
     """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
-    model = convlstm_torch.build(spec)
-    convlstm_torch.set_weights(model, initial_weights(spec, fit.seed))
-    history = fit_model(model, windows, preparation, fit, checkpoints=checkpoints, report=report)
+    model = started(spec, fit)
+    how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
+    if execution.devices > 1:
+        history, weights = fit_in_processes(partial(started, spec, fit), windows, preparation, fit, **how)
+        model.load_state_dict(weights)
+        model.to(find_device(execution)).eval()
+    else:
+        history = fit_model(model, windows, preparation, fit, **how)
+    device = next(model.parameters()).device
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            result: NDArray[np.float32] = model(torch.from_numpy(values).unsqueeze(2)).squeeze(2).numpy()
+            frames = torch.from_numpy(values).unsqueeze(2).to(device)
+            result: NDArray[np.float32] = model(frames).squeeze(2).cpu().numpy()
         return result
 
     def save(path: Path) -> None:
@@ -53,9 +65,16 @@ def train(
     return Trained(forecast, save, history)
 
 
+def started(spec: ConvLSTMSpec, fit: FitSpec) -> torch.nn.Module:
+    """Build the module of an architecture with the weights from which training starts."""
+    model = convlstm_torch.build(spec)
+    convlstm_torch.set_weights(model, initial_weights(spec, fit.seed))
+    return model
+
+
 def save_module(model: torch.nn.Module, spec: ConvLSTMSpec, path: Path) -> None:
     """Write the weights as safetensors, with the specification in the file's metadata."""
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry only: safetensors writes several in a random order, and the same model should give the same bytes.
     save_file(tensors, path, metadata={SPEC_KEY: json.dumps(spec.to_dict())})
 

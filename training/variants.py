@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
     from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
+    from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
     from modelstac.training.history import History
     from modelstac.training.spec import ConvLSTMSpec
@@ -61,6 +62,7 @@ class Framework(Protocol):
         fit: FitSpec,
         *,
         checkpoints: Checkpoints,
+        execution: Execution,
         report: Report,
     ) -> Trained:
         """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""

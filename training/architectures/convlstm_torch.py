@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from modelstac.training.architectures.recurrence_torch import Cell, activation, recurrence, recurrence_as_it_reads
+from modelstac.training.devices_torch import processes, total
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
 
@@ -68,14 +69,29 @@ class BatchNorm(nn.Module):
             mean, var = self.running_mean, self.running_var
             y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=False, eps=BATCH_NORM_EPSILON)
             return y.view(x.shape)
+        if processes() > 1:
+            return self._over_all_processes(flat).view(x.shape)
         # With momentum 1 the two buffers come back as the statistics of this batch.
         mean, var = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
         y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=BATCH_NORM_EPSILON)
         count = flat.numel() // flat.shape[1]
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, 1 - self.momentum)
-            self.running_var.lerp_(var * ((count - 1) / count), 1 - self.momentum)
+        self._move(mean, var * ((count - 1) / count))
         return y.view(x.shape)
+
+    def _over_all_processes(self, x: Tensor) -> Tensor:
+        """Normalise by the statistics of the whole batch, of which this process has a share."""
+        x = x.float()
+        count = total(torch.tensor(float(x.numel() // x.shape[1]), device=x.device))
+        mean = total(x.sum((0, 2, 3))) / count
+        centred = x - mean[:, None, None]
+        var = total(centred.square().sum((0, 2, 3))) / count
+        self._move(mean, var)
+        return centred * (self.weight * (var + BATCH_NORM_EPSILON).rsqrt())[:, None, None] + self.bias[:, None, None]
+
+    @torch.no_grad()
+    def _move(self, mean: Tensor, var: Tensor) -> None:
+        self.running_mean.lerp_(mean, 1 - self.momentum)
+        self.running_var.lerp_(var, 1 - self.momentum)
 
 
 class ConvLSTM(nn.Module):
@@ -95,6 +111,12 @@ class ConvLSTM(nn.Module):
             for layer, filters in enumerate(spec.filters)
         )
         self.output = nn.Conv3d(spec.filters[-1], 1, OUTPUT_KERNEL, padding=OUTPUT_KERNEL // 2)
+
+    def recompute(self, enabled: bool = True) -> None:
+        """Compute the gates anew in the backward pass instead of keeping them: less memory, more to compute."""
+        for layer in self.layers:
+            assert isinstance(layer, ConvLSTMLayer)
+            layer.cell = layer.cell._replace(recompute=enabled)
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast frames.

@@ -57,7 +57,22 @@ CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
 @click.option(
     "--checkpoints", "folder", type=click.Path(path_type=Path), help="Folder for them.  [default: in the user's cache]"
 )
-@click.option("--checkpoint-every", "every", metavar="WHEN", default="5m", show_default=True, help="5m or 200steps.")
+@click.option(
+    "--checkpoint-every",
+    "every",
+    metavar="WHEN",
+    default="5m",
+    show_default=True,
+    help="5m, or 200steps: changes of the weights.",
+)
+@click.option(
+    "--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto, a GPU if there is one]"
+)
+@click.option("--devices", type=int, metavar="N", help="Share each batch among so many (variant torch).")
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Let torch.compile make kernels for this machine first (variant torch)."
+)
+@click.option("--low-memory", is_flag=True, help="Compute more in the backward pass to keep less (variant torch).")
 @click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--tensorboard", "logs", type=click.Path(path_type=Path), help="Folder for TensorBoard logs.")
 @catalog_option
@@ -70,6 +85,10 @@ def train(
     every: str,
     logs: Path | None,
     lock: bool,
+    device: str | None,
+    devices: int | None,
+    compiled: bool,
+    low_memory: bool,
     catalog: str | None,
     as_json: bool,
     **fields: Any,
@@ -81,8 +100,10 @@ def train(
     last checkpoint.
     """
     quiet_frameworks()
+    from modelstac.training.execution import Execution
     from modelstac.training.jobs import train
 
+    execution = Execution(device or "auto", 1 if devices is None else devices, compiled, low_memory)
     changes = {name: value for name, value in fields.items() if value not in {None, ()}}
     checkpoints = _checkpoints(folder, every)
     if job_file is None:
@@ -93,7 +114,7 @@ def train(
         job = _job_of_file(job_file)
     with progress() as report, _logs(logs, report) as listener:
         opened = new_or_existing_catalog(catalog)
-        item = train(job, opened, checkpoints=checkpoints, lock=lock, report=listener)
+        item = train(job, opened, checkpoints=checkpoints, execution=execution, lock=lock, report=listener)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return

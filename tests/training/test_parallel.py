@@ -1,0 +1,120 @@
+"""Several processes that share each batch learn what one process learns from the whole of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+import torch
+
+from modelstac.catalog.errors import CannotRunError, SpecError, TrainingError
+from modelstac.catalog.messages import Measured, Note, ignore
+from modelstac.training import fit_torch, variant_torch
+from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints
+from modelstac.training.data import Preparation, Windows, make_windows, read_frames
+from modelstac.training.devices_torch import find_device
+from modelstac.training.execution import Execution
+from modelstac.training.fit import FitSpec
+from modelstac.training.parallel_torch import fit_in_processes
+from modelstac.training.spec import ConvLSTMSpec
+
+SPEC = ConvLSTMSpec(filters=(4, 3), kernels=(3, 3), frames=3, height=12, width=10)
+PREPARATION = Preparation(rows=None, columns=None, coarsen=4, scale=10.0)
+# Nine windows in batches of four: the last batch has one window, which two processes cannot share.
+FIT = FitSpec(epochs=2, batch_size=4, loss="masked_csi", validation=0.1, seed=5)
+TWO = Execution(device="cpu", devices=2)
+
+
+@pytest.fixture(scope="module")
+def windows(rain_folder) -> Windows:
+    """Windows of generated rain, with a corner that was never measured in some: their masks differ."""
+    ds = PREPARATION.apply(read_frames(rain_folder).isel(time=slice(0, 18)))
+    ds["rainfall_rate"].values[:6, :5, :5] = np.nan
+    return make_windows(ds, SPEC.frames, SPEC.frames)
+
+
+def alone(windows, fit):
+    model = variant_torch.started(SPEC, fit)
+    return fit_torch.fit_model(model, windows, PREPARATION, fit), model.state_dict()
+
+
+def shared(windows, fit, checkpoints=NO_CHECKPOINTS, report=ignore, spec=SPEC):
+    build = functools.partial(variant_torch.started, spec, fit)
+    how = {"checkpoints": checkpoints, "execution": TWO, "report": report}
+    return fit_in_processes(build, windows, PREPARATION, fit, **how)
+
+
+class InterruptionError(Exception):
+    """Stands for a kill of the process that started the others."""
+
+
+def test_two_processes_learn_what_one_does_and_go_on_after_an_interruption(windows, tmp_path):
+    history, weights = alone(windows, FIT)
+    steps = FIT.epochs * FIT.steps(len(windows) - 7)
+
+    def interrupt(message):
+        if isinstance(message, Measured) and message.step == 2:
+            raise InterruptionError
+
+    checkpoints = Checkpoints(tmp_path, key="run", minutes=None, steps=1)
+    with pytest.raises(InterruptionError):
+        shared(windows, FIT, checkpoints, interrupt)
+    assert checkpoints.load().step >= 1
+    messages = []
+    found, state = shared(windows, FIT, checkpoints, messages.append)
+    assert "going on after step" in next(m.text for m in messages if isinstance(m, Note))
+    np.testing.assert_allclose(found.losses, history.losses, rtol=1e-5)
+    np.testing.assert_allclose(
+        [epoch.validation_loss for epoch in found.epochs],
+        [epoch.validation_loss for epoch in history.epochs],
+        rtol=1e-5,
+    )
+    start = variant_torch.started(SPEC, FIT).state_dict()
+    moved = max((weights[name] - start[name]).abs().max() for name in weights)
+    for name, value in weights.items():
+        assert (state[name] - value).abs().max() < 1e-3 * moved, name
+    assert steps == sum(epoch.steps for epoch in found.epochs)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_is_the_same_error_as_in_one_process(windows):
+    fit = dataclasses.replace(FIT, loss="masked_bce", learning_rate=1e30, clip_norm=None)
+    with pytest.raises(TrainingError, match=r"loss is .* in epoch 1, step \d, windows that begin at"):
+        shared(windows, fit, spec=dataclasses.replace(SPEC, cell_activation="linear"))
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(CannotRunError, match=f"the device {missing} cannot be had") as error:
+        find_device(Execution(device=missing))
+    assert "\n" not in str(error.value)
+    count = torch.cuda.device_count() + 2
+    with pytest.raises(CannotRunError, match=f"{count} GPUs cannot be had: PyTorch .* sees"):
+        find_device(Execution(device="cuda", devices=count))
+    assert find_device(Execution(device="cpu", devices=64)).type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"device": "gpu"}, "device must be auto, cpu, cuda"),
+        ({"devices": 0}, "devices must be a whole number from 1"),
+        ({"device": "cuda:1", "devices": 2}, "2 devices cannot all be cuda:1"),
+    ],
+)
+def test_nonsense_is_refused(fields, message):
+    with pytest.raises(SpecError, match=message):
+        Execution(**fields)
+
+
+def test_a_batch_smaller_than_the_number_of_devices_is_refused():
+    with pytest.raises(SpecError, match="a batch of 1 cannot be shared by 2 devices: give --batch-size 2"):
+        TWO.check_shares(1)
+
+
+@pytest.mark.parametrize("fields", [{"devices": 2}, {"compile": True}, {"low_memory": True}])
+def test_keras_is_told_what_only_torch_can_do(fields):
+    with pytest.raises(SpecError, match="is for the variant torch"):
+        Execution(**fields).refuse_for_keras()

@@ -1,0 +1,79 @@
+"""Where and how a fit is computed: what changes time and memory, and the result by rounding only.
+
+It is therefore no part of a job: the same job on other devices is still the same job.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from modelstac.catalog.errors import CannotRunError, SpecError
+
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how a fit is computed.
+
+    Parameters
+    ----------
+    device
+        ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
+    devices
+        Share each batch among so many, one process each, by PyTorch's DistributedDataParallel. Loss, gradients and the
+        statistics of batch normalisation are those of the whole batch.
+    compile
+        Let `torch.compile` make kernels for this machine first.
+    low_memory
+        Compute the gates of ConvLSTM cells anew in the backward pass instead of keeping them.
+
+    Raises
+    ------
+    SpecError
+        When a field makes no sense.
+    """
+
+    device: str = "auto"
+    devices: int = 1
+    compile: bool = False
+    low_memory: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
+            raise SpecError(f"device must be auto, cpu, cuda, cuda:1 (and so on) or mps, not {self.device!r}")
+        if isinstance(self.devices, bool) or not isinstance(self.devices, int) or self.devices < 1:
+            raise SpecError(f"devices must be a whole number from 1 on, not {self.devices!r}")
+        if self.devices > 1 and (":" in self.device or self.device == "mps"):
+            raise SpecError(f"{self.devices} devices cannot all be {self.device}: ask for cuda or cpu")
+
+    def check_shares(self, batch_size: int) -> None:
+        """Raise a SpecError where a batch has fewer windows than there are devices."""
+        if batch_size < self.devices:
+            raise SpecError(
+                f"a batch of {batch_size} cannot be shared by {self.devices} devices: give --batch-size {self.devices}"
+                " or more"
+            )
+
+    def must_find(self, gpus: int, framework: str) -> None:
+        """Raise a CannotRunError where a framework sees fewer GPUs than were asked for."""
+        wanted = int(self.device.partition(":")[2] or self.devices - 1) + 1
+        if self.device.startswith("cuda") and gpus < wanted:
+            asked = f"{self.devices} GPUs" if self.devices > 1 else f"the device {self.device}"
+            found = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "no GPU"
+            raise CannotRunError(
+                f"{asked} cannot be had: {framework} sees {found} here; train with --device cpu, or where there is one"
+            )
+
+    def refuse_for_keras(self) -> None:
+        """Raise a SpecError on what only native PyTorch can do."""
+        asked = {"--devices": self.devices > 1, "--compile": self.compile, "--low-memory": self.low_memory}
+        if wrong := [name for name, is_asked in asked.items() if is_asked]:
+            raise SpecError(
+                f"{wrong[0]} is for the variant torch: Keras distributes over devices on JAX only, which is no variant"
+                " here, and chooses by itself what it keeps and compiles"
+            )
+
+
+AUTOMATIC = Execution()
