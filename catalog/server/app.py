@@ -48,7 +48,7 @@ from modelstac.catalog.server.direct import add_direct_routes
 from modelstac.catalog.server.downloads import Artifacts
 from modelstac.catalog.server.facets import Facets
 from modelstac.catalog.server.incoming import Checks
-from modelstac.catalog.server.keys import Keys
+from modelstac.catalog.server.keys import Keys, Open
 from modelstac.catalog.server.middleware import Forwarded, LimitBody, Metrics, Observe, ReadAddress
 from modelstac.catalog.server.requests import objects_only
 from modelstac.catalog.server.settings import ServerSettings
@@ -105,7 +105,7 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
 
 def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Metrics) -> None:
     """Add the STAC API: reading, searching, writing, artifacts."""
-    keys = Keys(settings.keys_file)
+    keys = Keys(settings.keys_file) if settings.writes == "keys" else Open(settings.keys_file)
     reader = Reader(store=store, landing_page_id=settings.landing_id)
     search, items, collections = _extensions(Queryables(store=store))
     post_search = objects_only(create_post_request_model(search))

@@ -30,6 +30,10 @@ class ServerSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     root_path: str = Field(default="", description="Path below which a proxy shows the server.")
+    writes: Literal["keys", "open"] = Field(
+        default="keys",
+        description="Who may write: who has a key, or ('open', behind a proxy that checks) who reaches the server.",
+    )
     keys: Path | None = Field(default=None, description="File of the write keys; beside the catalog by default.")
     artifacts: str | None = Field(
         default=None, description="Folder or URL (s3://…) of the artifacts; beside the catalog by default."

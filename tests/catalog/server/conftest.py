@@ -102,6 +102,20 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
 
 
+def own_environment(folder: Path, package: str) -> Path:
+    """Return the interpreter of an environment that uv makes for a package that ours cannot hold beside the others."""
+    uv, python = Path(sys.executable).with_name("uv"), folder / "venv" / "bin" / "python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python, package]
+    done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        message = f"needs {package} from a package index: {done.stderr.strip().splitlines()[-1]}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return python
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
     """Give a PostgreSQL with a migrated template database."""

@@ -49,7 +49,9 @@ def test_every_setting_is_one_of_the_server(compose: dict[str, Any]) -> None:
 
 def test_its_commands_work_bare(compose: dict[str, Any], cluster: Cluster, tmp_path: Path) -> None:
     services = {name: service for name, service in compose["services"].items() if service.get("image") == "modelstac"}
-    assert services.keys() == {"migrate", "api"}
+    assert services.keys() == {"migrate", "api", "api-behind-auth"}
+    assert services["api-behind-auth"]["command"] == services["api"]["command"]
+    assert "ports" not in services["api-behind-auth"], "it asks for no key"
     cluster.execute("CREATE DATABASE compose")
     url = cluster.url("compose")
     program, *arguments = services["migrate"]["command"]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.catalog.server.conftest import Server, serving
+from tests.catalog.server.conftest import Server, own_environment, serving
 from tests.catalog.server.postgres import Cluster
 
 from modelstac.catalog.api import ApiCatalog
@@ -37,17 +35,7 @@ SCENE = {
 @pytest.fixture(scope="module")
 def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the interpreter of an environment that has the validator: two of its packages bring the same module."""
-    uv, folder = Path(sys.executable).with_name("uv"), tmp_path_factory.mktemp("validator")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
-    python = folder / "venv" / "bin" / "python"
-    install = [uv, "pip", "install", "--quiet", "--python", python, VALIDATOR]
-    done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        message = f"needs {VALIDATOR} from a package index: {done.stderr.strip().splitlines()[-1]}"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return python
+    return own_environment(tmp_path_factory.mktemp("validator"), VALIDATOR)
 
 
 @pytest.fixture(params=["embedded", "pgstac"])
