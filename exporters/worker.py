@@ -13,6 +13,7 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.messages import Message, Note, Report
+from modelstac.exporters.layers import layers
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.workers import latency
@@ -68,6 +69,10 @@ class Worker:
         """Run a model from file to file."""
         np.save(outputs, self._models[number].predict(np.load(inputs)))
 
+    def layers(self, number: int, inputs: str, outputs: str) -> None:
+        """Run a model from file to file, and keep what its layers give."""
+        np.savez(outputs, **layers(self._models[number], np.load(inputs)))
+
     def latency(self, number: int, inputs: str, runs: int) -> float:
         """Measure a model."""
         return latency(self._models[number].predict, np.load(inputs), runs)
@@ -77,7 +82,7 @@ class Worker:
         del self._models[number]
 
 
-VERBS = ("convert", "load", "predict", "latency", "close")
+VERBS = ("convert", "load", "predict", "layers", "latency", "close")
 
 
 def main() -> None:

@@ -142,6 +142,14 @@ class RemoteModel:
         outputs: NDArray[Any] = np.load(self._found)
         return outputs
 
+    def layers(self, inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Run the model in its process; see :func:`modelstac.exporters.layers.layers`."""
+        found = self._found.with_suffix(".npz")
+        np.save(self._given, inputs)
+        self._worker.ask("layers", {"number": self._number, "inputs": str(self._given), "outputs": str(found)})
+        with np.load(found) as arrays:
+            return dict(arrays)
+
     def latency(self, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
         """Measure the model in its process."""
         np.save(self._given, inputs)

@@ -14,6 +14,7 @@ from modelstac.cli.cache import cache
 from modelstac.cli.data import data
 from modelstac.cli.demo import demo
 from modelstac.cli.deprecate import deprecate
+from modelstac.cli.diff import diff
 from modelstac.cli.env import env
 from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
@@ -62,7 +63,7 @@ SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, lock, cache, env)
 KEEP = (alias, deprecate, sync, index, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
-for command in (*MAKE, *FIND, predict, test, *KEEP, *TRUST, demo, *SERVER):
+for command in (*MAKE, *FIND, predict, test, diff, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]
