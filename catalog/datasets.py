@@ -110,12 +110,12 @@ class DatasetDescription(Fragment):
         return item
 
 
-def is_dataset(item: pystac.Item) -> bool:
-    """Tell whether an item is a dataset, rather than a model."""
-    return item.properties.get(KIND) == "dataset"
+def is_dataset(document: dict[str, Any]) -> bool:
+    """Tell whether the JSON form of an item is a dataset's, rather than a model's."""
+    return bool(document["properties"].get(KIND) == "dataset")
 
 
-def check_dataset(item: pystac.Item) -> None:
+def check_dataset(document: dict[str, Any]) -> None:
     """Refuse a dataset whose id, collection or file is not as it should be.
 
     Raises
@@ -123,9 +123,8 @@ def check_dataset(item: pystac.Item) -> None:
     InvalidItemError
         With what is wrong.
     """
-    expected = f"{item.collection_id}-{item.properties.get('version')}-{VARIANT}"
-    if item.id != expected:
-        raise InvalidItemError(f"dataset {item.id!r} should be {expected!r}, by its collection and version")
-    asset = item.assets.get(ASSET)
-    if asset is None or "file:checksum" not in asset.extra_fields:
-        raise InvalidItemError(f"dataset {item.id!r} needs an asset {ASSET!r} with file:checksum")
+    expected = f"{document.get('collection')}-{document['properties'].get('version')}-{VARIANT}"
+    if document["id"] != expected:
+        raise InvalidItemError(f"dataset {document['id']!r} should be {expected!r}, by its collection and version")
+    if "file:checksum" not in document["assets"].get(ASSET, {}):
+        raise InvalidItemError(f"dataset {document['id']!r} needs an asset {ASSET!r} with file:checksum")

@@ -168,6 +168,19 @@ class ModelDescription(Fragment):
 
         return cls(**read_fields(item))
 
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Read the JSON form of an item, whose hrefs are absolute or do not matter.
+
+        Raises
+        ------
+        InvalidItemError
+            As :meth:`from_item` does.
+        """
+        from modelstac.catalog.read_item import document_fields
+
+        return cls(**document_fields(document))
+
     @field_validator("version", "framework_version")
     @classmethod
     def _semantic(cls, value: str) -> str:

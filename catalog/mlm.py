@@ -130,6 +130,9 @@ class Fragment(BaseModel):
             except ValidationError as error:
                 raise InvalidItemError(f"{type(self).__name__} is invalid: {one_line(error)}") from error
 
+        # Pydantic then checks what lies in another one itself, without a call of this one for each.
+        __init__.__pydantic_base_init__ = True
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object, without the fields that are not set."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -14,6 +14,7 @@ from modelstac.catalog.formats import FORMATS
 from modelstac.catalog.mlm import MODEL_ROLE
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
+Document = dict[str, Any]
 _PLAIN_FIELDS = {
     "title": "title",
     "description": "description",
@@ -59,10 +60,7 @@ def model_asset(item: pystac.Item) -> tuple[str, pystac.Asset]:
     """
     found = [(key, asset) for key, asset in item.assets.items() if MODEL_ROLE in (asset.roles or ())]
     if len(found) != 1:
-        raise InvalidItemError(
-            f"item {item.id!r} has {len(found)} assets with the role {MODEL_ROLE!r}: exactly one is needed, "
-            "other variants are items of their own"
-        )
+        raise _wrong_number(item.id, len(found))
     return found[0]
 
 
@@ -87,70 +85,90 @@ def asset_href(asset: pystac.Asset) -> str:
 
 def read_fields(item: pystac.Item) -> dict[str, Any]:
     """Return the fields of the description that an item holds (see :meth:`ModelDescription.from_item`)."""
-    key, asset = model_asset(item)
-    fields = {field: item.properties[name] for name, field in _PLAIN_FIELDS.items() if name in item.properties}
+    document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    for key, asset in item.assets.items():
+        document["assets"][key]["href"] = asset_href(asset)
+    return document_fields(document)
+
+
+def document_fields(document: Document) -> dict[str, Any]:
+    """Return the fields of the description that the JSON form of an item holds; hrefs are taken as they are."""
+    item_id, properties, assets = document["id"], document["properties"], document["assets"]
+    models = [key for key, asset in assets.items() if MODEL_ROLE in (asset.get("roles") or ())]
+    if len(models) != 1:
+        raise _wrong_number(item_id, len(models))
+    [key] = models
+    asset = assets[key]
+    fields = {field: properties[name] for name, field in _PLAIN_FIELDS.items() if name in properties}
     fields |= {
-        "geometry": item.geometry,
-        "bbox": tuple(item.bbox or ()),
-        "start": item.common_metadata.start_datetime or item.datetime,
-        "end": item.common_metadata.end_datetime or item.datetime,
-        "entrypoint": asset.extra_fields.get("mlm:entrypoint"),
-        "sources": [_source(link) for link in item.get_links("derived_from")],
-        "artifact": _place(asset),
-        **_checksum(item.id, key, asset),
-        "assets": {k: _extra_asset(item.id, k, a) for k, a in item.assets.items() if k != key},
+        "geometry": document["geometry"],
+        "bbox": tuple(document.get("bbox") or ()),
+        "start": properties.get("start_datetime") or properties.get("datetime"),
+        "end": properties.get("end_datetime") or properties.get("datetime"),
+        "entrypoint": asset.get("mlm:entrypoint"),
+        "sources": [_source(link) for link in document["links"] if link["rel"] == "derived_from"],
+        "artifact": _place(asset["href"]),
+        **_checksum(item_id, key, asset),
+        "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
     }
-    fields.setdefault("format", _format(item, asset))
+    fields.setdefault("format", _format(item_id, asset))
     fields.setdefault("pretrained", None)
     # A typed object is made of these; a field that is missing altogether is named there.
     expected = f"{fields.get('name')}-{fields.get('version')}-{fields.get('variant')}"
-    if item.id != expected or item.collection_id != fields.get("name"):
+    collection = document.get("collection")
+    if item_id != expected or collection != fields.get("name"):
         raise InvalidItemError(
-            f"item {item.id!r} of collection {item.collection_id!r} should be {expected!r} of {fields.get('name')!r}, "
+            f"item {item_id!r} of collection {collection!r} should be {expected!r} of {fields.get('name')!r}, "
             "by mlm:name, version and interop:variant"
         )
     return fields
 
 
-def _format(item: pystac.Item, asset: pystac.Asset) -> str:
-    artifact_type = asset.extra_fields.get("mlm:artifact_type")
+def _wrong_number(item_id: str, found: int) -> InvalidItemError:
+    return InvalidItemError(
+        f"item {item_id!r} has {found} assets with the role {MODEL_ROLE!r}: exactly one is needed, "
+        "other variants are items of their own"
+    )
+
+
+def _format(item_id: str, asset: Document) -> str:
+    artifact_type = asset.get("mlm:artifact_type")
     if (found := FORMATS.of_artifact_type(artifact_type)) is not None:
         return found.name
-    raise InvalidItemError(f"item {item.id!r}: no format is known for mlm:artifact_type {artifact_type!r}")
+    raise InvalidItemError(f"item {item_id!r}: no format is known for mlm:artifact_type {artifact_type!r}")
 
 
-def _place(asset: pystac.Asset) -> Path | str:
-    href = asset_href(asset)
+def _place(href: str) -> Path | str:
     path = local_path(href)
     return href if path is None else path
 
 
-def _checksum(item_id: str, key: str, asset: pystac.Asset) -> dict[str, Any]:
-    checksum, size = asset.extra_fields.get("file:checksum"), asset.extra_fields.get("file:size")
+def _checksum(item_id: str, key: str, asset: Document) -> dict[str, Any]:
+    checksum, size = asset.get("file:checksum"), asset.get("file:size")
     if not isinstance(checksum, str) or not isinstance(size, int):
         raise InvalidItemError(f"item {item_id!r}: asset {key!r} lacks file:checksum or file:size")
     return {"checksum": from_multihash(checksum), "size": size}
 
 
-def _extra_asset(item_id: str, key: str, asset: pystac.Asset) -> dict[str, Any]:
+def _extra_asset(item_id: str, key: str, asset: Document) -> dict[str, Any]:
     return {
-        "path": _place(asset),
-        "media_type": asset.media_type,
-        "roles": asset.roles or (),
-        "title": asset.title,
-        "description": asset.description,
+        "path": _place(asset["href"]),
+        "media_type": asset.get("type"),
+        "roles": asset.get("roles") or (),
+        "title": asset.get("title"),
+        "description": asset.get("description"),
         **_checksum(item_id, key, asset),
     }
 
 
-def _source(link: pystac.Link) -> dict[str, Any]:
-    item_id = link.extra_fields.get(ITEM_ID_FIELD)
-    media_type = link.media_type if not item_id or link.media_type != "application/geo+json" else None
-    href = link.get_href(transform_href=False) or ""
+def _source(link: Document) -> dict[str, Any]:
+    item_id, href, media_type = link.get(ITEM_ID_FIELD), link.get("href") or "", link.get("type")
+    if item_id and media_type == "application/geo+json":
+        media_type = None
     # Inside a catalog the id says it all; a path only leads a browser there.
     return {
         "item_id": item_id,
         "href": None if item_id and "://" not in href else href,
-        "title": link.title,
-        "media_type": str(media_type) if media_type else None,
+        "title": link.get("title"),
+        "media_type": media_type or None,
     }

@@ -7,7 +7,7 @@ cache, and at last on the network.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pystac
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from referencing import Registry
 
 MLM_SCHEMAS = "https://stac-extensions.github.io/mlm/"
+Document = dict[str, Any]
 _CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
 
 
@@ -42,28 +43,41 @@ def validate(stac_object: pystac.STACObject) -> None:
     """
     document = stac_object.to_dict(include_self_link=False, transform_hrefs=False)
     if isinstance(stac_object, pystac.Item):
-        try:
-            _check_typed(stac_object)
-        except ModelStacError:
-            raise
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            # Something is not even of the right type: the schemas name it.
-            validate_document(document)
-            raise InvalidItemError(f"item {stac_object.id!r} cannot be read: {error}") from error
+        validate_item(document)
+    else:
+        validate_document(document)
+
+
+def validate_item(document: Document) -> None:
+    """Refuse the JSON form of an item that is invalid.
+
+    Raises
+    ------
+    InvalidItemError, SchemaUnavailableError
+        As :func:`validate` does.
+    """
+    try:
+        _check_typed(document)
+    except ModelStacError:
+        raise
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        # Something is not even of the right type: the schemas name it.
+        validate_document(document)
+        raise InvalidItemError(f"item {document.get('id')!r} cannot be read: {error}") from error
     validate_document(document)
 
 
-def _check_typed(item: pystac.Item) -> None:
-    if is_dataset(item):
-        check_dataset(item)
+def _check_typed(document: Document) -> None:
+    if is_dataset(document):
+        check_dataset(document)
         return
-    if not any(str(uri).startswith(MLM_SCHEMAS) for uri in item.stac_extensions):
+    if not any(str(uri).startswith(MLM_SCHEMAS) for uri in document.get("stac_extensions", ())):
         raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS}…")
-    ModelDescription.from_item(item)
-    check_evidence(item.properties)
+    ModelDescription.from_document(document)
+    check_evidence(document["properties"])
 
 
-def validate_document(document: dict[str, Any]) -> None:
+def validate_document(document: Document) -> None:
     """Validate the JSON form of an item, collection or catalog against STAC and the extensions that it declares.
 
     Raises
@@ -75,8 +89,10 @@ def validate_document(document: dict[str, Any]) -> None:
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
     version = document.get("stac_version", pystac.get_stac_version())
-    for uri in [_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ())]:
-        _check(document, kind, uri)
+    uris = (_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ()))
+    if not _fast_validator(uris).is_valid(document):
+        for uri in uris:
+            _explain(document, kind, uri)
     if kind == "item" and document.get("bbox"):
         # The schemas take any numbers.
         try:
@@ -85,9 +101,7 @@ def validate_document(document: dict[str, Any]) -> None:
             raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
 
 
-def _check(document: Any, kind: str, uri: str) -> None:
-    if _fast_validator(uri).is_valid(document):
-        return
+def _explain(document: Document, kind: str, uri: str) -> None:
     from jsonschema.exceptions import best_match
 
     # JSON knows lists only, and to this one a tuple is no "array".
@@ -116,12 +130,16 @@ def offline_validator() -> JsonSchemaSTACValidator:
     return validator
 
 
-@cache
-def _fast_validator(uri: str) -> RustValidator:
+@lru_cache(maxsize=64)
+def _fast_validator(uris: tuple[str, ...]) -> RustValidator:
     # A fiftieth of jsonschema's time; what it refuses is judged, and explained, by the other one.
     import jsonschema_rs
 
-    return jsonschema_rs.validator_for(find_schema(uri), retriever=find_schema, validate_formats=False)
+    for uri in uris:
+        find_schema(uri)  # whose error says what to do
+    # All in one, or the document would be handed over once for each.
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": uri} for uri in uris]}
+    return jsonschema_rs.validator_for(schema, retriever=find_schema, validate_formats=False)
 
 
 @cache

@@ -15,7 +15,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.server.links import stored_document
 from modelstac.catalog.server.patches import refuse_unstorable
-from modelstac.catalog.validation import MLM_SCHEMAS, known_schemas, validate, validate_document
+from modelstac.catalog.validation import MLM_SCHEMAS, known_schemas, validate_document, validate_item
 
 _UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
 _LONGEST_ID = 200
@@ -84,14 +84,17 @@ class Checks:
     def _validated(self, stored: Document, collection_id: str) -> Document:
         _refuse_unknown(stored, _MIGRATED, extensions=not (self.any_items and is_foreign(stored)))
         links = [*stored["links"], {"rel": "collection", "href": f"collections/{collection_id}"}]
-        read: pystac.Item = _read(lambda: pystac.Item.from_dict(stored | {"links": links}))
+        document = stored | {"links": links}
+        foreign = self.any_items and is_foreign(stored)
+        if foreign or stored["stac_version"] != pystac.get_stac_version():
+            read: pystac.Item = _read(lambda: pystac.Item.from_dict(document))
+            document = read.to_dict(include_self_link=False, transform_hrefs=False)
         # As the current version of STAC has it, which is what every backend stores.
         stored |= {"stac_version": pystac.get_stac_version()}
-        if self.any_items and is_foreign(stored):
-            document = read.to_dict(include_self_link=False, transform_hrefs=False)
+        if foreign:
             validate_document(document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))})
         else:
-            validate(read)
+            validate_item(document)
         return stored
 
     def collection(self, collection: Any, base: str, expected_id: str | None = None) -> Document:
