@@ -200,14 +200,13 @@ class ApiCatalog(Catalog):
                 hrefs[key] = self._api.upload(path, str(asset.extra_fields["file:checksum"]))
             report(Advanced(task, note=key))
         report(Finished(task))
-        return documents.stored_item(item, hrefs, {})
+        return documents.stored_item(documents.located(item), hrefs, {})
 
     def _make_collection(self, name: str, items: list[Document]) -> None:
         try:
             self._api.get(f"collections/{quoted(name)}")
         except NotFoundError:
-            collection = documents.new_collection(pystac.Item.from_dict(items[0]))
-            collection = documents.widened(collection, *items)
+            collection = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
             try:
                 self._api.send("POST", "collections", documents.stored_collection(collection))
             except ItemExistsError:

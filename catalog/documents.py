@@ -20,6 +20,7 @@ import pystac
 
 from modelstac.catalog.geometry import flat
 from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS
+from modelstac.catalog.read_item import asset_href
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -75,16 +76,15 @@ def new_root(folder_name: str) -> Document:
     }
 
 
-def new_collection(item: pystac.Item) -> Document:
-    """Return the collection of a model whose first item is published."""
-    name = str(item.collection_id)
+def new_collection(name: str, properties: Document) -> Document:
+    """Return the collection of a model whose first item, with these properties, is published."""
     return {
         "type": "Collection",
         "stac_version": pystac.get_stac_version(),
         "id": name,
-        "title": item.properties.get("interop:model_title") or name,
-        "description": item.properties.get("description") or name,
-        "license": item.properties.get("license", "other"),
+        "title": properties.get("interop:model_title") or name,
+        "description": properties.get("description") or name,
+        "license": properties.get("license", "other"),
         "extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}},
         "summaries": {},
         "links": [link("root", f"../{ROOT}"), link("parent", f"../{ROOT}")],
@@ -238,7 +238,15 @@ def item_document(
     return document
 
 
-def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str]) -> Document:
+def located(item: pystac.Item) -> Document:
+    """Return an item as JSON whose assets have absolute hrefs."""
+    document: Document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    for key, asset in item.assets.items():
+        document["assets"][key]["href"] = asset_href(asset)
+    return document
+
+
+def stored_item(item: Document, assets: dict[str, str], places: dict[str, str]) -> Document:
     """Return an item as a database keeps it: only the links that no database can derive.
 
     Parameters
@@ -246,17 +254,18 @@ def stored_item(item: pystac.Item, assets: dict[str, str], places: dict[str, str
     assets, places
         As :func:`item_document` takes them, with hrefs instead of names and paths.
     """
-    document: Document = item.to_dict(include_self_link=False, transform_hrefs=False)
-    for key, href in assets.items():
-        document["assets"][key]["href"] = href
-    document["links"] = [
+    moment = now()
+    properties = item["properties"] | {"created": moment, "updated": moment}
+    properties.pop(ALIASES, None)
+    links = [
         found | {"href": places.get(found.get(ITEM_ID_FIELD), found["href"])}
-        for found in document["links"]
+        for found in item["links"]
         if found["rel"] not in STRUCTURAL_RELS
     ]
-    properties = {name: value for name, value in document["properties"].items() if name != ALIASES}
-    document["properties"] = properties | dict.fromkeys(("created", "updated"), now())
-    return document
+    placed = item["assets"]
+    if assets:
+        placed = {key: asset | {"href": assets.get(key, asset["href"])} for key, asset in placed.items()}
+    return item | {"properties": properties, "links": links, "assets": placed}
 
 
 def stored_collection(document: Document) -> Document:

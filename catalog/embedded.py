@@ -9,13 +9,15 @@ import copy
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pystac
 
 from modelstac.catalog import documents
+from modelstac.catalog.ahead import ahead, batches
 from modelstac.catalog.artifacts import ArtifactFolder
 from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.digests import from_multihash
@@ -31,9 +33,13 @@ from modelstac.catalog.sql.database import Database
 from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.schema import prepare
 from modelstac.catalog.sql.search import Search
+from modelstac.catalog.validation import validate_item
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 SUFFIX = ".sqlite"
+_AT_A_TIME = 500
+Prepared = tuple[Document, dict[str, str]]
+"""An item, and where its copied files lie, by asset key."""
 
 
 class EmbeddedCatalog(Catalog):
@@ -131,68 +137,113 @@ class EmbeddedCatalog(Catalog):
         """Store a validated item and its files and return it as stored."""
         return self.add_many([item], report=report)[0]
 
+    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
+        """Publish items in one transaction; one that is refused takes all back.
+
+        They are validated while those before are written, and before any file is copied.
+        """
+        listed = list(items)
+        with_files = [item for item in listed if has_files(item)]
+        for item in with_files:
+            validate_item(documents.located(item))
+        checked = {id(item) for item in with_files}
+
+        def prepared(some: list[pystac.Item]) -> list[Prepared]:
+            found = [documents.located(item) for item in some]
+            for item, document in zip(some, found, strict=True):
+                if id(item) not in checked:
+                    validate_item(document)
+            return self._prepared(found, report)
+
+        self._write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
+        return Published(self.get, [item.id for item in listed])
+
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items in one transaction: all of them or none."""
-        hrefs = [self._copy(item, report) for item in items]
-        with self.database.write() as connection:
-            known = rows.known(connection, (item.id for item in items))
-            new: dict[str, Document] = {}
-            for item, assets in zip(items, hrefs, strict=True):
-                if any(not (Path(self.href).parent / href).is_file() for href in assets.values()):
-                    # A delete of the last item with the same bytes came between.
-                    self._copy(item, ignore)
-                if item.id in known:
-                    published = rows.read_item(connection, item.id)
-                    assert published is not None, "it was there a moment ago, in this transaction"
-                    self.same_or_refuse(as_item(self._shown(published)), item)
-                elif item.id in new:
-                    self.same_or_refuse(as_item(copy.deepcopy(new[item.id])), item)
-                else:
-                    new[item.id] = documents.stored_item(item, assets, self._sources(connection, item, new))
-            self._store(connection, list(new.values()), {item.id: item for item in items})
-        return Published(self.get, [item.id for item in items])
+        return self.add_documents([documents.located(item) for item in items], report=report)
 
-    def _copy(self, item: pystac.Item, report: Report) -> dict[str, str]:
+    def add_documents(
+        self, items: list[Document], *, report: Report, coming: Mapping[str, str] = MappingProxyType({})
+    ) -> Published:
+        """Store the JSON of validated items, whose assets have absolute hrefs, in one transaction.
+
+        Parameters
+        ----------
+        coming
+            Collections by item id of those that may be the sources of items before them.
+        """
+        self._write([self._prepared(items, report)], coming)
+        return Published(self.get, [item["id"] for item in items])
+
+    def _prepared(self, items: list[Document], report: Report) -> list[Prepared]:
+        return [(item, self._copy(item, report)) for item in items]
+
+    def _write(self, parts: Iterable[list[Prepared]], coming: Mapping[str, str] = MappingProxyType({})) -> None:
+        by_name: dict[str, list[Document]] = {}
+        with self.database.write() as connection:
+            for part in parts:
+                new = self._new(connection, part, coming)
+                rows.insert(connection, new)
+                for document in new:
+                    by_name.setdefault(document["collection"], []).append(document)
+            for name, of_model in by_name.items():
+                collection = rows.get_collection(connection, name)
+                if collection is None:
+                    collection = documents.new_collection(name, of_model[0]["properties"])
+                wider = documents.stored_collection(documents.widened(collection, *of_model))
+                rows.put_collection(connection, wider)
+
+    def _new(self, connection: sqlite3.Connection, part: list[Prepared], coming: Mapping[str, str]) -> list[Document]:
+        """Return those items, as they are stored, that are not there yet."""
+        known = rows.known(connection, (item["id"] for item, _ in part))
+        new: dict[str, Document] = {}
+        for item, assets in part:
+            if any(not (Path(self.href).parent / href).is_file() for href in assets.values()):
+                # A delete of the last item with the same bytes came between.
+                self._copy(item, ignore)
+            item_id = item["id"]
+            if item_id in known:
+                published = rows.read_item(connection, item_id)
+                assert published is not None, "it was there a moment ago, in this transaction"
+                self._same_or_refuse(self._shown(published), item)
+            elif item_id in new:
+                self._same_or_refuse(copy.deepcopy(new[item_id]), item)
+            else:
+                names = {**coming, **{i: found["collection"] for i, found in new.items()}} if _has_sources(item) else {}
+                new[item_id] = documents.stored_item(item, assets, self._sources(connection, item, names))
+        return list(new.values())
+
+    def _same_or_refuse(self, published: Document, item: Document) -> None:
+        self.same_or_refuse(as_item(published), as_item(copy.deepcopy(item)))
+
+    def _copy(self, item: Document, report: Report) -> dict[str, str]:
         """Copy the item's local files, and return their hrefs below the catalog's folder by asset key."""
-        local = {key: local_path(asset_href(asset)) for key, asset in item.assets.items()}
+        local = {key: local_path(asset["href"]) for key, asset in item["assets"].items()}
         paths = {key: path for key, path in local.items() if path is not None}
-        task = f"publish {item.id}"
+        task = f"publish {item['id']}"
         report(Started(task, len(paths)))
         hrefs = {}
         for key, path in paths.items():
-            digest = from_multihash(str(item.assets[key].extra_fields["file:checksum"]))
+            digest = from_multihash(str(item["assets"][key]["file:checksum"]))
             hrefs[key] = f"{self.artifacts.root.name}/{self.artifacts.put(path, sha256=digest)}"
             report(Advanced(task, note=path.name))
         report(Finished(task))
         return hrefs
 
-    def _store(self, connection: sqlite3.Connection, new: list[Document], items: Mapping[str, pystac.Item]) -> None:
-        by_name: dict[str, list[Document]] = {}
-        for document in new:
-            by_name.setdefault(document["collection"], []).append(document)
-        for name, of_model in by_name.items():
-            collection = rows.get_collection(connection, name)
-            if collection is None:
-                collection = documents.stored_collection(documents.new_collection(items[of_model[0]["id"]]))
-            rows.put_collection(connection, documents.widened(collection, *of_model))
-        rows.insert(connection, new)
-
-    def _sources(
-        self, connection: sqlite3.Connection, item: pystac.Item, new: Mapping[str, Document]
-    ) -> dict[str, str]:
+    def _sources(self, connection: sqlite3.Connection, item: Document, names: Mapping[str, str]) -> dict[str, str]:
         places = {}
-        for link in item.get_links("derived_from"):
-            source = link.extra_fields.get(ITEM_ID_FIELD)
-            if not isinstance(source, str):
+        for link in item["links"]:
+            source = link.get(ITEM_ID_FIELD)
+            if link["rel"] != "derived_from" or not isinstance(source, str):
                 continue
             row = connection.execute("SELECT collection FROM items WHERE id = ?", (source,)).fetchone()
-            if source in new or row is not None:
-                name = new[source]["collection"] if source in new else row[0]
+            if source in names or row is not None:
+                name = names[source] if source in names else row[0]
                 places[source] = f"collections/{name}/items/{source}"
-            elif "://" not in str(link.get_href(transform_href=False)):
+            elif "://" not in link["href"]:
                 found = [i for (i,) in connection.execute("SELECT id FROM items")]
                 raise NotFoundError.unknown(
-                    "item", source, found, where=self.href, hint=f"Publish the source of {item.id!r} first"
+                    "item", source, found, where=self.href, hint=f"Publish the source of {item['id']!r} first"
                 )
         return places
 
@@ -297,6 +348,15 @@ def completed(document: Document, found: rows.Read) -> Document:
         ),
     ]
     return document
+
+
+def has_files(item: pystac.Item) -> bool:
+    """Tell whether an item has assets on this machine."""
+    return any(local_path(asset_href(asset)) is not None for asset in item.assets.values())
+
+
+def _has_sources(item: Document) -> bool:
+    return any(link["rel"] == "derived_from" for link in item["links"])
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:

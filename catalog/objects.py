@@ -105,7 +105,8 @@ class ObjectCatalog(TreeCatalog):
         path = documents.collection_path(str(item.collection_id))
 
         def widen(collection: Document | None) -> Document | None:
-            collection = documents.new_collection(item) if collection is None else collection
+            if collection is None:
+                collection = documents.new_collection(str(item.collection_id), item.properties)
             if any(posixpath.basename(place) == f"{item.id}.json" for place in targets(collection, "item", path)):
                 return None
             return documents.with_item(collection, item, folder=folder)

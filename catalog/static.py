@@ -168,7 +168,10 @@ class StaticCatalog(TreeCatalog):
         root = self._root()
         path = documents.collection_path(str(item.collection_id))
         is_new = path not in self.collection_paths(root)
-        collection = documents.new_collection(item) if is_new else self._document(path, "Collection")
+        if is_new:
+            collection = documents.new_collection(str(item.collection_id), item.properties)
+        else:
+            collection = self._document(path, "Collection")
         if root is None:
             # An empty catalog is a catalog: whoever dies from here on leaves one.
             root = documents.new_root(self._folder.root.name)

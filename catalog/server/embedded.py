@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import orjson
-import pystac
 
 from modelstac.catalog import documents
 from modelstac.catalog.base import Page
@@ -104,7 +103,7 @@ class EmbeddedStore(Store):
             raise NotFoundError(f"no collection {collection_id!r}: create it first, by POST to /collections")
         with self._catalog.database.read() as connection:
             fresh = [rows.get_item(connection, item["id"]) is None for item in items]
-        self._catalog.add_many([pystac.Item.from_dict(self._local(item)) for item in items], report=ignore)
+        self._catalog.add_documents([self._local(item) for item in items], report=ignore)
         return fresh
 
     async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:

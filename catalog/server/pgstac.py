@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -28,7 +28,7 @@ from modelstac.catalog.server.collections import select
 from modelstac.catalog.server.filters import both, text_filter
 from modelstac.catalog.server.pgstac_items import SORTED_AS, box_filter, missing_marker, packed, unpacked, with_polygons
 from modelstac.catalog.server.store import Change, Store
-from modelstac.catalog.server.writes import Writer
+from modelstac.catalog.server.writes import Version, Writer
 from modelstac.catalog.sql.paging import Key, make_token, read_token
 
 Connection = Any  # asyncpg has no types
@@ -222,14 +222,20 @@ class _Tables:
     async def ids(self) -> list[str]:
         return [row[0] for row in await self._connection.fetch("SELECT id FROM items")]
 
-    async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
+    async def items_of(self, collection_id: str) -> list[Document]:
         rows = await self._connection.fetch(
-            "SELECT content_hydrate(i) FROM items i WHERE collection = $1 "
-            "AND ($2::text IS NULL OR content->'properties'->>'interop:variant' = $2)",
-            collection_id,
-            variant,
+            "SELECT content_hydrate(i) FROM items i WHERE collection = $1", collection_id
         )
         return [unpacked(row[0]) for row in rows]
+
+    async def versions_of(self, collection_id: str, variants: Sequence[str]) -> list[Version]:
+        rows = await self._connection.fetch(
+            "SELECT id, content->'properties'->>'interop:variant', content->'properties'->>'version', content->'links' "
+            "FROM items WHERE collection = $1 AND content->'properties'->>'interop:variant' = ANY($2)",
+            collection_id,
+            list(variants),
+        )
+        return [Version(*row) for row in rows]
 
     async def collection(self, collection_id: str) -> Document | None:
         return await _collection(self._connection, collection_id)
@@ -240,6 +246,17 @@ class _Tables:
     async def replace(self, items: Sequence[Document]) -> None:
         if items:
             await self._connection.execute("SELECT upsert_items($1)", list(map(packed, items)))
+
+    async def relink(self, collection_id: str, links: Mapping[str, Sequence[Document]]) -> None:
+        if links:
+            await self._connection.execute(
+                "UPDATE items SET content = jsonb_set(content, '{links}', wanted.links::jsonb) "
+                "FROM unnest($2::text[], $3::text[]) AS wanted (id, links) "
+                "WHERE items.collection = $1 AND items.id = wanted.id",
+                collection_id,
+                list(links),
+                [orjson.dumps(found).decode() for found in links.values()],
+            )
 
     async def delete(self, collection_id: str, item_id: str) -> None:
         await self._connection.execute("SELECT delete_item($1, $2)", item_id, collection_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pystac
@@ -18,6 +19,22 @@ from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 
+@dataclass(frozen=True)
+class Version:
+    """What of an item matters for links between versions."""
+
+    item_id: str
+    variant: str | None
+    version: str
+    links: list[Document]
+
+    @classmethod
+    def of(cls, item: Document) -> Version:
+        """Return that of an item."""
+        properties = item["properties"]
+        return cls(item["id"], properties.get("interop:variant"), str(properties.get("version")), item["links"])
+
+
 class Tables(Protocol):
     """The documents that one transaction sees."""
 
@@ -27,8 +44,11 @@ class Tables(Protocol):
     async def ids(self) -> list[str]:
         """Return the ids of all items."""
 
-    async def items_of(self, collection_id: str, variant: str | None = None) -> list[Document]:
-        """Return the items of a collection, or of one variant in it."""
+    async def items_of(self, collection_id: str) -> list[Document]:
+        """Return the items of a collection."""
+
+    async def versions_of(self, collection_id: str, variants: Sequence[str]) -> list[Version]:
+        """Return what links between versions are made of, of the items of some variants."""
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection."""
@@ -38,6 +58,9 @@ class Tables(Protocol):
 
     async def replace(self, items: Sequence[Document]) -> None:
         """Store items in place of those with their ids."""
+
+    async def relink(self, collection_id: str, links: Mapping[str, Sequence[Document]]) -> None:
+        """Give items other links, by their ids."""
 
     async def delete(self, collection_id: str, item_id: str) -> None:
         """Remove an item."""
@@ -75,7 +98,7 @@ class Writer:
             collection = _widened(collection, list(new.values()))
             relinked = await self._relinked(new)
             await self._tables.insert(list(new.values()))
-            await self._tables.replace(relinked)
+            await self._tables.relink(self._collection_id, relinked)
             await self._tables.replace_collection(collection)
         return fresh
 
@@ -85,7 +108,7 @@ class Writer:
         changed = change(stored)
         if changed != stored:
             await self._tables.replace([changed])
-            await self._tables.replace(await self._relinked({item_id: changed}))
+            await self._tables.relink(self._collection_id, await self._relinked({item_id: changed}))
         return await self._shown(item_id)
 
     async def remove(self, item_id: str) -> None:
@@ -96,9 +119,9 @@ class Writer:
         await self._tables.delete(self._collection_id, item_id)
         left = await self._tables.items_of(self._collection_id)
         await self._tables.replace_collection(documents.covering(collection, left))
-        await self._tables.replace(await self._relinked({}, _variants([item])))
+        await self._tables.relink(self._collection_id, await self._relinked({}, _variants([item])))
 
-    async def _relinked(self, new: dict[str, Document], variants: Iterable[str] = ()) -> list[Document]:
+    async def _relinked(self, new: dict[str, Document], variants: Iterable[str] = ()) -> dict[str, list[Document]]:
         """Make new items and those of their variants link to each other, from version to version.
 
         Parameters
@@ -110,24 +133,26 @@ class Writer:
 
         Returns
         -------
-        list
-            The stored items whose links change.
+        dict
+            The links of the stored items whose links change, by id.
         """
-        relinked = []
-        for variant in {*_variants(new.values()), *variants}:
-            items = {item["id"]: item for item in await self._tables.items_of(self._collection_id, variant)}
-            items |= {i: item for i, item in new.items() if item["properties"].get("interop:variant") == variant}
-            by_path = {item_path(self._collection_id, item_id): item for item_id, item in items.items()}
-            ordered = sorted((version_key(item["properties"]["version"]), path) for path, item in by_path.items())
+        changed = sorted({*_variants(new.values()), *variants})
+        found = await self._tables.versions_of(self._collection_id, changed)
+        found = [version for version in found if version.item_id not in new] + list(map(Version.of, new.values()))
+        relinked = {}
+        for variant in changed:
+            by_path = {item_path(self._collection_id, v.item_id): v for v in found if v.variant == variant}
+            ordered = sorted((version_key(v.version), path) for path, v in by_path.items())
             for index, (_, path) in enumerate(ordered):
-                item = by_path[path]
+                item_id, before = by_path[path].item_id, by_path[path].links
                 others = documents.relations(ordered, index)
-                kept = [f for f in item["links"] if f["rel"] not in documents.VERSION_RELS]
+                kept = [f for f in before if f["rel"] not in documents.VERSION_RELS]
                 links = kept + [documents.link(rel, other, "application/geo+json") for rel, other in others.items()]
-                if item["links"] != links:
-                    item["links"] = links
-                    relinked.append(item)
-        return [item for item in relinked if item["id"] not in new]
+                if item_id in new:
+                    new[item_id]["links"] = links
+                elif before != links:
+                    relinked[item_id] = links
+        return relinked
 
     async def _item(self, item_id: str) -> Document:
         stored = (await self._tables.items_named([item_id])).get(item_id)

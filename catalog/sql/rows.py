@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import to_json
 
 from modelstac.catalog.documents import VERSION_RELS, Document
 from modelstac.catalog.errors import InvalidItemError
@@ -16,35 +19,41 @@ from modelstac.catalog.sql.functions import microseconds
 from modelstac.catalog.versions import version_key
 
 Box = tuple[float, float, float, float]
+_AT_A_TIME = 500
 
 
 def dumps(document: Any) -> str:
     """Return the JSON text that is stored."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = to_json(document, inf_nan_mode="constants").decode()
+    if "NaN" in text or "Infinity" in text:  # which may be words, and are no numbers of JSON
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text
 
 
 def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
     """Store items that are not there yet."""
     (last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM items").fetchone()
     numbered = list(enumerate(documents, last_key + 1))
-    connection.executemany(
-        "INSERT INTO items (key, id, collection, variant, version_key, first, last, document) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (_columns(key, document) for key, document in numbered),
-    )
-    connection.executemany(
-        "INSERT INTO texts (rowid, body) VALUES (?, ?)",
-        ((key, searched_text(document)) for key, document in numbered),
-    )
+    for first in range(0, len(numbered), _AT_A_TIME):
+        _insert_some(connection, numbered[first : first + _AT_A_TIME])
+
+
+def _insert_some(connection: sqlite3.Connection, numbered: list[tuple[int, Document]]) -> None:
+    columns = "items (key, id, collection, variant, version_key, first, last, document)"
+    _into(connection, columns, [_columns(key, document) for key, document in numbered])
+    _into(connection, "texts (rowid, body)", [(key, searched_text(document)) for key, document in numbered])
     for table, name in (("tasks", "mlm:tasks"), ("keywords", "keywords")):
-        connection.executemany(
-            f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
-            ((value, key) for key, document in numbered for value in _listed(document["properties"].get(name))),
-        )
-    connection.executemany(
-        "INSERT INTO boxes (west, east, south, north, item, bbox, w, e, s, n) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((w, e, s, n, key, own, w, e, s, n) for key, document in numbered for own, (w, s, e, n) in _boxes(document)),
-    )
+        values = [(value, key) for key, document in numbered for value in _listed(document["properties"].get(name))]
+        _into(connection, table, values, "INSERT OR IGNORE")
+    boxes = [(w, e, s, n, key, own, w, e, s, n) for key, document in numbered for own, (w, s, e, n) in _boxes(document)]
+    _into(connection, "boxes (west, east, south, north, item, bbox, w, e, s, n)", boxes)
+
+
+def _into(connection: sqlite3.Connection, columns: str, rows: Sequence[tuple[Any, ...]], verb: str = "INSERT") -> None:
+    # One statement for all of them: while SQLite works on it, other threads of Python do too.
+    if rows:
+        marks = ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
+        connection.execute(f"{verb} INTO {columns} VALUES {marks}", [*itertools.chain.from_iterable(rows)])
 
 
 def _listed(values: Any) -> list[str]:
