@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -94,6 +95,7 @@ def read_fields(item: pystac.Item) -> dict[str, Any]:
 def document_fields(document: Document) -> dict[str, Any]:
     """Return the fields of the description that the JSON form of an item holds; hrefs are taken as they are."""
     item_id, properties, assets = document["id"], document["properties"], document["assets"]
+    start, end = (_moment(item_id, properties, name) for name in ("start_datetime", "end_datetime"))
     models = [key for key, asset in assets.items() if MODEL_ROLE in (asset.get("roles") or ())]
     if len(models) != 1:
         raise _wrong_number(item_id, len(models))
@@ -103,8 +105,8 @@ def document_fields(document: Document) -> dict[str, Any]:
     fields |= {
         "geometry": document["geometry"],
         "bbox": tuple(document.get("bbox") or ()),
-        "start": properties.get("start_datetime") or properties.get("datetime"),
-        "end": properties.get("end_datetime") or properties.get("datetime"),
+        "start": start,
+        "end": end,
         "entrypoint": asset.get("mlm:entrypoint"),
         "sources": [_source(link) for link in document["links"] if link["rel"] == "derived_from"],
         "artifact": _place(asset["href"]),
@@ -122,6 +124,17 @@ def document_fields(document: Document) -> dict[str, Any]:
             "by mlm:name, version and interop:variant"
         )
     return fields
+
+
+def _moment(item_id: str, properties: Document, name: str) -> datetime:
+    name = name if properties.get(name) is not None else "datetime"
+    value = properties.get(name)
+    if value is None:
+        raise InvalidItemError(f"item {item_id!r}: datetime is needed, or start_datetime and end_datetime")
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidItemError(f"item {item_id!r}: {name}: {str(value)[:60]!r} is no time of RFC 3339") from error
 
 
 def _wrong_number(item_id: str, found: int) -> InvalidItemError:
