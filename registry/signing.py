@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MAX_BYTES = 1_000_000
+SIGSTORE = "sigstore:"
 _PREFIX = f"data:{MEDIA_TYPE};base64,"
 # The message is the repr of a list with the repr of bytes in it, so quotes may be escaped.
 _CHANGED = re.compile(r"mismatch for \\?'([^'\\]+)|model \\?'[^'\\]*\\?': ([^\"'\]\\]+)")
@@ -69,13 +70,18 @@ def sign(item: pystac.Item, key: Key, *, password: str | None = None, report: Re
         If model-signing is not installed.
     """
     verify_files(item, report=report)
-    signing = _package("signing", f"signing {item.id!r}")
-    path = _existing(key)
+    signing = package("signing", f"signing {item.id!r}")
+    path = existing(key)
     secret = None if password is None else password.encode()
     try:
         config = signing.Config().use_elliptic_key_signer(private_key=path, password=secret)
     except (ValueError, TypeError, AttributeError) as error:
-        raise SpecError(f"{path} is no private key to sign with, or its password is another: {_line(error)}") from error
+        raise SpecError(f"{path} is no private key to sign with, or its password is another: {line(error)}") from error
+    return signed(item, config)
+
+
+def signed(item: pystac.Item, config: Any) -> dict[str, Any]:
+    """Sign what is fixed of an item as a configuration of model-signing says, and return the asset."""
     with _signed_folder(item) as folder:
         target = folder.with_name("signature.json")
         config.set_hashing_config(_hashing()).sign(folder, target)
@@ -91,7 +97,8 @@ def verify(item: pystac.Item, keys: Sequence[Key]) -> None:
     item
         As published.
     keys
-        Public keys: PEM files.
+        Public keys: PEM files; or identities of Sigstore, ``sigstore:IDENTITY,ISSUER``, for which it is asked whom it
+        trusts.
 
     Raises
     ------
@@ -102,23 +109,19 @@ def verify(item: pystac.Item, keys: Sequence[Key]) -> None:
         raise SpecError(f"no public key was named, so no signature of {item.id!r} could be right: name one")
     if SIGNATURE not in item.assets:
         raise UntrustedError(f"item {item.id!r} is not signed: sign it (modelstac sign), or require no signature")
-    verifying = _package("verifying", f"verifying {item.id!r}")
+    verifying = package("verifying", f"verifying {item.id!r}")
     data = _bundle(item)
     with _signed_folder(item) as folder:
         target = folder.with_name("signature.json")
         target.write_bytes(data)
         for key in keys:
-            path = _existing(key)
-            try:
-                config = verifying.Config().use_elliptic_key_verifier(public_key=path)
-            except (ValueError, TypeError, AttributeError) as error:
-                raise SpecError(f"{path} is no public key of an elliptic curve: {_line(error)}") from error
+            config = _verifier(verifying, key, item.id)
             try:
                 config.set_hashing_config(_hashing()).verify(folder, target)
             except Exception as error:
                 if "Signature mismatch" in str(error):  # the key is right, what it signed is not what is here
                     raise UntrustedError(
-                        f"item {item.id!r} was changed since it was signed by {path}: {_differing(str(error))}; fetch "
+                        f"item {item.id!r} was changed since it was signed by {key}: {_differing(str(error))}; fetch "
                         "it again from its publisher"
                     ) from error
             else:
@@ -127,6 +130,18 @@ def verify(item: pystac.Item, keys: Sequence[Key]) -> None:
         f"item {item.id!r} is signed by none of {', '.join(str(key) for key in keys)}: name the public key of its "
         "publisher, if you trust him"
     )
+
+
+def _verifier(verifying: Any, key: Key, item_id: str) -> Any:
+    if str(key).startswith(SIGSTORE):
+        from modelstac.registry.sigstore import verifier
+
+        return verifier(verifying, str(key).removeprefix(SIGSTORE), item_id)
+    path = existing(key)
+    try:
+        return verifying.Config().use_elliptic_key_verifier(public_key=path)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SpecError(f"{path} is no public key of an elliptic curve: {line(error)}") from error
 
 
 def require(item: pystac.Item, keys: Sequence[Key] | None) -> None:
@@ -163,7 +178,7 @@ def _signed_folder(item: pystac.Item) -> Iterator[Path]:
                 text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
                 (folder / f"{quote(part, safe='')}.json").write_text(text, encoding="ascii")
         except (OSError, ValueError) as error:
-            raise InvalidItemError(f"item {item.id!r} cannot be written down to be signed: {_line(error)}") from error
+            raise InvalidItemError(f"item {item.id!r} cannot be written down to be signed: {line(error)}") from error
         yield folder
 
 
@@ -176,7 +191,7 @@ def _bundle(item: pystac.Item) -> bytes:
         return base64.b64decode(href.removeprefix(_PREFIX), validate=True)
     except (ValueError, StorageError, NotFoundError, IntegrityError) as error:
         raise UntrustedError(
-            f"the signature of item {item.id!r} cannot be read: {_line(error)}; sign it anew"
+            f"the signature of item {item.id!r} cannot be read: {line(error)}; sign it anew"
         ) from error
 
 
@@ -201,11 +216,12 @@ def _differing(message: str) -> str:
 
 def _hashing() -> Any:
     """Nothing is left out, whatever its name; both sides say so themselves, and not the signature."""
-    hashing: Any = _package("hashing", "signing")
+    hashing: Any = package("hashing", "signing")
     return hashing.Config().set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
-def _package(name: str, purpose: str) -> ModuleType:
+def package(name: str, purpose: str) -> ModuleType:
+    """Import a module of model-signing."""
     import importlib
 
     try:
@@ -214,12 +230,14 @@ def _package(name: str, purpose: str) -> ModuleType:
         raise MissingPackageError.extra(error.name or "model_signing", "signing", purpose) from error
 
 
-def _existing(key: Key) -> Path:
+def existing(key: Key) -> Path:
+    """Return the path of a key, if there is one."""
     path = Path(key)
     if not path.is_file():
         raise NotFoundError(f"no key {path}: check the path")
     return path
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+    """Return what an error says in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
