@@ -11,10 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 from pyproj import CRS, Transformer
 
+import modelstac
 from modelstac.catalog import open_catalog
+from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, Processing, ResultStructure
 from modelstac.cli import main
+from modelstac.cli.nowcast import nowcast
+from modelstac.registry.labelled import LEAD_TIME
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.data.synthetic import generate
 
@@ -62,8 +66,24 @@ def catalog(tmp_path_factory, rain):
         framework_version=onnx.__version__,
         architecture="Identity",
         tasks=("regression",),
-        inputs=(ModelInput(name="frames", variables=name, input=InputStructure(**layout)),),
-        outputs=(ModelOutput(name="rain", variables=name, tasks=("regression",), result=ResultStructure(**layout)),),
+        inputs=(
+            ModelInput(
+                name="frames",
+                variables=name,
+                input=InputStructure(**layout),
+                value_scaling=(Processing(format="numpy", expression="clip(x, 0, 100) / 100"),),
+            ),
+        ),
+        outputs=(
+            ModelOutput(
+                name="rain",
+                variables=name,
+                tasks=("regression",),
+                result=ResultStructure(**layout),
+                post_processing_function={"format": "numpy", "expression": "x * 100"},
+                **{LEAD_TIME: "PT5M"},
+            ),
+        ),
         hyperparameters={"preparation": preparation.to_dict()},
         parameters=0,
         cube_dimensions={"time": {"type": "temporal", "extent": ["2010-08-26T00:00:00Z", None]}},
@@ -150,3 +170,10 @@ def test_an_array_has_no_place_on_the_map(catalog, tmp_path):
     result = predict(catalog, tmp_path / "frames.npy", "-o", tmp_path / "forecast.nc")
     assert result.exit_code == 2
     assert "give radar frames" in result.stderr
+
+
+def test_an_item_that_does_not_say_what_its_numbers_mean(catalog, rain):
+    item = open_catalog(catalog).get(ITEM)
+    del item.properties["mlm:output"][0]["post_processing_function"]
+    with modelstac.load(item) as model, pytest.raises(InvalidItemError, match="does not say how frames become"):
+        nowcast(model, rain)

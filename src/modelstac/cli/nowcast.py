@@ -15,9 +15,10 @@ from modelstac import __version__
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry import Model
+from modelstac.registry.labelled import LEAD_TIME
 from modelstac.registry.model import TensorSignature
 from modelstac.training.data import Preparation, read_frames, require_no_gap
-from modelstac.training.data.layouts import FRAME_AXES, frames_from_layout, frames_to_layout, number_of_frames
+from modelstac.training.data.layouts import FRAME_AXES, number_of_frames
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,8 +139,8 @@ def nowcast(
             f"item {model.item.id!r} records no preparation of radar frames: give a .npy array instead"
         )
     preparation = Preparation.from_dict(recorded)
-    before, after = model.signature.inputs[0], model.signature.outputs[0]
-    frames = _frames_needed(model, before)
+    frames = _frames_needed(model, model.signature.inputs[0])
+    _require_units(model)
     all_frames = read_frames(source, report=report)
     last = all_frames.sizes["time"] - 1 if at is None else _index(all_frames, at)
     if last + 1 < frames:
@@ -149,11 +150,9 @@ def nowcast(
     require_no_gap(ds)
     ds = preparation.apply(ds, report=report)
     rate = ds["rainfall_rate"].values
-    inputs = frames_to_layout(preparation.inputs_to_model(rate), before.dim_order)
-    forecast = preparation.to_rate(frames_from_layout(model.predict(inputs), after.dim_order))
-    forecast[:, np.isnan(rate[-1])] = np.nan
-    step = np.timedelta64(int(ds.attrs["step_minutes"]), "m")
-    time = ds["time"].values[-1] + step * np.arange(1, len(forecast) + 1)
+    found = model.predict(ds["rainfall_rate"].fillna(0))  # the registry scales, puts in order and tells the times
+    forecast = np.where(np.isnan(rate[-1]), np.float32(np.nan), found.values)
+    time = found["time"].values
     return Nowcast(
         rate=forecast,
         time=time,
@@ -186,6 +185,17 @@ def _observed(
     if len(there):
         observed[there] = preparation.apply(ds.sel(time=time[there]))["rainfall_rate"].values
     return observed
+
+
+def _require_units(model: Model) -> None:
+    """Refuse a model whose item does not say what its numbers mean, or when they are."""
+    output = model.description.outputs[0]
+    lead_time = (output.model_extra or {}).get(LEAD_TIME)
+    if None in (model.signature.inputs[0].scaling, output.post_processing_function, lead_time):
+        raise InvalidItemError(
+            f"item {model.item.id!r} does not say how frames become its numbers, and its numbers rain (value_scaling, "
+            f"post_processing_function, {LEAD_TIME}): give a .npy array instead"
+        )
 
 
 def _frames_needed(model: Model, layout: TensorSignature) -> int:
