@@ -121,7 +121,8 @@ def _store(href: str) -> tuple[ObjectStore, str]:
         # The whole URL as the root, because a signed one has a query, which a path would not keep.
         return HTTPStore(href, client_options=client, retry_config=retry), ""
     # Options that are given hide what the environment says of them, and buckets of one's own often speak plain HTTP.
-    client["allow_http"] = os.environ.get("AWS_ALLOW_HTTP", "").casefold() in {"1", "true", "yes", "on"}
+    owner = {"gs": "GOOGLE", "az": "AZURE"}.get(scheme, "AWS")
+    client["allow_http"] = os.environ.get(f"{owner}_ALLOW_HTTP", "").casefold() in {"1", "true", "yes", "on"}
     folder, _, name = href.rpartition("/")
     store: ObjectStore = from_url(folder, client_options=client, retry_config=retry)
     return store, name

@@ -89,9 +89,36 @@ def test_a_catalog_on_the_web_can_be_read_and_searched(tmp_path: Path) -> None:
         server.shutdown()
 
 
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_google_and_azure_are_spoken_to_in_their_own_way(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their clients against a folder on the web: a blob is a file below its bucket there too.
+    StaticCatalog(tmp_path / "bucket" / "models", create=True).publish(Examples(tmp_path / "made").item())
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Tagged, directory=str(tmp_path))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for store, address in (("GOOGLE", "GOOGLE_BASE_URL"), ("AZURE", "AZURE_ENDPOINT")):
+            monkeypatch.setenv(address, f"http://127.0.0.1:{server.server_port}")
+            monkeypatch.setenv(f"{store}_SKIP_SIGNATURE", "true")
+            monkeypatch.setenv(f"{store}_ALLOW_HTTP", "true")
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+        item = open_catalog(f"{scheme}://bucket/models").get(TORCH)
+        assert item.assets["model"].href == f"{scheme}://bucket/models/convlstm-knmi/{TORCH}/model.bin"
+        assert fetch(item, "model", max_bytes=1 << 20, cache=Cache(tmp_path / "cache")).data == b"weights"
+        server.shutdown()
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         pass
+
+
+class Tagged(Quiet):
+    def end_headers(self) -> None:
+        self.send_header("ETag", '"tag"')
+        super().end_headers()
 
 
 def test_what_cannot_be_opened_says_why(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
