@@ -60,7 +60,7 @@ BANDS = [f"B{number:02}" for number in range(1, 14)]
 _PYTORCH = {"mlm_framework": "pytorch", "mlm_framework_version": "2.1.2+cu121"}
 _THIRTEEN = {"shape": [-1, 13, 64, 64], "dim_order": ["batch", "channel", "height", "width"], "data_type": "float32"}
 _CLASSIFIED = [{"name": "classification", "tasks": ["classification"], "result": CLASSES}]
-# name → document and what is said of it when it is loaded: none of their files can be, all are pickles.
+# name → document: all of their files are pickles, elsewhere.
 OFFICIAL: dict[str, dict[str, Any]] = {
     "item_basic": item(
         "item_basic",

@@ -1,4 +1,4 @@
-"""Other people's items: read, searched and, where their file can be had and runs no code, loaded and run."""
+"""Other people's items: read, searched and, where their file can be had and is safe or trusted, loaded and run."""
 
 from __future__ import annotations
 
@@ -125,6 +125,20 @@ def test_official_examples_are_read_and_their_pickles_refused(name: str) -> None
     description, _ = describe(found, model_assets(found)[0])
     assert len(description.inputs) == (3 if name == "item_multi_io" else 1)
     assert description.inputs[0].input.shape[0] == -1
+
+
+@pytest.mark.parametrize(("name", "key"), [("item_eo_bands", "weights"), ("item_pytorch_geo_unet", "model")])
+def test_official_examples_run_where_their_publisher_is_trusted(tmp_path: Path, name: str, key: str) -> None:
+    """With a pickle here in the place of theirs, which is on the network."""
+    document = copy.deepcopy(OFFICIAL[name])
+    bands = document["properties"]["mlm:input"][0]["input"]["shape"][1:]
+    torch.save(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(bands[0], 10)), tmp_path / "model.pth")
+    document["assets"][key]["href"] = "./model.pth"
+    path = write(tmp_path, document)
+    with pytest.raises(UntrustedError, match="trust='pickle'"):
+        modelstac.load(path)
+    with modelstac.load(path, trust="pickle") as model:
+        assert model.predict(np.ones((2, *bands), np.float32)).shape == (2, 10)
 
 
 def test_the_example_that_stac_model_itself_builds() -> None:
