@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ from modelstac.catalog.sql.paging import Key, make_token, read_token
 
 KEY_VARIABLE = "MODELSTAC_KEY"
 _PAGE = 250
+_AT_ONCE = 3
 _LARGEST_REQUEST = 8 << 20
 _TOKEN = [Key("link"), Key("skip")]
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://")
@@ -152,7 +154,8 @@ class ApiCatalog(Catalog):
         """Store validated items; those of one model all or none, unless they fill several requests."""
         by_id: dict[str, pystac.Item] = {}
         for item in items:
-            self.same_or_refuse(by_id.setdefault(item.id, item), item)
+            if by_id.setdefault(item.id, item) is not item:
+                self.same_or_refuse(by_id[item.id], item)
         # Asked for before their files are sent; what has none is refused by the server, or found to be there.
         with_files = [item for item in items if any(map(_is_here, item.assets.values()))]
         present = {item.id for item in with_files if self._is_there(item)}
@@ -160,10 +163,21 @@ class ApiCatalog(Catalog):
         for item_id, item in by_id.items():
             if item_id not in present:
                 by_name.setdefault(str(item.collection_id), []).append(self._uploaded(item, report))
-        for name, new in by_name.items():
-            self._make_collection(name, new)
-            for some in in_requests(new):
+
+        def post(name: str) -> None:
+            self._make_collection(name, by_name[name])
+            for some in in_requests(by_name[name]):
                 self._post(name, some, by_id)
+
+        # What is derived from another of them has to wait for it.
+        derived = any(item.get_links("derived_from") for item in by_id.values())
+        with ThreadPoolExecutor(1 if derived else _AT_ONCE, thread_name_prefix="publish") as threads:
+            posted = [threads.submit(post, name) for name in by_name]
+            try:
+                for done in posted:
+                    done.result()
+            finally:
+                threads.shutdown(cancel_futures=True)
         return Published(self.get, [item.id for item in items])
 
     def _is_there(self, item: pystac.Item) -> bool:

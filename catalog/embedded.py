@@ -9,7 +9,7 @@ import copy
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -288,10 +288,12 @@ class EmbeddedCatalog(Catalog):
             rows.insert(connection, [document])
         return self.get(item_id)
 
-    def delete(self, item_id: str) -> None:
-        """Remove an item, and the files that only this item had."""
+    def delete(self, item_id: str, *, check: Callable[[rows.Read], None] | None = None) -> None:
+        """Remove an item, and the files that only this item had, unless ``check`` raises in the same transaction."""
         with self.database.write() as connection:
             document = self._known_item(connection, item_id)
+            if check is not None and (found := rows.read_item(connection, item_id)) is not None:
+                check(found)
             refuse_pointed_at(item_id, document["collection"], _aliases(connection, document["collection"]))
             rows.delete(connection, item_id)
             name = document["collection"]

@@ -23,7 +23,7 @@ from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import ignore
 from modelstac.catalog.query import Query
 from modelstac.catalog.server.collections import select
-from modelstac.catalog.server.store import Change, Store
+from modelstac.catalog.server.store import Change, Check, Store
 from modelstac.catalog.sql import rows
 from modelstac.catalog.sql.search import Search
 
@@ -136,11 +136,16 @@ class EmbeddedStore(Store):
         links = [found for found in changed["links"] if found["rel"] not in documents.STRUCTURAL_RELS]
         return changed | {"assets": assets, "links": links}
 
-    async def remove_item(self, collection_id: str, item_id: str) -> None:
-        """Remove an item."""
-        if await self.item(collection_id, item_id) is None:
-            raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
-        await self._run(lambda: self._catalog.delete(item_id))
+    async def remove_item(self, collection_id: str, item_id: str, check: Check) -> None:
+        """Remove an item unless ``check`` raises, atomically."""
+
+        def checked(found: rows.Read) -> None:
+            stored = self._read(found)
+            if stored["collection"] != collection_id:
+                raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
+            check(stored)
+
+        await self._run(lambda: self._catalog.delete(item_id, check=checked))
 
     async def add_collection(self, collection: Document) -> None:
         """Store a new collection."""
@@ -159,27 +164,29 @@ class EmbeddedStore(Store):
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                document = rows.get_collection(connection, collection_id)
-                if document is None:
-                    raise NotFoundError(f"no collection {collection_id!r}: see /collections")
-                aliases = _aliases(connection, collection_id)
-                stored = self._served(document | ({ALIASES: aliases} if aliases else {}))
+                stored = self._stored_collection(connection, collection_id)
                 changed = change(stored)
                 rows.put_collection(connection, documents.stored_collection(changed))
-                _put_aliases(connection, collection_id, aliases, changed.get(ALIASES, {}))
+                _put_aliases(connection, collection_id, stored.get(ALIASES, {}), changed.get(ALIASES, {}))
 
         await self._run(work)
         found = await self.collection(collection_id)
         assert found is not None, "a collection that was changed is there"
         return found
 
-    async def remove_collection(self, collection_id: str) -> None:
-        """Remove a collection and its items."""
+    def _stored_collection(self, connection: sqlite3.Connection, collection_id: str) -> Document:
+        document = rows.get_collection(connection, collection_id)
+        if document is None:
+            raise NotFoundError(f"no collection {collection_id!r}: see /collections")
+        aliases = _aliases(connection, collection_id)
+        return self._served(document | ({ALIASES: aliases} if aliases else {}))
+
+    async def remove_collection(self, collection_id: str, check: Check) -> None:
+        """Remove a collection and its items unless ``check`` raises, atomically."""
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                if rows.get_collection(connection, collection_id) is None:
-                    raise NotFoundError(f"no collection {collection_id!r}: see /collections")
+                check(self._stored_collection(connection, collection_id))
                 connection.execute("DELETE FROM aliases WHERE collection = ?", (collection_id,))
                 ids = connection.execute("SELECT id FROM items WHERE collection = ?", (collection_id,)).fetchall()
                 for (item_id,) in ids:

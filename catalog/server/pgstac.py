@@ -27,7 +27,7 @@ from modelstac.catalog.server import pgstac_copy
 from modelstac.catalog.server.collections import select
 from modelstac.catalog.server.filters import both, text_filter
 from modelstac.catalog.server.pgstac_items import SORTED_AS, box_filter, missing_marker, packed, unpacked, with_polygons
-from modelstac.catalog.server.store import Change, Store
+from modelstac.catalog.server.store import Change, Check, Store
 from modelstac.catalog.server.writes import Version, Writer
 from modelstac.catalog.sql.paging import Key, make_token, read_token
 
@@ -140,11 +140,11 @@ class PgstacStore(Store):
             await _lock(connection, collection_id)
             return await Writer(_Tables(connection), collection_id).change_item(item_id, change)
 
-    async def remove_item(self, collection_id: str, item_id: str) -> None:
-        """Remove an item."""
+    async def remove_item(self, collection_id: str, item_id: str, check: Check) -> None:
+        """Remove an item unless ``check`` raises, atomically."""
         async with self._connection(write=True) as connection:
             await _lock(connection, collection_id)
-            await Writer(_Tables(connection), collection_id).remove(item_id)
+            await Writer(_Tables(connection), collection_id).remove(item_id, check)
 
     async def add_collection(self, collection: Document) -> None:
         """Store a new collection."""
@@ -162,12 +162,14 @@ class PgstacStore(Store):
             await connection.execute("SELECT update_collection($1)", changed)
             return changed
 
-    async def remove_collection(self, collection_id: str) -> None:
-        """Remove a collection and its items."""
+    async def remove_collection(self, collection_id: str, check: Check) -> None:
+        """Remove a collection and its items unless ``check`` raises, atomically."""
         async with self._connection(write=True) as connection:
             await _lock(connection, collection_id, partitions=True)
-            if await _collection(connection, collection_id) is None:
+            stored = await _collection(connection, collection_id)
+            if stored is None:
                 raise NotFoundError(f"no collection {collection_id!r}: see /collections")
+            check(stored)
             await connection.execute("SELECT delete_collection($1)", collection_id)
 
     async def facets(self, query: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:

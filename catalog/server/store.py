@@ -11,6 +11,8 @@ from modelstac.catalog.query import Query
 
 # Gets the stored document and gives the one to store; raises to leave it as it is.
 Change = Callable[[Document], Document]
+# Gets the stored document, as readers see it; raises to leave it there.
+Check = Callable[[Document], None]
 
 
 class Store(ABC):
@@ -59,8 +61,8 @@ class Store(ABC):
         """Replace an item's document by what ``change`` makes of it, atomically."""
 
     @abstractmethod
-    async def remove_item(self, collection_id: str, item_id: str) -> None:
-        """Remove an item."""
+    async def remove_item(self, collection_id: str, item_id: str, check: Check) -> None:
+        """Remove an item unless ``check`` raises, atomically."""
 
     @abstractmethod
     async def add_collection(self, collection: Document) -> None:
@@ -71,8 +73,8 @@ class Store(ABC):
         """Replace a collection's document by what ``change`` makes of it, atomically."""
 
     @abstractmethod
-    async def remove_collection(self, collection_id: str) -> None:
-        """Remove a collection and its items."""
+    async def remove_collection(self, collection_id: str, check: Check) -> None:
+        """Remove a collection and its items unless ``check`` raises, atomically."""
 
     @abstractmethod
     async def facets(self, query: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:

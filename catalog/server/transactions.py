@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import attr
@@ -144,10 +145,7 @@ class Transactions(ApiExtension):
 
     async def delete_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Remove an item; its artifacts go with ``modelstac gc``."""
-        stored = await self.store.item(collection_id, item_id)
-        if stored is not None:
-            _unchanged_meanwhile(request, stored)
-        await self.store.remove_item(collection_id, item_id)
+        await self.store.remove_item(collection_id, item_id, partial(_unchanged_meanwhile, request))
         return Response(status_code=204)
 
     async def create_collection(self, request: Request) -> Response:
@@ -184,10 +182,7 @@ class Transactions(ApiExtension):
 
     async def delete_collection(self, collection_id: str, request: Request) -> Response:
         """Remove a collection with all its items."""
-        stored = await self.store.collection(collection_id)
-        if stored is not None:
-            _unchanged_meanwhile(request, stored)
-        await self.store.remove_collection(collection_id)
+        await self.store.remove_collection(collection_id, partial(_unchanged_meanwhile, request))
         return Response(status_code=204)
 
 

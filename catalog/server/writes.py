@@ -14,7 +14,7 @@ from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError
 from modelstac.catalog.identity import ALIASES, differences
 from modelstac.catalog.server.links import item_path
-from modelstac.catalog.server.store import Change
+from modelstac.catalog.server.store import Change, Check
 from modelstac.catalog.versions import version_key
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
@@ -111,9 +111,10 @@ class Writer:
             await self._tables.relink(self._collection_id, await self._relinked({item_id: changed}))
         return await self._shown(item_id)
 
-    async def remove(self, item_id: str) -> None:
-        """Remove an item to which no alias points."""
+    async def remove(self, item_id: str, check: Check) -> None:
+        """Remove an item to which no alias points, unless ``check`` raises."""
         item = await self._item(item_id)
+        check(await self._shown(item_id))
         collection = await self._collection()
         refuse_pointed_at(item_id, self._collection_id, collection.get(ALIASES, {}))
         await self._tables.delete(self._collection_id, item_id)

@@ -156,6 +156,24 @@ def test_of_two_who_change_what_they_read_one_is_told(full: Server) -> None:
     assert full.request("DELETE", later, key=True, headers=current).status_code == 204
 
 
+def test_what_somebody_changed_meanwhile_is_not_deleted(full: Server) -> None:
+    [item] = [found for found in full.get("search").json()["features"] if found["id"] == LATER]
+    path = f"{ITEMS}/{LATER}"
+    with ThreadPoolExecutor(2) as threads:
+        for day in range(10, 20):
+            matching = {"If-Match": full.get(path).headers["ETag"]}
+            patch = {"properties": {"expires": f"2030-01-{day}T00:00:00Z"}}
+            deleted = threads.submit(full.request, "DELETE", path, key=True, headers=matching)
+            changed = threads.submit(full.request, "PATCH", path, key=True, json=patch, headers=matching)
+            statuses = deleted.result().status_code, changed.result().status_code
+            assert statuses in {(204, 404), (412, 204)}
+            if statuses[0] == 204:
+                assert full.request("POST", ITEMS, key=True, json=item).status_code == 201
+    stale = {"If-Match": '"x"'}
+    assert full.request("DELETE", f"collections/{NAME}", key=True, headers=stale).status_code == 412
+    assert full.get(path).status_code == 200
+
+
 def test_what_is_published_stays(full: Server) -> None:
     item = full.get(f"{ITEMS}/{FIRST}").json()
     assert full.request("POST", ITEMS, key=True, json=item).status_code == 200
