@@ -59,6 +59,7 @@ def test_public_names_are_sorted_and_complete() -> None:
         "exporters",
         "job",
         "jobs",
+        "matrix",
         "pipeline",
         "registry",
         "training",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.dask_cluster import wait_for
 
 from modelstac.catalog.errors import NotFoundError, SpecError, UnavailableError
 from modelstac.catalog.messages import Advanced, Note
@@ -170,3 +172,18 @@ def test_the_program_says_in_one_line_why_it_fails(make, tmp_path):
     )
     assert (done.returncode, done.stderr) == (2, "error: the frames make no sense\n")
     assert json.loads(done.stdout) == {"error": "DataError", "message": "the frames make no sense"}
+
+
+def test_an_interruption_ends_what_runs(make, runs):
+    job = make("hangs", how=["hang"])
+
+    def interrupt():
+        wait_for(lambda: runs(job) == 1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt), LocalPool() as pool:
+        run([job], pool)
+    thread.join()
+    assert not is_alive(int((job.folder / "runs.txt").read_text().split()[0]))

@@ -20,6 +20,7 @@ from modelstac.cli.errors import Guarded
 from modelstac.cli.export import export
 from modelstac.cli.index import index
 from modelstac.cli.lock import lock
+from modelstac.cli.matrix import matrix
 from modelstac.cli.pipeline import pipeline
 from modelstac.cli.predict import predict
 from modelstac.cli.publish import publish
@@ -63,7 +64,8 @@ SERVER = (serve, keys, database, gc)
 TRUST = (sign, verify, lock, cache, env)
 KEEP = (alias, deprecate, sync, index, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
-for command in (*MAKE, *FIND, predict, test, diff, *KEEP, *TRUST, demo, *SERVER):
+COMPARE = (test, diff, matrix)
+for command in (*MAKE, *FIND, predict, *COMPARE, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]
