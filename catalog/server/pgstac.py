@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ Connection = Any  # asyncpg has no types
 LOG = logging.getLogger("modelstac.server")
 TOKEN = Key("token")
 _SHARED = "pgstac:base_item"
+_OLDEST = (0, 10)
 _PARTITIONS = 0x4D535443  # an advisory lock of ours
 # A search takes milliseconds, and so does starting the workers of a parallel plan or compiling one.
 _SETTINGS = {
@@ -75,6 +77,11 @@ class PgstacStore(Store):
                 reset=_keep_session,
                 server_settings=_SETTINGS,
             )
+        try:
+            await self.ping()
+        except BaseException:
+            self._pool.terminate()
+            raise
 
     async def close(self) -> None:
         """Give the connections back once their requests are done."""
@@ -94,7 +101,14 @@ class PgstacStore(Store):
     async def ping(self) -> None:
         """Raise :class:`UnavailableError` unless the database answers and holds pgstac."""
         async with self._connection() as connection:
-            await connection.fetchval("SELECT get_version()")
+            try:
+                version = str(await connection.fetchval("SELECT get_version()"))
+            except asyncpg.UndefinedFunctionError as error:
+                raise UnavailableError(f"the database holds no pgstac: {_ADVICE}") from error
+        # What an item shares with others of its collection is told by this one.
+        number = re.match(r"(\d+)\.(\d+)", version)
+        if number is not None and tuple(map(int, number.groups())) < _OLDEST:
+            raise UnavailableError(f"the database holds pgstac {version}: {_ADVICE}")
 
     async def item(self, collection_id: str, item_id: str) -> Document | None:
         """Return an item, None when there is none."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.catalog.conftest import Describe
 from tests.catalog.server import postgres
-from tests.catalog.server.conftest import serving
+from tests.catalog.server.conftest import run, serving
 from tests.catalog.test_durability import check, start
 
 from modelstac.catalog import ModelDescription, open_catalog
@@ -150,3 +150,10 @@ def test_a_database_that_is_down_is_said_to_be(tmp_path: Path, cluster: postgres
         assert answer.json()["code"] == "UnavailableError"
         assert "127.0.0.1" not in answer.text
         assert server.get("collections").status_code == 200
+
+
+def test_a_server_over_a_database_without_pgstac_does_not_start(tmp_path: Path, cluster: postgres.Cluster) -> None:
+    with cluster.database(template="template0") as url:
+        done = run("serve", "--port", "0", "--artifacts", tmp_path / "files", MODELSTAC_DATABASE=url)
+    assert done.returncode not in (0, None)
+    assert "holds no pgstac: check that PostgreSQL runs and that 'modelstac database migrate' was done" in done.stderr
