@@ -1,11 +1,13 @@
 """Publishing 10,000 validated items: into the embedded file, over the server into pgstac, and ``pypgstac load``.
 
-All in one run, on the same items of 20 models. pypgstac validates nothing; ours does, before the first is stored.
+All in one run, in turns, on the same items of 20 models. pypgstac validates nothing; ours does, and stores all or none.
+The server is asked through ``ApiCatalog.publish_many``, which validates too, before the first request.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -127,16 +129,19 @@ def main(turns: int = TURNS) -> None:
 
 
 def report(measured: list[dict[str, float]]) -> None:
-    """Print the fastest of the turns, and ratios to pypgstac into a stock database."""
-    fastest = {name: min(found[name] for found in measured) for name in measured[0]}
-    stock = fastest["pypgstac load, stock"]
+    """Print medians, and those of the ratios of each turn to pypgstac into a stock database and into one of ours."""
     targets = {"embedded": 1.0, "server over pgstac": INTO_PGSTAC}
-    print(f"Publishing {SIZE:,} items of {MODELS} models, fastest of {len(measured)} turns\n")
-    print(f"{'':30}{'seconds':>9}{'items/s':>9}{'ratio':>8}{'target':>8}")
-    for name, found in fastest.items():
+    print(f"Publishing {SIZE:,} items of {MODELS} models, medians of {len(measured)} turns\n")
+    print(f"{'':30}{'seconds':>9}{'items/s':>9}{'to stock':>10}{'to ours':>9}{'target':>8}")
+    for name in measured[0]:
+        found = statistics.median(turn[name] for turn in measured)
+        stock, ours = (
+            statistics.median(turn[name] / turn[f"pypgstac load, {kind}"] for turn in measured)
+            for kind in ("stock", "our indexes")
+        )
         target = targets.get(name)
-        verdict = "" if target is None else f"{'met' if found / stock <= target else 'MISSED':>8}"
-        print(f"{name:30}{found:9.2f}{SIZE / found:9.0f}{found / stock:8.2f}{verdict}", flush=True)
+        verdict = "" if target is None else f"{'met' if stock <= target else 'MISSED':>8}"
+        print(f"{name:30}{found:9.2f}{SIZE / found:9.0f}{stock:10.2f}{ours:9.2f}{verdict}", flush=True)
 
 
 if __name__ == "__main__":

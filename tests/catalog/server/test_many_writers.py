@@ -99,6 +99,23 @@ def test_into_one_folder(describe: Describe, tmp_path: Path, kills: int) -> None
 
 
 @pytest.mark.parametrize(
+    ("size", "kills"),
+    [
+        pytest.param((3, 6), 1, id="small"),
+        pytest.param(FULL, 0, id="full", marks=pytest.mark.slow),
+        pytest.param(FULL, 16, id="full, killed", marks=pytest.mark.slow),
+    ],
+)
+def test_into_one_bucket(describe: Describe, tmp_path: Path, bucket: str, size: tuple[int, int], kills: int) -> None:
+    each = wanted(describe, size)
+    acknowledged = publish(f"{bucket}/models", each, tmp_path, kills)
+    catalog = open_catalog(f"{bucket}/models")
+    for stored in (*catalog.items(), *catalog.collections()):
+        validate(stored)
+    assert set(catalog.ids()) == acknowledged == {d.id for items in each for d in items}
+
+
+@pytest.mark.parametrize(
     "case",
     [
         pytest.param(((4, 20), 1, "fast"), id="small"),
