@@ -23,21 +23,26 @@ DOCS = Path(sys.argv[1])
 
 def commands(page: str) -> None:
     """Run the commands of a page in order; ``export`` sets variables."""
+    for line in re.findall(r"^(?:\$ |    )((?:modelstac|export) .+)$", (DOCS / page).read_text("utf-8"), re.M):
+        if "://" not in line:  # of another machine
+            run(line)
+
+
+def run(line: str) -> None:
+    """Run one command."""
     from modelstac.cli import main
 
-    for line in re.findall(r"^\$ (.+)$", (DOCS / page).read_text("utf-8"), re.M):
-        name, *words = shlex.split(line, comments=True)
-        if name == "export":
-            os.environ.update(word.split("=", 1) for word in words)
-            continue
-        assert name == "modelstac", line
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            try:
-                main(words, prog_name="modelstac")
-            except SystemExit as end:
-                code = end.code
-        assert not code, f"{line}: {said.getvalue()[-500:]}"
+    name, *words = shlex.split(line, comments=True)
+    if name == "export":
+        os.environ.update(word.split("=", 1) for word in words)
+        return
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main(words, prog_name="modelstac")
+        except SystemExit as end:
+            code = end.code
+    assert not code, f"{line}: {said.getvalue()[-500:]}"
 
 
 def blocks(page: str) -> dict[str, Any]:
@@ -85,6 +90,12 @@ def resolve() -> None:
     assert blocks("resolve.md")["onnx"].item.id == "convlstm-knmi-1.0.0-onnx-from-torch"
 
 
+def catalogs() -> None:
+    run("modelstac alias convlstm-knmi champion convlstm-knmi-1.0.0-torch")  # whence the page moves it
+    commands("catalogs.md")
+    assert Path("models.sqlite").is_file()
+
+
 def interop() -> None:
     """What the jobs published breaks no rule of the schema."""
     import jsonschema
@@ -97,7 +108,7 @@ def interop() -> None:
 
 
 if __name__ == "__main__":
-    steps: tuple[Callable[[], None], ...] = (tutorial, readme, predict, resolve, interop)
+    steps: tuple[Callable[[], None], ...] = (tutorial, readme, predict, resolve, interop, catalogs)
     outcome = {}
     for step in steps:
         try:

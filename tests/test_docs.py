@@ -63,7 +63,7 @@ def run_pages(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("page", ["tutorial", "readme", "predict", "resolve", "interop"])
+@pytest.mark.parametrize("page", ["tutorial", "readme", "predict", "resolve", "interop", "catalogs"])
 def test_what_a_page_shows_runs(run_pages, page):
     assert not run_pages[page], run_pages[page]
 
