@@ -1,4 +1,4 @@
-"""A ConvLSTM taken apart: specification and weights, from whichever format holds it.
+"""A model taken apart: specification and weights, from whichever format holds it.
 
 This is how a target is reached where no public converter leads: the network is built anew from these two, exactly.
 """
@@ -18,10 +18,11 @@ from modelstac.registry.fetch import Artifact, fetch
 from modelstac.registry.load import model_asset
 from modelstac.registry.model import Model
 from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.training.architecture import ARCHITECTURES, Architecture, Spec
 from modelstac.training.spec import ConvLSTMSpec
-from modelstac.training.weights import Weights, check_weights, weight_shapes
+from modelstac.training.weights import Weights, check_weights
 
-ARCHITECTURE = "ConvLSTM"
+CONVLSTM = "ConvLSTM"
 
 
 def artifact_of(model: Model) -> Artifact:
@@ -30,8 +31,8 @@ def artifact_of(model: Model) -> Artifact:
     return fetch(model.item, key, max_bytes=DEFAULT_POLICY.max_bytes)
 
 
-def take_apart(model: Model) -> tuple[ConvLSTMSpec, Weights]:
-    """Give specification and weights of a loaded ConvLSTM.
+def take_apart(model: Model) -> tuple[Spec, Weights]:
+    """Give specification and weights of a loaded model of one of our architectures.
 
     Raises
     ------
@@ -45,13 +46,45 @@ def take_apart(model: Model) -> tuple[ConvLSTMSpec, Weights]:
         )
     spec, weights = READERS[form](model)
     try:
-        check_weights(weight_shapes(spec), weights)
+        check_weights(named(model.description).shapes(spec), weights)
     except SpecError as error:
-        raise ConversionError(f"item {model.description.id!r} is not the ConvLSTM that it claims: {error}") from error
+        raise ConversionError(
+            f"item {model.description.id!r} is not the {model.description.architecture} that it claims: {error}"
+        ) from error
     return spec, weights
 
 
-def read_spec(description: ModelDescription) -> ConvLSTMSpec:
+def take_apart_convlstm(model: Model) -> tuple[ConvLSTMSpec, Weights]:
+    """Do the same for a target that is written by hand for this one architecture.
+
+    Raises
+    ------
+    ConversionError
+        As `take_apart`, and when it is another one.
+    """
+    spec, weights = take_apart(model)
+    if not isinstance(spec, ConvLSTMSpec):
+        raise ConversionError(f"item {model.description.id!r} is a {model.description.architecture}, no {CONVLSTM}")
+    return spec, weights
+
+
+def named(description: ModelDescription) -> Architecture:
+    """Give the architecture that an item names.
+
+    Raises
+    ------
+    ConversionError
+        When it is none of ours.
+    """
+    if description.architecture not in ARCHITECTURES:
+        raise ConversionError(
+            f"item {description.id!r} is a {description.architecture}: only a {' or a '.join(ARCHITECTURES)} can be"
+            " built anew from its architecture and weights"
+        )
+    return ARCHITECTURES[description.architecture]
+
+
+def read_spec(description: ModelDescription) -> Spec:
     """Read the architecture from the item.
 
     Raises
@@ -59,13 +92,9 @@ def read_spec(description: ModelDescription) -> ConvLSTMSpec:
     ConversionError
         When it is another architecture, or not stated.
     """
-    if description.architecture != ARCHITECTURE:
-        raise ConversionError(
-            f"item {description.id!r} is a {description.architecture}: only a {ARCHITECTURE} can be built anew from its"
-            " architecture and weights"
-        )
+    architecture = named(description)
     try:
-        return ConvLSTMSpec.from_dict(description.hyperparameters["architecture"])
+        return architecture.spec.from_dict(description.hyperparameters["architecture"])
     except (KeyError, SpecError) as error:
         reason = "states none" if isinstance(error, KeyError) else str(error)
         raise ConversionError(
@@ -73,19 +102,19 @@ def read_spec(description: ModelDescription) -> ConvLSTMSpec:
         ) from error
 
 
-def _from_keras(model: Model) -> tuple[ConvLSTMSpec, Weights]:
-    adapter = importlib.import_module("modelstac.training.architectures.convlstm_keras")
+def _from_keras(model: Model) -> tuple[Spec, Weights]:
+    adapter = named(model.description).module("keras")
     return read_spec(model.description), adapter.get_weights(model.native)
 
 
-def _from_torch(model: Model) -> tuple[ConvLSTMSpec, Weights]:
-    adapter = importlib.import_module("modelstac.training.architectures.convlstm_torch")
+def _from_torch(model: Model) -> tuple[Spec, Weights]:
+    adapter = named(model.description).module("torch")
     return read_spec(model.description), adapter.get_weights(model.native)
 
 
-def _from_torch_export(model: Model) -> tuple[ConvLSTMSpec, Weights]:
+def _from_torch_export(model: Model) -> tuple[Spec, Weights]:
     """Read the tensors of an exported program, which keep the names of the module that was traced."""
-    adapter = importlib.import_module("modelstac.training.architectures.convlstm_torch")
+    adapter = named(model.description).module("torch")
     spec = read_spec(model.description)
     module = adapter.build(spec)
     try:
@@ -93,29 +122,32 @@ def _from_torch_export(model: Model) -> tuple[ConvLSTMSpec, Weights]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ConversionError(
-            f"the program of {model.description.id!r} was not traced from our ConvLSTM: {reason}"
+            f"the program of {model.description.id!r} was not traced from our {model.description.architecture}:"
+            f" {reason}"
         ) from error
     return spec, adapter.get_weights(module)
 
 
-def _from_onnx(model: Model) -> tuple[ConvLSTMSpec, Weights]:
+def _from_onnx(model: Model) -> tuple[Spec, Weights]:
     onnx = importlib.import_module("onnx")
     convlstm_onnx = importlib.import_module("modelstac.exporters.convlstm_onnx")
     spec, weights = convlstm_onnx.read(onnx.load_from_string(artifact_of(model).data))
     return spec, weights
 
 
-def _from_saved_model(model: Model) -> tuple[ConvLSTMSpec, Weights]:
+def _from_saved_model(model: Model) -> tuple[Spec, Weights]:
     """Read the variables of a SavedModel, which Keras names ``layer/conv_lstm_cell/kernel:0``."""
     spec = read_spec(model.description)
     found: dict[str, Any] = {}
     for variable in model.native.variables:
         first, *_, last = variable.name.removesuffix(":0").split("/")
         found[f"{first}/{last}"] = variable
-    return spec, {name: np.array(found[name], np.float32) for name in weight_shapes(spec) if name in found}
+    return spec, {
+        name: np.array(found[name], np.float32) for name in named(model.description).shapes(spec) if name in found
+    }
 
 
-READERS: MappingProxyType[str, Callable[[Model], tuple[ConvLSTMSpec, Weights]]] = MappingProxyType(
+READERS: MappingProxyType[str, Callable[[Model], tuple[Spec, Weights]]] = MappingProxyType(
     {
         "keras": _from_keras,
         "torch": _from_torch,

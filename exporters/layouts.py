@@ -10,6 +10,7 @@ from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure, Structure
 from modelstac.exporters.sizes import OTHER, SIZES, Sizes
 from modelstac.registry.facts import Facts, Tensor
+from modelstac.training.architecture import Spec
 
 CHANNELS_LAST = ("batch", "time", "height", "width", "variables")
 CHANNELS_THIRD = ("batch", "time", "variables", "height", "width")
@@ -17,7 +18,12 @@ CHANNELS_THIRD = ("batch", "time", "variables", "height", "width")
 Sides = tuple[tuple[ModelInput, ...], tuple[ModelOutput, ...]]
 
 
-def relaid(description: ModelDescription, dim_order: Sequence[str] | None, sizes: Mapping[str, int]) -> Sides:
+def relaid(
+    description: ModelDescription,
+    dim_order: Sequence[str] | None,
+    sizes: Mapping[str, int],
+    output_sizes: Mapping[str, int] | None = None,
+) -> Sides:
     """Give inputs and outputs in another order of the same dimensions.
 
     Parameters
@@ -28,16 +34,30 @@ def relaid(description: ModelDescription, dim_order: Sequence[str] | None, sizes
         Names of the dimensions in their new order; None leaves the order.
     sizes
         By name the dimensions that change: -1 where the converted model takes any.
+    output_sizes
+        Those of the outputs, where they are others.
     """
     inputs = tuple(
         entry.model_copy(update={"input": InputStructure(**_structure(entry.input, dim_order, sizes))})
         for entry in description.inputs
     )
     outputs = tuple(
-        entry.model_copy(update={"result": ResultStructure(**_structure(entry.result, dim_order, sizes))})
+        entry.model_copy(
+            update={
+                "result": ResultStructure(
+                    **_structure(entry.result, dim_order, sizes if output_sizes is None else output_sizes)
+                )
+            }
+        )
         for entry in description.outputs
     )
     return inputs, outputs
+
+
+def fixed_sizes(spec: Spec) -> tuple[dict[str, int], dict[str, int]]:
+    """Give the sizes of input and output that a Keras model of an architecture fixes."""
+    grid = {"height": spec.height, "width": spec.width}
+    return {"time": spec.frames_in, **grid}, {"time": spec.frames_out, **grid}
 
 
 def measured(description: ModelDescription, facts: Facts) -> Sides:

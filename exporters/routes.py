@@ -1,8 +1,8 @@
 """The graph of conversions: formats are nodes, converters are edges with a cost, a route is the cheapest path.
 
-Keras stands in the graph once for each backend: the file is the same, what computes is not. Most edges of the ConvLSTM
-are *rebuilt*: specification and weights are read from the source and the network is built anew in the target's own
-terms. That is exact, takes no tracing, and leads where public converters are dead or wrong.
+Keras stands in the graph once for each backend: the file is the same, what computes is not. Most edges of our own
+architectures are *rebuilt*: specification and weights are read from the source and the network is built anew in the
+target's own terms. That is exact, takes no tracing, and leads where public converters are dead or wrong.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 
 from modelstac.catalog.errors import ConversionError, MissingPackageError, ModelStacError, SpecError
 from modelstac.catalog.items import ModelDescription
-from modelstac.exporters.architecture import ARCHITECTURE, READERS
+from modelstac.exporters.architecture import CONVLSTM, READERS
 from modelstac.exporters.closed import CLOSED
 from modelstac.exporters.converters import EXPORTED, REBUILT, Converter
+from modelstac.training.architecture import ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,10 @@ def extra_of(package: str) -> str:
 
 
 def _rebuilding() -> Iterator[Edge]:
-    """Yield the edges of the ConvLSTM: from each format that gives its weights to each that can be built anew."""
+    """Yield the edges of our architectures: from each format that gives their weights to each that can be built anew.
+
+    To ONNX and LiteRT a ConvLSTM only is written by hand: other architectures go there by public converters.
+    """
     writers = {
         "keras-tensorflow": ("to_keras", "tensorflow"),
         "keras-torch": ("to_keras", "torch"),
@@ -249,15 +253,18 @@ def _rebuilding() -> Iterator[Edge]:
             by_itself = start.format == "keras" and (NODES[target].format == "keras" or target == "saved-model")
             if start.format not in READERS or source == target or by_itself:
                 continue
-            yield Edge(
-                source,
-                target,
-                f"modelstac.exporters.{module}:rebuild",
-                REBUILT,
-                backend=backend or start.backend,
-                packages=("keras",) if target == "saved-model" else (),
-                architecture=ARCHITECTURE,
-            )
+            for architecture in ARCHITECTURES:
+                if architecture != CONVLSTM and {source, target} & {"onnx", "litert"}:
+                    continue
+                yield Edge(
+                    source,
+                    target,
+                    f"modelstac.exporters.{module}:rebuild",
+                    REBUILT,
+                    backend=backend or start.backend,
+                    packages=("keras",) if target == "saved-model" else (),
+                    architecture=architecture,
+                )
 
 
 ROUTES = Routes(

@@ -10,10 +10,9 @@ import keras
 
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
-from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_LAST, Sides, relaid
-from modelstac.training.architectures import convlstm_keras
+from modelstac.exporters.layouts import CHANNELS_LAST, Sides, fixed_sizes, relaid
 from modelstac.training.variant_keras import versions
 
 if TYPE_CHECKING:
@@ -28,22 +27,22 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
-    """Build a ConvLSTM in Keras and give it the weights of the source; the file fixes frames, height and width.
+    """Build the network in Keras and give it the weights of the source; the file fixes frames, height and width.
 
     Raises
     ------
     ConversionError
-        When the model is no ConvLSTM, or its weights are not those of the architecture that its item states.
+        When the model is none of our architectures, or its weights are not those that its item states.
     SpecError
         On an option.
     """
     no_options(options, "Keras")
     spec, weights = take_apart(model)
-    network = convlstm_keras.build(spec)
-    convlstm_keras.set_weights(network, weights)
-    fixed = {"time": spec.frames, "height": spec.height, "width": spec.width}
-    sides = relaid(model.description, CHANNELS_LAST, fixed)
-    return _save(model, network, folder, sides, tool=convlstm_keras.__name__, method=REBUILT)
+    adapter = named(model.description).module("keras")
+    network = adapter.build(spec)
+    adapter.set_weights(network, weights)
+    sides = relaid(model.description, CHANNELS_LAST, *fixed_sizes(spec))
+    return _save(model, network, folder, sides, tool=adapter.__name__, method=REBUILT)
 
 
 def _save(model: Model, network: keras.Model, folder: Path, sides: Sides, *, tool: str, method: str) -> Conversion:

@@ -18,7 +18,7 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
-from modelstac.exporters.architecture import artifact_of, take_apart
+from modelstac.exporters.architecture import artifact_of, take_apart_convlstm
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_LAST, relaid
 from modelstac.registry.folders import read_members, unpack
@@ -95,7 +95,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "LiteRT")
-    spec, weights = take_apart(model)
+    spec, weights = take_apart_convlstm(model)
     frames = tf.TensorSpec((None, spec.frames, spec.height, spec.width, 1), name="frames")
     network = tf.function(_network(spec, weights), input_signature=[frames], autograph=False)
     owner = tf.Module()

@@ -12,7 +12,7 @@ from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.catalog.items import Step
 from modelstac.catalog.versions import semver
 from modelstac.exporters import convlstm_onnx
-from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.architecture import take_apart_convlstm
 from modelstac.exporters.converters import REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import relaid
 from modelstac.exporters.onnx_file import write_graph
@@ -41,7 +41,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     """
     unroll = _frames(options)
     description = model.description
-    spec, weights = take_apart(model)
+    spec, weights = take_apart_convlstm(model)
     dim_order = description.inputs[0].input.dim_order
     try:
         graph = convlstm_onnx.build(spec, weights, dim_order=dim_order, unroll=unroll)

@@ -17,11 +17,10 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
-from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_LAST, Sides, relaid
+from modelstac.exporters.layouts import CHANNELS_LAST, Sides, fixed_sizes, relaid
 from modelstac.registry.folders import pack
-from modelstac.training.architectures import convlstm_keras
 
 if TYPE_CHECKING:
     from modelstac.registry.model import Model
@@ -34,21 +33,22 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
-    """Build a ConvLSTM in Keras, give it the weights of the source and export it.
+    """Build the network in Keras, give it the weights of the source and export it.
 
     Raises
     ------
     ConversionError
-        When the model is no ConvLSTM, or its weights are not those of the architecture that its item states.
+        When the model is none of our architectures, or its weights are not those that its item states.
     SpecError
         On an option.
     """
     no_options(options, "saved-model")
     spec, weights = take_apart(model)
-    network = convlstm_keras.build(spec)
-    convlstm_keras.set_weights(network, weights)
-    fixed = {"time": spec.frames, "height": spec.height, "width": spec.width}
-    return _export(model, network, folder, relaid(model.description, CHANNELS_LAST, fixed), method=REBUILT)
+    adapter = named(model.description).module("keras")
+    network = adapter.build(spec)
+    adapter.set_weights(network, weights)
+    sides = relaid(model.description, CHANNELS_LAST, *fixed_sizes(spec))
+    return _export(model, network, folder, sides, method=REBUILT)
 
 
 def _export(model: Model, network: keras.Model, folder: Path, sides: Sides, *, method: str) -> Conversion:

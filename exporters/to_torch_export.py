@@ -12,12 +12,11 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import Step
 from modelstac.catalog.storage import explained
 from modelstac.catalog.versions import semver
-from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, measured, relaid
 from modelstac.exporters.sizes import find_sizes
 from modelstac.registry.facts import read_facts
-from modelstac.training.architectures import convlstm_torch
 
 if TYPE_CHECKING:
     from modelstac.catalog.items import ModelDescription
@@ -50,23 +49,25 @@ class _Inference(torch.nn.Module):
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
-    """Build a ConvLSTM in PyTorch, give it the weights of the source and trace it for its number of frames.
+    """Build the network in PyTorch, give it the weights of the source and trace it for its number of frames.
 
     Raises
     ------
     ConversionError
-        When the model is no ConvLSTM, its weights are not those of the architecture, or it cannot be traced.
+        When the model is none of our architectures, its weights are not those stated, or it cannot be traced.
     SpecError
         On an option.
     """
     no_options(options, "torch-export")
     spec, weights = take_apart(model)
-    module = convlstm_torch.build(spec).eval()
-    convlstm_torch.set_weights(module, weights)
-    sizes = dict.fromkeys(("batch", "height", "width"), -1) | {"time": spec.frames}
-    inputs, outputs = relaid(model.description, CHANNELS_THIRD, sizes)
+    adapter = named(model.description).module("torch")
+    module = adapter.build(spec).eval()
+    adapter.set_weights(module, weights)
+    sizes = dict.fromkeys(("batch", "height", "width"), -1)
+    frames = [sizes | {"time": number} for number in (spec.frames_in, spec.frames_out)]
+    inputs, outputs = relaid(model.description, CHANNELS_THIRD, *frames)
     layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
-    fixed = {"time": spec.frames}
+    fixed = {"time": spec.frames_in}
     return _export(layout, module, folder, example_shape(layout, fixed), fixed=fixed, method=REBUILT)
 
 

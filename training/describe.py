@@ -23,6 +23,7 @@ from modelstac.catalog.mlm import (
 )
 from modelstac.registry.examples import write_example
 from modelstac.registry.labelled import LEAD_TIME
+from modelstac.training.architecture import Spec, architecture_of
 from modelstac.training.data.preparation import LIGHT_RAIN, Preparation
 from modelstac.training.data.zr import MARSHALL_PALMER
 from modelstac.training.metrics import comparison
@@ -32,12 +33,11 @@ if TYPE_CHECKING:
     from modelstac.training.data import Windows
     from modelstac.training.jobs import TrainJob
     from modelstac.training.scoring import Evaluation
-    from modelstac.training.spec import ConvLSTMSpec
 
 VARIABLE = "rainfall_rate"
 EXAMPLE = 32
 """Side in pixels of the example that is published with a model that takes any size."""
-KEYWORDS = ("nowcasting", "precipitation", "radar", "ConvLSTM")
+KEYWORDS = ("nowcasting", "precipitation", "radar")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def describe(
     job: TrainJob,
     *,
     digest: str,
-    spec: ConvLSTMSpec,
+    spec: Spec,
     data: Data,
     trained: Trained,
     scores: Evaluation,
@@ -94,7 +94,7 @@ def describe(
     folder
         An empty folder; it must live until the item is published.
     """
-    variant = find_variant(job.variant)
+    variant, architecture = find_variant(job.variant), architecture_of(spec)
     artifact = folder / f"model{FORMATS[variant.format].suffix}"
     trained.save(artifact)
     start, end = data.times
@@ -106,25 +106,25 @@ def describe(
         name=job.name,
         version=job.version,
         variant=job.variant,
-        title=f"ConvLSTM rain nowcast, {variant.title}",
+        title=f"{architecture.name} rain nowcast, {variant.title}",
         description=_text(variant, spec, data, scores),
-        model_title="ConvLSTM rain nowcast",
+        model_title=f"{architecture.name} rain nowcast",
         license=job.license,
-        keywords=KEYWORDS,
+        keywords=(*KEYWORDS, architecture.name),
         geometry=data.polygon,
         bbox=data.bbox,
         start=start,
         end=end,
         format=variant.format,
         **versions,
-        architecture="ConvLSTM",
+        architecture=architecture.name,
         tasks=("regression",),
         inputs=(_input(variant, spec, job, data.windows.step_minutes),),
         outputs=(_output(variant, spec, job.preparation, data.windows.step_minutes),),
         hyperparameters={**recipe, **preset, "data": record},
         parameters=spec.parameters,
         memory_size=4 * spec.parameters,
-        entrypoint=variant.entrypoint,
+        entrypoint=architecture.entrypoint if variant.format == "torch" else None,
         cube_dimensions=_dimensions(data),
         cube_variables={VARIABLE: _variable(data.frames)},
         sources=_sources(job.data_href, str(attrs["credit"])),
@@ -136,37 +136,39 @@ def describe(
     )
 
 
-def _text(variant: Variant, spec: ConvLSTMSpec, data: Data, scores: Evaluation) -> str:
-    minutes = spec.frames * data.windows.step_minutes
+def _text(variant: Variant, spec: Spec, data: Data, scores: Evaluation) -> str:
+    past, ahead = (frames * data.windows.step_minutes for frames in (spec.frames_in, spec.frames_out))
     ours, theirs = scores.model.pooled_rmse, scores.persistence.pooled_rmse
     attrs = data.frames.attrs
     return (
-        f"Forecasts rain over the next {minutes} minutes from radar frames of the last {minutes}: a ConvLSTM of"
-        f" {spec.layers} layers, trained in {variant.title} on {len(data.windows)} windows of"
-        f" {2 * spec.frames} frames. On {scores.windows} held-out later window(s) its root mean square error is"
-        f" {ours:.3f} mm/h, that of persistence {theirs:.3f} mm/h.\n\n"
+        f"Forecasts rain over the next {ahead} minutes from radar frames of the last {past}:"
+        f" {spec.summary}, trained in {variant.title} on {len(data.windows)} windows of"
+        f" {spec.frames_in + spec.frames_out} frames. On {scores.windows} held-out later window(s) its root mean square"
+        f" error is {ours:.3f} mm/h, that of persistence {theirs:.3f} mm/h.\n\n"
         f"Data: {attrs['product']}, {attrs['credit']}, {attrs['licence']}."
     )
 
 
-def _layout(variant: Variant, spec: ConvLSTMSpec) -> dict[str, Any]:
+def _layout(variant: Variant, spec: Spec, frames: int) -> dict[str, Any]:
     sizes = {"batch": -1, "time": -1, "variables": 1, "height": -1, "width": -1}
+    if variant.fixed_shape or not architecture_of(spec).any_frames:
+        sizes["time"] = frames
     if variant.fixed_shape:
-        sizes |= {"time": spec.frames, "height": spec.height, "width": spec.width}
+        sizes |= {"height": spec.height, "width": spec.width}
     shape = tuple(sizes[name] for name in variant.dim_order)
     return {"shape": shape, "dim_order": variant.dim_order, "data_type": "float32"}
 
 
-def _input(variant: Variant, spec: ConvLSTMSpec, job: TrainJob, step: int) -> ModelInput:
+def _input(variant: Variant, spec: Spec, job: TrainJob, step: int) -> ModelInput:
     order = "the newest first" if job.preparation.newest_first else "the latest last"
     return ModelInput(
         name="frames",
         variables=(VARIABLE,),
         description=(
-            f"Rain rates in mm/h of {spec.frames} frames, one every {step} minutes, {order}, 0 where nothing was"
+            f"Rain rates in mm/h of {spec.frames_in} frames, one every {step} minutes, {order}, 0 where nothing was"
             " measured; scaled to 0..1 as value_scaling says."
         ),
-        input=InputStructure(**_layout(variant, spec)),
+        input=InputStructure(**_layout(variant, spec, spec.frames_in)),
         value_scaling=(_scaling(job.preparation),),
     )
 
@@ -206,17 +208,17 @@ def _unscaling(preparation: Preparation) -> Processing:
     return Processing(format="numpy", expression=expression)
 
 
-def _output(variant: Variant, spec: ConvLSTMSpec, preparation: Preparation, step: int) -> ModelOutput:
+def _output(variant: Variant, spec: Spec, preparation: Preparation, step: int) -> ModelOutput:
     lead_time: dict[str, Any] = {LEAD_TIME: f"PT{step}M"}
     return ModelOutput(
         name="forecast",
         variables=(VARIABLE,),
         description=(
-            f"Rain rates of the {spec.frames} frames that follow, one every {step} minutes, from 0 to 1:"
+            f"Rain rates of the {spec.frames_out} frames that follow, one every {step} minutes, from 0 to 1:"
             " post_processing_function makes them mm/h."
         ),
         tasks=("regression",),
-        result=ResultStructure(**_layout(variant, spec)),
+        result=ResultStructure(**_layout(variant, spec, spec.frames_out)),
         post_processing_function=_unscaling(preparation).to_json(),
         **lead_time,
     )

@@ -11,7 +11,15 @@ from keras import ops
 
 from modelstac.catalog.messages import Report, ignore
 from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints, State
-from modelstac.training.fit import ADADELTA_RHO, CSI_RATES, CSI_WIDTH, LOSS_EPSILON, OPTIMIZER_EPSILON, FitSpec
+from modelstac.training.fit import (
+    ADADELTA_RHO,
+    CSI_RATES,
+    CSI_WEIGHTS,
+    CSI_WIDTH,
+    LOSS_EPSILON,
+    OPTIMIZER_EPSILON,
+    FitSpec,
+)
 from modelstac.training.fitting import Batch, fit_learner
 from modelstac.training.history import History
 
@@ -85,8 +93,8 @@ def _any_batch_size(model: Any, step: Callable[..., Any]) -> Callable[..., Any]:
     """
     import tensorflow as tf
 
-    shape = model.input_shape[1:]
-    pair = (tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, *shape[:-1], 2), tf.float32))
+    given, asked = model.input_shape[1:], (*model.output_shape[1:-1], 2)
+    pair = (tf.TensorSpec((None, *given), tf.float32), tf.TensorSpec((None, *asked), tf.float32))
     compiled = tf.function(lambda *given: step(given), input_signature=pair)
 
     def loss(*given: Any) -> Any:
@@ -114,13 +122,15 @@ def _optimizer(fit: FitSpec) -> Any:
 
 
 def _loss(fit: FitSpec, preparation: Preparation) -> Any:
-    each = _squared_error if fit.loss == "masked_mse" else _cross_entropy
+    each = _squared_error if "mse" in fit.loss else _cross_entropy
     rates = preparation.to_model(CSI_RATES)
 
     def loss(given: Any, forecast: Any) -> Any:
         target, mask, forecast = given[..., 0], given[..., 1], ops.cast(forecast[..., 0], "float32")
         mean = ops.sum(each(forecast, target) * mask) / ops.maximum(ops.sum(mask), 1.0)
-        return mean + _lacking_csi(forecast, target, mask, rates) if fit.loss == "masked_csi" else mean
+        if weight := CSI_WEIGHTS.get(fit.loss):
+            mean += weight * _lacking_csi(forecast, target, mask, rates)
+        return mean
 
     return loss
 

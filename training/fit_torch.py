@@ -16,7 +16,15 @@ from modelstac.training.architectures.convlstm_torch import ConvLSTM
 from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints, State
 from modelstac.training.devices_torch import find_device, processes, total
 from modelstac.training.execution import Execution
-from modelstac.training.fit import ADADELTA_RHO, CSI_RATES, CSI_WIDTH, LOSS_EPSILON, OPTIMIZER_EPSILON, FitSpec
+from modelstac.training.fit import (
+    ADADELTA_RHO,
+    CSI_RATES,
+    CSI_WEIGHTS,
+    CSI_WIDTH,
+    LOSS_EPSILON,
+    OPTIMIZER_EPSILON,
+    FitSpec,
+)
 from modelstac.training.fitting import WHOLE, Batch, Share, fit_learner
 from modelstac.training.history import History
 
@@ -126,9 +134,11 @@ class TorchLearner:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._fit.precision == "bfloat16"):
             forecast = self._run(inputs.unsqueeze(2)).squeeze(2)
         forecast = forecast.float()
-        each = _squared_error if self._fit.loss == "masked_mse" else _cross_entropy
+        each = _squared_error if "mse" in self._fit.loss else _cross_entropy
         loss = total((each(forecast, targets) * mask).sum()) / total(mask.sum()).clamp(min=1)
-        return loss + _lacking_csi(forecast, targets, mask, self._rates) if self._fit.loss == "masked_csi" else loss
+        if weight := CSI_WEIGHTS.get(self._fit.loss):
+            loss = loss + weight * _lacking_csi(forecast, targets, mask, self._rates)
+        return loss
 
 
 def _below(prefix: str, values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,14 +25,14 @@ from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.catalog.mlm import SEMVER
 from modelstac.catalog.storage import explained
 from modelstac.registry.isolated.pins import with_requirements
+from modelstac.training.architecture import Spec, architecture_of, read_spec
 from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames, split_by_time
 from modelstac.training.describe import Data, describe
 from modelstac.training.execution import AUTOMATIC, Execution
 from modelstac.training.fit import FitSpec
-from modelstac.training.recipes import RECIPES
+from modelstac.training.recipes import RECIPES, preset
 from modelstac.training.scoring import evaluate
-from modelstac.training.spec import ConvLSTMSpec, preset
 from modelstac.training.variants import find_variant
 
 
@@ -71,7 +71,7 @@ class TrainJob:
 
     variant: str
     data: str | tuple[str, ...]
-    architecture: ConvLSTMSpec
+    architecture: Spec
     fit: FitSpec = field(default_factory=FitSpec)
     preparation: Preparation = field(default_factory=Preparation)
     preset: str | None = None
@@ -113,6 +113,7 @@ class TrainJob:
             "fit": fit,
             "preparation": preparation,
             "preset": preset_name,
+            "name": f"{architecture_of(architecture).slug}-knmi",
         } | changes
         return cls(variant=variant, data=str(data), **fields)
 
@@ -151,11 +152,15 @@ class TrainJob:
             raise SpecError(f"a training job has no field {unknown[0]!r}; known: {', '.join(known)}")
         if missing := [name for name in ("variant", "data", "architecture") if name not in found]:
             raise SpecError(f"a training job needs the field {missing[0]!r}")
-        for name, part in (("architecture", ConvLSTMSpec), ("fit", FitSpec), ("preparation", Preparation)):
+        for name, read in (
+            ("architecture", read_spec),
+            ("fit", FitSpec.from_dict),
+            ("preparation", Preparation.from_dict),
+        ):
             if not isinstance(found.get(name, {}), dict):
                 raise SpecError(f"{name} of a training job is a JSON object, not {found[name]!r}")
             if name in found:
-                found[name] = part.from_dict(found[name])
+                found[name] = read(found[name])
         return cls(**found)
 
     def digest(self, data: str) -> str:
@@ -177,14 +182,15 @@ class TrainJob:
         DataError
             When there are too few frames for a window on either side, or one is missing.
         """
-        window, count = 2 * self.architecture.frames, ds.sizes["time"]
+        frames_in, frames_out = self.architecture.frames_in, self.architecture.frames_out
+        window, count = frames_in + frames_out, ds.sizes["time"]
         first_test = self._split()
         if first_test is None:
             first_test = count - window
             if first_test < window:
                 raise DataError(
                     f"training and scoring need at least {2 * window} frames, {window} each"
-                    f" ({self.architecture.frames} in and {self.architecture.frames} out), and there are {count}:"
+                    f" ({frames_in} in and {frames_out} out), and there are {count}:"
                     " add frames, or choose an architecture of fewer frames"
                 )
         parts = split_by_time(ds, first_test)
@@ -195,8 +201,7 @@ class TrainJob:
                     f" one window needs {window}: move first_test, or add frames"
                 )
         train_ds, test_ds = parts
-        frames = self.architecture.frames
-        return make_windows(train_ds, frames, frames), make_windows(test_ds, frames, frames)
+        return make_windows(train_ds, frames_in, frames_out), make_windows(test_ds, frames_in, frames_out)
 
     def _split(self) -> int | float | np.datetime64 | None:
         value = self.first_test

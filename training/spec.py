@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from modelstac.catalog.errors import NotFoundError, SpecError
+from modelstac.catalog.errors import SpecError
 
 CellActivation = Literal["linear", "tanh", "leaky_relu"]
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid"]
@@ -74,7 +74,7 @@ class ConvLSTMSpec:
             value = getattr(self, name)
             if not isinstance(value, list | tuple) or not value:
                 raise SpecError(f"{name} must be a list of positive integers, one for each layer, not {value!r}")
-            object.__setattr__(self, name, tuple(_positive(name, number) for number in value))
+            object.__setattr__(self, name, tuple(positive(name, number) for number in value))
         if len(self.filters) != len(self.kernels):
             found = f"{len(self.filters)} and {len(self.kernels)}"
             raise SpecError(f"filters and kernels must have one number for each layer, not {found}")
@@ -82,7 +82,7 @@ class ConvLSTMSpec:
         if even:
             raise SpecError(f"kernels must be odd, so that every framework pads them alike, not {even[0]}")
         for name in ("frames", "height", "width"):
-            object.__setattr__(self, name, _positive(name, getattr(self, name)))
+            object.__setattr__(self, name, positive(name, getattr(self, name)))
         _one_of("cell_activation", self.cell_activation, get_args(CellActivation))
         _one_of("recurrent_activation", self.recurrent_activation, get_args(RecurrentActivation))
         _one_of("output_activation", self.output_activation, get_args(OutputActivation))
@@ -103,6 +103,21 @@ class ConvLSTMSpec:
     def channels(self) -> tuple[int, ...]:
         """Input channels of each layer: 1, then the filters of the layer before."""
         return (1, *self.filters[:-1])
+
+    @property
+    def frames_in(self) -> int:
+        """Frames that it starts from."""
+        return self.frames
+
+    @property
+    def frames_out(self) -> int:
+        """Frames that it forecasts."""
+        return self.frames
+
+    @property
+    def summary(self) -> str:
+        """What it is, for a description."""
+        return f"a ConvLSTM of {self.layers} layers"
 
     def normalised(self, layer: int) -> bool:
         """Whether batch normalisation follows layer number ``layer``."""
@@ -145,7 +160,8 @@ class ConvLSTMSpec:
         return cls(**fields)
 
 
-def _positive(name: str, value: object) -> int:
+def positive(name: str, value: object) -> int:
+    """Give ``value``, or raise a SpecError when it is no whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SpecError(f"{name} must be positive integers, not {value!r}")
     return value
@@ -173,16 +189,3 @@ PRESETS = MappingProxyType(
 The other two are what else the thesis calls the same network: its native PyTorch one (tanh in the cell, and momentum
 0.99 in PyTorch's meaning) and that of Demetrakopoulos (2023), which it is modelled after.
 """
-
-
-def preset(name: str) -> ConvLSTMSpec:
-    """Give the preset called ``name``.
-
-    Raises
-    ------
-    NotFoundError
-        When there is none of that name.
-    """
-    if name not in PRESETS:
-        raise NotFoundError.unknown("preset", name, PRESETS, where="the architectures")
-    return PRESETS[name]

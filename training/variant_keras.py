@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.versions import semver
-from modelstac.training.architectures import convlstm_keras
+from modelstac.training.architecture import Spec, architecture_of
 from modelstac.training.fit_keras import fit_model
 from modelstac.training.variants import Trained
-from modelstac.training.weights import initial_weights
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
-    from modelstac.training.spec import ConvLSTMSpec
+    from modelstac.training.history import History
+    from modelstac.training.weights import Weights
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def train(
-    spec: ConvLSTMSpec,
+    spec: Spec,
     windows: Windows,
     preparation: Preparation,
     fit: FitSpec,
@@ -38,9 +38,9 @@ def train(
     execution: Execution,
     report: Report,
 ) -> Trained:
-    """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
+    """Build the model, start it from the architecture's initial weights and fit it."""
     with _device(execution):
-        return _trained(spec, windows, preparation, fit, checkpoints=checkpoints, report=report)
+        return _trained(spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report)
 
 
 def _device(execution: Execution) -> AbstractContextManager[Any]:
@@ -61,20 +61,29 @@ def _device(execution: Execution) -> AbstractContextManager[Any]:
 
 
 def _trained(
-    spec: ConvLSTMSpec,
+    spec: Spec,
     windows: Windows,
     preparation: Preparation,
     fit: FitSpec,
     *,
     checkpoints: Checkpoints,
+    execution: Execution,
     report: Report,
 ) -> Trained:
-    trained = _build(spec, _POLICIES[fit.precision])
-    convlstm_keras.set_weights(trained, initial_weights(spec, fit.seed))
-    history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
+    architecture = architecture_of(spec)
+    module = architecture.module("keras")
+    if keras.config.backend() == "torch":
+        weights, history = _fitted_by_torch(
+            spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
+        )
+    else:
+        trained = _build(spec, _POLICIES[fit.precision])
+        module.set_weights(trained, architecture.initial(spec, fit.seed))
+        history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
+        weights = module.get_weights(trained)
     # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
     model = _build(spec, "float32")
-    convlstm_keras.set_weights(model, convlstm_keras.get_weights(trained))
+    module.set_weights(model, weights)
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
@@ -86,11 +95,36 @@ def _trained(
     return Trained(forecast, save, history)
 
 
-def _build(spec: ConvLSTMSpec, policy: str) -> Any:
+def _fitted_by_torch(
+    spec: Spec,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints,
+    execution: Execution,
+    report: Report,
+) -> tuple[Weights, History]:
+    """Fit the same function in native PyTorch, from the same weights, and give its weights.
+
+    Keras on PyTorch runs a recurrence step by step in Python and its convolutions channels last, both of which
+    PyTorch itself does better. Weights move exactly, so what is saved is what plain Keras would load and compute.
+    """
+    from modelstac.training import fit_torch
+    from modelstac.training.variant_torch import started
+
+    model = started(spec, fit)
+    history = fit_torch.fit_model(
+        model, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
+    )
+    return architecture_of(spec).module("torch").get_weights(model), history
+
+
+def _build(spec: Spec, policy: str) -> Any:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        return convlstm_keras.build(spec)
+        return architecture_of(spec).module("keras").build(spec)
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from modelstac.catalog.versions import semver
-from modelstac.training.architectures import convlstm_torch
+from modelstac.training.architecture import Spec, architecture_of
 from modelstac.training.devices_torch import find_device
 from modelstac.training.fit_torch import fit_model
 from modelstac.training.parallel_torch import fit_in_processes
 from modelstac.training.variants import Trained
-from modelstac.training.weights import initial_weights
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
@@ -26,14 +25,13 @@ if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
-    from modelstac.training.spec import ConvLSTMSpec
 
 SPEC_KEY = "modelstac.spec"
 """Key of the specification, as JSON, in the metadata of the safetensors file."""
 
 
 def train(
-    spec: ConvLSTMSpec,
+    spec: Spec,
     windows: Windows,
     preparation: Preparation,
     fit: FitSpec,
@@ -42,7 +40,7 @@ def train(
     execution: Execution,
     report: Report,
 ) -> Trained:
-    """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
+    """Build the model, start it from the architecture's initial weights and fit it."""
     model = started(spec, fit)
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
     if execution.devices > 1:
@@ -65,14 +63,16 @@ def train(
     return Trained(forecast, save, history)
 
 
-def started(spec: ConvLSTMSpec, fit: FitSpec) -> torch.nn.Module:
+def started(spec: Spec, fit: FitSpec) -> torch.nn.Module:
     """Build the module of an architecture with the weights from which training starts."""
-    model = convlstm_torch.build(spec)
-    convlstm_torch.set_weights(model, initial_weights(spec, fit.seed))
+    architecture = architecture_of(spec)
+    module = architecture.module("torch")
+    model: torch.nn.Module = module.build(spec)
+    module.set_weights(model, architecture.initial(spec, fit.seed))
     return model
 
 
-def save_module(model: torch.nn.Module, spec: ConvLSTMSpec, path: Path) -> None:
+def save_module(model: torch.nn.Module, spec: Spec, path: Path) -> None:
     """Write the weights as safetensors, with the specification in the file's metadata."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry only: safetensors writes several in a random order, and the same model should give the same bytes.

@@ -21,12 +21,12 @@ from modelstac.registry.backends import require_keras
 
 if TYPE_CHECKING:
     from modelstac.catalog.messages import Report
+    from modelstac.training.architecture import Spec
     from modelstac.training.checkpoints import Checkpoints
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
     from modelstac.training.history import History
-    from modelstac.training.spec import ConvLSTMSpec
 
 Forecast = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From values 0 to 1 (window, time, y, x) to those of the frames that follow, in the same layout."""
@@ -56,7 +56,7 @@ class Framework(Protocol):
 
     def train(
         self,
-        spec: ConvLSTMSpec,
+        spec: Spec,
         windows: Windows,
         preparation: Preparation,
         fit: FitSpec,
@@ -65,7 +65,7 @@ class Framework(Protocol):
         execution: Execution,
         report: Report,
     ) -> Trained:
-        """Build the model, start it from ``initial_weights(spec, fit.seed)`` and fit it."""
+        """Build the model, start it from the architecture's initial weights and fit it."""
 
     def versions(self) -> dict[str, Any]:
         """Give ``framework_version`` and, where there is one, ``backend`` and ``backend_version``."""
@@ -87,12 +87,10 @@ class Variant:
         The framework's adapter.
     title
         For people.
-    entrypoint
-        What builds the architecture, where the file holds weights only.
     dim_order
         Layout of input and output.
     fixed_shape
-        Whether the file fixes frames, height and width.
+        Whether the file fixes height and width, and frames even where the weights would serve any number.
     """
 
     name: str
@@ -100,7 +98,6 @@ class Variant:
     backend: str | None
     module: str
     title: str
-    entrypoint: str | None
     dim_order: tuple[str, ...]
     fixed_shape: bool
 
@@ -125,7 +122,7 @@ class Variant:
 def _keras(backend: str, title: str) -> Variant:
     layout = ("batch", "time", "height", "width", "variables")
     module = "modelstac.training.variant_keras"
-    return Variant(f"keras-{backend}", "keras", backend, module, f"Keras on {title}", None, layout, fixed_shape=True)
+    return Variant(f"keras-{backend}", "keras", backend, module, f"Keras on {title}", layout, fixed_shape=True)
 
 
 VARIANTS = MappingProxyType(
@@ -140,7 +137,6 @@ VARIANTS = MappingProxyType(
                 backend=None,
                 module="modelstac.training.variant_torch",
                 title="native PyTorch",
-                entrypoint="modelstac.training.architectures.convlstm_torch:build",
                 dim_order=("batch", "time", "variables", "height", "width"),
                 fixed_shape=False,
             ),

@@ -82,7 +82,7 @@ def initial_weights(spec: ConvLSTMSpec, seed: int) -> Weights:
         if part == "recurrent_kernel":
             value = _orthogonal(rng, shape)
         elif part == "kernel":
-            value = _glorot_uniform(rng, shape)
+            value = glorot_uniform(rng, shape)
         elif part in ("gamma", "moving_variance"):
             value = np.ones(shape)
         else:
@@ -94,7 +94,8 @@ def initial_weights(spec: ConvLSTMSpec, seed: int) -> Weights:
     return weights
 
 
-def _glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Draw a kernel (*space, in, out) (Glorot and Bengio 2010)."""
     field = math.prod(shape[:-2])
     limit = math.sqrt(6 / (field * (shape[-2] + shape[-1])))
     return rng.uniform(-limit, limit, shape)

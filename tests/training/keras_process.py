@@ -33,18 +33,19 @@ def run(backend: str, *arguments: object, program: Path = Path(__file__)) -> str
 def main(source: Path, target: Path) -> None:
     import keras
 
-    from modelstac.training.architectures import convlstm_keras
-    from modelstac.training.spec import ConvLSTMSpec
+    from modelstac.training.architecture import architecture_of, read_spec
 
     given = dict(np.load(source))
     found: dict[str, np.ndarray] = {"backend": np.array(keras.backend.backend())}
     for case in sorted({name.split("|")[0] for name in given}):
-        spec = ConvLSTMSpec.from_dict(json.loads(str(given[f"{case}|spec"])))
+        spec = read_spec(json.loads(str(given[f"{case}|spec"])))
+        adapter = architecture_of(spec).module("keras")
         weights = {name.split("|")[2]: value for name, value in given.items() if name.startswith(f"{case}|weights|")}
-        model = convlstm_keras.build(spec)
-        convlstm_keras.set_weights(model, weights)
+        model = adapter.build(spec)
+        adapter.set_weights(model, weights)
         found[f"{case}|parameters"] = np.array(model.count_params())
-        found.update({f"{case}|back|{name}": value for name, value in convlstm_keras.get_weights(model).items()})
+        found[f"{case}|trained"] = np.array(sum(np.prod(variable.shape) for variable in model.trainable_variables))
+        found.update({f"{case}|back|{name}": value for name, value in adapter.get_weights(model).items()})
         if f"{case}|x" not in given:
             continue
         x = given[f"{case}|x"]
@@ -55,7 +56,7 @@ def main(source: Path, target: Path) -> None:
         found[f"{case}|loaded"] = keras.ops.convert_to_numpy(loaded(x))
         for _ in range(TRAINING_STEPS):
             found[f"{case}|training"] = keras.ops.convert_to_numpy(model(x, training=True))
-        found.update({f"{case}|after|{name}": value for name, value in convlstm_keras.get_weights(model).items()})
+        found.update({f"{case}|after|{name}": value for name, value in adapter.get_weights(model).items()})
     np.savez(target, **found)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelstac.catalog.errors import NotFoundError, SpecError
-from modelstac.training.spec import PRESETS, ConvLSTMSpec, preset
+from modelstac.training.recipes import preset
+from modelstac.training.spec import PRESETS, ConvLSTMSpec
 
 specs = st.integers(1, 4).flatmap(
     lambda layers: st.builds(

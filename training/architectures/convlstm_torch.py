@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from modelstac.training.architectures.layouts import channels_first, channels_last
 from modelstac.training.architectures.recurrence_torch import Cell, activation, recurrence, recurrence_as_it_reads
 from modelstac.training.devices_torch import processes, total
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
@@ -169,7 +169,7 @@ def build(spec: ConvLSTMSpec | Mapping[str, Any]) -> ConvLSTM:
 def get_weights(model: ConvLSTM) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.weights`."""
     return {
-        name: np.ascontiguousarray(_channels_last(tensor.detach().cpu().numpy()))
+        name: np.ascontiguousarray(channels_last(tensor.detach().cpu().numpy()))
         for name, tensor in _tensors(model).items()
     }
 
@@ -185,7 +185,7 @@ def set_weights(model: ConvLSTM, weights: Weights) -> None:
     check_weights(weight_shapes(model.spec), weights)
     with torch.no_grad():
         for name, tensor in _tensors(model).items():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(_channels_first(weights[name]))))
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(channels_first(weights[name]))))
 
 
 def _tensors(model: ConvLSTM) -> dict[str, Tensor]:
@@ -203,13 +203,3 @@ def _tensors(model: ConvLSTM) -> dict[str, Tensor]:
 def _bias(convolution: nn.Conv2d | nn.Conv3d) -> Tensor:
     assert convolution.bias is not None
     return convolution.bias
-
-
-def _channels_last(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn a kernel (out, in, *space) into (*space, in, out); leave vectors alone."""
-    return array if array.ndim == 1 else array.transpose(*range(2, array.ndim), 1, 0)
-
-
-def _channels_first(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn a kernel (*space, in, out) into (out, in, *space); leave vectors alone."""
-    return array if array.ndim == 1 else array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))

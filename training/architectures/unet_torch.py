@@ -1,0 +1,143 @@
+"""The U-Net nowcaster in native PyTorch: the same function as the Keras one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
+from torch import Tensor, nn
+
+from modelstac.training.architectures.layouts import channels_first, channels_last
+from modelstac.training.unet import UNetSpec, convolutions, weight_shapes
+from modelstac.training.weights import Weights, check_weights
+
+
+class UNet(nn.Module):
+    """The network of a :class:`~modelstac.training.unet.UNetSpec`.
+
+    Height and width may differ from those of the specification: no weight depends on them. Where they are multiples of
+    its stride, it is the function that Keras computes.
+    """
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.convolutions = nn.ModuleDict(
+            {
+                name: nn.Conv2d(channels, filters, kernel, padding=kernel // 2)
+                for name, kernel, channels, filters in convolutions(spec)
+            }
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Forecast frames.
+
+        Parameters
+        ----------
+        x
+            (batch, frames_in, 1, height, width), values from 0 to 1, the latest frame last.
+
+        Returns
+        -------
+        Tensor
+            (batch, frames_out, 1, height, width): the frames that follow, not below 0.
+        """
+        spec, levels = self.spec, len(self.spec.filters)
+        grid = x.shape[3:]
+        x = F.avg_pool2d(x.squeeze(2), spec.coarsen)
+        last = x[:, -1:]
+        skipped = []
+        for level in range(levels):
+            x = self._pair(F.max_pool2d(x, 2) if level else x, f"down_{level}")
+            skipped.append(x)
+        motion_from = x
+        for level in reversed(range(levels - 1)):
+            x = torch.cat([F.interpolate(x, skipped[level].shape[2:], mode="nearest"), skipped[level]], dim=1)
+            x = self._pair(x, f"up_{level}")
+            if level == 1:
+                motion_from = x
+        moved = self._moved(last, *(self._motion(motion_from, axis, last.shape[2:]) for axis in "xy"))
+        change = self._leaky(self.convolutions["change_0"](torch.cat([moved, x], dim=1)))
+        y = moved + self.convolutions["change_1"](change)
+        return F.relu(_enlarged(y, grid)).unsqueeze(2)
+
+    def _pair(self, x: Tensor, name: str) -> Tensor:
+        for number in (0, 1):
+            x = self._leaky(self.convolutions[f"{name}_{number}"](x))
+        return x
+
+    def _leaky(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.spec.leaky_slope)
+
+    def _motion(self, x: Tensor, axis: str, size: torch.Size) -> Tensor:
+        """Give for every block the shares of those in its row (x) or column (y) that its rain comes from."""
+        return _enlarged(self.convolutions[f"motion_{axis}"](x).softmax(dim=1), size)
+
+    def _moved(self, last: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
+        """Move one frame by the same motion once for each time step; it is dry beyond the edges."""
+        reach, taps = self.spec.reach, self.spec.taps
+        height, width = along_x.shape[2:]
+        steps = []
+        for _ in range(self.spec.frames_out):
+            wide = F.pad(last, (reach, reach, 0, 0))
+            last = (torch.cat([wide[..., k : k + width] for k in range(taps)], dim=1) * along_x).sum(1, keepdim=True)
+            high = F.pad(last, (0, 0, reach, reach))
+            last = (torch.cat([high[..., k : k + height, :] for k in range(taps)], dim=1) * along_y).sum(
+                1, keepdim=True
+            )
+            steps.append(last)
+        return torch.cat(steps, dim=1)
+
+
+def _enlarged(x: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def build(spec: UNetSpec | Mapping[str, Any]) -> UNet:
+    """Build the module of a specification: the entry point that published PyTorch items name.
+
+    Parameters
+    ----------
+    spec
+        The specification, or its fields as :meth:`UNetSpec.to_dict` gives them.
+
+    Raises
+    ------
+    SpecError
+        When the fields make no sense.
+    """
+    return UNet(spec if isinstance(spec, UNetSpec) else UNetSpec.from_dict(spec))
+
+
+def get_weights(model: UNet) -> Weights:
+    """Give the weights of ``model`` in the form of :mod:`modelstac.training.unet`."""
+    return {
+        name: np.ascontiguousarray(channels_last(tensor.detach().cpu().numpy()))
+        for name, tensor in _tensors(model).items()
+    }
+
+
+def set_weights(model: UNet, weights: Weights) -> None:
+    """Set the weights of ``model``, in place.
+
+    Raises
+    ------
+    SpecError
+        When ``weights`` are not those of the specification of ``model``.
+    """
+    check_weights(weight_shapes(model.spec), weights)
+    with torch.no_grad():
+        for name, tensor in _tensors(model).items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(channels_first(weights[name]))))
+
+
+def _tensors(model: UNet) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, layer in model.convolutions.items():
+        assert isinstance(layer, nn.Conv2d)
+        assert layer.bias is not None
+        tensors |= {f"{name}/kernel": layer.weight, f"{name}/bias": layer.bias}
+    return tensors
