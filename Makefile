@@ -6,7 +6,7 @@ OUT ?= .demo
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test lint format bench browser docs notebooks clean
+.PHONY: help demo test lint format bench study browser docs notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -31,6 +31,9 @@ format: .venv/ready  ## Format the code
 
 bench: .venv/ready  ## Measure speed against what a user would pick instead (ratios, one run)
 	$(BIN)/python -m benchmarks
+
+study: .venv/ready  ## Train the presets of ten minutes, write docs/results: make study DATA=folder
+	$(BIN)/python -m benchmarks.study $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
 
 browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then shows at /browser
 	deploy/browser/build

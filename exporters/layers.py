@@ -21,11 +21,12 @@ from modelstac.exporters.architecture import artifact_of, read_spec
 from modelstac.exporters.cases import make_cases, permutation
 from modelstac.exporters.parity import TOLERANCES
 from modelstac.exporters.sizes import find_sizes
+from modelstac.training.spec import ConvLSTMSpec
 
 if TYPE_CHECKING:
     from modelstac.exporters.workers import Workers
     from modelstac.registry.model import Model
-    from modelstac.training.spec import ConvLSTMSpec
+    from modelstac.training.architecture import Spec
 
 Array = NDArray[Any]
 Layers = dict[str, Array]
@@ -134,10 +135,10 @@ def layers(model: Model, inputs: Array) -> Layers:
     read = READERS.get(model.description.format)
     if read is not None:
         try:
-            spec = read_spec(model.description)
+            spec: Spec | None = read_spec(model.description)
         except ConversionError:  # another architecture
-            pass
-        else:
+            spec = None
+        if isinstance(spec, ConvLSTMSpec):  # layers of others have no names in common yet
             found = read(model, spec, inputs)
     return found | {OUTPUT: np.asarray(model.predict(inputs))}
 

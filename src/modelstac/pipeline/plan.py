@@ -96,7 +96,7 @@ class _Plan:
         self.published.add(item_id)
 
     def _prepare(self, job: TrainJob) -> Job:
-        window = 2 * int(job.architecture.frames)
+        window = job.architecture.frames_in + job.architecture.frames_out
         frames = job.preparation.frames_json()  # presets may differ in what matters to the model only
         key = f"{frames} {window}"
         if key not in self.prepared:

@@ -1,0 +1,84 @@
+"""A training step of the variant ``keras-torch`` by Keras' own layers, and by the native module it is fitted as.
+
+``KERAS_BACKEND=torch python -m benchmarks.keras_on_torch OUT.json``: processor seconds of a step of one window,
+the two in turns, and of a forecast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TURNS = 3
+
+
+def main(path: str) -> None:
+    """Measure both networks of ten minutes."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    from modelstac.training.recipes import preset
+
+    convlstm = dataclasses.replace(preset("ten-minutes-convlstm"), height=64, width=64)
+    found = {
+        "convlstm": measure(convlstm, "ten-minutes-convlstm"),
+        "unet": measure(preset("ten-minutes"), "ten-minutes"),
+    }
+    Path(path).write_text(json.dumps(found, indent=1))
+
+
+def measure(spec: Any, name: str) -> dict[str, float]:
+    """Give the median processor seconds of a step and of a forecast, by Keras' layers and by the native module."""
+    import numpy as np
+    import torch
+
+    from modelstac.training.architecture import architecture_of
+    from modelstac.training.fit_keras import KerasLearner
+    from modelstac.training.fit_torch import TorchLearner
+    from modelstac.training.fitting import Batch
+    from modelstac.training.recipes import RECIPES
+
+    fit, preparation = RECIPES[name]
+    architecture = architecture_of(spec)
+    modules = {kind: architecture.module(kind) for kind in ("keras", "torch")}
+    models = {kind: module.build(spec) for kind, module in modules.items()}
+    for kind, module in modules.items():
+        module.set_weights(models[kind], architecture.initial(spec, 0))
+    random = np.random.default_rng(0)
+    grid = (spec.height, spec.width)
+    inputs = random.random((1, spec.frames_in, *grid), np.float32)
+    targets = random.random((1, spec.frames_out, *grid), np.float32)
+    rest: dict[str, Any] = {"epoch": 1, "step": 1, "learning_rate": 1e-3, "windows": np.zeros(1, np.int64)}
+    batch = Batch(number=1, **rest, inputs=inputs, targets=targets, mask=np.ones_like(targets))
+    learners = {
+        "keras": KerasLearner(models["keras"], fit, preparation),
+        "torch": TorchLearner(models["torch"], fit, preparation),
+    }
+    calls: dict[str, Callable[[], Any]] = {
+        f"{kind} step": lambda n=one: n.step(batch) for kind, one in learners.items()
+    }
+    calls["keras forecast"] = lambda: models["keras"].predict_on_batch(inputs[..., None])
+
+    def native() -> Any:
+        models["torch"].eval()
+        with torch.inference_mode():
+            return models["torch"](torch.from_numpy(inputs).unsqueeze(2))
+
+    calls["torch forecast"] = native
+    took: dict[str, list[float]] = {kind: [] for kind in calls}
+    for turn in range(TURNS + 1):
+        for kind, call in calls.items():
+            began = time.process_time()
+            call()
+            if turn:  # the first warms up
+                took[kind].append(time.process_time() - began)
+    return {kind: statistics.median(seconds) for kind, seconds in took.items()}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

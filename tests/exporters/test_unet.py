@@ -1,0 +1,60 @@
+"""The second architecture goes through the routes that every architecture has, and is built anew by its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from modelstac.catalog import open_catalog
+from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.validation import validate
+from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.routes import NODES, ROUTES
+from modelstac.registry.load import load
+from modelstac.training.data import Preparation
+from modelstac.training.data.synthetic import generate
+from modelstac.training.fit import FitSpec
+from modelstac.training.jobs import TrainJob, train
+from modelstac.training.unet import UNetSpec
+
+SOURCE = "unet-1.0.0-torch"
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unet")
+    generate(folder / "rain", 20, seed=1, shape=(32, 32))
+    spec = UNetSpec((3, 4), coarsen=2, reach=1, frames_in=2, frames_out=3, height=32, width=32)
+    preparation = Preparation(rows=None, columns=None, transform="log")
+    job = TrainJob("torch", str(folder / "rain"), spec, FitSpec(epochs=1), preparation, name="unet")
+    found = open_catalog(folder / "catalog", create=True)
+    train(dataclasses.replace(job, first_test=12), found)
+    return found
+
+
+def test_every_format_can_be_reached(catalog):
+    description = ModelDescription.from_item(catalog.get(SOURCE))
+    assert set(ROUTES.targets(description)) == set(NODES) - {"torch"}
+
+
+def test_a_conversion_is_proved_published_and_loaded(catalog):
+    item = export(ExportJob(SOURCE, "onnx", "torch-export"), catalog)
+    validate(item)
+    assert [step["target_format"] for step in item.properties["interop:route"]] == ["torch-export", "onnx"]
+    assert item.properties["interop:parity"]["passed"]
+    x = np.random.default_rng(0).random((2, 2, 1, 32, 48), np.float32)
+    ours, theirs = (load(name, catalog=catalog).predict(x) for name in (SOURCE, item.id))
+    assert ours.shape == (2, 3, 1, 32, 48)
+    np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
+
+
+def test_weights_come_back_from_keras_as_they_were(catalog):
+    there = export(ExportJob(SOURCE, "keras-tensorflow"), catalog)
+    assert there.properties["interop:parity"]["passed"]
+    back = export(ExportJob(there.id, "torch"), catalog)
+    ours, theirs = (load(name, catalog=catalog).native.state_dict() for name in (SOURCE, back.id))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        np.testing.assert_array_equal(theirs[name].numpy(), tensor.numpy(), err_msg=name)
