@@ -6,6 +6,7 @@ run is killed, the last checkpoint is there and complete.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -170,9 +171,12 @@ class Checkpoints:
         with explained(f"write the checkpoint {self.path}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             partial = self.path.with_name(f".{_FILE}.{os.getpid()}")
+            # In memory first: on a full disk, the archive that numpy leaves open would fail again when it is closed.
+            content = io.BytesIO()
+            np.savez(content, allow_pickle=False, meta=json.dumps(meta), **arrays)
             try:
                 with partial.open("wb") as file:
-                    np.savez(file, allow_pickle=False, meta=json.dumps(meta), **arrays)
+                    file.write(content.getbuffer())
                     file.flush()
                     os.fsync(file.fileno())
                 partial.replace(self.path)

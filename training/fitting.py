@@ -134,7 +134,7 @@ def fit_learner(
     TrainingError
         When the loss is not finite; the last checkpoint stays.
     DataError
-        When there are too few windows for validation.
+        When there are too few windows for validation, or one has no pixel that counts.
     SpecError
         When the checkpoint that is there belongs to another run.
     """
@@ -256,6 +256,13 @@ def _batch(
     rank, count = share
     # Too few for all: each process computes all of them, whose mean is that of one.
     own = index[rank::count] if len(index) >= count else index
+    mask = windows.mask(own)
+    if len(empty := own[~mask.any(axis=(1, 2, 3))]):
+        first = windows.times(int(empty[0]))[0].astype("datetime64[m]")
+        raise DataError(
+            f"the window that begins at {first} has no pixel that was measured in all frames given and in one that"
+            " follows: leave those frames out, or crop to what is measured"
+        )
     return Batch(
         number=number,
         epoch=epoch,
@@ -264,7 +271,7 @@ def _batch(
         windows=index,
         inputs=preparation.inputs_to_model(windows.inputs(own)),
         targets=preparation.to_model(windows.targets(own)),
-        mask=windows.mask(own).astype(np.float32),
+        mask=mask.astype(np.float32),
     )
 
 

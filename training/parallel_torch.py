@@ -30,6 +30,8 @@ from modelstac.training.history import History
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
 
+RESULT = "result.pt"
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -77,6 +79,7 @@ def fit_in_processes(
                 _pass_on(messages, report)
         except (ProcessExitedException, ProcessRaisedException) as error:
             _pass_on(messages, report)
+            _raise_what_is_known(folder)
             reason = str(error).strip().splitlines()[-1]
             raise TrainingError(
                 f"a process of the training died ({reason}): the same command goes on from the last checkpoint"
@@ -86,11 +89,20 @@ def fit_in_processes(
                 if process.is_alive():
                     process.terminate()
         _pass_on(messages, report)
-        # Written by the process above, a moment ago, into a folder that is ours alone.
-        found: dict[str, Any] = torch.load(Path(folder, "result.pt"), weights_only=False)
-    if "error" in found:
-        raise found["error"]
-    return found["history"], found["weights"]
+        _raise_what_is_known(folder)
+        history, weights = _read(Path(folder, RESULT))
+    return history, weights
+
+
+def _raise_what_is_known(folder: str) -> None:
+    """Raise the error of ours that a process met; where others then missed it, theirs says nothing."""
+    for path in sorted(Path(folder).glob("error*")):
+        raise _read(path)
+
+
+def _read(path: Path) -> Any:
+    # Written by the processes above, a moment ago, into a folder that is ours alone.
+    return torch.load(path, weights_only=False)
 
 
 def _pass_on(messages: Any, report: Report) -> None:
@@ -112,10 +124,9 @@ def _process(rank: int, task: _Task, messages: Any) -> None:
         rank=rank,
         world_size=task.execution.devices,
     )
-    result: dict[str, Any] = {}
     try:
         model = task.build()
-        result["history"] = fit_model(
+        history = fit_model(
             model,
             task.windows,
             task.preparation,
@@ -125,9 +136,9 @@ def _process(rank: int, task: _Task, messages: Any) -> None:
             share=(rank, task.execution.devices),
             report=messages.put if rank == 0 else ignore,
         )
-        result["weights"] = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    except ModelStacError as error:  # all of them see the same loss and raise the same
-        result["error"] = error
-    if rank == 0:
-        torch.save(result, Path(task.folder, "result.pt"))
+        if rank == 0:
+            weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+            torch.save((history, weights), Path(task.folder, RESULT))
+    except ModelStacError as error:  # all of them see the same loss; of the data each sees its share
+        torch.save(error, Path(task.folder, f"error-{rank}.pt"))
     dist.destroy_process_group()

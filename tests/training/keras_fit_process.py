@@ -27,6 +27,7 @@ def main(source: Path, target: Path) -> None:
     spec = ConvLSTMSpec.from_dict(json.loads(str(given["spec"])))
     windows = Windows(given["rates"], given["time"], given["starts"], spec.frames, spec.frames, 5)
     preparation = Preparation(rows=None, columns=None, scale=float(given["scale"]))
+    given_frames = preparation.inputs_to_model(windows.inputs(np.arange(2)))[..., None]
     found: dict[str, object] = {"backend": keras.backend.backend()}
     for case, fields in json.loads(str(given["fits"])).items():
         fit = FitSpec.from_dict(fields)
@@ -38,7 +39,9 @@ def main(source: Path, target: Path) -> None:
             weights = convlstm_keras.get_weights(model)
             validation = [epoch.validation_loss for epoch in history.epochs]
             weights = {name: w.tolist() for name, w in weights.items()}
-            runs.append({"losses": history.losses, "validation": validation, "weights": weights})
+            forecast = keras.ops.convert_to_numpy(model(given_frames))
+            found_now = {"losses": history.losses, "validation": validation, "weights": weights}
+            runs.append(found_now | {"forecast": forecast[..., 0].tolist()})
         found[case] = runs
     fit = FitSpec.from_dict(json.loads(str(given["fits"]))["validated"])
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ def run(backend: str, *arguments: object, program: Path = Path(__file__)) -> str
     source = str(Path(modelstac.__file__).parent.parent)
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(program), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -186,6 +187,42 @@ def test_a_place_that_cannot_be_written_is_named(windows, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StorageError, match=r"cannot (write|read) .*file"):
         fitted(windows, FITS["adam"], Checkpoints(tmp_path / "file" / "below", key="run", steps=1))
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_stays(windows, tmp_path):
+    """As a limit on the size of files, which fails a write half way as a full disk does."""
+    checkpoints = Checkpoints(tmp_path, key="run", steps=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = []
+
+    def fill(message):
+        if isinstance(message, Measured) and message.step == 3:
+            kept.append(checkpoints.path.read_bytes())
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept[0]) // 2, before[1]))
+
+    try:
+        with pytest.raises(StorageError, match=r"cannot write the checkpoint .*checkpoint\.npz") as error:
+            fitted(windows, FITS["adam"], checkpoints, report=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+    assert checkpoints.path.read_bytes() == kept[0]
+    assert checkpoints.load().step == 2
+    assert_equal(fitted(windows, FITS["adam"], checkpoints), fitted(windows, FITS["adam"]))
+
+
+def test_checkpoints_count_changes_of_the_weights(windows, tmp_path):
+    fit = FITS["adadelta"]  # two steps a change
+    checkpoints = Checkpoints(tmp_path, key="run", minutes=None, steps=2)
+    found = []
+
+    def look(message):
+        if isinstance(message, Measured) and checkpoints.path.exists():
+            found.append(checkpoints.load().step)
+
+    fitted(windows, fit, checkpoints, report=look)
+    assert sorted(set(found))[:2] == [4, 8]
 
 
 def test_checkpoints_come_by_time(windows, tmp_path):
