@@ -58,6 +58,11 @@ def validate_item(document: Document) -> None:
     """
     try:
         _check_typed(document)
+    except InvalidItemError as error:
+        if repr(document["id"]) in str(error):
+            raise
+        # One of thousands, maybe.
+        raise InvalidItemError(f"item {document['id']!r}: {error}") from error
     except ModelStacError:
         raise
     except (TypeError, ValueError, AttributeError, KeyError) as error:

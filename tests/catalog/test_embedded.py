@@ -19,7 +19,7 @@ import pytest
 import modelstac
 from modelstac.catalog import ModelDescription, open_catalog
 from modelstac.catalog.embedded import EmbeddedCatalog
-from modelstac.catalog.errors import CatalogError
+from modelstac.catalog.errors import CatalogError, InvalidItemError
 from modelstac.catalog.testing import TORCH, Examples
 from modelstac.catalog.validation import validate
 
@@ -56,6 +56,22 @@ def test_writers_that_are_killed_lose_nothing_that_they_acknowledged(describe: D
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(catalog.search(collections="convlstm-knmi", text="convlstm")) == len(stored)
     assert catalog.publish(describe(variant="later").to_item()).id == "convlstm-knmi-1.0.0-later"
+
+
+def test_a_bad_item_among_thousands_is_named_and_takes_all_back(tmp_path: Path) -> None:
+    examples = Examples(tmp_path / "made")
+    items = [examples.item(version=f"1.{minor}.0") for minor in range(1200)]
+    for item in items:
+        for key, asset in item.assets.items():
+            asset.href = f"https://example.org/{item.id}/{key}"
+    # Those before it are written by then.
+    items[1100].properties["mlm:total_parameters"] = -1
+    catalog = EmbeddedCatalog(tmp_path / "models.sqlite", create=True)
+    with pytest.raises(InvalidItemError, match=r"convlstm-knmi-1\.1100\.0-torch.*parameters"):
+        catalog.publish_many(items)
+    assert (list(catalog.ids()), list(catalog.collections())) == ([], [])
+    items[1100].properties["mlm:total_parameters"] = 1
+    assert len(catalog.publish_many(items)) == len(list(catalog.ids())) == 1200
 
 
 def test_the_file_and_its_folder_can_be_moved_and_deleting_takes_the_last_file(tmp_path: Path) -> None:
