@@ -195,6 +195,8 @@ def costs(ids: dict[str, tuple[str, str]], took: dict[str, Any], catalog: Any) -
         training = " ".join(one["notes"][:1]).removeprefix("note: training took ").split(" and")[0] or "below 30 s"
         parameters = f"{item.properties['mlm:total_parameters']:,}"
         rows.append([title, parameters, f"{one['cpu']:.0f}", f"{one['wall']:.0f}", training, f"{one['load']:.1f}"])
+    runs = {f"{name.removesuffix('-knmi')} {variant}" for name in PRESETS.values() for variant in VARIANTS}
+    rows += [[title, "not run", "", "", "", ""] for title in sorted(runs - set(ids))]
     heads = ("run", "parameters", "processor s", "wall s", "of it training", "load")
     return Table("What it cost", COSTS, heads, rows)
 

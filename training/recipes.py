@@ -52,7 +52,7 @@ ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
         "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }
 )
-"""The two of ten minutes train in as many on two cores: what of it, `docs/results/ten-minutes.md` says."""
+"""The two of ten minutes are meant to train in as many on two cores; `docs/results/ten-minutes.md` says what does."""
 
 
 def preset(name: str) -> Spec:
