@@ -5,7 +5,6 @@ A publish is one transaction, so whatever dies leaves the item whole or not at a
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import sqlite3
@@ -20,11 +19,11 @@ from modelstac.catalog import documents
 from modelstac.catalog.ahead import ahead, batches
 from modelstac.catalog.artifacts import ArtifactFolder
 from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
-from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.documents import Document
+from modelstac.catalog.embedded_writing import Prepared, Writer
 from modelstac.catalog.errors import CatalogError, NotFoundError
 from modelstac.catalog.identity import ALIASES
-from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.published import Published
 from modelstac.catalog.query import Query
 from modelstac.catalog.read_item import asset_href, local_path
@@ -34,12 +33,9 @@ from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.schema import prepare
 from modelstac.catalog.sql.search import Search
 from modelstac.catalog.validation import validate_item
-from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 SUFFIX = ".sqlite"
 _AT_A_TIME = 500
-Prepared = tuple[Document, dict[str, str]]
-"""An item, and where its copied files lie, by asset key."""
 
 
 class EmbeddedCatalog(Catalog):
@@ -114,7 +110,7 @@ class EmbeddedCatalog(Catalog):
     def document(self, item_id: str) -> Document | None:
         """Return an item as JSON, None when there is no such id."""
         found = self.read(item_id)
-        return None if found is None else self._shown(found)
+        return None if found is None else self.shown(found)
 
     def read(self, item_id: str) -> rows.Read | None:
         """Return an item as stored, None when there is no such id."""
@@ -124,7 +120,7 @@ class EmbeddedCatalog(Catalog):
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for."""
         found, token, matched = self.found(query, count=count)
-        return Page(tuple(reduced(self._shown(item), query.fields) for item in found), token, matched)
+        return Page(tuple(reduced(self.shown(item), query.fields) for item in found), token, matched)
 
     def found(self, query: Query, *, count: bool) -> tuple[list[rows.Read], str | None, int | None]:
         """Return the items of a page as stored, the token of the next page and the number of matches."""
@@ -147,15 +143,16 @@ class EmbeddedCatalog(Catalog):
         for item in with_files:
             validate_item(documents.located(item))
         checked = {id(item) for item in with_files}
+        writer = Writer(self, report)
 
         def prepared(some: list[pystac.Item]) -> list[Prepared]:
             found = [documents.located(item) for item in some]
             for item, document in zip(some, found, strict=True):
                 if id(item) not in checked:
                     validate_item(document)
-            return self._prepared(found, report)
+            return writer.prepared(found)
 
-        self._write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
+        writer.write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
         return Published(self.get, [item.id for item in listed])
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
@@ -172,80 +169,9 @@ class EmbeddedCatalog(Catalog):
         coming
             Collections by item id of those that may be the sources of items before them.
         """
-        self._write([self._prepared(items, report)], coming)
+        writer = Writer(self, report)
+        writer.write([writer.prepared(items)], coming)
         return Published(self.get, [item["id"] for item in items])
-
-    def _prepared(self, items: list[Document], report: Report) -> list[Prepared]:
-        return [(item, self._copy(item, report)) for item in items]
-
-    def _write(self, parts: Iterable[list[Prepared]], coming: Mapping[str, str] = MappingProxyType({})) -> None:
-        by_name: dict[str, list[Document]] = {}
-        with self.database.write() as connection:
-            for part in parts:
-                new = self._new(connection, part, coming)
-                rows.insert(connection, new)
-                for document in new:
-                    by_name.setdefault(document["collection"], []).append(document)
-            for name, of_model in by_name.items():
-                collection = rows.get_collection(connection, name)
-                if collection is None:
-                    collection = documents.new_collection(name, of_model[0]["properties"])
-                wider = documents.stored_collection(documents.widened(collection, *of_model))
-                rows.put_collection(connection, wider)
-
-    def _new(self, connection: sqlite3.Connection, part: list[Prepared], coming: Mapping[str, str]) -> list[Document]:
-        """Return those items, as they are stored, that are not there yet."""
-        known = rows.known(connection, (item["id"] for item, _ in part))
-        new: dict[str, Document] = {}
-        for item, assets in part:
-            if any(not (Path(self.href).parent / href).is_file() for href in assets.values()):
-                # A delete of the last item with the same bytes came between.
-                self._copy(item, ignore)
-            item_id = item["id"]
-            if item_id in known:
-                published = rows.read_item(connection, item_id)
-                assert published is not None, "it was there a moment ago, in this transaction"
-                self._same_or_refuse(self._shown(published), item)
-            elif item_id in new:
-                self._same_or_refuse(copy.deepcopy(new[item_id]), item)
-            else:
-                names = {**coming, **{i: found["collection"] for i, found in new.items()}} if _has_sources(item) else {}
-                new[item_id] = documents.stored_item(item, assets, self._sources(connection, item, names))
-        return list(new.values())
-
-    def _same_or_refuse(self, published: Document, item: Document) -> None:
-        self.same_or_refuse(as_item(published), as_item(copy.deepcopy(item)))
-
-    def _copy(self, item: Document, report: Report) -> dict[str, str]:
-        """Copy the item's local files, and return their hrefs below the catalog's folder by asset key."""
-        local = {key: local_path(asset["href"]) for key, asset in item["assets"].items()}
-        paths = {key: path for key, path in local.items() if path is not None}
-        task = f"publish {item['id']}"
-        report(Started(task, len(paths)))
-        hrefs = {}
-        for key, path in paths.items():
-            digest = from_multihash(str(item["assets"][key]["file:checksum"]))
-            hrefs[key] = f"{self.artifacts.root.name}/{self.artifacts.put(path, sha256=digest)}"
-            report(Advanced(task, note=path.name))
-        report(Finished(task))
-        return hrefs
-
-    def _sources(self, connection: sqlite3.Connection, item: Document, names: Mapping[str, str]) -> dict[str, str]:
-        places = {}
-        for link in item["links"]:
-            source = link.get(ITEM_ID_FIELD)
-            if link["rel"] != "derived_from" or not isinstance(source, str):
-                continue
-            row = connection.execute("SELECT collection FROM items WHERE id = ?", (source,)).fetchone()
-            if source in names or row is not None:
-                name = names[source] if source in names else row[0]
-                places[source] = f"collections/{name}/items/{source}"
-            elif "://" not in link["href"]:
-                found = [i for (i,) in connection.execute("SELECT id FROM items")]
-                raise NotFoundError.unknown(
-                    "item", source, found, where=self.href, hint=f"Publish the source of {item['id']!r} first"
-                )
-        return places
 
     def put_collection(self, document: Document) -> None:
         """Store a collection's document, or replace what people wrote of it; its aliases are left alone."""
@@ -319,7 +245,7 @@ class EmbeddedCatalog(Catalog):
             raise NotFoundError.unknown("item", item_id, known, where=self.href)
         return document
 
-    def _shown(self, found: rows.Read) -> Document:
+    def shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
         document = completed(json.loads(found.text), found)
         href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
@@ -355,10 +281,6 @@ def completed(document: Document, found: rows.Read) -> Document:
 def has_files(item: pystac.Item) -> bool:
     """Tell whether an item has assets on this machine."""
     return any(local_path(asset_href(asset)) is not None for asset in item.assets.values())
-
-
-def _has_sources(item: Document) -> bool:
-    return any(link["rel"] == "derived_from" for link in item["links"])
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:
