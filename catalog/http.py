@@ -65,9 +65,10 @@ class Api:
         try:
             self._client = Client.open(href)
         except APIError as error:
-            if error.status_code is None:
+            status = getattr(error, "status_code", None)  # missing where nothing answered
+            if status is None:
                 raise StorageError(f"{href} does not answer: check the address and that the server runs") from error
-            raise CatalogError(f"{href} is no STAC API: it answers with status {error.status_code}") from error
+            raise CatalogError(f"{href} is no STAC API: it answers with status {status}") from error
         except (pystac.STACError, pystac.STACTypeError, ValueError, KeyError) as error:
             raise CatalogError(f"{href} is no STAC API: {error}") from error
         if not self._client.conforms_to("ITEM_SEARCH"):

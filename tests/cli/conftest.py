@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
 from modelstac.cli import main
 
 SOURCE = Path(modelstac.__file__).parents[1]
@@ -79,6 +79,8 @@ def fresh_command(here: Path) -> Callable[..., subprocess.CompletedProcess[str]]
 
 def describe(artifact: Path, **fields: object) -> ModelDescription:
     """Describe the model of `write_graph`."""
+    scaled = {"value_scaling": (MinMax(minimum=0, maximum=50),)}
+    rate = {"format": "numpy", "expression": "x * 50"}
     layout = {"shape": (-1, 3, 1, -1, -1), "dim_order": DIM_ORDER, "data_type": "float32"}
     rain = ("rainfall_rate",)
     box = [[0.0, 49.0], [10.0, 49.0], [10.0, 55.0], [0.0, 55.0], [0.0, 49.0]]
@@ -96,9 +98,16 @@ def describe(artifact: Path, **fields: object) -> ModelDescription:
         "framework_version": "1.22.0",
         "architecture": "Persistence",
         "tasks": ("regression",),
-        "inputs": (ModelInput(name="frames", variables=rain, input=InputStructure(**layout)),),
+        "inputs": (ModelInput(name="frames", variables=rain, input=InputStructure(**layout), **scaled),),
         "outputs": (
-            ModelOutput(name="forecast", variables=rain, tasks=("regression",), result=ResultStructure(**layout)),
+            ModelOutput(
+                name="forecast",
+                variables=rain,
+                tasks=("regression",),
+                result=ResultStructure(**layout),
+                post_processing_function=rate,
+                **{"interop:lead_time": "PT5M"},
+            ),
         ),
         "hyperparameters": {
             "preparation": {"rows": [300, 308], "columns": [240, 250], "coarsen": 2, "scale": 50.0},

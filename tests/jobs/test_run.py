@@ -21,6 +21,16 @@ from modelstac.jobs.pools import LocalPool
 from modelstac.jobs.run import run
 from modelstac.jobs.table import as_text
 
+RUN_ONE = """
+import sys
+from modelstac.jobs.job import Job
+from modelstac.jobs.pools import LocalPool
+from modelstac.jobs.run import run
+
+with LocalPool() as pool:
+    run([Job.from_json(sys.argv[1])], pool)
+"""
+
 
 def test_what_can_be_done_is_done_and_only_what_is_missing_is_done_again(make, runs, tmp_path):
     first = make("first", value=1)
@@ -176,14 +186,13 @@ def test_the_program_says_in_one_line_why_it_fails(make, tmp_path):
 
 def test_an_interruption_ends_what_runs(make, runs):
     job = make("hangs", how=["hang"])
-
-    def interrupt():
-        wait_for(lambda: runs(job) == 1)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt), LocalPool() as pool:
-        run([job], pool)
-    thread.join()
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN_ONE, json.dumps(job.to_dict())], env=variables, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: runs(job) == 1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert said.endswith("KeyboardInterrupt\n")
     assert not is_alive(int((job.folder / "runs.txt").read_text().split()[0]))

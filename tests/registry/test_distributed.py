@@ -47,7 +47,7 @@ def test_workers_load_the_model_themselves(model: Model, tmp_path: Path) -> None
     expected = model.predict(batch.compute())
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=str(tmp_path)
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

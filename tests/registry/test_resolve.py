@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,15 +261,6 @@ def test_items_by_path_url_and_signed_url(catalog: Catalog, tmp_path: Path) -> N
             with pytest.raises(InvalidItemError, match=said) as raised:
                 modelstac.resolve(f"{server.url}/item.json?sig=secret")
             assert "secret" not in str(raised.value)
-
-
-def test_the_example_of_the_manual_runs(catalog: Catalog) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "resolve.md").read_text("utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
-    found: dict[str, object] = {"modelstac": modelstac, "catalog": catalog}
-    exec(block.replace("rain", "smooth"), found)
-    assert found["found"].item.id == "smooth-1.0.0-torch"
-    assert found["onnx"].item.id == "smooth-1.0.0-onnx-from-torch"
 
 
 def test_this_machine(catalog: Catalog) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import uuid
 from pathlib import Path
 
 from modelstac.catalog.errors import UnavailableError
@@ -32,7 +32,7 @@ def write_result(folder: Path, result: Result) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON in one step."""
-    partial = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # other threads and machines write too
     with explained(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

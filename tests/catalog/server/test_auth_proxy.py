@@ -127,7 +127,7 @@ def test_reading_is_open_and_writing_needs_a_token(services: tuple[str, Provider
     for asset in document["assets"].values():
         asset["href"] = "https://example.org/model.bin"
     name = str(item.collection_id)
-    collection = stored_collection(widened(new_collection(item), document))
+    collection = stored_collection(widened(new_collection(name, document["properties"]), document))
     writes: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "collections", {"json": collection}),
         ("POST", f"collections/{name}/items", {"json": document}),

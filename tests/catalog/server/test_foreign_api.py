@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import requests
 from pypgstac.db import PgstacDB
 from pypgstac.load import Loader, Methods
 from tests.catalog.server import postgres
@@ -20,26 +21,25 @@ from tests.registry.foreign_items import item, weights
 from modelstac.catalog import open_catalog
 from modelstac.catalog.api import ApiCatalog
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import NotFoundError
+from modelstac.catalog.errors import NotFoundError, StorageError
 
 
 @contextmanager
-def stock(url: str) -> Iterator[str]:
+def stock(url: str, folder: Path) -> Iterator[str]:
     """Run stac-fastapi-pgstac as its own documentation does."""
-    parts, port = urlsplit(url), postgres.free_port()
+    parts, log = urlsplit(url), folder / "stock.log"
     known = {"PGHOST": parts.hostname, "PGPORT": parts.port, "PGUSER": parts.username, "PGPASSWORD": parts.password}
     variables = {name: str(value) for name, value in known.items()} | {"PGDATABASE": parts.path.lstrip("/")}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", str(port)]
-    process = subprocess.Popen(
-        command, env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", "0"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env=environment(**variables), stdout=file, stderr=file)
     try:
-        for _ in range(600):
-            with suppress(requests.ConnectionError):
-                requests.get(f"http://127.0.0.1:{port}/_mgmt/ping", timeout=10)
-                break
+        until = time.monotonic() + 120
+        while not (found := re.search(r"running on (http://[\w.:]+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield found[1]
     finally:
         process.terminate()
         process.wait(20)
@@ -49,7 +49,7 @@ SPELLED = {"one": ("pytorch", "2.1.2+cu121"), "two": ("PyTorch", "2.8.0"), "thre
 
 
 @pytest.fixture(scope="module")
-def catalog(cluster: postgres.Cluster) -> Iterator[Catalog]:
+def catalog(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
     collection = {"type": "Collection", "id": "others", "stac_version": "1.1.0", "extent": extent, "links": []}
     made = [
@@ -62,7 +62,7 @@ def catalog(cluster: postgres.Cluster) -> Iterator[Catalog]:
         loader.load_collections(iter([collection | {"description": "theirs", "license": "other"}]), Methods.insert)
         loader.load_items(iter(made), Methods.insert)
         loader.db.close()
-        with stock(url) as href:
+        with stock(url, tmp_path_factory.mktemp("stock")) as href:
             found = open_catalog(href)
             assert isinstance(found, ApiCatalog)
             yield found
@@ -101,3 +101,9 @@ def test_an_unknown_id_names_the_nearest(catalog: Catalog) -> None:
     assert catalog.get("three").id == "three"
     with pytest.raises(NotFoundError, match="three"):
         catalog.get("thre")
+
+
+def test_a_server_that_is_not_there() -> None:
+    href = f"http://127.0.0.1:{postgres.free_port()}"
+    with pytest.raises(StorageError, match="does not answer: check the address"):
+        open_catalog(href)
