@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from modelstac.catalog.errors import DataError, MissingPackageError
 
 SMALLEST = 32
-"""Rows and columns that the pyramid of the motion field needs at least."""
+"""Rows and columns in which motion is looked for at least."""
+
+_LEVELS = 6  # of the pyramid of the motion field, pysteps' own choice
 
 _DRY, _DRY_DB = 0.1, -15.0  # mm/h below which it is dry, and what stands for it in dB, as in pysteps' examples
 
@@ -55,7 +57,9 @@ def extrapolation(inputs: NDArray[np.float32], frames_out: int) -> NDArray[np.fl
         )
     motion, nowcasts = _pysteps()
     last = np.nan_to_num(inputs[-1], nan=0.0).astype(np.float64)
-    velocity = motion.get_method("proesmans")(_decibel(inputs[-2:]))
+    # The coarsest level needs 2 x 2 pixels: pysteps reads beyond the memory of a level of one row (1.21).
+    levels = min(_LEVELS, int(np.log2(min(last.shape))))
+    velocity = motion.get_method("proesmans")(_decibel(inputs[-2:]), num_levels=levels)
     moved = nowcasts.get_method("extrapolation")(last, velocity, frames_out)
     return np.where(np.isfinite(moved), moved, last).astype(np.float32)
 

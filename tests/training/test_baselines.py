@@ -25,6 +25,15 @@ def test_what_is_not_measured_is_dry_and_nothing_is_missing():
     assert forecast.dtype == np.float32
 
 
+def test_small_frames_are_read_within_their_memory():
+    frames = np.random.default_rng(0).gamma(0.5, 2, (2, SMALLEST, SMALLEST)).astype(np.float32)
+    expected = extrapolation(frames, 2)
+    for _ in range(100):
+        left_in_memory = [np.full(size, np.nan) for size in range(1, 40) for _ in range(20)]
+        del left_in_memory
+        np.testing.assert_array_equal(extrapolation(frames, 2), expected)
+
+
 def test_too_small_or_too_few():
     with pytest.raises(DataError, match="too few or too small"):
         extrapolation(np.zeros((1, 64, 64), np.float32), 2)
