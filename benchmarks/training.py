@@ -182,14 +182,10 @@ def memory(grid: str = GRID) -> Table:
         for way in WAYS:
             command = [sys.executable, "-m", "benchmarks.training_memory", way, str(file)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            found[way] = tuple(map(int, done.stdout.split()))
-    base = found["thesis"]
-    rows = [
-        (way, f"{most} MiB", f"{most / base[1]:.0%}", f"{(most - before) / (base[1] - before):.0%}")
-        for way, (before, most) in found.items()
-    ]
+            found[way] = int(done.stdout)
+    rows = [(way, f"{most} MiB", f"{most / found['thesis']:.0%}") for way, most in found.items()]
     caption = f"one step of the reference preset, {spec.frames} frames, {height} x {width}, batch 1"
-    return Table("Training: memory", caption, ("", "peak", "of the thesis's way", "without what was held before"), rows)
+    return Table("Training: memory", caption, ("", "peak", "of the thesis's way"), rows)
 
 
 def agreement(spec: ConvLSTMSpec = NETWORK) -> float:

@@ -1,6 +1,6 @@
 """Peak memory of one training step, in a process of its own: ``python -m benchmarks.training_memory WAY SPEC.json``.
 
-Prints what the process held before the step and at its peak, in MiB (resident, as the kernel counts it).
+Prints what the process held at its peak, in MiB (resident, as the kernel counts it).
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ def main(way: str, file: str) -> None:
     spec = ConvLSTMSpec.from_dict(json.loads(Path(file).read_text()))
     model = model_of(way, spec).train()
     frames = torch.rand(2, 1, spec.frames, 1, spec.height, spec.width)
-    before = peak()
     functional.binary_cross_entropy(model(frames[0]), frames[1]).backward()
-    print(before, peak())
+    print(peak())
 
 
 if __name__ == "__main__":

@@ -183,15 +183,17 @@ def _open(
         word = trusted_by(read(), artifact_type, policy)
     if word is None:
         policy = policy.without_code()
-    elsewhere: Any = None
-    if isolate:
-        from modelstac.registry.isolated.loading import open_isolated as elsewhere
-    elif word is not None:
-        from modelstac.registry.trusted import open_trusted as elsewhere
-    if elsewhere is not None:
-        model: Model = elsewhere(item, artifact_type, description, policy, read=read, options=options, report=report)
-        return model
-    return _open_here(read(), artifact_type, item, description, policy, options=options, report=report)
+    if not isolate and word is None:
+        return _open_here(read(), artifact_type, item, description, policy, options=options, report=report)
+    from modelstac.registry.isolated.loading import open_isolated
+
+    environment = None
+    if not isolate:
+        from modelstac.registry.trusted import ThisEnvironment
+
+        environment = ThisEnvironment.here()
+    how: dict[str, Any] = {"read": read, "options": options, "environment": environment, "report": report}
+    return open_isolated(item, artifact_type, description, policy, **how)
 
 
 def _open_here(

@@ -11,24 +11,17 @@ import logging
 import platform
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.isolated.environments import Environment
-from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.runtimes import RUNS_CODE
 from modelstac.registry.trust import LAMBDA, TrustPolicy
 
 if TYPE_CHECKING:
-    import pystac
-
-    from modelstac.catalog.items import ModelDescription
     from modelstac.registry.artifact import Artifact
-    from modelstac.registry.options import Options
 
 
 @dataclass(frozen=True)
@@ -74,27 +67,3 @@ def trusted_by(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> s
             word,
         )
     return word
-
-
-def open_trusted(
-    item: pystac.Item,
-    artifact_type: str,
-    description: ModelDescription,
-    policy: TrustPolicy,
-    *,
-    read: Callable[[], Artifact],
-    options: Options,
-    report: Report = ignore,
-) -> IsolatedModel:
-    """Start a model that runs code of its publisher's; the parameters are those of ``open_isolated``."""
-    runner = Runner(
-        ThisEnvironment.here(),
-        read,
-        item_id=item.id,
-        artifact_type=artifact_type,
-        description=description,
-        policy=policy,
-        options=options,
-        report=report,
-    )
-    return runner.open(item)

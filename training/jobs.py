@@ -273,7 +273,8 @@ def train(
     """
     frames = read_frames(job.data, report=report)
     ds = job.preparation.apply(frames, report=report)
-    digest = job.digest(data_digest(ds))
+    data_sha256 = data_digest(ds)
+    digest = job.digest(data_sha256)
     if (existing := catalog.find(job.item_id)) is not None:
         return _existing(existing, digest, report)
     train_windows, test_windows = job.split(ds)
@@ -290,7 +291,7 @@ def train(
     trained = framework.train(spec, train_windows, job.preparation, job.fit, **how)
     scores = evaluate(trained.forecast, test_windows, job.preparation, report=report)
     polygon, bbox = job.preparation.footprint(frames)
-    data = Data(ds, train_windows, polygon, bbox, digest=data_digest(ds))
+    data = Data(ds, train_windows, polygon, bbox, digest=data_sha256)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder, explained("write the trained model"):
         description = describe(
             job,

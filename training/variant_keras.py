@@ -40,7 +40,29 @@ def train(
 ) -> Trained:
     """Build the model, start it from the architecture's initial weights and fit it."""
     with _device(execution):
-        return _trained(spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report)
+        architecture = architecture_of(spec)
+        module = architecture.module("keras")
+        if keras.config.backend() == "torch":
+            weights, history = _fitted_by_torch(
+                spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
+            )
+        else:
+            trained = _build(spec, _POLICIES[fit.precision])
+            module.set_weights(trained, architecture.initial(spec, fit.seed))
+            history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
+            weights = module.get_weights(trained)
+        # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
+        model = _build(spec, "float32")
+        module.set_weights(model, weights)
+
+    def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
+        return result
+
+    def save(path: Path) -> None:
+        model.save(path)
+
+    return Trained(forecast, save, history)
 
 
 def _device(execution: Execution) -> AbstractContextManager[Any]:
@@ -58,41 +80,6 @@ def _device(execution: Execution) -> AbstractContextManager[Any]:
         find_device(execution)
     scope: AbstractContextManager[Any] = keras.device(execution.device.replace("cuda", "gpu"))
     return scope
-
-
-def _trained(
-    spec: Spec,
-    windows: Windows,
-    preparation: Preparation,
-    fit: FitSpec,
-    *,
-    checkpoints: Checkpoints,
-    execution: Execution,
-    report: Report,
-) -> Trained:
-    architecture = architecture_of(spec)
-    module = architecture.module("keras")
-    if keras.config.backend() == "torch":
-        weights, history = _fitted_by_torch(
-            spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
-        )
-    else:
-        trained = _build(spec, _POLICIES[fit.precision])
-        module.set_weights(trained, architecture.initial(spec, fit.seed))
-        history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
-        weights = module.get_weights(trained)
-    # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
-    model = _build(spec, "float32")
-    module.set_weights(model, weights)
-
-    def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
-        return result
-
-    def save(path: Path) -> None:
-        model.save(path)
-
-    return Trained(forecast, save, history)
 
 
 def _fitted_by_torch(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import shutil
 import sqlite3
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import platformdirs
 
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
 from modelstac.catalog.query import Query
@@ -174,8 +174,7 @@ def _renew(connection: sqlite3.Connection, content: Content) -> None:
     for path in {path for path in known if path not in sources}.union(known.keys() & set(fresh)):
         rows.delete(connection, known[path][1])
         connection.execute("DELETE FROM sources WHERE path = ?", (path,))
-    rest = iter(fresh)
-    while some := list(itertools.islice(rest, _AT_A_TIME)):
+    for some in batches(fresh, _AT_A_TIME):
         documents = list(content.read(some))
         rows.insert(connection, documents)
         connection.executemany(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.documents import VERSION_RELS, Document
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.geometry import bounding_box, flat, spans
@@ -33,9 +34,8 @@ def dumps(document: Any) -> str:
 def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
     """Store items that are not there yet."""
     (last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM items").fetchone()
-    numbered = list(enumerate(documents, last_key + 1))
-    for first in range(0, len(numbered), _AT_A_TIME):
-        _insert_some(connection, numbered[first : first + _AT_A_TIME])
+    for some in batches(enumerate(documents, last_key + 1), _AT_A_TIME):
+        _insert_some(connection, some)
 
 
 def _insert_some(connection: sqlite3.Connection, numbered: list[tuple[int, Document]]) -> None:

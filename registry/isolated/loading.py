@@ -77,9 +77,10 @@ def open_isolated(
     *,
     read: Callable[[], Artifact],
     options: Options,
+    environment: Environment | None = None,
     report: Report = ignore,
 ) -> IsolatedModel:
-    """Make the environment, unless it is there, and start the model in it.
+    """Start the model in an environment; by default in the item's own, which is made unless it is there.
 
     What ``read`` gives is verified here; the worker gets its bytes and inspects them before it imports a framework.
 
@@ -88,9 +89,11 @@ def open_isolated(
     ModelStacError
         As :func:`modelstac.registry.load.load`, `Environments.provide` and `Runner.predict` do.
     """
-    read()  # what is not the published file needs no environment
+    if environment is None:
+        read()  # what is not the published file needs no environment
+        environment = make_environment(item, description, policy, report=report)
     runner = Runner(
-        make_environment(item, description, policy, report=report),
+        environment,
         read,
         item_id=item.id,
         artifact_type=artifact_type,

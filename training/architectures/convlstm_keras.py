@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
+from modelstac.training.architectures import variables_keras
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
-from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights
+from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights
 
 
 def build(spec: ConvLSTMSpec) -> Any:
@@ -52,7 +52,7 @@ def _cell_activation(spec: ConvLSTMSpec) -> Any:
 
 def get_weights(model: Any) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.weights`."""
-    return {name: np.array(keras.ops.convert_to_numpy(v), np.float32) for name, v in _variables(model).items()}
+    return variables_keras.read(_variables(model))
 
 
 def set_weights(model: Any, weights: Weights) -> None:
@@ -63,10 +63,7 @@ def set_weights(model: Any, weights: Weights) -> None:
     SpecError
         When ``weights`` have other names or shapes than those of ``model``.
     """
-    variables = _variables(model)
-    check_weights({name: tuple(variable.shape) for name, variable in variables.items()}, weights)
-    for name, variable in variables.items():
-        variable.assign(weights[name])
+    variables_keras.write(_variables(model), weights)
 
 
 def _variables(model: Any) -> dict[str, Any]:

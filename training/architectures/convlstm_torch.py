@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor, nn
 
-from modelstac.training.architectures.layouts import channels_first, channels_last
+from modelstac.training.architectures import tensors_torch
 from modelstac.training.architectures.recurrence_torch import Cell, activation, recurrence, recurrence_as_it_reads
 from modelstac.training.devices_torch import processes, total
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
-from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
+from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, weight_shapes
 
 
 class ConvLSTMLayer(nn.Module):
@@ -168,10 +167,7 @@ def build(spec: ConvLSTMSpec | Mapping[str, Any]) -> ConvLSTM:
 
 def get_weights(model: ConvLSTM) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.weights`."""
-    return {
-        name: np.ascontiguousarray(channels_last(tensor.detach().cpu().numpy()))
-        for name, tensor in _tensors(model).items()
-    }
+    return tensors_torch.read(_tensors(model))
 
 
 def set_weights(model: ConvLSTM, weights: Weights) -> None:
@@ -182,10 +178,7 @@ def set_weights(model: ConvLSTM, weights: Weights) -> None:
     SpecError
         When ``weights`` are not those of the specification of ``model``.
     """
-    check_weights(weight_shapes(model.spec), weights)
-    with torch.no_grad():
-        for name, tensor in _tensors(model).items():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(channels_first(weights[name]))))
+    tensors_torch.write(_tensors(model), weight_shapes(model.spec), weights)
 
 
 def _tensors(model: ConvLSTM) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from modelstac.training.architectures import variables_keras
 from modelstac.training.unet import UNetSpec, convolutions
-from modelstac.training.weights import Weights, check_weights
+from modelstac.training.weights import Weights
 
 
 def build(spec: UNetSpec) -> Any:
@@ -110,7 +111,7 @@ def _untrained(name: str, filters: int, kernel: tuple[int, int]) -> Any:
 
 def get_weights(model: Any) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.unet`."""
-    return {name: np.array(keras.ops.convert_to_numpy(v), np.float32) for name, v in _variables(model).items()}
+    return variables_keras.read(_variables(model))
 
 
 def set_weights(model: Any, weights: Weights) -> None:
@@ -121,10 +122,7 @@ def set_weights(model: Any, weights: Weights) -> None:
     SpecError
         When ``weights`` have other names or shapes than those of ``model``.
     """
-    variables = _variables(model)
-    check_weights({name: tuple(variable.shape) for name, variable in variables.items()}, weights)
-    for name, variable in variables.items():
-        variable.assign(weights[name])
+    variables_keras.write(_variables(model), weights)
 
 
 def _variables(model: Any) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor, nn
 
-from modelstac.training.architectures.layouts import channels_first, channels_last
+from modelstac.training.architectures import tensors_torch
 from modelstac.training.unet import UNetSpec, convolutions, weight_shapes
-from modelstac.training.weights import Weights, check_weights
+from modelstac.training.weights import Weights
 
 
 class UNet(nn.Module):
@@ -114,10 +113,7 @@ def build(spec: UNetSpec | Mapping[str, Any]) -> UNet:
 
 def get_weights(model: UNet) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.unet`."""
-    return {
-        name: np.ascontiguousarray(channels_last(tensor.detach().cpu().numpy()))
-        for name, tensor in _tensors(model).items()
-    }
+    return tensors_torch.read(_tensors(model))
 
 
 def set_weights(model: UNet, weights: Weights) -> None:
@@ -128,10 +124,7 @@ def set_weights(model: UNet, weights: Weights) -> None:
     SpecError
         When ``weights`` are not those of the specification of ``model``.
     """
-    check_weights(weight_shapes(model.spec), weights)
-    with torch.no_grad():
-        for name, tensor in _tensors(model).items():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(channels_first(weights[name]))))
+    tensors_torch.write(_tensors(model), weight_shapes(model.spec), weights)
 
 
 def _tensors(model: UNet) -> dict[str, Tensor]:
