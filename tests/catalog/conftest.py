@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import obstore
+import boto3
 import pytest
-from obstore.store import from_url
+from tests.catalog import azurite
+from tests.catalog.seaweedfs import storage
 
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.testing import example_fields
 
 Describe = Callable[..., ModelDescription]
+KEY, SECRET = "key", "a secret of the tests"
 
 
 @pytest.fixture
@@ -34,8 +38,8 @@ def describe(tmp_path: Path) -> Describe:
     return make
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
+@contextmanager
+def moto() -> Iterator[str]:
     """Run moto's S3 server in a process of its own, and return its address."""
     program = (
         "from moto.server import ThreadedMotoServer as S; s = S('127.0.0.1', 0); s.start(); "
@@ -55,19 +59,45 @@ def s3_server() -> Iterator[str]:
     process.communicate()
 
 
+@pytest.fixture(scope="session", params=["moto", "seaweedfs", "azurite"])
+def object_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Run an object store: moto's S3, which imitates, that of docker-compose.yml, which keeps, and Azure's emulator."""
+    with contextlib.ExitStack() as stack:
+        match request.param:
+            case "moto":
+                address = stack.enter_context(moto())
+            case "seaweedfs":
+                address = stack.enter_context(storage(tmp_path_factory.mktemp("s3"), key=KEY, secret=SECRET))
+            case _:
+                address = stack.enter_context(azurite.azurite())
+        yield request.param, address
+
+
 @pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the URL of a new S3 bucket; the environment leads there."""
-    name = f"models-{uuid.uuid4().hex[:12]}"
+def bucket(object_store: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of a new place in a bucket; the environment leads there."""
+    kind, address = object_store
     variables = {
-        "AWS_ENDPOINT_URL": s3_server,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
+        "AZURE_STORAGE_USE_EMULATOR": "true",
+        "AZURITE_BLOB_STORAGE_URL": address,
+        "AZURE_STORAGE_ACCOUNT_NAME": azurite.ACCOUNT,
+        "AZURE_ALLOW_HTTP": "true",
     }
+    if kind != "azurite":
+        variables = {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+        }
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    # Making a bucket is a bare PUT to the server that runs here.
-    obstore.put(from_url(s3_server, client_options={"allow_http": True}), name, b"")
-    return f"s3://{name}"
+    place = f"models/{uuid.uuid4().hex[:12]}"
+    if kind == "azurite":
+        azurite.make_container(address, "models")
+        return f"az://{place}"
+    with contextlib.closing(boto3.client("s3", endpoint_url=address)) as client:
+        if not client.list_buckets()["Buckets"]:
+            client.create_bucket(Bucket="models")
+    return f"s3://{place}"

@@ -12,8 +12,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from tests.catalog.seaweedfs import storage
 from tests.catalog.server.conftest import Server, run, serving
-from tests.catalog.server.postgres import Cluster
+from tests.catalog.server.postgres import BINARIES, Cluster
+
+from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.testing import Examples
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -54,6 +58,10 @@ def test_its_commands_work_bare(compose: dict[str, Any], cluster: Cluster, tmp_p
     assert "ports" not in services["api-behind-auth"], "it asks for no key"
     cluster.execute("CREATE DATABASE compose")
     url = cluster.url("compose")
+    _, ready = compose["services"]["database"]["healthcheck"]["test"]
+    host = {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "PATH": f"{BINARIES}:/usr/bin:/bin"}
+    for variables, code in ((host, 0), (host | {"PGPORT": "1"}, 2)):
+        assert subprocess.run(ready, shell=True, env=variables, check=False, capture_output=True).returncode == code
     program, *arguments = services["migrate"]["command"]
     assert program == "modelstac"
     for _ in range(2):  # the job runs at every start
@@ -61,8 +69,17 @@ def test_its_commands_work_bare(compose: dict[str, Any], cluster: Cluster, tmp_p
         assert (done.returncode, done.stdout.split()[0]) == (0, "pgstac"), done.stderr
     program, *arguments = services["api"]["command"]
     assert (program, arguments) == ("modelstac", ["serve"])
-    with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
+    settings = {name: value for name, value in compose["x-modelstac"]["environment"].items() if "${" not in value}
+    settings |= {"MODELSTAC_DATABASE": url, "MODELSTAC_HOST": "127.0.0.1", "AWS_SECRET_ACCESS_KEY": "sesame and more"}
+    del settings["MODELSTAC_KEYS"]
+    key = compose["services"]["storage"]["environment"]["AWS_ACCESS_KEY_ID"]
+    with (
+        storage(tmp_path / "storage", key=key, secret=settings["AWS_SECRET_ACCESS_KEY"]) as place,
+        serving(tmp_path, **(settings | {"AWS_ENDPOINT": place})) as server,
+    ):
         assert isinstance(server, Server)
+        item = ApiCatalog(server.href, key=server.key).publish(Examples(tmp_path / "made").item())
+        assert server.get(item.assets["model"].href.removeprefix(f"{server.href}/")).content == b"weights"
         *_, code = services["api"]["healthcheck"]["test"]
         assert "http://localhost:8080/healthz" in code
         for address, healthy in ((server.href, True), (f"{server.href}/none", False)):

@@ -133,7 +133,9 @@ def test_into_pgstac_that_is_restarted(
     size, kills, mode = case
 
     def restart() -> None:
+        end = time.monotonic() + 120
         while '"status": 201' not in server.log.read_text():
+            assert time.monotonic() < end, f"nothing was published: {server.log.read_text()[-2000:]}"
             time.sleep(0.05)
         cluster.stop(mode)
         time.sleep(1)
