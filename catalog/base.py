@@ -214,7 +214,8 @@ class Catalog(ABC):
             return reference
         aliases = self.aliases(name)
         if alias not in aliases:
-            raise NotFoundError.unknown(f"alias of {name}", alias, aliases, where=self.href)
+            hint = f"(modelstac alias {name} {alias} ID makes it)"
+            raise NotFoundError.unknown(f"alias of {name}", alias, aliases, where=self.href, hint=hint)
         return aliases[alias]
 
     def set_alias(

@@ -62,7 +62,7 @@ class NotFoundError(ModelStacError, LookupError):
         elif known:
             advice = f"known: {', '.join(known[:5])}{', …' if len(known) > 5 else ''}"
         else:
-            advice = "it is empty"
+            advice = "there are none yet"
         return cls(f"no {kind} {name!r} in {where}: {advice}{' ' + hint if hint else ''}")
 
 

@@ -269,7 +269,7 @@ def test_a_new_catalog_is_written_by_the_first_publish(describe: Describe, tmp_p
     assert list(catalog.items()) == []
     assert list(catalog.collections()) == []
     assert not folder.exists()
-    with pytest.raises(NotFoundError, match="it is empty"):
+    with pytest.raises(NotFoundError, match="there are none yet"):
         catalog.get(TORCH)
     catalog.publish(describe().to_item())
     assert open_catalog(folder).get(TORCH).id == TORCH
