@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -26,8 +26,10 @@ from modelstac.catalog.errors import (
     ItemExistsError,
     NotFoundError,
 )
+from modelstac.catalog.evidence import with_verified
 from modelstac.catalog.http import Api, quoted
 from modelstac.catalog.identity import ALIASES
+from modelstac.catalog.matching import VERIFIED
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.published import Published
 from modelstac.catalog.query import EQUAL_FIELDS, Query
@@ -251,6 +253,21 @@ class ApiCatalog(Catalog):
     def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
         """Put evidence on a published item; return it."""
         self._api.send("PATCH", _path(self.get(item_id)), {"assets": {key: asset}})
+        return self.get(item_id)
+
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
+        """Add environments in which a published item was found to run; return it."""
+        path = _path(self.get(item_id))
+        while True:
+            stored, tag = self._api.get(path)
+            changed = with_verified(stored["properties"], environments)
+            if changed == stored["properties"]:
+                break
+            try:
+                self._api.send("PATCH", path, {"properties": {VERIFIED: changed[VERIFIED]}}, if_match=tag)
+            except ChangedMeanwhileError:
+                continue
+            break
         return self.get(item_id)
 
     def delete(self, item_id: str) -> None:

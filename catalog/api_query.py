@@ -54,7 +54,7 @@ def residual(query: Query, *, core: bool = False) -> Query | None:
     """
     if core:
         return query.model_copy(update=dict.fromkeys(CORE))
-    names = [*VERSION_FIELDS, "runs_with", "alias", "deprecated"]
+    names = [*VERSION_FIELDS, "runs_with", "runs_within", "alias", "deprecated"]
     left = {name: value for name in names if (value := getattr(query, name)) is not None}
     return Query(**left) if left else None
 

@@ -165,6 +165,28 @@ class Catalog(ABC):
         """
         raise CatalogError(f"{self.href} keeps no {key} of an item: sign it in another catalog and copy it there")
 
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:  # noqa: ARG002
+        """Add environments in which a published item was found to run to its evidence, ``interop:verified``.
+
+        Parameters
+        ----------
+        item_id
+            Which item.
+        environments
+            Such as ``{"python": "3.11", "packages": {"torch": "2.7.1"}, "max_absolute_difference": 1e-7}``; one takes
+            the place of an environment of the same versions.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such item.
+        InvalidItemError
+            If one is no environment.
+        CatalogError
+            If this kind of catalog keeps no evidence.
+        """
+        raise CatalogError(f"{self.href} keeps no environments of an item: verify it in another catalog")
+
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items; a backend that can store them in one step does."""
         return [self.add(item, report=report) for item in items]

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import pystac
 
+from modelstac.catalog.evidence import with_verified
 from modelstac.catalog.geometry import flat
 from modelstac.catalog.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.read_item import asset_href
@@ -279,6 +280,14 @@ def with_evidence(document: Document, key: str, asset: Document) -> Document:
     assert key in EVIDENCE_ASSETS, key
     changed = {"assets": document["assets"] | {key: asset}, "properties": document["properties"] | {"updated": now()}}
     return document | changed
+
+
+def verified(document: Document, environments: Sequence[dict[str, Any]]) -> Document:
+    """Return an item with environments added in which it was verified; the same item where they are there."""
+    properties = with_verified(document["properties"], environments)
+    return (
+        document if properties == document["properties"] else document | {"properties": properties | {"updated": now()}}
+    )
 
 
 def now() -> str:

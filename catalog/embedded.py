@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -212,6 +212,15 @@ class EmbeddedCatalog(Catalog):
             document = documents.with_evidence(self._known_item(connection, item_id), key, asset)
             rows.delete(connection, item_id)
             rows.insert(connection, [document])
+        return self.get(item_id)
+
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
+        """Add environments in which a published item was found to run; return it."""
+        with self.database.write() as connection:
+            stored = self._known_item(connection, item_id)
+            if (document := documents.verified(stored, environments)) is not stored:
+                rows.delete(connection, item_id)
+                rows.insert(connection, [document])
         return self.get(item_id)
 
     def delete(self, item_id: str, *, check: Callable[[rows.Read], None] | None = None) -> None:

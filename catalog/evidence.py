@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.versions import version_key
 
 _VERIFIED = "interop:verified"
+_NUMBERS = ("max_absolute_difference", "root_mean_square_difference", "rmse_change", "csi_change")
 _SORTABLE = {
     "interop:framework_version_key": "mlm:framework_version",
     "interop:backend_version_key": "interop:backend_version",
@@ -35,4 +37,27 @@ def _is_environment(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("python", ""), str):
         return False
     packages = value.get("packages", {})
-    return isinstance(packages, dict) and all(isinstance(version, str) for version in packages.values())
+    numbers = [value[name] for name in _NUMBERS if name in value]
+    return (
+        isinstance(packages, dict)
+        and all(isinstance(version, str) for version in packages.values())
+        and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+    )
+
+
+def with_verified(properties: dict[str, Any], environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return properties with environments added in which the item was verified, each in place of one of its versions.
+
+    Raises
+    ------
+    InvalidItemError
+        If one is no environment.
+    """
+    check_evidence({_VERIFIED: list(environments)})
+    new = {_versions(environment) for environment in environments}
+    before = [one for one in properties.get(_VERIFIED, []) if _versions(one) not in new]
+    return properties | {_VERIFIED: [*before, *environments]}
+
+
+def _versions(environment: dict[str, Any]) -> tuple[Any, ...]:
+    return environment.get("python"), *sorted(environment.get("packages", {}).items())

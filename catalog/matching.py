@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pystac
 
 PARITY = "interop:parity"
-VERIFIED = "interop:verified"
+VERIFIED, DIFFERENCE = "interop:verified", "max_absolute_difference"
 
 
 def matches(query: Query, item: pystac.Item) -> bool:
@@ -34,7 +34,10 @@ def matches(query: Query, item: pystac.Item) -> bool:
         and (query.deprecated is None or query.deprecated == bool(properties.get("deprecated")))
         and (query.parameters is None or _counts(query.parameters, properties.get("mlm:total_parameters")))
         and (query.parity is None or _agrees(query.parity, properties.get(PARITY)))
-        and (query.runs_with is None or runs_with(properties.get(VERIFIED), query.runs_with))
+        and (
+            (query.runs_with is None and query.runs_within is None)
+            or runs_with(properties.get(VERIFIED), query.runs_with or (), query.runs_within)
+        )
         and (query.bbox is None or (item.bbox is not None and boxes_meet(query.bbox, item.bbox)))
         and (query.datetime is None or _meets(item, query.datetime))
         and (query.text is None or says(searched_text(item.to_dict(transform_hrefs=False)), query.text))
@@ -56,13 +59,25 @@ def searched_text(document: dict[str, Any]) -> str:
     return " ".join(part for part in said if isinstance(part, str)).casefold()
 
 
-def runs_with(verified: Any, wanted: tuple[str, ...]) -> bool:
-    """Tell whether one of the verified environments has all the packages wanted, in versions within their ranges."""
+def runs_with(verified: Any, wanted: tuple[str, ...], within: float | None = None) -> bool:
+    """Tell whether one of the verified environments has all the packages wanted, in versions within their ranges.
+
+    Parameters
+    ----------
+    within
+        What the model may have differed by there; an environment that does not say does not count then.
+    """
     asked = requirements(wanted)
     environments = [e for e in verified if isinstance(e, dict)] if isinstance(verified, list) else []
     return any(
-        all(_in_environment(environment, name, specifier) for name, specifier in asked) for environment in environments
+        all(_in_environment(environment, name, specifier) for name, specifier in asked)
+        and (within is None or _is_within(environment.get(DIFFERENCE), within))
+        for environment in environments
     )
+
+
+def _is_within(difference: Any, limit: float) -> bool:
+    return isinstance(difference, (int, float)) and not isinstance(difference, bool) and difference <= limit
 
 
 def _in_environment(environment: dict[str, Any], name: str, specifier: Any) -> bool:

@@ -14,7 +14,7 @@ import posixpath
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pystac
@@ -180,6 +180,12 @@ class ObjectCatalog(TreeCatalog):
         """Put evidence on a published item; return it."""
         place, _ = self._known_place(item_id)
         self._change(place, lambda document: documents.with_evidence(document, key, asset))
+        return self.get(item_id)
+
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
+        """Add environments in which a published item was found to run; return it."""
+        place, _ = self._known_place(item_id)
+        self._change(place, lambda document: documents.verified(document, environments))
         return self.get(item_id)
 
     def delete(self, item_id: str) -> None:

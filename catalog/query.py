@@ -73,8 +73,11 @@ class Query(BaseModel):
     parity
         Largest absolute difference from its source that a converted model may have; only models with a parity report.
     runs_with
-        Requirements such as ``torch>=2.7`` (or ``python>=3.12``) that one environment, in which the item was verified,
-        meets.
+        Requirements such as ``torch>=2.7``, ``torch 2.7`` (any 2.7) or ``python>=3.12`` that one environment, in which
+        the item was verified, meets.
+    runs_within
+        Largest absolute difference from the forecast of the environment that wrote the item that this environment (or
+        any, without ``runs_with``) may have given.
     intersects
         A GeoJSON geometry, or its JSON text, that the item's geometry shares a point with.
     filter
@@ -112,6 +115,7 @@ class Query(BaseModel):
     parameters: str | None = None
     parity: float | None = Field(default=None, ge=0)
     runs_with: tuple[str, ...] | None = None
+    runs_within: float | None = Field(default=None, ge=0)
     intersects: dict[str, Any] | None = None
     filter: str | dict[str, Any] | None = None
     sortby: tuple[str, ...] = ()

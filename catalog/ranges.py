@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_VERSION_OF = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s+([0-9]+(?:\.[0-9]+)*)\s*", re.ASCII)
 _BOUND = re.compile(r"\s*(<=|>=|==|<|>|)\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*")
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -60,7 +61,7 @@ def number_range(text: str) -> list[tuple[Callable[[float, float], bool], str, f
 
 @lru_cache(maxsize=256)
 def requirements(texts: tuple[str, ...]) -> list[tuple[str, SpecifierSet]]:
-    """Read requirements such as ``torch>=2.7`` as pairs of package and range.
+    """Read requirements such as ``torch>=2.7``, or ``torch 2.7`` for any 2.7, as pairs of package and range.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def requirements(texts: tuple[str, ...]) -> list[tuple[str, SpecifierSet]]:
     found = []
     for text in texts:
         try:
-            requirement = Requirement(text)
+            requirement = Requirement(_VERSION_OF.sub(r"\1==\2.*", text) if _VERSION_OF.fullmatch(text) else text)
         except InvalidRequirement as error:
             raise InvalidQueryError(f"{text!r} is no requirement: something like 'torch>=2.7' is needed") from error
         found.append((requirement.name, requirement.specifier))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pystac
@@ -110,6 +110,13 @@ class StaticCatalog(TreeCatalog):
         with self._folder.lock():
             place, _ = self._known_place(item_id)
             self._write(place, documents.with_evidence(self._document(place, "Feature"), key, asset))
+        return self.get(item_id)
+
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
+        """Add environments in which a published item was found to run; return it."""
+        with self._folder.lock():
+            place, _ = self._known_place(item_id)
+            self._change(place, lambda document: documents.verified(document, environments))
         return self.get(item_id)
 
     def delete(self, item_id: str) -> None:

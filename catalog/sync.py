@@ -19,6 +19,7 @@ from modelstac.catalog.bucket import download
 from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
 from modelstac.catalog.identity import EVIDENCE_ASSETS
+from modelstac.catalog.matching import VERIFIED
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.read_item import local_path
 from modelstac.catalog.write_item import ITEM_ID_FIELD
@@ -71,6 +72,9 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
             for key in EVIDENCE_ASSETS & item.assets.keys():
                 if (asset := item.assets[key].to_dict()) != _asset(published, key):
                     target.attach(item.id, key, asset)
+            there_already = published.properties.get(VERIFIED) or ()
+            if new := [one for one in item.properties.get(VERIFIED) or () if one not in there_already]:
+                target.add_verified(item.id, new)
         else:
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
                 if artifacts:

@@ -55,7 +55,7 @@ def register(connection: sqlite3.Connection) -> None:
         ("ms_spatial", 3, _spatial),
         ("ms_array", 3, _array),
         ("ms_arithmetic", 3, _arithmetic),
-        ("ms_runs_with", 2, _runs_with),
+        ("ms_runs_with", 3, _runs_with),
     )
     for name, arguments, function in functions:
         connection.create_function(name, arguments, function, deterministic=True)
@@ -118,7 +118,7 @@ def _arithmetic(operation: str, first: Any, second: Any) -> float | None:
         return None
 
 
-def _runs_with(verified: str | None, wanted: str) -> bool:
+def _runs_with(verified: str | None, wanted: str, within: float | None) -> bool:
     from modelstac.catalog.matching import runs_with
 
-    return verified is not None and runs_with(json.loads(verified), tuple(json.loads(wanted)))
+    return verified is not None and runs_with(json.loads(verified), tuple(json.loads(wanted)), within)

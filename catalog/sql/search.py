@@ -98,9 +98,9 @@ class Search:
             )
         if query.deprecated is not None:
             conditions.append(f"coalesce({property_sql('deprecated')}, 0) = {int(query.deprecated)}")
-        if query.runs_with is not None:
-            wanted_json = self._bind(json.dumps(query.runs_with))
-            conditions.append(f"ms_runs_with({property_sql('interop:verified')}, {wanted_json})")
+        if query.runs_with is not None or query.runs_within is not None:
+            packages, within = self._bind(json.dumps(query.runs_with or ())), self._bind(query.runs_within)
+            conditions.append(f"ms_runs_with({property_sql('interop:verified')}, {packages}, {within})")
         return conditions
 
     def _spelled(self, framework: str) -> list[str]:

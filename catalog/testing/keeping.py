@@ -109,6 +109,23 @@ class Keeping(Filled):
         with pytest.raises(NotFoundError):
             filled.attach("nothing", "signature", asset)
 
+    def test_environments_are_added_to_the_evidence_and_found(self, filled: Catalog) -> None:
+        before = filled.get(TORCH)
+        there = before.properties.get("interop:verified", [])
+        for difference in (3e-3, 3e-6):  # the second in place of the first
+            found = {"python": "3.11", "packages": {"torch": "2.15.0"}, "max_absolute_difference": difference}
+            after = filled.add_verified(TORCH, [found])
+            assert after.properties["interop:verified"] == [*there, found]
+            assert filled.same_or_refuse(after, before)
+        assert [item.id for item in filled.search(runs_with="torch 2.15", runs_within=1e-5)] == [TORCH]
+        assert filled.search(runs_with="torch 2.15", runs_within=1e-6) == []
+        stamp = after.properties["updated"]
+        assert filled.add_verified(TORCH, [found]).properties["updated"] == stamp
+        with pytest.raises(InvalidItemError, match="interop:verified"):
+            filled.add_verified(TORCH, [{"packages": {"torch": 2.7}}])
+        with pytest.raises(NotFoundError):
+            filled.add_verified("nothing", [found])
+
     def test_deleting_removes_an_item(self, filled: Catalog, examples: Examples) -> None:
         with pytest.raises(ConflictError, match="convlstm-knmi@champion"):
             filled.delete(NEWER)
