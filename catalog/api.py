@@ -16,6 +16,7 @@ from typing import Any
 import pystac
 
 from modelstac.catalog import documents
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.api_query import filter_of, residual
 from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.documents import Document
@@ -30,18 +31,20 @@ from modelstac.catalog.evidence import with_verified
 from modelstac.catalog.http import Api, quoted
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.matching import VERIFIED
-from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.published import Published
 from modelstac.catalog.query import EQUAL_FIELDS, Query
 from modelstac.catalog.ranges import interval, rfc3339
 from modelstac.catalog.read_item import asset_href, local_path
 from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.paging import Key, make_token, read_token
+from modelstac.catalog.sql.rows import dumps
 
 KEY_VARIABLE = "MODELSTAC_KEY"
 _PAGE = 250
 _AT_ONCE = 3
 _LARGEST_REQUEST = 8 << 20
+_LINES_AT_A_TIME = 100
 _TOKEN = [Key("link"), Key("skip")]
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://")
 
@@ -152,6 +155,21 @@ class ApiCatalog(Catalog):
         """Upload an item's files, store it and return it as stored."""
         return self.add_many([item], report=report)[0]
 
+    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
+        """Publish items in one go; a server of ours validates them and stores all or none.
+
+        Those with files on this machine are validated here too, before any file is sent.
+        """
+        listed = list(items)
+        if not self._api.takes_lines:
+            return super().publish_many(listed, report=report)
+        from modelstac.catalog.validation import validate
+
+        for item in listed:
+            if _has_files(item):
+                validate(item)
+        return self.add_many(listed, report=report)
+
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items; those of one model all or none, unless they fill several requests."""
         by_id: dict[str, pystac.Item] = {}
@@ -159,8 +177,10 @@ class ApiCatalog(Catalog):
             if by_id.setdefault(item.id, item) is not item:
                 self.same_or_refuse(by_id[item.id], item)
         # Asked for before their files are sent; what has none is refused by the server, or found to be there.
-        with_files = [item for item in items if any(map(_is_here, item.assets.values()))]
-        present = {item.id for item in with_files if self._is_there(item)}
+        present = {item.id for item in items if _has_files(item) and self._is_there(item)}
+        if self._api.takes_lines and len(by_id) > 1:
+            self._send([item for item_id, item in by_id.items() if item_id not in present], report)
+            return Published(self.get, [item.id for item in items])
         by_name: dict[str, list[Document]] = {}
         for item_id, item in by_id.items():
             if item_id not in present:
@@ -181,6 +201,20 @@ class ApiCatalog(Catalog):
             finally:
                 threads.shutdown(cancel_futures=True)
         return Published(self.get, [item.id for item in items])
+
+    def _send(self, items: list[pystac.Item], report: Report) -> None:
+        """Send items in one request that is stored whole or not at all."""
+        uploaded = {item.id: self._uploaded(item, report) for item in items if _has_files(item)}
+        if not any(item.get_links("derived_from") for item in items):
+            # A model after the other is less work for the server.
+            items = sorted(items, key=lambda item: str(item.collection_id))
+
+        def lines() -> Iterator[bytes]:
+            for some in batches(items, _LINES_AT_A_TIME):
+                yield b"".join(_line(uploaded.get(item.id) or self._uploaded(item, ignore)) for item in some)
+
+        if items:
+            self._api.send_lines("bulk_items", lines)
 
     def _is_there(self, item: pystac.Item) -> bool:
         stored = self.find(item.id)
@@ -290,6 +324,17 @@ def in_requests(new: list[Document]) -> Iterator[list[Document]]:
         some.append(document)
         size += length
     yield some
+
+
+def _line(document: Document) -> bytes:
+    try:
+        return dumps(document).encode() + b"\n"
+    except ValueError as error:
+        raise InvalidItemError(f"item {document['id']!r} has what JSON cannot hold: {error}") from error
+
+
+def _has_files(item: pystac.Item) -> bool:
+    return any(map(_is_here, item.assets.values()))
 
 
 def _is_here(asset: pystac.Asset) -> bool:

@@ -269,6 +269,14 @@ def stored_item(item: Document, assets: dict[str, str], places: dict[str, str]) 
     return item | {"properties": properties, "links": links, "assets": placed}
 
 
+def by_collection(items: Iterable[Document]) -> dict[str, list[Document]]:
+    """Return items by the name of their collection."""
+    found: dict[str, list[Document]] = {}
+    for item in items:
+        found.setdefault(str(item["collection"]), []).append(item)
+    return found
+
+
 def stored_collection(document: Document) -> Document:
     """Return a collection as a database keeps it."""
     kept = [found for found in document["links"] if found["rel"] not in STRUCTURAL_RELS]

@@ -45,8 +45,8 @@ class Writer:
         """Copy the files of items into the catalog's store."""
         return [(item, self._copy(item, self._report)) for item in items]
 
-    def write(self, parts: Iterable[list[Prepared]], coming: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Write items, and the collections that they widen, in one transaction.
+    def write(self, parts: Iterable[list[Prepared]], coming: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Write items, and the collections that they widen, in one transaction; return how many are new.
 
         Parameters
         ----------
@@ -55,19 +55,21 @@ class Writer:
         coming
             Collections by item id of those that may be the sources of items before them.
         """
-        by_name: dict[str, list[Document]] = {}
+        collections: dict[str, Document] = {}
+        written = 0
         with self._catalog.database.write() as connection:
             for part in parts:
                 new = self._new(connection, part, coming)
                 rows.insert(connection, new)
-                for document in new:
-                    by_name.setdefault(document["collection"], []).append(document)
-            for name, of_model in by_name.items():
-                collection = rows.get_collection(connection, name)
-                if collection is None:
-                    collection = documents.new_collection(name, of_model[0]["properties"])
-                wider = documents.stored_collection(documents.widened(collection, *of_model))
-                rows.put_collection(connection, wider)
+                written += len(new)
+                # Part by part: thousands of documents that are kept cost as much again in garbage collection.
+                for name, of_model in documents.by_collection(new).items():
+                    found = collections.get(name) or rows.get_collection(connection, name)
+                    collection = found or documents.new_collection(name, of_model[0]["properties"])
+                    collections[name] = documents.widened(collection, *of_model)
+            for collection in collections.values():
+                rows.put_collection(connection, documents.stored_collection(collection))
+        return written
 
     def _new(self, connection: sqlite3.Connection, part: list[Prepared], coming: Mapping[str, str]) -> list[Document]:
         """Return those items, as they are stored, that are not there yet."""

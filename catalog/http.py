@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
-from modelstac.catalog.identity import CONFORMANCE
+from modelstac.catalog.identity import BULK_CONFORMANCE, CONFORMANCE
 
 _BY_STATUS: dict[int, type[ModelStacError]] = {
     400: errors.InvalidItemError,
@@ -74,6 +74,7 @@ class Api:
         if not self._client.conforms_to("ITEM_SEARCH"):
             raise CatalogError(f"{href} cannot be searched: it is no STAC API, name its landing page")
         self.is_ours = CONFORMANCE in self._client.get_conforms_to()
+        self.takes_lines = BULK_CONFORMANCE in self._client.get_conforms_to()
         self.sorts = any("item-search#sort" in said for said in self._client.get_conforms_to())
         assert self._client._stac_io is not None, "an opened client has a session"
         self._session = self._client._stac_io.session
@@ -100,6 +101,11 @@ class Api:
         """Write."""
         headers = self._headers | ({"If-Match": if_match} if if_match else {})
         self._request(method, f"{self.href}/{path}", json=document, headers=headers)
+
+    def send_lines(self, path: str, lines: Callable[[], Iterator[bytes]]) -> None:
+        """Write many documents, one a line, which are made while those before are on their way."""
+        headers = self._headers | {"Content-Type": "application/x-ndjson"}
+        self._request("POST", f"{self.href}/{path}", made=lines, headers=headers)
 
     def upload(self, path: Path, checksum: str) -> str:
         """Send a file, going on where an earlier try ended, and return its address."""
@@ -131,13 +137,16 @@ class Api:
             else:
                 return href
 
-    def _request(self, method: str, href: str, **options: Any) -> Any:
+    def _request(
+        self, method: str, href: str, *, made: Callable[[], Iterator[bytes]] | None = None, **options: Any
+    ) -> Any:
         import requests
 
         end = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                response = self._session.request(method, href, timeout=120, **options)
+                sent = options if made is None else options | {"data": made()}
+                response = self._session.request(method, href, timeout=120, **sent)
             except requests.RequestException as error:
                 raise StorageError(
                     f"{self.href} does not answer: check that the server runs, then try again"

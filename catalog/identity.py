@@ -11,6 +11,8 @@ from modelstac.catalog.write_item import ITEM_ID_FIELD
 # Pointers of the collection to an item, shown on the item by the store that returns it.
 CONFORMANCE = "urn:modelstac:conformance:search"
 """What a server says whose searches are ours: fields, sorting, text, CQL2 whatever the case, sortable versions."""
+BULK_CONFORMANCE = "urn:modelstac:conformance:bulk"
+"""What a server says that takes items of any models one a line, validates them and stores all or none."""
 ALIASES = "interop:aliases"
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
 MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})

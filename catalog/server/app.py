@@ -124,7 +124,9 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
             *items,
             collections,
             AggregationExtension(client=Facets(store=store)),
-            Transactions(store=store, keys=keys, checks=Checks(any_items=settings.items == "any")),
+            Transactions(
+                store=store, keys=keys, checks=Checks(any_items=settings.items == "any"), largest=settings.max_body
+            ),
             Artifacts(artifacts=ArtifactStore(settings.artifact_place, limit=settings.max_artifact), keys=keys),
         ],
         search_get_request_model=create_get_request_model(search),
@@ -170,7 +172,7 @@ def _middlewares(settings: ServerSettings, metrics: Metrics) -> list[Middleware]
     """Return what every request passes through; the last is the outermost."""
     return [
         Middleware(ReadAddress),
-        Middleware(LimitBody, limit=settings.max_body, without="/artifacts/"),
+        Middleware(LimitBody, limit=settings.max_body, without=("/artifacts/", "/bulk_items")),
         Middleware(BrotliMiddleware, minimum_size=1_000),
         Middleware(
             CORSMiddleware,

@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from modelstac.catalog import documents
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
 from modelstac.catalog.embedded import EmbeddedCatalog, completed
+from modelstac.catalog.embedded_writing import Prepared, Writer
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError, NotFoundError
 from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import ignore
@@ -105,6 +106,23 @@ class EmbeddedStore(Store):
             fresh = [rows.get_item(connection, item["id"]) is None for item in items]
         self._catalog.add_documents([self._local(item) for item in items], report=ignore)
         return fresh
+
+    async def add_parts(self, parts: AsyncIterator[list[Document]]) -> int:
+        """Store items of any collections as they come, all or none; collections that are missing are made."""
+        loop = asyncio.get_running_loop()
+
+        async def following() -> list[Document] | None:
+            return await anext(parts, None)
+
+        def prepared(writer: Writer) -> Iterator[list[Prepared]]:
+            while (part := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
+                yield writer.prepared([self._local(item) for item in part])
+
+        def work() -> int:
+            writer = Writer(self._catalog)
+            return writer.write(prepared(writer))
+
+        return await self._run(work)
 
     async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
         """Replace an item's document by what ``change`` makes of it, atomically."""

@@ -61,7 +61,7 @@ class Checks:
         """Return a valid item as it is stored; without its files, which an API cannot see."""
         if not isinstance(item, dict) or item.get("type") != "Feature":
             raise InvalidItemError("type: expected a STAC item of type 'Feature'")
-        _check_id(item.get("id"), expected_id)
+        check_id(item.get("id"), expected_id)
         if item.setdefault("collection", collection_id) != collection_id:
             found = str(item["collection"])[:60]
             raise InvalidItemError(f"collection: {found!r} is not {collection_id!r}, which the address names")
@@ -101,7 +101,7 @@ class Checks:
         """Return a valid collection as it is stored."""
         if collection.get("type") != "Collection":
             raise InvalidItemError("type: expected a STAC collection of type 'Collection'")
-        _check_id(collection.get("id"), expected_id)
+        check_id(collection.get("id"), expected_id)
         stored: Document = _read(lambda: stored_document(collection, base))
         _refuse_unknown(stored, (pystac.get_stac_version(),))
         validate_document(stored)
@@ -128,13 +128,14 @@ def _refuse_unknown(document: Document, versions: tuple[str, ...], *, extensions
         raise InvalidItemError(f"stac_extensions: this server has no schema {min(unknown)[:120]!r}")
 
 
-def _check_id(found: Any, expected: str | None) -> None:
+def check_id(found: Any, expected: str | None = None, *, what: str = "id") -> None:
+    """Refuse what cannot be part of an address, or is not what an address names."""
     fit = isinstance(found, str) and 0 < len(found) <= _LONGEST_ID and found.isprintable() and not _UNFIT & set(found)
     if not fit:
         shown = repr(found)[:60]
-        raise InvalidItemError(f"id: {shown} is no name of 1 to {_LONGEST_ID} letters, digits, '.', '-' and '_'")
+        raise InvalidItemError(f"{what}: {shown} is no name of 1 to {_LONGEST_ID} letters, digits, '.', '-' and '_'")
     if expected not in (None, found):
-        raise InvalidItemError(f"id: {found!r} is not {expected!r}, which the address names")
+        raise InvalidItemError(f"{what}: {found!r} is not {expected!r}, which the address names")
 
 
 def _read(make: Callable[[], Any]) -> Any:

@@ -119,7 +119,7 @@ class Forwarded(ProxyHeaderMiddleware):
 class LimitBody:
     """Refuse a request that is longer than the server takes, as soon as that shows."""
 
-    def __init__(self, app: ASGIApp, limit: int, without: str) -> None:
+    def __init__(self, app: ASGIApp, limit: int, without: tuple[str, ...]) -> None:
         self._app = app
         self._limit = limit
         self._without = without

@@ -76,6 +76,8 @@ def request_body(method: str, path: str) -> dict[str, Any] | None:
             "application/merge-patch+json": {"schema": _OBJECT},
             "application/json-patch+json": {"schema": {"type": "array", "items": _OPERATION}},
         }
+    elif path == "/bulk_items":
+        content = {"application/x-ndjson": {"schema": _STRING}}
     elif path.endswith("/bulk_items"):
         content = {"application/json": {"schema": _BULK}}
     elif path.endswith("/items"):

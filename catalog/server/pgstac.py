@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
 import orjson
 from pypgstac.hydration import hydrate
 
+from modelstac.catalog import documents
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import (
@@ -148,6 +151,22 @@ class PgstacStore(Store):
             await _lock(connection, collection_id, partitions=True)
             return await Writer(_Tables(connection), collection_id).add(items)
 
+    async def add_parts(self, parts: AsyncIterator[list[Document]]) -> int:
+        """Store items of any collections as they come, all or none; collections that are missing are made."""
+        new = 0
+        async with self._connection(write=True) as connection:
+            # Whoever writes shares this one, so that no lock of a collection is held by anybody else.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _PARTITIONS)
+            async for part in parts:
+                # One after the other, since an item may be derived from one before.
+                for name, run in itertools.groupby(part, key=itemgetter("collection")):
+                    items = list(run)
+                    if await _collection(connection, name) is None:
+                        made = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
+                        await connection.execute("SELECT create_collection($1)", documents.stored_collection(made))
+                    new += sum(await Writer(_Tables(connection), name).add(items))
+        return new
+
     async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
         """Replace an item's document by what ``change`` makes of it, atomically."""
         async with self._connection(write=True) as connection:
@@ -163,6 +182,7 @@ class PgstacStore(Store):
     async def add_collection(self, collection: Document) -> None:
         """Store a new collection."""
         async with self._connection(write=True) as connection:
+            await _lock(connection, collection["id"])
             await connection.execute("SELECT create_collection($1)", collection)
 
     async def change_collection(self, collection_id: str, change: Change) -> Document:
@@ -297,11 +317,11 @@ async def _use_json(connection: Connection) -> None:
 
 
 async def _lock(connection: Connection, collection_id: str, *, partitions: bool = False) -> None:
-    # One writer a collection: extents, summaries, aliases and version links are read and written back.
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", collection_id)
     # pgstac makes and drops partitions as items come; a writer that meets another's half-made one fails.
     shared = "" if partitions else "_shared"
     await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", _PARTITIONS)
+    # One writer a collection: extents, summaries, aliases and version links are read and written back.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", collection_id)
 
 
 async def _collection(connection: Connection, collection_id: str) -> Document | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from modelstac.catalog.base import Page
 from modelstac.catalog.documents import Document
@@ -54,6 +54,21 @@ class Store(ABC):
             If there is no such collection, or an item is derived from one that is not there.
         ItemExistsError
             If an id is taken by other content.
+        """
+
+    @abstractmethod
+    async def add_parts(self, parts: AsyncIterator[list[Document]]) -> int:
+        """Store items of any collections as they come, all or none; collections that are missing are made.
+
+        Returns
+        -------
+        int
+            How many are new.
+
+        Raises
+        ------
+        NotFoundError, ItemExistsError
+            As :meth:`add_items` does.
         """
 
     @abstractmethod

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import attr
 import pystac
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from stac_fastapi.types.extension import ApiExtension
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from modelstac.catalog.documents import Document, now
-from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError
-from modelstac.catalog.identity import EVIDENCE_ASSETS, differences
+from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError, ModelStacError
+from modelstac.catalog.identity import BULK_CONFORMANCE, EVIDENCE_ASSETS, differences
+from modelstac.catalog.server.bulk import checked_parts, read_rest
 from modelstac.catalog.server.client import answer, answer_stored
 from modelstac.catalog.server.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.keys import Keys
@@ -32,10 +34,12 @@ class Transactions(ApiExtension):
     store: Store = attr.ib(kw_only=True)
     keys: Keys = attr.ib(kw_only=True)
     checks: Checks = attr.ib(kw_only=True)
+    largest: int = attr.ib(kw_only=True)
     conformance_classes: list[str] = attr.ib(
         factory=lambda: [
             "https://api.stacspec.org/v1.0.0/ogcapi-features/extensions/transaction",
             "https://api.stacspec.org/v1.0.0/collections/extensions/transaction",
+            BULK_CONFORMANCE,
         ]
     )
     schema_href: str | None = attr.ib(default=None)
@@ -67,6 +71,15 @@ class Transactions(ApiExtension):
                 said = request_body(method, path)
                 router.add_api_route(path, endpoint, methods=[method], response_model=None, openapi_extra=said)
         app.include_router(router)
+        said = request_body("POST", "/bulk_items")
+        app.add_api_route(
+            "/bulk_items",
+            self.create_from_lines,
+            methods=["POST"],
+            response_model=None,
+            openapi_extra=said,
+            tags=["Transactions"],
+        )
 
     async def create_items(self, collection_id: str, request: Request) -> Response:
         """Publish an item, or all items of a FeatureCollection, or none."""
@@ -93,6 +106,27 @@ class Transactions(ApiExtension):
         fresh = await self._add(collection_id, list(items.values()), request)
         skipped = len(fresh) - sum(fresh)
         return answer({"received": len(fresh), "success": sum(fresh), "skipped": skipped, "errors": []})
+
+    async def create_from_lines(self, request: Request) -> Response:
+        """Publish items of any models, one a line, all or none; collections that are missing are made."""
+        received = 0
+
+        async def counted() -> AsyncGenerator[list[Document], None]:
+            nonlocal received
+            async with contextlib.aclosing(checked_parts(request, self.checks, self.largest)) as parts:
+                async for part in parts:
+                    received += len(part)
+                    yield part
+
+        try:
+            # Here and not before: what is left of the request is read even when it is refused.
+            request.state.writer = self.keys.check(request.headers.get("authorization"))
+            async with contextlib.aclosing(counted()) as parts:
+                new = await self.store.add_parts(parts)
+        except (ModelStacError, HTTPException):
+            await read_rest(request)
+            raise
+        return answer({"received": received, "success": new, "skipped": received - new, "errors": []})
 
     async def _add(self, collection_id: str, items: Sequence[Any], request: Request) -> list[bool]:
         base = base_url(request)
