@@ -1,8 +1,8 @@
 """Publishing 10,000 validated items: into the embedded file, over the server into pgstac, and ``pypgstac load``.
 
 All in one run, in turns, on the same items of 20 models. pypgstac validates nothing; ours does, and stores all or none.
-The server is asked through ``ApiCatalog.publish_many``: one request, which the server validates as it comes and stores in
-one transaction. pypgstac stores a collection's items in one, and begins with documents on disk; ours with pystac's items.
+The server is asked through ``ApiCatalog.publish_many``: one request, which the server validates as it comes and stores
+in one transaction. pypgstac has one transaction a collection, and begins with documents on disk; ours with pystac's.
 """
 
 from __future__ import annotations

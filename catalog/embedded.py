@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pystac
+from pydantic_core import from_json
 
 from modelstac.catalog import documents
 from modelstac.catalog.ahead import ahead, batches
@@ -35,7 +36,8 @@ from modelstac.catalog.sql.search import Search
 from modelstac.catalog.validation import validate_item
 
 SUFFIX = ".sqlite"
-_AT_A_TIME = 500
+# Few, since each costs some waiting of the threads for each other.
+_AT_A_TIME = 1000
 
 
 class EmbeddedCatalog(Catalog):
@@ -132,6 +134,12 @@ class EmbeddedCatalog(Catalog):
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files and return it as stored."""
         return self.add_many([item], report=report)[0]
+
+    def publish(self, item: pystac.Item, *, report: Report = ignore) -> pystac.Item:
+        """Validate and store an item with its files; it is made JSON once for both."""
+        document = documents.located(item)
+        validate_item(document)
+        return self.add_documents([document], report=report)[0]
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
         """Publish items in one transaction; one that is refused takes all back.
@@ -256,7 +264,7 @@ class EmbeddedCatalog(Catalog):
 
     def shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
-        document = completed(json.loads(found.text), found)
+        document = completed(from_json(found.text), found)
         href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
         return documents.absolute(document, href, self._resolved)
 

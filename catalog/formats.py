@@ -75,6 +75,9 @@ _OURS = MappingProxyType(
 )
 
 
+_BY_ARTIFACT_TYPE = {found.artifact_type: found for found in reversed(list(_OURS.values()))}
+
+
 class Formats(Mapping[str, Format]):
     """Formats by name: ours, and those of installed packages, which are looked for when a name is none of ours.
 
@@ -92,8 +95,9 @@ class Formats(Mapping[str, Format]):
 
     def of_artifact_type(self, artifact_type: object) -> Format | None:
         """Return the format of a value of ``mlm:artifact_type``, None if nobody here knows it."""
-        known = next((f for f in _OURS.values() if f.artifact_type == artifact_type), None)
-        return known or next((f for f in _others().values() if f.artifact_type == artifact_type), None)
+        if isinstance(artifact_type, str) and artifact_type in _BY_ARTIFACT_TYPE:
+            return _BY_ARTIFACT_TYPE[artifact_type]
+        return next((f for f in _others().values() if f.artifact_type == artifact_type), None)
 
 
 def _others() -> dict[str, Format]:

@@ -93,7 +93,7 @@ def validate_document(document: Document) -> None:
     kind = {"Feature": "item", "Collection": "collection", "Catalog": "catalog"}.get(str(document.get("type")))
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
-    version = document.get("stac_version", pystac.get_stac_version())
+    version = document["stac_version"] if "stac_version" in document else pystac.get_stac_version()
     uris = (_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ()))
     if not _fast_validator(uris).is_valid(document):
         for uri in uris:

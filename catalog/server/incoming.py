@@ -82,15 +82,16 @@ class Checks:
         return self._validated(stored, collection_id)
 
     def _validated(self, stored: Document, collection_id: str) -> Document:
-        _refuse_unknown(stored, _MIGRATED, extensions=not (self.any_items and is_foreign(stored)))
+        foreign = self.any_items and is_foreign(stored)
+        _refuse_unknown(stored, _MIGRATED, extensions=not foreign)
         links = [*stored["links"], {"rel": "collection", "href": f"collections/{collection_id}"}]
         document = stored | {"links": links}
-        foreign = self.any_items and is_foreign(stored)
-        if foreign or stored["stac_version"] != pystac.get_stac_version():
+        current = pystac.get_stac_version()
+        if foreign or stored["stac_version"] != current:
             read: pystac.Item = _read(lambda: pystac.Item.from_dict(document))
             document = read.to_dict(include_self_link=False, transform_hrefs=False)
         # As the current version of STAC has it, which is what every backend stores.
-        stored |= {"stac_version": pystac.get_stac_version()}
+        stored["stac_version"] = current
         if foreign:
             validate_document(document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))})
         else:

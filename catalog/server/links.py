@@ -16,6 +16,7 @@ from modelstac.catalog.documents import VERSION_RELS, Document, link
 INFERRED = frozenset(
     {"self", "item", "items", "parent", "collection", "root", "http://www.opengis.net/def/rel/ogc/1.0/queryables"}
 )
+_DERIVED = INFERRED | set(VERSION_RELS)
 JSON, GEOJSON = "application/json", "application/geo+json"
 
 
@@ -92,7 +93,7 @@ def stored_document(document: Document, base: str) -> Document:
     links = [
         found | {"href": found["href"].removeprefix(base)}
         for found in document.get("links", ())
-        if found.get("rel") not in INFERRED | set(VERSION_RELS)
+        if found.get("rel") not in _DERIVED
     ]
     stored = document | {"links": links}
     if isinstance(document.get("assets"), dict):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -32,7 +30,7 @@ from modelstac.catalog.server.collections import select
 from modelstac.catalog.server.filters import both, text_filter
 from modelstac.catalog.server.pgstac_items import SORTED_AS, box_filter, missing_marker, packed, unpacked, with_polygons
 from modelstac.catalog.server.store import Change, Check, Store
-from modelstac.catalog.server.writes import Version, Writer
+from modelstac.catalog.server.writes import Version, Writer, by_model
 from modelstac.catalog.sql.paging import Key, make_token, read_token
 
 Connection = Any  # asyncpg has no types
@@ -158,9 +156,8 @@ class PgstacStore(Store):
             # Whoever writes shares this one, so that no lock of a collection is held by anybody else.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _PARTITIONS)
             async for part in parts:
-                # One after the other, since an item may be derived from one before.
-                for name, run in itertools.groupby(part, key=itemgetter("collection")):
-                    items = list(run)
+                for items in by_model(part):
+                    name = items[0]["collection"]
                     if await _collection(connection, name) is None:
                         made = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
                         await connection.execute("SELECT create_collection($1)", documents.stored_collection(made))

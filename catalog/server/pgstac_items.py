@@ -39,6 +39,10 @@ _OPTIONAL = (
 )
 
 
+# Name, marker, and the path of what lies deeper.
+_MARKERS = tuple((name, name.replace(".", "_"), name.split(".") if "." in name else None) for name in _OPTIONAL)
+
+
 def missing_marker(name: str) -> str | None:
     """Return the property that says whether another one is missing; None for those that never are."""
     return f"{_MISSING}.{name.replace('.', '_')}" if name in _OPTIONAL else None
@@ -81,10 +85,17 @@ def _all(*conditions: Document) -> Document:
 def packed(item: Document) -> Document:
     """Return an item as pgstac gets it."""
     properties = dict(item["properties"])
-    if nulls := {name: value for name, value in properties.items() if _has_null(value)}:
-        properties = _without_null(properties)
+    if nulls := _with_nulls(properties):
+        for name, value in nulls.items():
+            if value is None:
+                del properties[name]
+            else:
+                properties[name] = _without_null(value)
         properties[_NULLS] = orjson.dumps(nulls).decode()
-    properties[_MISSING] = {name.replace(".", "_"): str(int(not _has(properties, name))) for name in _OPTIONAL}
+    properties[_MISSING] = {
+        marker: "0" if (properties.get(name) if path is None else _found(properties, path)) is not None else "1"
+        for name, marker, path in _MARKERS
+    }
     if item.get("bbox"):
         west, south, east, north = flat(item["bbox"])
         # A box across the antimeridian goes on beyond 180 degrees.
@@ -106,18 +117,26 @@ def unpacked(item: Document) -> Document:
     return item
 
 
-def _has(properties: Document, name: str) -> bool:
+def _found(properties: Document, path: Sequence[str]) -> Any:
     value: Any = properties
-    for part in name.split("."):
+    for part in path:
         value = value.get(part) if isinstance(value, dict) else None
-    return value is not None
+    return value
+
+
+def _with_nulls(properties: Document) -> Document:
+    """Return the properties that are null, or have a null somewhere."""
+    found: Document = {name: None for name, value in properties.items() if value is None}
+    nested = {name: value for name, value in properties.items() if isinstance(value, (dict, list))}
+    # As text most are told sooner to have none; a word may say "null" too.
+    if b"null" in orjson.dumps(nested):
+        found |= {name: value for name, value in nested.items() if _has_null(value)}
+    return found
 
 
 def _has_null(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_null, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_null, value))
+    if isinstance(value, (dict, list)):
+        return any(map(_has_null, value.values() if isinstance(value, dict) else value))
     return value is None
 
 

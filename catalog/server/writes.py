@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 import pystac
@@ -184,6 +186,14 @@ def _same_or_refuse(published: Document, item: Document) -> None:
 
 def _variants(items: Iterable[Document]) -> set[str]:
     return {found for item in items if (found := item["properties"].get("interop:variant"))}
+
+
+def by_model(items: Sequence[Document]) -> list[list[Document]]:
+    """Return items of any models, those of one model together; in their order where one is derived from another."""
+    ids = {item["id"] for item in items}
+    if any(source in ids for item in items for source in _sources(item)):
+        return [list(run) for _, run in itertools.groupby(items, key=itemgetter("collection"))]
+    return list(documents.by_collection(items).values())
 
 
 def _sources(item: Document) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from pydantic_core import to_json
@@ -20,7 +21,7 @@ from modelstac.catalog.sql.functions import microseconds
 from modelstac.catalog.versions import version_key
 
 Box = tuple[float, float, float, float]
-_AT_A_TIME = 500
+_AT_A_TIME = 1000
 
 
 def dumps(document: Any) -> str:
@@ -34,8 +35,10 @@ def dumps(document: Any) -> str:
 def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> None:
     """Store items that are not there yet."""
     (last_key,) = connection.execute("SELECT coalesce(max(key), 0) FROM items").fetchone()
-    for some in batches(enumerate(documents, last_key + 1), _AT_A_TIME):
-        _insert_some(connection, some)
+    for some in batches(documents, _AT_A_TIME):
+        # In the order in which most indexes have them, each of which is then written to in one place after the other.
+        _insert_some(connection, list(enumerate(sorted(some, key=itemgetter("id")), last_key + 1)))
+        last_key += len(some)
 
 
 def _insert_some(connection: sqlite3.Connection, numbered: list[tuple[int, Document]]) -> None:
