@@ -21,8 +21,10 @@ from modelstac.catalog.errors import InvalidItemError, NotFoundError
 from modelstac.catalog.identity import EVIDENCE_ASSETS
 from modelstac.catalog.matching import VERIFIED
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.catalog.read_item import local_path
+from modelstac.catalog.read_item import asset_href, local_path
 from modelstac.catalog.write_item import ITEM_ID_FIELD
+
+_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,25 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
     items = list(_sources_first({item.id: item for item in source.items()}))
     task = f"sync {source.href} to {target.href}"
     report(Started(task, len(items)))
-    copied = []
+    copied: list[str] = []
+    together: list[pystac.Item] = []
+
+    def publish_those() -> None:
+        target.publish_many(together)
+        copied.extend(item.id for item in together)
+        for item in together:
+            if item.properties.get("deprecated"):
+                _deprecate(target, target.get(item.id), item)
+            report(Advanced(task, note=item.id))
+        together.clear()
+
     for item in items:
+        if item.id not in there and not (artifacts and any(map(_is_far, item.assets.values()))):
+            # What needs no download goes in few transactions.
+            together.append(item)
+            if len(together) == _AT_A_TIME:
+                publish_those()
+            continue
         if item.id in there:
             published = target.same_or_refuse(target.get(item.id), item)
             for key in EVIDENCE_ASSETS & item.assets.keys():
@@ -76,18 +95,25 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
             if new := [one for one in item.properties.get(VERIFIED) or () if one not in there_already]:
                 target.add_verified(item.id, new)
         else:
+            if together:
+                publish_those()
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
-                if artifacts:
-                    _fetch(item, Path(folder))
+                _fetch(item, Path(folder))
                 published = target.publish(item)
             copied.append(item.id)
-        deprecated = bool(item.properties.get("deprecated"))
-        if bool(published.properties.get("deprecated")) != deprecated:
-            target.deprecate(item.id, deprecated=deprecated)
+        _deprecate(target, published, item)
         report(Advanced(task, note=item.id))
+    if together:
+        publish_those()
     moved = tuple(_aliases(source, target))
     report(Finished(task))
     return Synced(tuple(copied), len(items) - len(copied), moved)
+
+
+def _deprecate(target: Catalog, published: pystac.Item, item: pystac.Item) -> None:
+    deprecated = bool(item.properties.get("deprecated"))
+    if bool(published.properties.get("deprecated")) != deprecated:
+        target.deprecate(item.id, deprecated=deprecated)
 
 
 def _sources_first(items: dict[str, pystac.Item]) -> Iterator[pystac.Item]:
@@ -114,8 +140,8 @@ def _sources(item: pystac.Item) -> list[str]:
 def _fetch(item: pystac.Item, folder: Path) -> None:
     """Download the item's files that are not on this machine, each into a folder of its own: names may be equal."""
     for number, (key, asset) in enumerate(item.assets.items()):
-        href = asset.get_absolute_href() or asset.href
-        if local_path(href) is not None or href.startswith("data:"):
+        href = asset_href(asset)
+        if not _is_far(asset):
             continue
         name = PurePosixPath(unquote(urlsplit(href).path)).name
         checksum = asset.extra_fields.get("file:checksum")
@@ -126,6 +152,11 @@ def _fetch(item: pystac.Item, folder: Path) -> None:
         download(href, target, sha256=from_multihash(checksum))
         # As a URL: beside a self link on the web, pystac takes a bare path for one of that server's.
         asset.href = target.as_uri()
+
+
+def _is_far(asset: pystac.Asset) -> bool:
+    href = asset_href(asset)
+    return local_path(href) is None and not href.startswith("data:")
 
 
 def _asset(item: pystac.Item, key: str) -> Any:

@@ -45,10 +45,9 @@ def test_there_and_back_through_every_kind(tmp_path: Path, bucket: str) -> None:
     assert artifact.name == "model.bin"
 
 
-def test_an_interrupted_sync_goes_on(tmp_path: Path) -> None:
-    source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b"))
-    examples = Examples(tmp_path / "made")
-    source.publish_many(examples.various())
+def test_an_interrupted_sync_goes_on(tmp_path: Path, bucket: str) -> None:
+    source, target = open_catalog(bucket, create=True), open_catalog(tmp_path / "b", create=True)
+    source.publish_many(Examples(tmp_path / "made").various())
 
     def interrupt(message: object) -> None:
         if ONNX in str(message):
@@ -60,6 +59,30 @@ def test_an_interrupted_sync_goes_on(tmp_path: Path) -> None:
     assert 0 < half < 9
     done = sync(source, target)
     assert (len(done.copied), done.present) == (9 - half, half)
+
+
+def test_what_needs_no_download_is_copied_many_at_a_time(tmp_path: Path) -> None:
+    source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b.sqlite"))
+    examples = Examples(tmp_path / "made")
+    items = [examples.item(version=f"1.{minor}.0") for minor in range(1200)]
+    for item in items:
+        for key, asset in item.assets.items():
+            asset.href = f"https://example.org/{item.id}/{key}"
+    source.publish_many(items)
+    source.deprecate("convlstm-knmi-1.10.0-torch")
+    seen: list[str] = []
+
+    def interrupt(message: object) -> None:
+        seen.append(str(message))
+        if len(seen) > 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(source, target, artifacts=False, report=interrupt)
+    assert len(list(target.ids())) == 1000
+    done = sync(source, target, artifacts=False)
+    assert (len(done.copied), done.present) == (200, 1000)
+    assert content(target) == content(source)
 
 
 def test_other_content_and_other_bytes_are_refused(tmp_path: Path, bucket: str) -> None:
