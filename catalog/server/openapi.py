@@ -77,7 +77,7 @@ def request_body(method: str, path: str) -> dict[str, Any] | None:
             "application/json-patch+json": {"schema": {"type": "array", "items": _OPERATION}},
         }
     elif path == "/bulk_items":
-        content = {"application/x-ndjson": {"schema": _STRING}}
+        content = {"application/x-ndjson": {"schema": {"type": "array", "items": _ITEM}}}
     elif path.endswith("/bulk_items"):
         content = {"application/json": {"schema": _BULK}}
     elif path.endswith("/items"):

@@ -5,6 +5,7 @@ A long run: ``MODELSTAC_FUZZ=300 pytest tests/catalog/server/test_fuzz.py``, the
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -21,6 +22,11 @@ from modelstac.catalog.testing import TORCH
 EXAMPLES = int(os.environ.get("MODELSTAC_FUZZ", "6"))
 # Without these nearly every address would be one that nothing has.
 KNOWN = {"collection_id": "convlstm-knmi", "item_id": TORCH, "shard": "ab", "digest": "ab" * 32, "name": "model.bin"}
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context: Any, items: Any) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in items)
 
 
 def changed(document: Any, data: st.DataObject) -> Any:
@@ -66,6 +72,8 @@ def test_no_answer_is_a_5xx(server: Server, describe: Describe) -> None:
                     case.path_parameters[name] = KNOWN[name]
             if case.method.upper() in {"POST", "PUT"} and "collections" in case.path and data.draw(st.booleans()):
                 case.body = changed(documents["items" if "items" in case.path else "collections"], data)
+            if case.path == "/bulk_items" and data.draw(st.booleans()):
+                case.body = [changed(documents["items"], data) for _ in range(3)]
             if case.method.upper() == "DELETE" and "item_id" not in case.path_parameters:
                 case.path_parameters["collection_id"] = "nobody"  # or all later requests would find nothing
             answer = case.call(headers=headers)
