@@ -1,7 +1,9 @@
-"""Work of which the next part is done while the last one is used."""
+"""Work on many things: the next part is done while the last one is used, and no time goes to looking for cycles."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,3 +30,16 @@ def batches(whole: Iterable[Part], size: int) -> Iterator[list[Part]]:
     rest = iter(whole)
     while some := list(itertools.islice(rest, size)):
         yield some
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python from searching all objects for cycles, which would go over thousands of items again and again."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -17,7 +17,7 @@ import pystac
 from pydantic_core import from_json
 
 from modelstac.catalog import documents
-from modelstac.catalog.ahead import ahead, batches
+from modelstac.catalog.ahead import ahead, batches, uncollected
 from modelstac.catalog.artifacts import ArtifactFolder
 from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.documents import Document
@@ -160,7 +160,8 @@ class EmbeddedCatalog(Catalog):
                     validate_item(document)
             return writer.prepared(found)
 
-        writer.write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
+        with uncollected():
+            writer.write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
         return Published(self.get, [item.id for item in listed])
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:

@@ -20,7 +20,7 @@ from modelstac.catalog.server.pgstac_items import packed
 
 _COLUMNS = ("id", "collection", "datetime", "end_datetime", "geometry", "content")
 _OF_THE_ROW = ("id", "collection", "geometry", "type")
-_AT_A_TIME = 1 << 20
+_AT_A_TIME = 1 << 16
 # The partitions that the times of the items need, made where they are missing.
 _PARTITIONS = """
     SELECT check_partition($1, tstzrange(min(first), max(first), '[]'), tstzrange(min(last), max(last), '[]'))
