@@ -264,8 +264,8 @@ def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, t
     e, a = (np.asarray(side, np.float64).ravel() for side in (expected, actual))
     if e.size == 0:
         raise DataError(f"in the case {name!r} the models give no values: nothing can be compared")
-    differences = _differences(e, a)
-    largest = float(differences.max())
+    apart = differences(e, a)
+    largest = float(apart.max())
     finite = np.abs(e[np.isfinite(e)])
     # Below the absolute tolerance nothing is told apart, not even from nothing.
     scale = max(float(finite.max(initial=0.0)), tolerance.absolute)
@@ -275,26 +275,26 @@ def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, t
         shape=tuple(shape),
         max_absolute=largest,
         max_relative=relative,
-        rmse=math.sqrt(float(np.mean(differences**2))),
-        p99=float(np.quantile(differences, 0.99, method="higher")),
+        rmse=math.sqrt(float(np.mean(apart**2))),
+        p99=float(np.quantile(apart, 0.99, method="higher")),
         cosine=_cosine(e, a),
         passed=largest <= tolerance.absolute * max(1.0, scale) and relative <= tolerance.relative,
     )
 
 
-def _differences(e: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Infinite or missing in both is no difference; in one alone it is an infinite one."""
+def differences(e: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the size of each difference: infinite or missing in both is none, in one alone it is an infinite one."""
     with np.errstate(invalid="ignore"):
-        differences = np.abs(a - e)
+        apart = np.abs(a - e)
     alike = (a == e) | (np.isnan(a) & np.isnan(e))
-    return np.where(alike, 0.0, np.where(np.isfinite(differences), differences, np.inf))
+    return np.where(alike, 0.0, np.where(np.isfinite(apart), apart, np.inf))
 
 
 def _by_lead_time(expected: Array, actual: Array, dim_order: Sequence[str]) -> tuple[float, ...]:
     if "time" not in dim_order or expected.size == 0:
         return ()
-    differences = _differences(expected.astype(np.float64), actual.astype(np.float64))
-    steps = np.moveaxis(differences, list(dim_order).index("time"), 0)
+    apart = differences(expected.astype(np.float64), actual.astype(np.float64))
+    steps = np.moveaxis(apart, list(dim_order).index("time"), 0)
     return tuple(float(step.max()) for step in steps)
 
 

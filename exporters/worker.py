@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.messages import Message, Note, Report
-from modelstac.exporters.layers import layers
+from modelstac.exporters.layers import known_layers, layers
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
+from modelstac.exporters.tensors import tensors
 from modelstac.exporters.workers import latency
 from modelstac.registry.answers import Answers
 from modelstac.registry.load import load, model_asset
@@ -69,9 +71,17 @@ class Worker:
         """Run a model from file to file."""
         np.save(outputs, self._models[number].predict(np.load(inputs)))
 
-    def layers(self, number: int, inputs: str, outputs: str) -> None:
-        """Run a model from file to file, and keep what its layers give."""
-        np.savez(outputs, **layers(self._models[number], np.load(inputs)))
+    def known_layers(self, number: int) -> list[dict[str, Any]]:
+        """List the layers of a model."""
+        return [asdict(layer) for layer in known_layers(self._models[number])]
+
+    def layers(self, number: int, inputs: str, outputs: str, wanted: list[str]) -> list[str]:
+        """Run a model from file to file, and keep what its layers give; give their names, in the order of the file."""
+        return _save(outputs, layers(self._models[number], np.load(inputs), wanted))
+
+    def tensors(self, number: int, outputs: str) -> list[str]:
+        """Keep the weights of a model; give their names, in the order of the file."""
+        return _save(outputs, tensors(self._models[number]))
 
     def latency(self, number: int, inputs: str, runs: int) -> float:
         """Measure a model."""
@@ -82,7 +92,12 @@ class Worker:
         del self._models[number]
 
 
-VERBS = ("convert", "load", "predict", "layers", "latency", "close")
+def _save(path: str, arrays: dict[str, Any]) -> list[str]:
+    np.savez(path, **{f"{number}": array for number, array in enumerate(arrays.values())})
+    return list(arrays)
+
+
+VERBS = ("convert", "load", "predict", "known_layers", "layers", "tensors", "latency", "close")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,7 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.converters import Conversion
+from modelstac.exporters.layers import Layer
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.registry.backends import running_backend
@@ -142,13 +143,24 @@ class RemoteModel:
         outputs: NDArray[Any] = np.load(self._found)
         return outputs
 
-    def layers(self, inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def known_layers(self) -> tuple[Layer, ...]:
+        """List its layers; see :func:`modelstac.exporters.layers.known_layers`."""
+        return tuple(Layer(**fields) for fields in self._worker.ask("known_layers", {"number": self._number}))
+
+    def layers(self, inputs: NDArray[Any], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Run the model in its process; see :func:`modelstac.exporters.layers.layers`."""
-        found = self._found.with_suffix(".npz")
         np.save(self._given, inputs)
-        self._worker.ask("layers", {"number": self._number, "inputs": str(self._given), "outputs": str(found)})
+        return self._arrays("layers", {"inputs": str(self._given), "wanted": list(wanted)})
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Give its weights; see :func:`modelstac.exporters.tensors.tensors`."""
+        return self._arrays("tensors", {})
+
+    def _arrays(self, verb: str, request: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        found = self._found.with_suffix(".npz")
+        names = self._worker.ask(verb, {"number": self._number, "outputs": str(found)} | request)
         with np.load(found) as arrays:
-            return dict(arrays)
+            return {name: arrays[f"{number}"] for number, name in enumerate(names)}
 
     def latency(self, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
         """Measure the model in its process."""

@@ -17,9 +17,12 @@ from modelstac.catalog.errors import ConversionError, StorageError, UntrustedErr
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.validation import validate
 from modelstac.exporters.closed import CLOSED
+from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.layers import OUTPUT
 from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.torch_to_onnx import which_exporter
+from modelstac.exporters.workers import Workers
 from modelstac.registry.describe import describe_file
 from modelstac.registry.facts import read_facts
 from modelstac.registry.load import load
@@ -227,3 +230,46 @@ def test_operators_of_somebodys_own_are_named_with_their_node(files, tmp_path):
     (tmp_path / "own.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(UntrustedError, match=r"my\.tool\.Magic in node 'head'"):
         read_facts(tmp_path / "own.onnx")
+
+
+def test_layers_of_a_keras_model_are_compared_across_backends(keras_catalog):
+    catalog, _ = keras_catalog
+    source = catalog.get("land-cover-1.0.0-keras")
+    with Workers() as workers:
+        found = diff(source, catalog.get("land-cover-1.0.0-keras-torch-from-keras"), workers)
+        kinds = [row.layer.rstrip("_0123456789") for row in found.layers]
+        assert kinds[:3] == ["conv2d", "batch_normalization", "re_lu"]
+        assert kinds[-1] == OUTPUT
+        assert found.passed
+        other = diff(source, catalog.get("land-cover-1.0.0-onnx-from-keras"), workers)
+    assert other.passed
+    # Keras counted the names of these layers, so that they say nothing in another file.
+    assert [row.layer for row in other.layers] == [OUTPUT]
+    assert other.layers_note == "layers are not compared: no layer of one has the name of a layer of the other"
+
+
+@pytest.mark.parametrize("name", ["cnn", "block"])
+def test_layers_of_a_program_are_found_in_its_graph_of_onnx(catalog, name):
+    item = export(ExportJob(f"{name}-1.0.0-torch-export", "onnx"), catalog)
+    with Workers() as workers:
+        found = diff(catalog.get(f"{name}-1.0.0-torch-export"), item, workers)
+    assert found.passed
+    assert len(found.layers) > 1
+    assert found.weights
+    assert not [row for row in found.weights if row.largest]
+
+
+def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models, tmp_path):
+    graph = onnx.load(files / "tool.onnx")
+    bias = next(one for one in graph.graph.initializer if one.name == "b")
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), "b"))
+    onnx.save(graph, tmp_path / "tool.onnx")
+    said = models.statement("tool", "MLP", ("batch", "feature"), ("batch", "class"), version="2.0.0")
+    changed = catalog.publish(describe_file(tmp_path / "tool.onnx", said).to_item())
+    with Workers() as workers:
+        found = diff(catalog.get("tool-1.0.0-onnx"), changed, workers)
+        unlike = diff(catalog.get("tool-1.0.0-onnx"), catalog.get("cnn-1.0.0-torch-export"), workers)
+    assert [(row.layer, row.passed) for row in found.layers] == [("z", False), (OUTPUT, True)], "softmax takes it out"
+    assert [(row.name, row.largest) for row in found.weights] == [("w", 0.0), ("b", pytest.approx(0.5))]
+    assert not unlike.layers
+    assert unlike.layers_note.startswith("nothing that they compute can be compared: ")

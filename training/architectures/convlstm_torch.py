@@ -165,6 +165,15 @@ def build(spec: ConvLSTMSpec | Mapping[str, Any]) -> ConvLSTM:
     return ConvLSTM(spec if isinstance(spec, ConvLSTMSpec) else ConvLSTMSpec.from_dict(spec))
 
 
+def layers(model: ConvLSTM) -> dict[str, nn.Module]:
+    """Give the modules that run one after the other, by the names that Keras' layers have."""
+    found: dict[str, nn.Module] = {}
+    for number, (layer, norm) in enumerate(zip(model.layers, model.norms, strict=True)):
+        way_out = "norm" if model.spec.normalised(number) else "leaky"
+        found |= {f"convlstm_{number}": layer, f"{way_out}_{number}": norm}
+    return found
+
+
 def get_weights(model: ConvLSTM) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.weights`."""
     return tensors_torch.read(_tensors(model))

@@ -111,6 +111,11 @@ def build(spec: UNetSpec | Mapping[str, Any]) -> UNet:
     return UNet(spec if isinstance(spec, UNetSpec) else UNetSpec.from_dict(spec))
 
 
+def layers(model: UNet) -> dict[str, nn.Module]:
+    """Give the modules that run one after the other, by the names that Keras' layers have."""
+    return dict(model.convolutions.items())
+
+
 def get_weights(model: UNet) -> Weights:
     """Give the weights of ``model`` in the form of :mod:`modelstac.training.unet`."""
     return tensors_torch.read(_tensors(model))
