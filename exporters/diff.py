@@ -116,14 +116,17 @@ class Comparison:
     layers_note: str
 
     @property
-    def begins(self) -> LayerDifference | None:
-        """The first layer after which the two are apart."""
-        return next((row for row in self.layers if not row.passed), None)
+    def passed(self) -> bool:
+        """Whether the two give the same output for the same input.
+
+        Layers may be apart all the same: tools fold one into another, and what follows may take a difference out.
+        """
+        return bool(self.layers) and self.layers[-1].passed
 
     @property
-    def passed(self) -> bool:
-        """Whether the two compute the same, as far as could be compared."""
-        return bool(self.layers) and self.begins is None
+    def begins(self) -> LayerDifference | None:
+        """The first layer after which two that do not agree are apart."""
+        return None if self.passed else next((row for row in self.layers if not row.passed), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Give all of it as JSON types."""

@@ -34,6 +34,7 @@ def draw_parity(report: ParityReport) -> bytes:
     axis.set_yscale("log")
     over_time = any(case.by_lead_time for case in report.cases)
     axis.set_xlabel("lead time (steps)" if over_time else "case", fontsize=8)
+    axis.locator_params(axis="x", integer=True)
     axis.set_title("Largest absolute difference from the source", fontsize=9)
     axis.tick_params(which="both", labelsize=7)
     axis.grid(alpha=0.3)

@@ -1,6 +1,8 @@
 """Runs what the documentation shows, page after page in an empty folder, and prints what became of each as JSON.
 
-In one process, as the imports take longer than most of the steps. The tutorial comes first: the others use its catalog.
+``python docs_process.py DOCS PART``: ``tutorial`` is the tutorial and the pages that use its catalog, ``guides`` the
+other how-to guides, with models, a server and files of the names that they show. In one process, as the imports take
+longer than most of the steps.
 """
 
 from __future__ import annotations
@@ -12,37 +14,67 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import subprocess
 import sys
+import time
 import traceback
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(sys.argv[1])
+SHOWN = re.compile(r"^(?:\$ |    )((?:[A-Z_]+=\S+ )*(?:modelstac|export|openssl|python -m modelstac\.job) .+)$", re.M)
+ELSEWHERE: dict[str, str] = {}
+"""What a page calls something, and what it is called here."""
+ran: list[str] = []
 
 
-def commands(page: str) -> None:
+def commands(page: str, *, leave_out: tuple[str, ...] = ()) -> None:
     """Run the commands of a page in order; ``export`` sets variables."""
-    for line in re.findall(r"^(?:\$ |    )((?:modelstac|export) .+)$", (DOCS / page).read_text("utf-8"), re.M):
-        if "://" not in line:  # of another machine
-            run(line)
+    text = (DOCS / page).read_text("utf-8").replace("\\\n", "")
+    for line in SHOWN.findall(text):
+        words = " ".join(re.split(r"  +#|  +\(", line)[0].split())
+        if not any(part in line for part in leave_out):
+            run(words)
+            ran.append(words)
 
 
-def run(line: str) -> None:
-    """Run one command."""
+def run(line: str) -> str:
+    """Run one command; give what it printed."""
     from modelstac.cli import main
 
-    name, *words = shlex.split(line, comments=True)
+    for theirs, ours in ELSEWHERE.items():
+        line = line.replace(theirs, ours)
+    words = shlex.split(line, comments=True)
+    variables = [word for word in words if re.match(r"[A-Z_]+=", word)]
+    name, *words = [word for word in words if word not in variables]
     if name == "export":
-        os.environ.update(word.split("=", 1) for word in words)
-        return
+        os.environ.update(word.split("=", 1) for word in variables)
+        return ""
+    before = os.environ.copy()
+    os.environ.update(word.split("=", 1) for word in variables)
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            main(words, prog_name="modelstac")
-        except SystemExit as end:
-            code = end.code
-    assert not code, f"{line}: {said.getvalue()[-500:]}"
+    code: Any = 0
+    try:
+        if name == "modelstac":
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                try:
+                    main(words, prog_name="modelstac")
+                except SystemExit as end:
+                    code = end.code
+        else:
+            program = [sys.executable] if name == "python" else [name]
+            done = subprocess.run([*program, *words], capture_output=True, text=True, check=False)
+            code = done.returncode
+            said.write(done.stdout + done.stderr)
+    finally:
+        for added in [name for name in os.environ if name not in before]:
+            del os.environ[added]
+        os.environ.update(before)
+    assert not code or (words[0] == "diff" and code == 1), f"{line}: {said.getvalue()[-700:]}"
+    return said.getvalue()
 
 
 def blocks(page: str) -> dict[str, Any]:
@@ -64,6 +96,9 @@ def tutorial() -> None:
 def readme() -> None:
     shutil.copytree("catalog", ".demo/catalog")
     found = blocks("../README.md")
+    write_item("convlstm-knmi", "convlstm-knmi-1.0.0-torch")
+    commands("../README.md")
+    os.environ["MODELSTAC_CATALOG"] = "catalog"
     assert found["forecast"].shape == (1, 18, 1, 64, 64)
     assert 0 < found["forecast"].max() <= 1
 
@@ -81,6 +116,7 @@ def predict() -> None:
     archive = xarray.DataArray(values, times, dims=("batch", "time", "y", "x"), name="rainfall_rate")
     archive.to_dataset().to_zarr("archive.zarr")
     forecast = blocks("predict.md")["forecast"]
+    commands("predict.md")
     assert forecast.dims == ("time", "y", "x")
     assert (forecast["time"].values > frames["time"].values.max()).all()
     assert xarray.open_zarr("forecasts.zarr").sizes["batch"] == 8
@@ -92,7 +128,7 @@ def resolve() -> None:
 
 def catalogs() -> None:
     run("modelstac alias convlstm-knmi champion convlstm-knmi-1.0.0-torch")  # whence the page moves it
-    commands("catalogs.md")
+    commands("catalogs.md", leave_out=("://",))
     assert Path("models.sqlite").is_file()
 
 
@@ -107,13 +143,137 @@ def interop() -> None:
         jsonschema.validate(item.to_dict(transform_hrefs=False), found["schema"])
 
 
+def forecasts() -> None:
+    shutil.copytree("frames", "radar")
+    commands("forecasts.md")
+
+
+def thesis() -> None:
+    commands("thesis.md", leave_out=("--preset reference", "--matrix"))
+
+
+def write_item(model: str, old: str) -> None:
+    """Write ``item.json`` as its maker has it: its files beside it, not published yet, another version."""
+    folder = Path("catalog", model, old).resolve()
+    made = json.loads((folder / f"{old}.json").read_text().replace(old, old.replace("1.0.0", "9.0.0")))
+    made["properties"]["version"] = "9.0.0"
+    made["links"] = [{"rel": "collection", "href": "./collection.json", "type": "application/json"}]
+    for asset in made["assets"].values():
+        if not asset["href"].startswith(("data:", "/")) and "://" not in asset["href"]:
+            asset["href"] = str(folder / asset["href"])
+    Path("item.json").write_text(json.dumps(made))
+
+
+# The guides.
+
+
+def models() -> None:
+    """Make what the guides speak of: frames, three variants of a small network, a champion, somebody's own model."""
+    import keras
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from modelstac.training.jobs import TrainJob
+    from modelstac.training.spec import ConvLSTMSpec
+
+    run("modelstac data generate frames --frames 72")
+    for place in ("radar", "catalog"):
+        assert not Path(place).exists()
+    shutil.copytree("frames", "radar")
+    os.environ["MODELSTAC_CATALOG"] = "catalog"
+    spec = ConvLSTMSpec(filters=(3, 2), kernels=(3, 3), frames=3)
+    for variant in ("torch", "keras-torch", "keras-tensorflow"):
+        job = TrainJob.from_preset("tiny", variant=variant, data="frames", architecture=spec, name="rain")
+        fields = job.to_dict()
+        fields["fit"]["epochs"] = 1
+        fields["preparation"] |= {"rows": [300, 364], "columns": [240, 304]}
+        Path("job.json").write_text(json.dumps(fields))
+        backend = variant.removeprefix("keras-")
+        command = [sys.executable, "-m", "modelstac", "train", "--job", "job.json"]
+        subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True)
+    run("modelstac alias rain champion rain-1.0.0-torch")
+    assert load_file("catalog/rain/rain-1.0.0-torch/model.safetensors")
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x)).save("unet.keras")
+    np.save("tile.npy", np.random.default_rng(0).random((1, 32, 32, 3), np.float32))
+
+
+def publish() -> None:
+    commands("publish.md")
+    assert Path("water.npy").is_file()
+
+
+def conversions() -> None:
+    commands("conversions.md")
+    assert Path("report/conversions.html").is_file()
+
+
+def signing() -> None:
+    commands("signing.md", leave_out=("igstore",))
+
+
+def cache() -> None:
+    commands("cache.md")
+
+
+def isolated() -> None:
+    commands("isolated.md", leave_out=("env create",))
+
+
+def resolve_guide() -> None:
+    commands("resolve.md", leave_out=("example.com", "lock update"))
+
+
+def data() -> None:
+    commands("data.md", leave_out=("rain.zarr", "knmi-rain", "KNMI_API_KEY", "download knmi"))
+
+
+def pipeline() -> None:
+    text = (DOCS / "pipeline.md").read_text("utf-8")
+    shown = next(block for block in re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M) if "pipeline.yaml" in block)
+    Path("pipeline.yaml").write_text(shown)
+    commands("pipeline.md", leave_out=("--jobs 2", "--scheduler", "--cluster"))
+
+
+def server() -> None:
+    """Serve a file, and let the guides on servers, teams and machines without a network use it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run("modelstac sync catalog models.sqlite")
+    key = re.findall(r"msk_\S+", run("modelstac keys --catalog models.sqlite add docs"))[0]
+    serve = [sys.executable, "-m", "modelstac", "serve", "--catalog", "models.sqlite", "--port", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    ELSEWHERE.update({"http://127.0.0.1:8080": address, "https://models.example.org": address, "msk_…": key})
+    with Path("server.log").open("w") as log, subprocess.Popen(serve, stdout=log, stderr=log) as server:
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{address}/healthz", timeout=5)
+                    break
+                time.sleep(0.2)
+            write_item("rain", "rain-1.0.0-torch")
+            commands("server.md", leave_out=("modelstac serve", "database"))
+            commands("team.md", leave_out=("modelstac serve", "database", "keys add"))
+            os.environ["MODELSTAC_CATALOG"] = "catalog"
+            commands("offline.md")
+        finally:
+            server.terminate()
+
+
+PARTS: dict[str, tuple[Callable[[], None], ...]] = {
+    "tutorial": (tutorial, readme, predict, forecasts, resolve, thesis, interop, catalogs),
+    "guides": (models, publish, conversions, signing, cache, isolated, resolve_guide, data, pipeline, server),
+}
+
+
 if __name__ == "__main__":
-    steps: tuple[Callable[[], None], ...] = (tutorial, readme, predict, resolve, interop, catalogs)
     outcome = {}
-    for step in steps:
+    for step in PARTS[sys.argv[2]]:
         try:
             step()
             outcome[step.__name__] = ""
         except Exception:  # noqa: BLE001 - the test shows whatever it is
             outcome[step.__name__] = traceback.format_exc()
-    print(json.dumps(outcome))
+    print(json.dumps({"outcome": outcome, "ran": ran}))

@@ -33,8 +33,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalog, examples = open_catalog(folder / "catalog", create=True), Examples(folder / "made")
     (folder / "made" / "thumbnail.png").write_bytes(PNG)
     items = [item for item in examples.various() if item.id in {TORCH, KERAS, ONNX}]
-    environments = items[0].properties["interop:verified"]
-    environments[0]["max_absolute_difference"] = 3e-7
+    found = {"max_absolute_difference": 3e-7, "windows": 4, "rmse_change": -2.5e-6, "csi_change": 0.0}
+    packages = {"torch": "2.13.0", "numpy": "2.1.3", "sympy": "1.14.0"}
+    items[0].properties["interop:verified"] = [{"python": "3.11", "packages": packages} | found]
     thumbnail = ExtraAsset(
         path=folder / "made" / "thumbnail.png", media_type="image/png", roles=("thumbnail",), title="Rain"
     )
@@ -63,6 +64,7 @@ def test_it_says_what_the_items_say(place: Path) -> None:
         "deprecated",
         "2.0e-07",
         "3.0e-07",
+        "torch 2.13.0, Python 3.11",
         "RMSE mm/h",
     ):
         assert f">{cell}<" in page, cell
@@ -70,6 +72,23 @@ def test_it_says_what_the_items_say(place: Path) -> None:
     assert base64.b64encode(PNG).decode() in page
     assert "<script" not in page
     assert "https://" not in page
+
+
+def test_it_says_what_an_environment_changes(place: Path) -> None:
+    written(place)
+    page = (place / "report.html").read_text("utf-8")
+    part = page[page.index(">What an environment changes<") :]
+    row = part[part.index('<th scope="row">1.0.0-torch</th>') :].split("</tr>")[0]
+    assert [cell.split("<")[0] for cell in row.split("<td>")[1:]] == ["1", "4", "3.0e-07", "–", "2.5e-06", "0"]
+
+
+def test_a_catalog_of_several_models_begins_with_a_list(place: Path) -> None:
+    written(place)
+    page = (place / "report.html").read_text("utf-8")
+    table = page[page.index("Each has a part of this page.") :].split("</table>")[0]
+    assert '<th scope="row">convlstm-knmi</th><td>3</td>' in table
+    assert '<th scope="row">drawn</th><td>1</td>' in table
+    assert ">champion<" in table
 
 
 def test_a_picture_that_is_gone_is_left_out_and_named(place: Path, tmp_path: Path) -> None:

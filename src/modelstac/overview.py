@@ -55,6 +55,8 @@ def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> 
         sections.append(_section(name, title if title != name else None, sorted(items, key=_order), report))
         report(Advanced("report", note=name))
     report(Finished("report"))
+    if len(by_model) > 1:
+        sections.insert(0, Section("All models", tables=[_index(by_model)]))
     counts = {
         "models": len(by_model),
         "items": sum(map(len, by_model.values())),
@@ -72,6 +74,22 @@ def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> 
     return counts
 
 
+def _index(by_model: Mapping[str, Sequence[pystac.Item]]) -> Table:
+    """Return a line for each model, by which to choose the part of the page to read."""
+    rows = []
+    for name, unsorted in sorted(by_model.items()):
+        items = sorted(unsorted, key=_order)
+        versions = list(dict.fromkeys(str(item.properties.get("version")) for item in items))
+        formats = sorted({str(item.properties.get("interop:format") or NOTHING) for item in items})
+        places = {_environment(one) for item in items for one in item.properties.get("interop:verified") or ()}
+        aliases = [alias for item in items for alias in item.properties.get("interop:aliases", ())]
+        rows.append(
+            (name, str(len(items)), versions[-1], ", ".join(formats), str(len(places)), ", ".join(aliases) or NOTHING)
+        )
+    heads = ("model", "items", "newest version", "formats", "verified environments", "aliases")
+    return Table("All models", "Each has a part of this page.", heads, rows)
+
+
 def _order(item: pystac.Item) -> tuple[Any, ...]:
     try:
         version = parse_version(str(item.properties.get("version")))
@@ -81,7 +99,7 @@ def _order(item: pystac.Item) -> tuple[Any, ...]:
 
 
 def _section(name: str, title: str | None, items: Sequence[pystac.Item], report: Report) -> Section:
-    tables = (_files(items), _scores(items), _proofs(items), _environments(items))
+    tables = (_files(items), _scores(items), _proofs(items), _environments(items), _effects(items))
     return Section(
         title=name,
         text=title or "",
@@ -155,26 +173,68 @@ def _proofs(items: Sequence[pystac.Item]) -> Table | None:
 
 
 def _environments(items: Sequence[pystac.Item]) -> Table | None:
-    """Return in which environments which item was verified."""
+    """Return how far from its writer each item was in each environment in which it was verified."""
     cells: dict[str, dict[str, str]] = {}
     for item in items:
         for environment in item.properties.get("interop:verified") or ():
             cells.setdefault(_short(item), {})[_environment(environment)] = _agreed(environment)
     heads = sorted({name for found in cells.values() for name in found})
     rows = [(item_id, *(found.get(name, NOTHING) for name in heads)) for item_id, found in cells.items()]
-    caption = "Where each item was loaded and agreed: yes, or the largest difference that was found."
+    caption = (
+        "Where each item was loaded and agreed: the largest difference from what its writer gave, in values of the"
+        " model, or yes where it is not recorded; a dash where it was not tried, or did not run."
+    )
     return Table("Environments", caption, ("item", *heads), rows) if rows else None
+
+
+def _effects(items: Sequence[pystac.Item]) -> Table | None:
+    """Return what the environments change in the forecasts of each item, at most, where forecasts were compared."""
+    rows = []
+    for item in items:
+        environments = item.properties.get("interop:verified") or ()
+        if not any("rmse_change" in one or "csi_change" in one for one in environments):
+            continue
+        apart = (_largest(environments, name) for name in _CHANGES)
+        rows.append((_short(item), str(len(environments)), *apart))
+    heads = (
+        "item",
+        "environments",
+        "real windows",
+        "largest difference",
+        "RMS",
+        "RMSE mm/h changes by",
+        "CSI changes by",
+    )
+    caption = "The largest over the environments above, without sign: the forecast there against that of the writer."
+    return Table("What an environment changes", caption, heads, rows) if rows else None
+
+
+_CHANGES = ("windows", "max_absolute_difference", "root_mean_square_difference", "rmse_change", "csi_change")
+
+
+def _largest(environments: Sequence[Mapping[str, Any]], name: str) -> str:
+    found = [abs(one[name]) for one in environments if isinstance(one.get(name), float | int)]
+    return _small(max(found)) if found else NOTHING
+
+
+def _small(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.1e}" if value else "0"
+
+
+_RUNTIMES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "onnxruntime", "openvino", "ai-edge-litert", "jax")
+"""Packages that name an environment; what they need in turn does not."""
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
     packages = environment.get("packages", {})
-    named = [f"{name} {version}" for name, version in sorted(packages.items()) if name != "numpy"]
+    kept = {name for name in packages if name in _RUNTIMES} or {name for name in packages if name != "numpy"}
+    named = [f"{name.removesuffix('-cpu')} {packages[name]}" for name in sorted(kept)]
     return ", ".join([*named, f"Python {environment['python']}"] if environment.get("python") else named) or "unnamed"
 
 
 def _agreed(environment: Mapping[str, Any]) -> str:
     difference = environment.get("max_absolute_difference")
-    return f"{difference:.1e}" if isinstance(difference, float | int) else "yes"
+    return _small(difference) if isinstance(difference, float | int) else "yes"
 
 
 def _pictures(items: Sequence[pystac.Item], report: Report) -> Iterator[Picture]:

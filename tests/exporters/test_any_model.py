@@ -255,8 +255,9 @@ def test_layers_of_a_program_are_found_in_its_graph_of_onnx(catalog, name):
         found = diff(catalog.get(f"{name}-1.0.0-torch-export"), item, workers)
     assert found.passed
     assert len(found.layers) > 1
+    # The exporter folds the normalisation of one into the convolution before it, which it hardly changes here.
     assert found.weights
-    assert not [row for row in found.weights if row.largest]
+    assert all(row.relative < (1e-5 if name == "cnn" else 1e-9) for row in found.weights)
 
 
 def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models, tmp_path):
@@ -270,6 +271,8 @@ def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models
         found = diff(catalog.get("tool-1.0.0-onnx"), changed, workers)
         unlike = diff(catalog.get("tool-1.0.0-onnx"), catalog.get("cnn-1.0.0-torch-export"), workers)
     assert [(row.layer, row.passed) for row in found.layers] == [("z", False), (OUTPUT, True)], "softmax takes it out"
+    assert found.passed
+    assert found.begins is None
     assert [(row.name, row.largest) for row in found.weights] == [("w", 0.0), ("b", pytest.approx(0.5))]
     assert not unlike.layers
     assert unlike.layers_note.startswith("nothing that they compute can be compared: ")

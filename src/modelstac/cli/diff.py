@@ -104,7 +104,10 @@ def _numbers(row: WeightDifference | LayerDifference) -> tuple[str, ...]:
 
 def _verdict(found: Comparison) -> str:
     begins = found.begins
+    if not found.layers:
+        return "they are not the same"
     if begins is None:
-        return "they agree" if found.layers else "they are not the same"
+        apart = any(not row.passed for row in found.layers)
+        return "they agree, though not after every layer: one may be folded into another" if apart else "they agree"
     frame = f", from frame {begins.first_frame} on" if begins.first_frame is not None else ""
     return f"the difference begins at {begins.layer}{frame}"
