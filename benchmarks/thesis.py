@@ -175,9 +175,14 @@ def tables(study: Study, data: Path, out: Path) -> list[Table]:
     }
     still = np.stack([persistence(window, held_out.frames_out) for window in seen])
     measured = measured_pixels(data, study.grid)
+    baselines = {
+        "persistence": still,
+        "no rain where measured": np.where(measured, np.float32(0), still),
+        "no rain anywhere": np.zeros_like(still),
+    }
     found = [
         bce(study, out, study.preparation.to_model(observed)),
-        scores(study, forecasts | {"persistence": still, "no rain anywhere": np.zeros_like(still)}, observed, measured),
+        scores(study, forecasts | baselines, observed, measured),
         apart(study, forecasts, measured),
         costs(study, out),
     ]

@@ -34,10 +34,7 @@ def tensors(model: Model) -> Tensors:
 
 def _keras(model: Model) -> Tensors:
     keras = importlib.import_module("keras")
-    return {
-        weight.path: np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(weight)))
-        for weight in model.native.weights
-    }
+    return {weight.path: np.array(keras.ops.convert_to_numpy(weight)) for weight in model.native.weights}
 
 
 def _torch(model: Model) -> Tensors:

@@ -152,6 +152,33 @@ def thesis() -> None:
     commands("thesis.md", leave_out=("--preset reference", "--matrix"))
 
 
+def server() -> None:
+    """Serve a file, and let the guides on servers, teams and machines without a network use it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for place in ("catalog", "models.sqlite"):  # whence the page moves it
+        run(f"modelstac alias convlstm-knmi champion convlstm-knmi-1.0.0-torch --catalog {place}")
+    key = re.findall(r"msk_\S+", run("modelstac keys --catalog models.sqlite add docs"))[0]
+    serve = [sys.executable, "-m", "modelstac", "serve", "--catalog", "models.sqlite", "--port", str(port)]
+    address = f"http://127.0.0.1:{port}"
+    ELSEWHERE.update({"http://127.0.0.1:8080": address, "https://models.example.org": address, "msk_…": key})
+    with Path("server.log").open("w") as log, subprocess.Popen(serve, stdout=log, stderr=log) as server:
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{address}/healthz", timeout=5)
+                    break
+                time.sleep(0.2)
+            write_item("convlstm-knmi", "convlstm-knmi-1.0.0-torch")
+            commands("server.md", leave_out=("modelstac serve", "database"))
+            commands("team.md", leave_out=("modelstac serve", "database", "keys add"))
+            os.environ["MODELSTAC_CATALOG"] = "catalog"
+            commands("offline.md")
+        finally:
+            server.terminate()
+
+
 def write_item(model: str, old: str) -> None:
     """Write ``item.json`` as its maker has it: its files beside it, not published yet, another version."""
     folder = Path("catalog", model, old).resolve()
@@ -236,35 +263,9 @@ def pipeline() -> None:
     commands("pipeline.md", leave_out=("--jobs 2", "--scheduler", "--cluster"))
 
 
-def server() -> None:
-    """Serve a file, and let the guides on servers, teams and machines without a network use it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    run("modelstac sync catalog models.sqlite")
-    key = re.findall(r"msk_\S+", run("modelstac keys --catalog models.sqlite add docs"))[0]
-    serve = [sys.executable, "-m", "modelstac", "serve", "--catalog", "models.sqlite", "--port", str(port)]
-    address = f"http://127.0.0.1:{port}"
-    ELSEWHERE.update({"http://127.0.0.1:8080": address, "https://models.example.org": address, "msk_…": key})
-    with Path("server.log").open("w") as log, subprocess.Popen(serve, stdout=log, stderr=log) as server:
-        try:
-            for _ in range(300):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"{address}/healthz", timeout=5)
-                    break
-                time.sleep(0.2)
-            write_item("rain", "rain-1.0.0-torch")
-            commands("server.md", leave_out=("modelstac serve", "database"))
-            commands("team.md", leave_out=("modelstac serve", "database", "keys add"))
-            os.environ["MODELSTAC_CATALOG"] = "catalog"
-            commands("offline.md")
-        finally:
-            server.terminate()
-
-
 PARTS: dict[str, tuple[Callable[[], None], ...]] = {
-    "tutorial": (tutorial, readme, predict, forecasts, resolve, thesis, interop, catalogs),
-    "guides": (models, publish, conversions, signing, cache, isolated, resolve_guide, data, pipeline, server),
+    "tutorial": (tutorial, readme, predict, forecasts, resolve, thesis, interop, catalogs, server),
+    "guides": (models, publish, conversions, signing, cache, isolated, resolve_guide, data, pipeline),
 }
 
 

@@ -27,7 +27,7 @@ def known(model: Model) -> Iterator[Layer]:
 def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
     """Give what they make of an input."""
     outputs = [model.native.get_layer(name).output for name in wanted]
-    inner = keras.Model(model.native.inputs, outputs)
+    inner = keras.Model(model.native.inputs[0], outputs)
     made = inner(inputs, training=False)
     made = made if isinstance(made, list | tuple) else [made]
     return {name: np.asarray(keras.ops.convert_to_numpy(one)) for name, one in zip(wanted, made, strict=True)}

@@ -24,6 +24,8 @@ from modelstac.training.jobs import TrainJob, train
 from modelstac.training.unet import UNetSpec
 from modelstac.training.variant_torch import save_module
 
+# Once something here has imported Keras, its models run here; TensorFlow 2.19 does not know numpy 2's argument copy.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 LAYERS = ["norm_0", "leaky_1", OUTPUT]
 """What is known of a loop in ONNX; Keras and PyTorch also show what comes out of the cells."""
 

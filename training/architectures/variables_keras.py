@@ -13,10 +13,7 @@ from modelstac.training.weights import Weights, check_weights
 
 def read(variables: Mapping[str, Any]) -> Weights:
     """Give the values of variables, by the names that they have in every framework."""
-    return {
-        name: np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(v)), np.float32)
-        for name, v in variables.items()
-    }
+    return {name: np.array(keras.ops.convert_to_numpy(v), np.float32) for name, v in variables.items()}
 
 
 def write(variables: Mapping[str, Any], weights: Weights) -> None:
