@@ -13,10 +13,20 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor, nn
 
 from modelstac.training.architectures import tensors_torch
-from modelstac.training.architectures.recurrence_torch import Cell, activation, recurrence, recurrence_as_it_reads
-from modelstac.training.devices_torch import processes, total
-from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
+from modelstac.training.architectures.norm_torch import BatchNorm, leaky_relu
+from modelstac.training.architectures.recurrence_torch import (
+    Cell,
+    activation,
+    recurrence,
+    recurrence_as_it_reads,
+    traced,
+)
+from modelstac.training.spec import OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, weight_shapes
+
+CHEAP_KERNEL = 3
+"""Gates of layers up to this kernel size are computed again in the backward pass instead of kept: that takes a
+twentieth more time in the reference network, and a quarter less memory."""
 
 
 class ConvLSTMLayer(nn.Module):
@@ -38,59 +48,8 @@ class ConvLSTMLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (time, batch, channels, height, width) to (time, batch, filters, height, width)."""
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        run = recurrence_as_it_reads if traced else recurrence
+        run = recurrence_as_it_reads if traced() else recurrence
         return run(x, self.input_conv.weight, _bias(self.input_conv), self.recurrent_conv.weight, self.cell)
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation over all dimensions but the channels (dimension 2), as Keras computes it.
-
-    PyTorch's own updates the running variance with the unbiased estimate, Keras with the biased one; here it is the
-    biased one, so that moving statistics stay equal through training.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int, momentum: float) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (batch, time, channels, height, width) by the batch in training, by the moving statistics else."""
-        flat = x.flatten(0, 1)
-        if not self.training:
-            mean, var = self.running_mean, self.running_var
-            y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=False, eps=BATCH_NORM_EPSILON)
-            return y.view(x.shape)
-        if processes() > 1:
-            return self._over_all_processes(flat).view(x.shape)
-        # With momentum 1 the two buffers come back as the statistics of this batch.
-        mean, var = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
-        y = F.batch_norm(flat, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=BATCH_NORM_EPSILON)
-        count = flat.numel() // flat.shape[1]
-        self._move(mean, var * ((count - 1) / count))
-        return y.view(x.shape)
-
-    def _over_all_processes(self, x: Tensor) -> Tensor:
-        """Normalise by the statistics of the whole batch, of which this process has a share."""
-        x = x.float()
-        count = total(torch.tensor(float(x.numel() // x.shape[1]), device=x.device))
-        mean = total(x.sum((0, 2, 3))) / count
-        centred = x - mean[:, None, None]
-        var = total(centred.square().sum((0, 2, 3))) / count
-        self._move(mean, var)
-        return centred * (self.weight * (var + BATCH_NORM_EPSILON).rsqrt())[:, None, None] + self.bias[:, None, None]
-
-    @torch.no_grad()
-    def _move(self, mean: Tensor, var: Tensor) -> None:
-        self.running_mean.lerp_(mean, 1 - self.momentum)
-        self.running_var.lerp_(var, 1 - self.momentum)
 
 
 class ConvLSTM(nn.Module):
@@ -104,18 +63,20 @@ class ConvLSTM(nn.Module):
         self.spec = spec
         cell = Cell(activation(spec.cell_activation, spec.leaky_slope), activation(spec.recurrent_activation))
         layers = zip(spec.channels, spec.filters, spec.kernels, strict=True)
-        self.layers = nn.ModuleList(ConvLSTMLayer(*sizes, cell) for sizes in layers)
+        self.layers = nn.ModuleList(
+            ConvLSTMLayer(*sizes, cell._replace(recompute=sizes[-1] <= CHEAP_KERNEL)) for sizes in layers
+        )
         self.norms = nn.ModuleList(
-            BatchNorm(filters, spec.batch_norm_momentum) if spec.normalised(layer) else nn.Identity()
+            BatchNorm(filters, spec.batch_norm_momentum, spec.leaky_slope) if spec.normalised(layer) else nn.Identity()
             for layer, filters in enumerate(spec.filters)
         )
         self.output = nn.Conv3d(spec.filters[-1], 1, OUTPUT_KERNEL, padding=OUTPUT_KERNEL // 2)
 
-    def recompute(self, enabled: bool = True) -> None:
-        """Compute the gates anew in the backward pass instead of keeping them: less memory, more to compute."""
+    def recompute(self) -> None:
+        """Compute the gates of all layers anew in the backward pass: less memory, more to compute."""
         for layer in self.layers:
             assert isinstance(layer, ConvLSTMLayer)
-            layer.cell = layer.cell._replace(recompute=enabled)
+            layer.cell = layer.cell._replace(recompute=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Forecast frames.
@@ -132,7 +93,8 @@ class ConvLSTM(nn.Module):
         """
         x = x.permute(1, 0, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # time-major, channels innermost in memory
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = norm(F.leaky_relu(layer(x), self.spec.leaky_slope))
+            x = layer(x)
+            x = norm(x) if isinstance(norm, BatchNorm) else leaky_relu(x, self.spec.leaky_slope)
         return torch.sigmoid(_convolve_in_time(x, self.output)).transpose(0, 1)
 
 

@@ -9,7 +9,7 @@ operations, for tracing: `torch.export`, `torch.compile`, ONNX.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ GPU_BLOCK = 2**30
 
 
 class Activation(NamedTuple):
-    """A function, the same in place, and its derivative (of gradient and result) times the gradient."""
+    """A function, the same in place, and what multiplies a gradient by its derivative, given the result, in place."""
 
     function: Callable[[Tensor], Tensor]
     in_place: Callable[[Tensor], Tensor]
@@ -40,15 +40,22 @@ def activation(name: str, slope: float = 0.0) -> Activation:
     leaky = partial(F.leaky_relu, negative_slope=slope)
     return {
         "linear": Activation(lambda x: x, lambda x: x, lambda grad, _: grad),
-        "tanh": Activation(torch.tanh, torch.tanh_, aten.tanh_backward),
-        "sigmoid": Activation(torch.sigmoid, torch.sigmoid_, aten.sigmoid_backward),
+        "tanh": Activation(
+            torch.tanh, torch.tanh_, lambda grad, y: aten.tanh_backward.grad_input(grad, y, grad_input=grad)
+        ),
+        "sigmoid": Activation(
+            torch.sigmoid, torch.sigmoid_, lambda grad, y: aten.sigmoid_backward.grad_input(grad, y, grad_input=grad)
+        ),
         "hard_sigmoid": Activation(
             F.hardsigmoid,
             partial(F.hardsigmoid, inplace=True),
-            lambda grad, y: grad * ((y > 0) & (y < 1)) / 6,
+            lambda grad, y: grad.mul_((y > 0) & (y < 1)).div_(6),
         ),
+        # The result has the sign of what it is of.
         "leaky_relu": Activation(
-            leaky, partial(leaky, inplace=True), lambda grad, y: torch.where(y > 0, grad, slope * grad)
+            leaky,
+            partial(leaky, inplace=True),
+            lambda grad, y: aten.leaky_relu_backward.grad_input(grad, y, slope, False, grad_input=grad),
         ),
     }[name]
 
@@ -108,16 +115,20 @@ def recurrence(x: Tensor, kernel: Tensor, bias: Tensor, recurrent_kernel: Tensor
         dtype = torch.get_autocast_dtype(device)
         x, kernel, bias, recurrent_kernel = (t.to(dtype) for t in (x, kernel, bias, recurrent_kernel))
     with torch.autocast(device, enabled=False):
-        # The three gates side by side: one function call activates them all.
-        given = (_candidate_last(kernel), _candidate_last(bias), _candidate_last(recurrent_kernel))
-        result: Tensor = _Recurrence.apply(cell, keep, x, *given)  # type: ignore[no-untyped-call]
+        result: Tensor = _Recurrence.apply(cell, keep, x, kernel, bias, recurrent_kernel)  # type: ignore[no-untyped-call]
     return result
+
+
+def traced() -> bool:
+    """Tell whether operations are recorded now, which wants plain ones, and none in place."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
 
 
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cell: Cell, keep: bool, x: Tensor, *parameters: Tensor) -> Tensor:
-        kernel, bias, recurrent_kernel = parameters
+        # The three gates side by side: one function call activates them all.
+        kernel, bias, recurrent_kernel = parameters = tuple(_candidate_last(one) for one in parameters)
         filters = recurrent_kernel.shape[1]
         outputs = _channels_innermost(x, filters, x.dtype)
         cells = _channels_innermost(x, filters, _sum_dtype(x)) if keep else None
@@ -156,9 +167,10 @@ class _Recurrence(torch.autograd.Function):
             for t in reversed(range(block.start, block.stop)):
                 gate, grad_gate = gates[t - block.start], grad_gates[t - block.start]
                 grad = grad_outputs[t] if grad_h is None else grad_h.add_(grad_outputs[t])
-                parts = gate.chunk(4, dim=1) if kept else _activated(gate, cell)
+                if not kept:
+                    _activated(gate, cell)
                 states = cells[t], cells[t - 1] if t else None
-                grad_c = _through_the_cell(parts, states, (grad, grad_c), cell, grad_gate)
+                grad_c = _through_the_cell(gate, states, (grad, grad_c), cell, grad_gate)
                 if t:
                     grad_h = _backward(grad_gate, outputs[t - 1], recurrent_kernel, (True, False, False))[0]
             flat = grad_gates.flatten(0, 1)
@@ -170,11 +182,11 @@ class _Recurrence(torch.autograd.Function):
             if block.stop > 1:
                 later = flat if block.start else grad_gates[1:].flatten(0, 1)
                 sums[2] += _backward(later, outputs[before].flatten(0, 1), recurrent_kernel, (False, True, False))[1]
-        return None, None, grad_x, *(one.to(x.dtype) for one in sums)
+        return None, None, grad_x, *(_candidate_third(one, x.dtype) for one in sums)
 
 
 def _through_the_cell(
-    parts: Sequence[Tensor],
+    gate: Tensor,
     states: tuple[Tensor, Tensor | None],
     grads: tuple[Tensor, Tensor | None],
     cell: Cell,
@@ -182,23 +194,26 @@ def _through_the_cell(
 ) -> Tensor | None:
     """Write the gradients of the gates of a step, before activation, into ``grad_gate``.
 
-    ``parts`` are the activated gates, ``states`` c after and before the step, ``grads`` those of h and c after it; the
+    ``gate`` are the activated gates, ``states`` c after and before the step, ``grads`` those of h and c after it; the
     result is that of c before it.
     """
-    i, f, o, candidate = parts
+    i, f, o, candidate = gate.chunk(4, dim=1)
     (c, c_before), (grad_h, grad_c) = states, grads
     result = cell.activation.function(c)
-    own = cell.activation.backward(grad_h * o, result)
+    own = cell.activation.backward((grad_h * o).to(c.dtype), result)
     grad_c = own if grad_c is None else grad_c.add_(own)
     of_i, of_f, of_o, of_candidate = grad_gate.chunk(4, dim=1)
-    of_i.copy_(cell.recurrent.backward(grad_c * candidate, i))
-    of_o.copy_(cell.recurrent.backward(grad_h * result, o))
-    of_candidate.copy_(cell.activation.backward(grad_c * i, candidate))
+    torch.mul(grad_c, candidate, out=of_i)
+    torch.mul(grad_h, result, out=of_o)
+    torch.mul(grad_c, i, out=of_candidate)
     if c_before is None:
         of_f.zero_()
-        return None
-    of_f.copy_(cell.recurrent.backward(grad_c * c_before, f))
-    return grad_c * f
+    else:
+        torch.mul(grad_c, c_before, out=of_f)
+    gates = slice(0, 3 * i.shape[1])
+    cell.recurrent.backward(grad_gate[:, gates], gate[:, gates])
+    cell.activation.backward(of_candidate, candidate)
+    return None if c_before is None else grad_c.mul_(f)
 
 
 def _gates_again(
@@ -231,9 +246,21 @@ def _activated(gate: Tensor, cell: Cell) -> tuple[Tensor, ...]:
 
 def _candidate_last(parameter: Tensor) -> Tensor:
     """Reorder the gates from Keras' order (input, forget, candidate, output), and put channels innermost in memory."""
-    i_and_f, candidate, o = parameter.tensor_split((len(parameter) // 2, 3 * len(parameter) // 4))
-    ordered = torch.cat((i_and_f, o, candidate))
-    return ordered.contiguous(memory_format=torch.channels_last) if ordered.ndim == 4 else ordered
+    layout = torch.channels_last if parameter.ndim == 4 else torch.contiguous_format
+    return _last_quarters_swapped(parameter, torch.empty_like(parameter, memory_format=layout))
+
+
+def _candidate_third(parameter: Tensor, dtype: torch.dtype) -> Tensor:
+    """Undo `_candidate_last`."""
+    return _last_quarters_swapped(
+        parameter, torch.empty_like(parameter, dtype=dtype, memory_format=torch.contiguous_format)
+    )
+
+
+def _last_quarters_swapped(x: Tensor, out: Tensor) -> Tensor:
+    half, last = len(x) // 2, 3 * len(x) // 4
+    out[:half], out[half:last], out[last:] = x[:half], x[last:], x[half:last]
+    return out
 
 
 def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
