@@ -22,12 +22,12 @@ class Execution:
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, … or ``mps``.
     devices
-        Share each batch among so many, one process each, by PyTorch's DistributedDataParallel. Loss, gradients and the
-        statistics of batch normalisation are those of the whole batch.
+        Share each batch among so many, by PyTorch's DistributedDataParallel (one process each) or TensorFlow's
+        MirroredStrategy. Loss, gradients and the statistics of batch normalisation are those of the whole batch.
     compile
         Let `torch.compile` make kernels for this machine first.
     low_memory
-        Compute the gates of ConvLSTM cells anew in the backward pass instead of keeping them.
+        Compute the gates of all ConvLSTM cells anew in the backward pass instead of keeping those of large kernels.
 
     Raises
     ------
@@ -66,13 +66,13 @@ class Execution:
                 f"{asked} cannot be had: {framework} sees {found} here; train with --device cpu, or where there is one"
             )
 
-    def refuse_for_keras(self) -> None:
-        """Raise a SpecError on what only native PyTorch can do."""
-        asked = {"--devices": self.devices > 1, "--compile": self.compile, "--low-memory": self.low_memory}
+    def refuse_for_tensorflow(self) -> None:
+        """Raise a SpecError on what only PyTorch can do."""
+        asked = {"--compile": self.compile, "--low-memory": self.low_memory}
         if wrong := [name for name, is_asked in asked.items() if is_asked]:
             raise SpecError(
-                f"{wrong[0]} is for the variant torch: Keras distributes over devices on JAX only, which is no variant"
-                " here, and chooses by itself what it keeps and compiles"
+                f"{wrong[0]} is for the variants torch and keras-torch: TensorFlow chooses by itself what it keeps and"
+                " compiles"
             )
 
 

@@ -52,10 +52,10 @@ def fit_model(
 class KerasLearner:
     """A Keras model, compiled with its optimiser."""
 
-    def __init__(self, model: Any, fit: FitSpec, preparation: Preparation) -> None:
-        self._model = model
+    def __init__(self, model: Any, fit: FitSpec, preparation: Preparation, *, shares: int = 1) -> None:
+        self.model = model
         # Compilation by XLA costs more than it saves in a short training.
-        model.compile(optimizer=_optimizer(fit), loss=_loss(fit, preparation), jit_compile=False)
+        model.compile(optimizer=_optimizer(fit, shares), loss=masked_loss(fit, preparation), jit_compile=False)
         model.optimizer.build(model.trainable_variables)
         self._train: Callable[..., Any] = model.train_on_batch
         self._test: Callable[..., Any] = model.test_on_batch
@@ -64,12 +64,12 @@ class KerasLearner:
 
     def step(self, batch: Batch) -> float:
         """Learn from a batch."""
-        self._model.optimizer.learning_rate = batch.learning_rate
-        return float(self._train(*_given(batch)))
+        self.model.optimizer.learning_rate = batch.learning_rate
+        return float(self._train(*given(batch)))
 
     def loss(self, batch: Batch) -> float:
         """Give the loss of a batch in inference mode."""
-        return float(self._test(*_given(batch)))
+        return float(self._test(*given(batch)))
 
     def state(self) -> State:
         """Give weights, moving statistics and random state of the model, and the variables of the optimiser."""
@@ -81,7 +81,7 @@ class KerasLearner:
             variable.assign(state[name])
 
     def _variables(self) -> dict[str, Any]:
-        owners = {"model": self._model, "optimizer": self._model.optimizer}
+        owners = {"model": self.model, "optimizer": self.model.optimizer}
         return {f"{owner}/{index}": one for owner, whole in owners.items() for index, one in enumerate(whole.variables)}
 
 
@@ -104,16 +104,17 @@ def _any_batch_size(model: Any, step: Callable[..., Any]) -> Callable[..., Any]:
     return loss
 
 
-def _given(batch: Batch) -> tuple[Any, Any]:
+def given(batch: Batch) -> tuple[Any, Any]:
     """Give the input, and target and mask as two channels: Keras' sample weights would serve a mean only."""
     return batch.inputs[..., None], np.stack([batch.targets, batch.mask], axis=-1)
 
 
-def _optimizer(fit: FitSpec) -> Any:
+def _optimizer(fit: FitSpec, shares: int) -> Any:
+    """Make the optimiser; where it adds up gradients of several shares, each gradient is its part of the whole."""
     common = {
         "learning_rate": fit.learning_rate,
         "epsilon": OPTIMIZER_EPSILON,
-        "global_clipnorm": fit.clip_norm,
+        "global_clipnorm": fit.clip_norm and fit.clip_norm / shares,
         "gradient_accumulation_steps": fit.accumulate if fit.accumulate > 1 else None,
     }
     if fit.optimizer == "adam":
@@ -121,15 +122,17 @@ def _optimizer(fit: FitSpec) -> Any:
     return keras.optimizers.Adadelta(rho=ADADELTA_RHO, **common)
 
 
-def _loss(fit: FitSpec, preparation: Preparation) -> Any:
+def masked_loss(fit: FitSpec, preparation: Preparation, *, total: Callable[[Any], Any] = lambda value: value) -> Any:
+    """Give the loss of (target and mask, forecast); ``total`` sums over all devices that share a batch."""
     each = _squared_error if "mse" in fit.loss else _cross_entropy
     rates = preparation.to_model(CSI_RATES)
 
     def loss(given: Any, forecast: Any) -> Any:
         target, mask, forecast = given[..., 0], given[..., 1], ops.cast(forecast[..., 0], "float32")
-        mean = ops.sum(each(forecast, target) * mask) / ops.maximum(ops.sum(mask), 1.0)
+        mean = total(ops.sum(each(forecast, target) * mask)) / ops.maximum(total(ops.sum(mask)), 1.0)
         if weight := CSI_WEIGHTS.get(fit.loss):
-            mean += weight * _lacking_csi(forecast, target, mask, rates)
+            hits, events = map(total, _hits_and_events(forecast, target, mask, rates))
+            mean += weight * (1 - ops.mean((hits + LOSS_EPSILON) / (events + LOSS_EPSILON)))
         return mean
 
     return loss
@@ -144,11 +147,9 @@ def _squared_error(forecast: Any, target: Any) -> Any:
     return ops.square(forecast - target)
 
 
-def _lacking_csi(forecast: Any, target: Any, mask: Any, rates: Any) -> Any:
-    """Give 1 - hits / (hits + misses + false alarms), softly counted, as the mean over lead times and rates."""
+def _hits_and_events(forecast: Any, target: Any, mask: Any, rates: Any) -> tuple[Any, Any]:
+    """Count, softly, hits, and hits, misses and false alarms together, for each rate and lead time."""
     rates = ops.convert_to_tensor(rates)[:, None, None, None, None]
     ours = ops.sigmoid((forecast - rates) / CSI_WIDTH) * mask
     seen = ops.cast(target >= rates, "float32") * mask
-    hits = ops.sum(ours * seen, axis=(1, 3, 4))
-    events = ops.sum(ours + seen - ours * seen, axis=(1, 3, 4))
-    return 1 - ops.mean((hits + LOSS_EPSILON) / (events + LOSS_EPSILON))
+    return ops.sum(ours * seen, axis=(1, 3, 4)), ops.sum(ours + seen - ours * seen, axis=(1, 3, 4))

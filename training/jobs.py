@@ -279,8 +279,8 @@ def train(
         return _existing(existing, digest, report)
     train_windows, test_windows = job.split(ds)
     variant = find_variant(job.variant)
-    if variant.backend is not None:
-        execution.refuse_for_keras()
+    if variant.backend == "tensorflow":
+        execution.refuse_for_tensorflow()
     execution.check_shares(job.fit.batch_size)
     framework = variant.framework()
     spec = dataclasses.replace(job.architecture, height=ds.sizes["y"], width=ds.sizes["x"])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from modelstac.catalog.versions import semver
 from modelstac.training.architecture import Spec, architecture_of
 from modelstac.training.fit_keras import fit_model
+from modelstac.training.fitting import fit_learner
 from modelstac.training.variants import Trained
 
 if TYPE_CHECKING:
@@ -39,21 +40,13 @@ def train(
     report: Report,
 ) -> Trained:
     """Build the model, start it from the architecture's initial weights and fit it."""
+    how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
+    fitted = _fitted_by_torch if keras.config.backend() == "torch" else _fitted
     with _device(execution):
-        architecture = architecture_of(spec)
-        module = architecture.module("keras")
-        if keras.config.backend() == "torch":
-            weights, history = _fitted_by_torch(
-                spec, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
-            )
-        else:
-            trained = _build(spec, _POLICIES[fit.precision])
-            module.set_weights(trained, architecture.initial(spec, fit.seed))
-            history = fit_model(trained, windows, preparation, fit, checkpoints=checkpoints, report=report)
-            weights = module.get_weights(trained)
+        weights, history = fitted(spec, windows, preparation, fit, **how)
         # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
         model = _build(spec, "float32")
-        module.set_weights(model, weights)
+        architecture_of(spec).module("keras").set_weights(model, weights)
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
@@ -67,12 +60,13 @@ def train(
 
 def _device(execution: Execution) -> AbstractContextManager[Any]:
     """Compute where it was asked for; Keras itself finds a GPU where nothing was."""
-    execution.refuse_for_keras()
     if execution.device == "auto":
         return nullcontext()
     if keras.config.backend() == "tensorflow":
         import tensorflow as tf
 
+        if execution.devices > 1:
+            return nullcontext()  # the strategy places things
         execution.must_find(len(tf.config.list_physical_devices("GPU")), f"TensorFlow {tf.__version__}")
     else:
         from modelstac.training.devices_torch import find_device
@@ -82,28 +76,40 @@ def _device(execution: Execution) -> AbstractContextManager[Any]:
     return scope
 
 
+def _fitted(
+    spec: Spec, windows: Windows, preparation: Preparation, fit: FitSpec, *, execution: Execution, **how: Any
+) -> tuple[Weights, History]:
+    """Build the Keras model, start it from the architecture's initial weights, fit it and give its weights."""
+    architecture = architecture_of(spec)
+    module = architecture.module("keras")
+
+    def build() -> Any:
+        model = _build(spec, _POLICIES[fit.precision])
+        module.set_weights(model, architecture.initial(spec, fit.seed))
+        return model
+
+    if execution.devices == 1:
+        model = build()
+        history = fit_model(model, windows, preparation, fit, **how)
+    else:
+        from modelstac.training.parallel_keras import MirroredLearner, strategy_of
+
+        learner = MirroredLearner(build, fit, preparation, strategy_of(execution))
+        history, model = fit_learner(learner, windows, preparation, fit, **how), learner.model
+    return module.get_weights(model), history
+
+
 def _fitted_by_torch(
-    spec: Spec,
-    windows: Windows,
-    preparation: Preparation,
-    fit: FitSpec,
-    *,
-    checkpoints: Checkpoints,
-    execution: Execution,
-    report: Report,
+    spec: Spec, windows: Windows, preparation: Preparation, fit: FitSpec, **how: Any
 ) -> tuple[Weights, History]:
     """Fit the same function in native PyTorch, from the same weights, and give its weights.
 
     Keras on PyTorch runs a recurrence step by step in Python and its convolutions channels last, both of which
     PyTorch itself does better. Weights move exactly, so what is saved is what plain Keras would load and compute.
     """
-    from modelstac.training import fit_torch
-    from modelstac.training.variant_torch import started
+    from modelstac.training import variant_torch
 
-    model = started(spec, fit)
-    history = fit_torch.fit_model(
-        model, windows, preparation, fit, checkpoints=checkpoints, execution=execution, report=report
-    )
+    model, history = variant_torch.fitted(spec, windows, preparation, fit, **how)
     return architecture_of(spec).module("torch").get_weights(model), history
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows
     from modelstac.training.execution import Execution
     from modelstac.training.fit import FitSpec
+    from modelstac.training.history import History
 
 SPEC_KEY = "modelstac.spec"
 """Key of the specification, as JSON, in the metadata of the safetensors file."""
@@ -41,14 +42,8 @@ def train(
     report: Report,
 ) -> Trained:
     """Build the model, start it from the architecture's initial weights and fit it."""
-    model = started(spec, fit)
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
-    if execution.devices > 1:
-        history, weights = fit_in_processes(partial(started, spec, fit), windows, preparation, fit, **how)
-        model.load_state_dict(weights)
-        model.to(find_device(execution)).eval()
-    else:
-        history = fit_model(model, windows, preparation, fit, **how)
+    model, history = fitted(spec, windows, preparation, fit, **how)
     device = next(model.parameters()).device
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,6 +56,19 @@ def train(
         save_module(model, spec, path)
 
     return Trained(forecast, save, history)
+
+
+def fitted(
+    spec: Spec, windows: Windows, preparation: Preparation, fit: FitSpec, *, execution: Execution, **how: Any
+) -> tuple[torch.nn.Module, History]:
+    """Build the module, start it from the architecture's initial weights and fit it on one device or several."""
+    model = started(spec, fit)
+    if execution.devices == 1:
+        return model, fit_model(model, windows, preparation, fit, execution=execution, **how)
+    build = partial(started, spec, fit)
+    history, weights = fit_in_processes(build, windows, preparation, fit, execution=execution, **how)
+    model.load_state_dict(weights)
+    return model.to(find_device(execution)).eval(), history
 
 
 def started(spec: Spec, fit: FitSpec) -> torch.nn.Module:

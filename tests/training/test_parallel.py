@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,10 @@ from modelstac.training.execution import Execution
 from modelstac.training.fit import FitSpec
 from modelstac.training.parallel_torch import fit_in_processes
 from modelstac.training.spec import ConvLSTMSpec
+
+_spec = importlib.util.spec_from_file_location("keras_process", Path(__file__).with_name("keras_process.py"))
+keras_process = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(keras_process)
 
 SPEC = ConvLSTMSpec(filters=(4, 3), kernels=(3, 3), frames=3, height=12, width=10)
 PREPARATION = Preparation(rows=None, columns=None, coarsen=4, scale=10.0)
@@ -114,7 +121,40 @@ def test_a_batch_smaller_than_the_number_of_devices_is_refused():
         TWO.check_shares(1)
 
 
-@pytest.mark.parametrize("fields", [{"devices": 2}, {"compile": True}, {"low_memory": True}])
-def test_keras_is_told_what_only_torch_can_do(fields):
-    with pytest.raises(SpecError, match="is for the variant torch"):
-        Execution(**fields).refuse_for_keras()
+@pytest.mark.parametrize("fields", [{"compile": True}, {"low_memory": True}])
+def test_tensorflow_is_told_what_only_torch_can_do(fields):
+    with pytest.raises(SpecError, match="is for the variants torch and keras-torch"):
+        Execution(**fields).refuse_for_tensorflow()
+
+
+def fitted_by_keras(backend, windows, folder):
+    """Give what Keras learns on two devices, in a process of its own."""
+    given = {"rates": windows.rates, "time": windows.time, "starts": windows.starts, "scale": PREPARATION.scale}
+    np.savez(folder / "given.npz", **given, spec=json.dumps(SPEC.to_dict()), fit=json.dumps(FIT.to_dict()))
+    program = Path(__file__).with_name("mirrored_process.py")
+    keras_process.run(backend, folder / "given.npz", folder / "found.json", program=program)
+    return json.loads((folder / "found.json").read_text())
+
+
+def test_keras_on_tensorflow_learns_on_two_devices_what_it_does_on_one(windows, tmp_path):
+    found = fitted_by_keras("tensorflow", windows, tmp_path)
+    one, two = found["one"], found["two"]
+    assert found["devices"] == 2
+    assert "going on after step" in found["note"]
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+    np.testing.assert_allclose(two["validation"], one["validation"], rtol=1e-5)
+    moved = max(np.abs(np.subtract(one["weights"][name], start)).max() for name, start in found["start"].items())
+    for name, value in one["weights"].items():
+        assert np.abs(np.subtract(two["weights"][name], value)).max() < 1e-3 * moved, name
+    assert found["too late"].startswith("the CPU cannot be shared as 3 devices any more: TensorFlow runs here already")
+
+
+def test_keras_on_torch_is_shared_by_processes_as_torch_is(windows, tmp_path):
+    found = fitted_by_keras("torch", windows, tmp_path)
+    model = variant_torch.started(SPEC, FIT)
+    history = fit_torch.fit_model(model, windows, PREPARATION, FIT)
+    np.testing.assert_allclose(found["losses"], history.losses, rtol=1e-5)
+    with torch.inference_mode():
+        inputs = torch.from_numpy(PREPARATION.inputs_to_model(windows.inputs(np.arange(2))))
+        forecast = model(inputs.unsqueeze(2)).squeeze(2).numpy()
+    np.testing.assert_allclose(np.float32(found["forecast"]), forecast, atol=1e-4)

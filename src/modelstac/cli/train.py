@@ -68,11 +68,14 @@ CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
 @click.option(
     "--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto, a GPU if there is one]"
 )
-@click.option("--devices", type=int, metavar="N", help="Share each batch among so many (variant torch).")
+@click.option("--devices", type=int, metavar="N", help="Share each batch among so many.")
 @click.option(
-    "--compile", "compiled", is_flag=True, help="Let torch.compile make kernels for this machine first (variant torch)."
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Let torch.compile make kernels for this machine first (torch, keras-torch).",
 )
-@click.option("--low-memory", is_flag=True, help="Compute more in the backward pass to keep less (variant torch).")
+@click.option("--low-memory", is_flag=True, help="Compute more in the backward pass to keep less (torch, keras-torch).")
 @click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--tensorboard", "logs", type=click.Path(path_type=Path), help="Folder for TensorBoard logs.")
 @catalog_option
