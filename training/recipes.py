@@ -48,7 +48,7 @@ RECIPES = MappingProxyType(
 ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
     {
         **PRESETS,
-        "ten-minutes": UNetSpec(filters=(16, 32, 48, 64)),
+        "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
         "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from modelstac.training.weights import Weights, glorot_uniform
 
 NAME = "U-Net"
 KERNEL = 3
+
+Inflow = Literal["dry", "edge"]
 _KEY = "network"
 
 
@@ -40,6 +42,8 @@ class UNetSpec:
         How many blocks rain may move in one time step, in each direction.
     leaky_slope
         Slope below zero of the LeakyReLU after each convolution.
+    inflow
+        What moves in from beyond the edges: nothing (``dry``), or the rain at the ``edge``.
     frames_in, frames_out
         Frames that it starts from, the latest last, and those that it forecasts.
     height, width
@@ -55,6 +59,7 @@ class UNetSpec:
     coarsen: int = 4
     reach: int = 3
     leaky_slope: float = 0.1
+    inflow: Inflow = "dry"
     frames_in: int = 4
     frames_out: int = 18
     height: int = 256
@@ -66,6 +71,8 @@ class UNetSpec:
         object.__setattr__(self, "filters", tuple(positive("filters", number) for number in self.filters))
         for name in ("coarsen", "reach", "frames_in", "frames_out", "height", "width"):
             object.__setattr__(self, name, positive(name, getattr(self, name)))
+        if self.inflow not in get_args(Inflow):
+            raise SpecError(f"inflow must be one of {', '.join(get_args(Inflow))}, not {self.inflow!r}")
         slope = self.leaky_slope
         if isinstance(slope, bool) or not isinstance(slope, int | float) or not 0 <= slope < 1:
             raise SpecError(f"leaky_slope must be a number from 0 to below 1, not {slope!r}")

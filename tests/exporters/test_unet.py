@@ -26,7 +26,7 @@ SOURCE = "unet-1.0.0-torch"
 def catalog(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unet")
     generate(folder / "rain", 20, seed=1, shape=(32, 32))
-    spec = UNetSpec((3, 4), coarsen=2, reach=1, frames_in=2, frames_out=3, height=32, width=32)
+    spec = UNetSpec((3, 4), coarsen=2, reach=1, frames_in=2, frames_out=3, height=32, width=32, inflow="edge")
     preparation = Preparation(rows=None, columns=None, transform="log")
     job = TrainJob("torch", str(folder / "rain"), spec, FitSpec(epochs=1), preparation, name="unet")
     found = open_catalog(folder / "catalog", create=True)

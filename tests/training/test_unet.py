@@ -40,8 +40,9 @@ def moving_by(spec, right, down):
     return weights
 
 
-def test_rain_moves_by_as_much_in_every_step_and_does_not_come_back_from_beyond_the_edges():
-    model = unet_torch.build(SPEC)
+@pytest.mark.parametrize("inflow", ["dry", "edge"])
+def test_rain_moves_by_as_much_in_every_step_and_what_moves_in_is_dry_or_as_the_edge(inflow):
+    model = unet_torch.build(dataclasses.replace(SPEC, inflow=inflow))
     unet_torch.set_weights(model, moving_by(SPEC, right=2, down=-1))
     frames = torch.rand(1, 2, 1, 24, 32)
     with torch.no_grad():
@@ -49,6 +50,9 @@ def test_rain_moves_by_as_much_in_every_step_and_does_not_come_back_from_beyond_
     blocks = torch.nn.functional.avg_pool2d(frames[0, -1], 2)[0]
     for step in range(1, 6):
         expected = torch.zeros(12, 16)
+        if inflow == "edge":
+            rows, columns = (torch.arange(12) + step).clamp(max=11), (torch.arange(16) - 2 * step).clamp(min=0)
+            expected = blocks[rows][:, columns]
         expected[: 12 - step, 2 * step :] = blocks[step:, : 16 - 2 * step]
         pixels = torch.nn.functional.interpolate(expected[None, None], scale_factor=2.0, mode="bilinear")[0, 0]
         torch.testing.assert_close(forecast[step - 1], pixels, rtol=0, atol=1e-6)
@@ -78,6 +82,7 @@ def test_a_specification_is_read_back_by_the_name_of_its_network():
         ({"filters": [4, 0]}, "positive integers"),
         ({"filters": [4, 4], "reach": 0}, "reach must be positive"),
         ({"filters": [4, 4], "height": 100, "coarsen": 3}, "height is 100: .* takes multiples of 6"),
+        ({"filters": [4, 4], "inflow": "wet"}, "inflow must be one of dry, edge"),
         ({"filters": [4, 4], "leaky_slope": 1}, "leaky_slope must be a number from 0 to below 1"),
         ({"filters": [4, 4], "kernels": [3]}, "no field 'kernels'"),
         ({}, "needs the field 'filters'"),

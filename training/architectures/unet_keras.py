@@ -49,9 +49,10 @@ class _Network:
         self.spec = spec
         self.sizes = {name: (kernel, filters) for name, kernel, _, filters in convolutions(spec)}
         # No layer of Keras shifts an image or adds up its channels, but convolutions that are not trained do.
-        self.from_row = _untrained("from_row", spec.taps, (1, spec.taps))
-        self.from_column = _untrained("from_column", spec.taps, (spec.taps, 1))
-        self.total = _untrained("total", 1, (1, 1))
+        padding = "same" if spec.inflow == "dry" else "valid"
+        self.from_row = _untrained("from_row", spec.taps, (1, spec.taps), padding)
+        self.from_column = _untrained("from_column", spec.taps, (spec.taps, 1), padding)
+        self.total = _untrained("total", 1, (1, 1), padding)
 
     def coarsened(self, x: Any, channels: int) -> Any:
         x = layers.Reshape((self.spec.height, self.spec.width, channels))(x)
@@ -78,13 +79,24 @@ class _Network:
         return x, (along_x, along_y)
 
     def moved(self, last: Any, along_x: Any, along_y: Any) -> Any:
-        """Move one frame by the same motion once for each time step; it is dry beyond the edges."""
+        """Move one frame by the same motion once for each time step."""
         steps = []
         for _ in range(self.spec.frames_out):
-            last = self.total(layers.Multiply()([self.from_row(last), along_x]))
-            last = self.total(layers.Multiply()([self.from_column(last), along_y]))
+            last = self.total(layers.Multiply()([self.from_row(self._widened(last, 2)), along_x]))
+            last = self.total(layers.Multiply()([self.from_column(self._widened(last, 1)), along_y]))
             steps.append(last)
         return layers.Concatenate()(steps) if len(steps) > 1 else last
+
+    def _widened(self, x: Any, axis: int) -> Any:
+        """Add the rain at the edges, where it moves in, at both ends of an axis."""
+        if self.spec.inflow == "dry":
+            return x  # the convolution pads with zeros
+        rest = x.shape[axis] - 1
+        first, last = (
+            layers.Cropping2D((cut, (0, 0)) if axis == 1 else ((0, 0), cut))(x) for cut in ((0, rest), (rest, 0))
+        )
+        reach = self.spec.reach
+        return layers.Concatenate(axis=axis)([first] * reach + [x] + [last] * reach)
 
     def fix(self) -> None:
         """Fill in the kernels that are not trained, once the layers are built."""
@@ -105,8 +117,8 @@ class _Network:
         return self.leaky(f"{name}_1", self.leaky(f"{name}_0", x))
 
 
-def _untrained(name: str, filters: int, kernel: tuple[int, int]) -> Any:
-    return layers.Conv2D(filters, kernel, padding="same", use_bias=False, trainable=False, name=name)
+def _untrained(name: str, filters: int, kernel: tuple[int, int], padding: str) -> Any:
+    return layers.Conv2D(filters, kernel, padding=padding, use_bias=False, trainable=False, name=name)
 
 
 def get_weights(model: Any) -> Weights:

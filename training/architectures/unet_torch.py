@@ -76,19 +76,23 @@ class UNet(nn.Module):
         return _enlarged(self.convolutions[f"motion_{axis}"](x).softmax(dim=1), size)
 
     def _moved(self, last: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-        """Move one frame by the same motion once for each time step; it is dry beyond the edges."""
-        reach, taps = self.spec.reach, self.spec.taps
-        height, width = along_x.shape[2:]
+        """Move one frame by the same motion once for each time step."""
         steps = []
         for _ in range(self.spec.frames_out):
-            wide = F.pad(last, (reach, reach, 0, 0))
-            last = (torch.cat([wide[..., k : k + width] for k in range(taps)], dim=1) * along_x).sum(1, keepdim=True)
-            high = F.pad(last, (0, 0, reach, reach))
-            last = (torch.cat([high[..., k : k + height, :] for k in range(taps)], dim=1) * along_y).sum(
-                1, keepdim=True
-            )
+            for shares, dim in ((along_x, 3), (along_y, 2)):
+                wide, size = self._widened(last, dim), last.shape[dim]
+                taps = [wide.narrow(dim, k, size) for k in range(self.spec.taps)]
+                last = (torch.cat(taps, dim=1) * shares).sum(1, keepdim=True)
             steps.append(last)
         return torch.cat(steps, dim=1)
+
+    def _widened(self, x: Tensor, dim: int) -> Tensor:
+        """Add what may move in, at both ends of a dimension."""
+        reach = self.spec.reach
+        if self.spec.inflow == "dry":
+            return F.pad(x, (reach, reach, 0, 0) if dim == 3 else (0, 0, reach, reach))
+        first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
+        return torch.cat([first] * reach + [x] + [last] * reach, dim=dim)
 
 
 def _enlarged(x: Tensor, size: torch.Size) -> Tensor:
