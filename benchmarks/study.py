@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,47 @@ from modelstac.training.thesis import thesis_rmse
 
 PRESETS = {"ten-minutes": "unet-knmi", "ten-minutes-convlstm": "convlstm-knmi"}
 VARIANTS = ("torch", "keras-tensorflow", "keras-torch")
+SEEDS = (42, 1, 2)
+"""Of initial weights and order of the windows; the first is that of the presets, and that of plots and lead times."""
+BASELINES = ("persistence", "extrapolation")
 FIRST_TEST, LAST_SEEN, LEADS = 56, 73, 18
 LATER = 6
 """Lead times left out of the scores beyond 30 minutes."""
 MINUTES = (5, 15, 30, 35, 45, 60, 75, 90)
 
 Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    preset: str
+    variant: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.preset}-{self.variant}" + (f"-{self.seed}" if self.seed != SEEDS[0] else "")
+
+    @property
+    def variant_title(self) -> str:
+        return f"{PRESETS[self.preset].removesuffix('-knmi')} {self.variant}"
+
+    @property
+    def title(self) -> str:
+        return self.variant_title + (f" seed {self.seed}" if self.seed != SEEDS[0] else "")
+
+    @property
+    def version(self) -> str:
+        return "1.0.0" if self.seed == SEEDS[0] else f"1.0.{self.seed}"
+
+    @property
+    def item_id(self) -> str:
+        return f"{PRESETS[self.preset]}-{self.version}-{self.variant}"
+
+
+RUNS = [Run(preset, variant, seed) for preset in PRESETS for variant in VARIANTS for seed in SEEDS]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,11 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(".study"), help="catalog and times of the runs")
     parser.add_argument("--results", type=Path, default=Path("docs/results"), help="where the page goes")
     parser.add_argument("--presets", nargs="*", default=list(PRESETS), help="those to train")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="those to train")
+    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS), help="those to train with")
+    parser.add_argument("--only-train", action="store_true", help="write no page, convert and measure nothing else")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
-    for preset in given.presets:
-        for variant in VARIANTS:
-            train(given.data, given.out, preset, variant)
+    for one in RUNS:
+        if one.preset in given.presets and one.variant in given.variants and one.seed in given.seeds:
+            train(given.data, given.out, one)
+    if given.only_train:
+        return
     for target in NODES:
         if "ten-minutes" in given.presets and target != "torch":
             run(given.out, f"export-{target}", ["export", "unet-knmi-1.0.0-torch", "--to", target])
@@ -66,16 +107,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     page(given.data, given.out, given.results)
 
 
-def train(data: Path, out: Path, preset: str, variant: str) -> None:
+def train(data: Path, out: Path, one: Run) -> None:
     """Train by the command line, unless it was done before."""
-    words = ["train", str(data), "--preset", preset, "--variant", variant, "--first-test", str(FIRST_TEST)]
-    run(out, f"{preset}-{variant}", [*words, "--checkpoints", str(out / "checkpoints" / f"{preset}-{variant}")])
+    words = ["train", str(data), "--preset", one.preset, "--variant", one.variant, "--first-test", str(FIRST_TEST)]
+    words += ["--seed", str(one.seed), "--version", one.version]
+    run(out, one.key, [*words, "--checkpoints", str(out / "checkpoints" / one.key)])
 
 
 def run(out: Path, name: str, words: list[str]) -> None:
     """Run a command once, and keep its wall time and the processor time of it and its children."""
-    done = times(out)
-    if name in done:
+    if name in times(out):
         return
     environment = os.environ | {"MODELSTAC_CATALOG": str(out / "catalog")}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -87,6 +128,7 @@ def run(out: Path, name: str, words: list[str]) -> None:
         sys.exit(f"modelstac {' '.join(words)} failed:\n{ran.stderr}")
     notes = [line for line in ran.stderr.splitlines() if line.startswith("note: training took")]
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    done = times(out)  # another process may have written meanwhile
     done[name] = {"wall": wall, "cpu": cpu, "load": os.getloadavg()[1], "notes": notes}
     (out / "times.json").write_text(json.dumps(done, indent=1))
     print(f"{name}: {wall:.0f} s, {cpu:.0f} s of processor time")
@@ -124,25 +166,22 @@ def page(data: Path, out: Path, results: Path) -> None:
     rates = Preparation().apply(frames)["rainfall_rate"].values
     seen, observed = rates[: LAST_SEEN + 1], rates[LAST_SEEN + 1 : LAST_SEEN + 1 + LEADS]
     catalog, took = open_catalog(out / "catalog"), times(out)
-    ids = {
-        f"{name.removesuffix('-knmi')} {variant}": (f"{name}-1.0.0-{variant}", f"{preset}-{variant}")
-        for preset, name in PRESETS.items()
-        for variant in VARIANTS
-        if f"{preset}-{variant}" in took
-    }
+    runs = [one for one in RUNS if one.key in took]
     fields = {"persistence": np.asarray(persistence(seen, LEADS)), "extrapolation": extrapolation(seen, LEADS)}
-    fields |= {title: forecast(item_id, catalog, frames) for title, (item_id, _) in ids.items()}
+    fields |= {one.title: forecast(one.item_id, catalog, frames) for one in runs}
     scores = {title: score(field, observed, tiles=4) for title, field in fields.items()}
     results.mkdir(parents=True, exist_ok=True)
-    shown = [t for t in scores if t in ("persistence", "extrapolation") or not t.endswith("keras-torch")]
+    first = [one.title for one in runs if one.seed == SEEDS[0] and one.variant != "keras-torch"]
+    shown = [*BASELINES, *first]
     bands = {title: intervals(scores[title], over="tiles") for title in shown}
     draw_skill({t: scores[t] for t in shown}, results / "ten-minutes-skill.png", names=("rmse", "csi_1"), bands=bands)
     rows = {title.replace(" ", "\n"): fields[title] for title in shown if not title.endswith("tensorflow")}
     picture = compare_png({"observed": observed, **rows}, step_minutes=5, lead_minutes=(5, 30, 60, 90))
     (results / "ten-minutes-frames.png").write_bytes(picture)
-    tables = [verdicts(scores, fields, observed), costs(ids, took, catalog), every_window(ids, catalog)]
+    tables = [over_seeds(runs, scores, base) for base in BASELINES]
+    tables += [verdicts(scores, fields, observed), costs(runs, took, catalog), every_window(runs, catalog)]
     tables += [keras_on_torch(out / "keras_on_torch.json"), exports(catalog, took)]
-    text = written(tables, scores)
+    text = written(tables, {title: scores[title] for title in shown})
     (results / "ten-minutes.md").write_text(text)
     print(text)
 
@@ -157,6 +196,53 @@ def written(tables: Sequence[Table], scores: dict[str, Scores]) -> str:
     return "\n".join(parts)
 
 
+def over_seeds(runs: Sequence[Run], scores: dict[str, Scores], base: str) -> Table:
+    """Compare each variant with a baseline, all its seeds together, and count the seeds that win by themselves."""
+    rows = []
+    for variant in dict.fromkeys(one.variant_title for one in runs):
+        of_seeds = [scores[one.title] for one in runs if one.variant_title == variant]
+        each = [_less_and_more(one, scores[base]) for one in of_seeds]
+        less, more = _less_and_more(_pooled(of_seeds), _pooled([scores[base]] * len(of_seeds)))
+        wins = [sum(_beats(*interval) == "yes" for _, interval in kind) for kind in zip(*each, strict=True)]
+        rows.append(
+            [
+                variant,
+                str(len(of_seeds)),
+                _spread([one.summary()["rmse"] for one in of_seeds]),
+                _with(-less[0], (-less[1][1], -less[1][0])),
+                f"{_beats(*less[1])} ({wins[0]} of {len(of_seeds)})",
+                _spread([later(one).summary()["csi_1"] for one in of_seeds]),
+                _with(*more),
+                f"{_beats(*more[1])} ({wins[1]} of {len(of_seeds)})",
+            ]
+        )
+    heads = ("variant", "seeds", "mean RMSE", f"less {base}", "better", "CSI 1 beyond 30 min", f"less {base}", "better")
+    return Table(f"All seeds against {base}", SEEDS_CAPTION, heads, rows)
+
+
+def _less_and_more(one: Scores, base: Scores) -> tuple[tuple[float, tuple[float, float]], ...]:
+    """Give by how much the RMSE is lower and the CSI beyond 30 minutes higher, with the interval of each."""
+    rmse = difference(one, base, over="tiles")["rmse"].mean
+    csi = difference(later(one), later(base), over="tiles")["csi_1"].mean
+    return (
+        (base.summary()["rmse"] - one.summary()["rmse"], (-rmse[1], -rmse[0])),
+        (later(one).summary()["csi_1"] - later(base).summary()["csi_1"], csi),
+    )
+
+
+def _pooled(scores: Sequence[Scores]) -> Scores:
+    whole = scores[0]
+    for one in scores[1:]:
+        whole += one
+    return whole
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Write one value, or mean and range of several."""
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
 def verdicts(scores: dict[str, Scores], fields: dict[str, Field], observed: Field) -> Table:
     """Compare each forecast with persistence."""
     base, rows = scores["persistence"], []
@@ -167,15 +253,16 @@ def verdicts(scores: dict[str, Scores], fields: dict[str, Field], observed: Fiel
         if title == "persistence":
             row += ["–", "–", "–"]
         else:
-            less = difference(one, base, over="tiles")["rmse"].mean
-            more = difference(later(one), later(base), over="tiles")["csi_1"].mean
-            row += [_with(rmse - base.summary()["rmse"], less), _with(csi - later(base).summary()["csi_1"], more)]
+            less, more = _less_and_more(one, base)
+            row += [_with(-less[0], (-less[1][1], -less[1][0])), _with(*more)]
             each = (later(one).csi[1] > later(base).csi[1]).sum()
-            row += [f"RMSE {_beats(-less[1], -less[0])}, CSI {_beats(*more)} ({each} of {LEADS - LATER} lead times)"]
+            row += [f"RMSE {_beats(*less[1])}, CSI {_beats(*more[1])} ({each} of {LEADS - LATER} lead times)"]
         row += [f"{thesis_rmse(fields[title][None], observed[None], Preparation()):.4f}"]
         rows.append(row)
     heads = ("forecast", "mean RMSE", "CSI 1 beyond 30 min", "RMSE less persistence", "CSI less persistence")
-    return Table("Against persistence", VERDICTS, (*heads, "better than persistence", "RMSE of the thesis"), rows)
+    return Table(
+        "Each run against persistence", VERDICTS, (*heads, "better than persistence", "RMSE of the thesis"), rows
+    )
 
 
 def _with(value: float, interval: tuple[float, float]) -> str:
@@ -187,25 +274,25 @@ def _beats(low: float, high: float) -> str:
     return "yes" if low > 0 else "no" if high < 0 else "not beyond chance"
 
 
-def costs(ids: dict[str, tuple[str, str]], took: dict[str, Any], catalog: Any) -> Table:
+def costs(runs: Sequence[Run], took: dict[str, Any], catalog: Any) -> Table:
     """Say what each run cost."""
     rows = []
-    for title, (item_id, run_name) in ids.items():
-        one, item = took[run_name], catalog.get(item_id)
-        training = " ".join(one["notes"][:1]).removeprefix("note: training took ").split(" and")[0] or "below 30 s"
+    for run_ in runs:
+        one, item = took[run_.key], catalog.get(run_.item_id)
+        training = " ".join(one["notes"][:1]).removeprefix("note: training took ") or "below 30 s"
         parameters = f"{item.properties['mlm:total_parameters']:,}"
-        rows.append([title, parameters, f"{one['cpu']:.0f}", f"{one['wall']:.0f}", training, f"{one['load']:.1f}"])
-    runs = {f"{name.removesuffix('-knmi')} {variant}" for name in PRESETS.values() for variant in VARIANTS}
-    rows += [[title, "not run", "", "", "", ""] for title in sorted(runs - set(ids))]
+        rows.append([run_.title, parameters, f"{one['cpu']:.0f}", f"{one['wall']:.0f}", training, f"{one['load']:.1f}"])
+    missing = [one.title for one in RUNS if one not in runs]
+    rows += [[title, "not run", "", "", "", ""] for title in missing]
     heads = ("run", "parameters", "processor s", "wall s", "of it training", "load")
     return Table("What it cost", COSTS, heads, rows)
 
 
-def every_window(ids: dict[str, tuple[str, str]], catalog: Any) -> Table:
+def every_window(runs: Sequence[Run], catalog: Any) -> Table:
     """Give the scores of the items over all windows of the test frames, where there are several."""
     rows = []
-    for title, (item_id, _) in ids.items():
-        found = catalog.get(item_id).properties["interop:scores"]
+    for one in runs:
+        title, found = one.title, catalog.get(one.item_id).properties["interop:scores"]
         for prefix, name in (("", title), ("persistence_", "persistence"), ("extrapolation_", "extrapolation")):
             keys = [
                 f"{prefix}{key}" for key in ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "csi_1_mm_h", "fss_1_mm_h_11_px")
@@ -255,6 +342,10 @@ about ten short runs of one seed each; the loss and the number of epochs as they
 combination. The test frames were scored three times with the network in PyTorch while this was written (one epoch, all
 epochs, this page) and once on TensorFlow. One epoch gave a lower RMSE there, and a lower CSI; the choice was left.
 """
+SEEDS_CAPTION = (
+    "Mean of the seeds, lowest and highest in brackets; then the difference of all their forecasts, pooled, with its"
+    " interval, whether it excludes 0 (`yes`, `no` where it is worse beyond chance), and how many seeds do so alone."
+)
 VERDICTS = (
     "Means over lead times, mm/h, with intervals; the differences have intervals of their own. The thesis's definition"
     " is of rain divided by 30.6 mm/h, pooled."
