@@ -18,7 +18,7 @@ from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 
-WAYS = ("thesis", "ours", "ours, gates computed again")
+WAYS = ("thesis", "ours", "ours, all gates computed again")
 
 
 def model_of(way: str, spec: ConvLSTMSpec) -> torch.nn.Module:

@@ -25,8 +25,8 @@ from modelstac.training.spec import OUTPUT_KERNEL, ConvLSTMSpec
 from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, weight_shapes
 
 CHEAP_KERNEL = 3
-"""Gates of layers up to this kernel size are computed again in the backward pass instead of kept: that takes a
-twentieth more time in the reference network, and a quarter less memory."""
+"""Gates of layers up to this kernel size are computed again in the backward pass instead of kept: a twentieth more
+operations in a step of the reference network, and half of the memory that its gates took."""
 
 
 class ConvLSTMLayer(nn.Module):
