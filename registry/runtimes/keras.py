@@ -15,6 +15,7 @@ from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.registry.keras_on_torch import quick
 from modelstac.registry.trust import DEFAULT_POLICY, LAMBDA
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ def _predict_on_tensorflow(model: keras.Model) -> Predict:
 
 def _predict_on_torch(model: keras.Model) -> Predict:
     torch = importlib.import_module("torch")
+    run = quick(model)
 
     def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         with torch.inference_mode():
-            outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(model(inputs, training=False))
+            outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(run(inputs))
         return outputs
 
     return predict
