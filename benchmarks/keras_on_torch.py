@@ -1,7 +1,7 @@
 """A training step of the variant ``keras-torch`` by Keras' own layers, and by the native module it is fitted as.
 
 ``KERAS_BACKEND=torch python -m benchmarks.keras_on_torch OUT.json``: processor seconds of a step of one window,
-the two in turns, and of a forecast.
+the two in turns, and of a forecast, also as a loaded file makes it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def main(path: str) -> None:
 
 
 def measure(spec: Any, name: str) -> dict[str, float]:
-    """Give the median processor seconds of a step and of a forecast, by Keras' layers and by the native module."""
+    """Give the median processor seconds of a step and of a forecast, by each way."""
     import numpy as np
     import torch
 
+    from modelstac.registry.keras_on_torch import quick
     from modelstac.training.architecture import architecture_of
     from modelstac.training.fit_keras import KerasLearner
     from modelstac.training.fit_torch import TorchLearner
@@ -63,6 +64,13 @@ def measure(spec: Any, name: str) -> dict[str, float]:
         f"{kind} step": lambda n=one: n.step(batch) for kind, one in learners.items()
     }
     calls["keras forecast"] = lambda: models["keras"].predict_on_batch(inputs[..., None])
+    run = quick(models["keras"])
+
+    def loaded() -> Any:
+        with torch.inference_mode():
+            return run(inputs[..., None])
+
+    calls["loaded forecast"] = loaded
 
     def native() -> Any:
         models["torch"].eval()
