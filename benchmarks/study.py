@@ -291,17 +291,35 @@ def costs(runs: Sequence[Run], took: dict[str, Any], catalog: Any) -> Table:
 def every_window(runs: Sequence[Run], catalog: Any) -> Table:
     """Give the scores of the items over all windows of the test frames, where there are several."""
     rows = []
+    names = ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "csi_1_mm_h", "fss_1_mm_h_11_px")
     for one in runs:
-        title, found = one.title, catalog.get(one.item_id).properties["interop:scores"]
-        for prefix, name in (("", title), ("persistence_", "persistence"), ("extrapolation_", "extrapolation")):
-            keys = [
-                f"{prefix}{key}" for key in ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "csi_1_mm_h", "fss_1_mm_h_11_px")
-            ]
-            if all(key in found for key in keys) and title.startswith("unet"):
-                row = [name, *(f"{found[key]:.3f}" for key in keys)]
+        item = catalog.get(one.item_id)
+        found = item.properties["interop:scores"]
+        for prefix, name in (("", one.title), ("persistence_", "persistence"), ("extrapolation_", "extrapolation")):
+            keys = [f"{prefix}{key}" for key in names]
+            if all(key in found for key in keys) and one.title.startswith("unet"):
+                row = [name, *(f"{found[key]:.3f}" for key in keys), *(("–", "–") if prefix else _apart(item))]
                 rows += [row] if row not in rows else []
-    heads = ("forecast", "RMSE", "MAE", "bias", "CSI 1", "FSS 1, 11 px")
+    heads = (
+        "forecast",
+        "RMSE",
+        "MAE",
+        "bias",
+        "CSI 1",
+        "FSS 1, 11 px",
+        "RMSE less persistence",
+        "CSI 1 less persistence",
+    )
     return Table("All windows of the test frames", WINDOWS, heads, rows)
+
+
+def _apart(item: Any) -> list[str]:
+    """Give the intervals of what a model has less or more than persistence, and what they say."""
+    confidence = json.loads(Path(item.assets["metrics"].get_absolute_href()).read_text())["confidence"]
+    apart = confidence["model_minus_persistence"]
+    rmse, csi = apart["rmse"], apart["csi_1"]
+    verdicts_ = (_beats(-rmse[1], -rmse[0]), _beats(*csi))
+    return [f"{low:.3f} to {high:.3f}: {says}" for (low, high), says in zip((rmse, csi), verdicts_, strict=True)]
 
 
 def exports(catalog: Any, took: dict[str, Any]) -> Table:
@@ -361,7 +379,8 @@ COSTS = (
     " cores, 1,200 s of processor time."
 )
 WINDOWS = (
-    "A U-Net starts from four frames, so that frames 56-91 hold fifteen windows (which overlap); means over lead times."
+    "A U-Net starts from four frames, so that frames 56-91 hold fifteen windows (which overlap); means over lead"
+    " times, all of them in the CSI, too. Intervals are over the 4 x 4 tiles, each with all its windows."
 )
 SPEEDS = (
     "Processor seconds, in turns, median of three. `keras-torch` is trained as the native module, whose weights then"
