@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,15 @@ class IsolatedModel(Model):
     def environment(self) -> Environment:
         """Where it runs."""
         return self._runner.environment
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None while there is none."""
+        return self._runner.pid
+
+    def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
+        """Save it anew by what its environment has; see :func:`modelstac.registry.isolated.saving.save`."""
+        return self._runner.save(form, path, shape, open_axes)
 
     def close(self) -> None:
         """End the process."""
@@ -153,6 +162,13 @@ class Runner:
         with self._lock:
             outputs: np.ndarray[Any, Any] = self._twice(lambda process: self._run(process, inputs))
             return outputs
+
+    def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
+        """Let the worker save the model anew into a file; see :func:`modelstac.registry.isolated.saving.save`."""
+        request = {"form": form, "path": str(path), "shape": list(shape), "open_axes": list(open_axes)}
+        with self._lock:
+            saved: dict[str, str] = self._twice(lambda process: process.ask("save", request, timeout=self._timeout))
+            return saved
 
     def close(self) -> None:
         """End the worker and remove what was shared with it."""

@@ -1,0 +1,82 @@
+"""A model of a catalog, opened in an environment that a file names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pystac
+
+from modelstac.catalog.errors import CannotRunError
+from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.messages import Report
+from modelstac.registry.isolated.environments import Environment
+from modelstac.registry.isolated.loading import open_isolated
+from modelstac.registry.isolated.model import IsolatedModel
+from modelstac.registry.isolated.requirements import FLOORS, Requirements, packages_of
+from modelstac.registry.load import describe, fetched
+from modelstac.registry.model_assets import is_foreign, model_assets
+from modelstac.registry.options import Options
+from modelstac.registry.trust import DEFAULT_POLICY
+
+_ALIKE = {"tensorflow-cpu": "tensorflow", "onnxruntime-gpu": "onnxruntime"}
+_BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def plain(name: str) -> str:
+    """Name a package of several builds by the usual one."""
+    return _ALIKE.get(name, name)
+
+
+def lacking(form: str, requirements: Requirements) -> str | None:
+    """Name what a format needs and an environment does not hold; None where it has all."""
+    there = {plain(pin.name) for pin in requirements.pins}
+    needed = packages_of(form, backend_in(requirements))
+    return next((name for name in needed if name not in there and name != "h5py"), None)
+
+
+def backend_in(requirements: Requirements) -> str | None:
+    """Name what Keras runs on in an environment."""
+    there = {plain(pin.name) for pin in requirements.pins}
+    return next((name for name in _BACKENDS if name in there), None)
+
+
+def refuse_holes(item: pystac.Item, requirements: Requirements, trusted: Any) -> None:
+    """Refuse to give other people's files to versions with known holes.
+
+    Raises
+    ------
+    CannotRunError
+        With the version.
+    """
+    old = [f"{pin.name}=={pin.version}" for pin in requirements.pins if pin.name in FLOORS]
+    if is_foreign(item) and (holes := [pin for pin in old if pin in trusted]):
+        raise CannotRunError(f"{holes[0]} has known holes, so it gets no files that others made")
+
+
+def open_in(
+    item: pystac.Item, environment: Environment, requirements: Requirements, *, trusted: Any, report: Report
+) -> tuple[ModelDescription, IsolatedModel]:
+    """Describe an item and open it; a Keras file on the backend that the environment has.
+
+    Raises
+    ------
+    ModelStacError
+        If it does not run there.
+    """
+    refuse_holes(item, requirements, trusted)
+    asset = model_assets(item)[0]
+    description, _ = describe(item, asset)
+    backend = backend_in(requirements)
+    if description.backend is not None and backend is not None:
+        description = description.model_copy(update={"backend": backend})
+    model = open_isolated(
+        item,
+        asset.artifact_type,
+        description,
+        DEFAULT_POLICY,
+        read=lambda: fetched(item, asset, DEFAULT_POLICY, rehash=False, report=report),
+        options=Options(),
+        environment=environment,
+        report=report,
+    )
+    return description, model
