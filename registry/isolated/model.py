@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,8 @@ class Runner:
         For errors and notes.
     artifact_type, description, policy, options
         As for a runtime; the threads are those of its whole process, too.
+    rebuilt
+        Build a Keras model in place of loading a file: what the worker is told; the artifact holds the weights.
     report
         Gets notes of the worker.
     """
@@ -112,9 +114,10 @@ class Runner:
         description: ModelDescription,
         policy: TrustPolicy,
         options: Options,
+        rebuilt: Mapping[str, Any] | None = None,
         report: Report = ignore,
     ) -> None:
-        self.environment = environment
+        self.environment, self._rebuilt = environment, rebuilt
         self._artifact, self._artifact_type, self._report = artifact, artifact_type, report
         self._description, self._policy, self._options = description, policy, options
         self._timeout = timeout_of(TIMEOUT, PATIENCE)
@@ -235,6 +238,11 @@ class Runner:
 
         artifact = self._artifact()
         given = self._given.put(np.frombuffer(artifact.data, np.uint8))
+        if self._rebuilt is not None:
+            weights = {"memory": given["memory"], "size": len(artifact.data), **self._rebuilt}
+            process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
+            self._given.close()
+            return
         request = {
             "artifact": {
                 "memory": given["memory"],

@@ -20,7 +20,7 @@ from modelstac.exporters.cases import Case
 from modelstac.exporters.parity import TOLERANCES, ParityReport, compare
 from modelstac.exporters.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
-from modelstac.matrix.opening import lacking, open_in
+from modelstac.matrix.opening import lacking, open_in, said
 from modelstac.registry.examples import read_example
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import Requirements, parse
@@ -49,7 +49,7 @@ def run(task: Task, *, report: Report) -> Result:
     except (DownloadError, StorageError):
         raise  # no fact about item and environment: tried again
     except ModelStacError as error:
-        return {"runs": False, "reason": " ".join(str(error).split())}
+        return {"runs": False, "reason": said(error)}
 
 
 def _measure(item: pystac.Item, task: Task, report: Report) -> Result:

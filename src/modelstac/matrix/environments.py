@@ -15,17 +15,18 @@ from modelstac.registry.isolated.requirements import Requirements, parse
 _FIELDS: dict[str, type] = {"name": str, "packages": list, "python": str, "trusted": list, "writes": list}
 _OPTIONAL = frozenset({"python", "trusted", "writes"})
 
+_KERAS, _TORCH = ("keras", "torch"), ("torch",)
 WRITES = MappingProxyType(
     {
-        "keras-tensorflow": "keras",
-        "keras-torch": "keras",
-        "saved-model": "keras",
-        "torch": "torch",
-        "torch-export": "torch",
-        "onnx": "torch",
+        "keras-tensorflow": _KERAS,
+        "keras-torch": _KERAS,
+        "saved-model": _KERAS,
+        "torch": _TORCH,
+        "torch-export": _TORCH,
+        "onnx": _TORCH,
     }
 )
-"""What an environment can write, and the format of what it writes that from."""
+"""What an environment can write, and the formats of what it writes that from."""
 
 
 @dataclass(frozen=True)

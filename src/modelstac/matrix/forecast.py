@@ -12,7 +12,7 @@ from modelstac.catalog.messages import Report
 from modelstac.catalog.storage import explained
 from modelstac.exporters.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
-from modelstac.matrix.opening import open_in
+from modelstac.matrix.opening import open_in, said
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.loading import requirements_of
 from modelstac.registry.load import describe
@@ -41,7 +41,7 @@ def run(task: Task, *, report: Report) -> Result:
     except (DownloadError, StorageError):
         raise
     except ModelStacError as error:
-        return {"reason": f"nothing to compare with: {' '.join(str(error).split())}"}
+        return {"reason": f"nothing to compare with: {said(error)}"}
     path = task.folder / "forecasts.npy"
     with explained(f"write {path}"):
         np.save(path, outputs, allow_pickle=False)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from modelstac.catalog.errors import DownloadError, ModelStacError, StorageError
 from modelstac.catalog.messages import Report
 from modelstac.jobs.kinds import Result, Task
+from modelstac.matrix.opening import said
 from modelstac.registry.isolated.environments import Environment, Environments, number_of
 from modelstac.registry.isolated.requirements import Requirements, parse
 
@@ -38,7 +39,7 @@ def run(task: Task, *, report: Report) -> Result:
     except (DownloadError, StorageError):
         raise  # may pass
     except ModelStacError as error:
-        return {"reason": f"no environment {' '.join(str(error).split())}"}
+        return {"reason": f"no environment {said(error)}"}
 
 
 def room(requirements: Requirements) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pystac
 
-from modelstac.catalog.errors import CannotRunError
+from modelstac.catalog.errors import CannotRunError, ModelStacError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report
 from modelstac.registry.isolated.environments import Environment
@@ -19,6 +20,7 @@ from modelstac.registry.options import Options
 from modelstac.registry.trust import DEFAULT_POLICY
 
 _ALIKE = {"tensorflow-cpu": "tensorflow", "onnxruntime-gpu": "onnxruntime"}
+LONGEST = 300
 _BACKENDS = ("tensorflow", "torch", "jax")
 
 
@@ -51,6 +53,12 @@ def refuse_holes(item: pystac.Item, requirements: Requirements, trusted: Any) ->
     old = [f"{pin.name}=={pin.version}" for pin in requirements.pins if pin.name in FLOORS]
     if is_foreign(item) and (holes := [pin for pin in old if pin in trusted]):
         raise CannotRunError(f"{holes[0]} has known holes, so it gets no files that others made")
+
+
+def said(error: ModelStacError) -> str:
+    """Give an error as the reason in a cell: one line, no folders of this machine, and of a long one both ends."""
+    text = re.sub(r"/\S*/(?=[^/\s])", "", " ".join(str(error).split()))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def open_in(

@@ -70,7 +70,7 @@ class Plan:
         jobs = []
         for item in map(self._catalog.get, sources):
             found = ModelDescription.from_item(item)
-            pairs = [(one, form) for one in self._environments for form in one.writes if WRITES[form] == found.format]
+            pairs = [(one, form) for one in self._environments for form in one.writes if found.format in WRITES[form]]
             if not pairs:
                 raise SpecError(f"no environment writes anything from {item.id!r}, a {found.format} file: writes = […]")
             jobs += [self._writing(item, found, one, form) for one, form in pairs]
