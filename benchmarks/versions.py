@@ -47,8 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     said = (
         f"Written by `make matrix DATA=folder` (`benchmarks/versions.py`) on {os.cpu_count()} cores, "
         f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are those of "
-        f"[environments.toml](environments.toml). Two cells at a time, a thread each, took {first / 60:.0f} minutes this "
-        f"time; again, with nothing changed, {again:.0f} s."
+        "[environments.toml](environments.toml). Two cells at a time, a thread each, took "
+        f"{first / 60:.0f} minutes this time; again, with nothing changed, {again:.0f} s."
     )
     (given.results / "matrix.md").write_text(f"{HEAD}\n{said}\n{page}", encoding="utf-8")
 

@@ -36,7 +36,7 @@ def find(task: Task, recorded: Result | None) -> Result | None:
         return {"runs": False, "reason": made["reason"], "left_out": True}
     if recorded is not None and "left_out" not in recorded:
         return recorded
-    if missing := lacking(task.parameters["format"], _requirements(task)):
+    if missing := lacking(task.parameters["format"], made["packages"]):
         return {"runs": False, "reason": f"needs {missing}, which is not in the environment"}
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pystac
@@ -29,17 +30,28 @@ def plain(name: str) -> str:
     return _ALIKE.get(name, name)
 
 
-def lacking(form: str, requirements: Requirements) -> str | None:
-    """Name what a format needs and an environment does not hold; None where it has all."""
-    there = {plain(pin.name) for pin in requirements.pins}
-    needed = packages_of(form, backend_in(requirements))
-    return next((name for name in needed if name not in there and name != "h5py"), None)
+def lacking(form: str, packages: Iterable[str]) -> str | None:
+    """Name what a format needs and an environment does not hold; None where it has all.
+
+    Parameters
+    ----------
+    form
+        Name of the format.
+    packages
+        All that is installed there, ``name==version``.
+    """
+    there = _names(packages)
+    return next((name for name in packages_of(form, backend_in(there)) if name not in there), None)
 
 
-def backend_in(requirements: Requirements) -> str | None:
-    """Name what Keras runs on in an environment."""
-    there = {plain(pin.name) for pin in requirements.pins}
+def backend_in(packages: Iterable[str]) -> str | None:
+    """Name what Keras runs on where these are installed."""
+    there = _names(packages)
     return next((name for name in _BACKENDS if name in there), None)
+
+
+def _names(packages: Iterable[str]) -> set[str]:
+    return {plain(package.partition("==")[0]) for package in packages}
 
 
 def refuse_holes(item: pystac.Item, requirements: Requirements, trusted: Any) -> None:
@@ -74,7 +86,7 @@ def open_in(
     refuse_holes(item, requirements, trusted)
     asset = model_assets(item)[0]
     description, _ = describe(item, asset)
-    backend = backend_in(requirements)
+    backend = backend_in(environment.packages)
     if description.backend is not None and backend is not None:
         description = description.model_copy(update={"backend": backend})
     model = open_isolated(

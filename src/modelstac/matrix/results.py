@@ -118,10 +118,9 @@ def every_cell(found: Sequence[Cell]) -> Table:
 
 def _folded(found: Sequence[Cell]) -> Iterator[tuple[str, ...]]:
     """Give rows, with the environments in which a model does not run for the same reason on one."""
-    for (_, reason), group in _groups(found, lambda cell: (cell.item, cell.found.get("reason") or cell.environment)):
-        first, *others = _row(group[0])
-        names = ", ".join(cell.environment for cell in group)
-        yield (first, others[0], names, *others[2:-1], reason if others[-1] else "")
+    for _, group in _groups(found, lambda cell: (cell.item, cell.found.get("reason") or cell.environment)):
+        item, made, _, *numbers = _row(group[0])
+        yield (item, made, ", ".join(cell.environment for cell in group), *numbers)
 
 
 def _row(cell: Cell) -> tuple[str, ...]:

@@ -72,8 +72,8 @@ def run(task: Task, *, report: Report) -> Result:
         family, source_format = NODES[given["format"]].packages[0], ModelDescription.from_item(source).format
         environment = Environments().provide(requirements, purpose=given["name"], report=report)
         if source_format == "torch" and family in {"keras", "tensorflow"}:
-            opened = _rebuilt(source, environment, str(backend_in(requirements)), report)
-        elif missing := lacking(source_format, requirements):
+            opened = _rebuilt(source, environment, str(backend_in(environment.packages)), report)
+        elif missing := lacking(source_format, environment.packages):
             return {"reason": f"reading {source.id!r} needs {missing}, which is not in the environment"}
         else:
             described, model = open_in(source, environment, requirements, trusted=given["trusted"], report=report)
@@ -85,7 +85,7 @@ def run(task: Task, *, report: Report) -> Result:
             difference = measure("example", opened.inputs.shape, opened.expected, outputs, tolerance)
             if not difference.passed:
                 raise ParityError(f"{source.id} gives {difference.max_absolute:.1e} off what it should there")
-            conversion = _saved(opened, source_format, given, folder, backend_in(requirements))
+            conversion = _saved(opened, source_format, given, folder, backend_in(environment.packages))
             variant = given["item"].removeprefix(f"{found.name}-{found.version}-")
             found = describe_result(found, found, conversion, variant=variant, target=given["format"])
             parity = ParityReport((difference,), difference, tolerance).summary(source.id)
