@@ -38,6 +38,12 @@ packages = ["numpy==2.1.3"]
 name = "nowhere"
 packages = ["onnxruntime==0.0.1", "numpy==2.1.3"]
 """
+UNBORN = """
+[[environment]]
+name = "unborn"
+python = "3.99"
+packages = ["onnxruntime==1.22.1", "numpy==2.1.3"]
+"""
 
 
 @pytest.fixture
@@ -70,13 +76,13 @@ def found_in(done):
 
 @pytest.mark.usefixtures("_package_index")
 def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_command, halves, tmp_path):
-    (tmp_path / "environments.toml").write_text(ENVIRONMENTS)
+    (tmp_path / "environments.toml").write_text(ENVIRONMENTS + UNBORN)
     arguments = ["matrix", "-c", halves, "--environments", tmp_path / "environments.toml", "--work", tmp_path / "work"]
     made = {"MODELSTAC_ENVIRONMENTS": str(tmp_path / "made")}
     done = modelstac_command(*arguments, "--json", "--jobs", "2", "--out", tmp_path / "out", "--evidence", **made)
     assert done.returncode == 0, done.stderr
     cells = found_in(done)
-    assert len(cells) == 12
+    assert len(cells) == 15
     for environment in ("older", "newer"):
         half = cells["half", environment]
         assert half["runs"]
@@ -90,6 +96,8 @@ def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_c
     assert "onnxruntime==1.20.1" in cells["half", "older"]["packages"]
     assert cells["half", "numpy"] == {"runs": False, "reason": "needs onnxruntime, which is not in the environment"}
     assert "onnxruntime==0.0.1" in cells["half", "nowhere"]["reason"]
+    assert "Python 3.99" in cells["half", "unborn"]["reason"]
+    assert "unborn is left out: no environment unborn: No interpreter found for Python 3.99" in done.stderr
     assert "nowhere is left out: no environment nowhere: No solution found" in done.stderr
     page = (tmp_path / "out" / "matrix.md").read_text()
     assert "| half-1.0.0-onnx | ONNX 1.22.0 | older | example |" in page
@@ -104,7 +112,8 @@ def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_c
 
     again = modelstac_command(*arguments, "--evidence", **made)
     assert again.returncode == 0
-    assert "done" not in again.stderr.replace("environment-nowhere done", "")  # what cannot be made is tried again
+    did = [line.split()[1] for line in again.stderr.splitlines() if " done" in line]
+    assert sorted(did) == ["environment-nowhere", "environment-unborn"]  # what cannot be made is tried again
     assert again.stdout.startswith("damped-1.0.0-onnx (ONNX 1.22.0)\n  older    item 'damped-1.0.0-onnx' was published")
     assert catalog.get("half-1.0.0-onnx").properties["interop:verified"] == verified
 

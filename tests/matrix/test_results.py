@@ -5,8 +5,8 @@ import pytest
 from modelstac.jobs.job import Job
 from modelstac.jobs.run import Outcome
 from modelstac.matrix.page import write_page
-from modelstac.matrix.plan import CELL, MAKING
-from modelstac.matrix.results import Cell, as_text, cells, evidence, left_out, tables
+from modelstac.matrix.plan import CELL, MAKING, WRITE
+from modelstac.matrix.results import Cell, as_text, cells, evidence, not_had, tables
 
 RAN = {
     "runs": True,
@@ -87,4 +87,8 @@ def test_a_cell_whose_environment_failed_has_that_as_its_reason(tmp_path):
     (one,) = cells(outcomes, Empty())
     assert not one.measured
     assert one.found == {"runs": False, "reason": "environment-a an index cannot be reached"}
-    assert left_out(outcomes) == {"a": "an index cannot be reached"}
+    writing = Job("w", WRITE, {"name": "a", "format": "onnx", "source": "x"}, str(tmp_path))
+    assert not_had(outcomes, [Outcome(writing, "done", result={"reason": "too old"})]) == [
+        "a is left out: an index cannot be reached.",
+        "a did not write onnx from x: too old.",
+    ]

@@ -62,8 +62,8 @@ def matrix(
     from modelstac.jobs.run import run
     from modelstac.matrix.environments import read_environments
     from modelstac.matrix.page import write_page
-    from modelstac.matrix.plan import WRITE, Plan
-    from modelstac.matrix.results import as_text, cells, left_out
+    from modelstac.matrix.plan import Plan
+    from modelstac.matrix.results import as_text, cells, not_had
     from modelstac.matrix.results import evidence as found_evidence
 
     environments = read_environments(read_text(file, "file of environments"), file.name)
@@ -73,12 +73,12 @@ def matrix(
     with progress() as report, LocalPool(jobs) as pool:
         written = run(plan.writing(sources), pool, retries=retries, report=report) if sources else []
         outcomes = run(plan.reading(), pool, retries=retries, report=report)
-    found = cells(outcomes, opened)
+    found, gaps = cells(outcomes, opened), not_had(outcomes, written)
     if evidence:
         for item_id, verified in found_evidence(found).items():
             opened.add_verified(item_id, verified)
     if out is not None:
-        write_page(out, found, [f"{len(environments)} environments, {len(found)} cells."])
+        write_page(out, found, [f"{len(environments)} environments, {len(found)} cells.", *gaps])
     if as_json:
         in_cells = {outcome.job.name: outcome for outcome in outcomes}
         print_json(
@@ -90,10 +90,7 @@ def matrix(
         )
     else:
         click.echo(as_text(found))
-    for name, reason in left_out(outcomes).items():
-        click.echo(f"{name} is left out: {reason}", err=True)
-    for outcome in written:
-        if outcome.job.kind == WRITE and (why := outcome.reason or (outcome.result or {}).get("reason")):
-            click.echo(f"{outcome.job.name}: {why}", err=True)
+    for line in gaps:
+        click.echo(line, err=True)
     if failed := sum(not cell.measured for cell in found):
         raise JobError(f"{failed} of {len(found)} cells could not be measured: see above; run it again to fill them")

@@ -11,7 +11,7 @@ import pystac
 from modelstac.catalog.base import Catalog
 from modelstac.jobs.run import Outcome
 from modelstac.matrix.opening import plain
-from modelstac.matrix.plan import CELL, MAKING
+from modelstac.matrix.plan import CELL, MAKING, WRITE
 from modelstac.registry.isolated.requirements import RUNTIMES
 from modelstac.registry.model_assets import model_assets
 from modelstac.report import Table
@@ -67,11 +67,18 @@ def cells(outcomes: Sequence[Outcome], catalog: Catalog) -> list[Cell]:
     return found
 
 
-def left_out(outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """Give the environments that could not be made, and why."""
-    makings = [one for one in outcomes if one.job.kind == MAKING]
-    reasons = {one.job.parameters["name"]: (one.result or {"reason": one.reason}).get("reason") for one in makings}
-    return {name: reason for name, reason in reasons.items() if reason}
+def not_had(outcomes: Iterable[Outcome], written: Iterable[Outcome]) -> list[str]:
+    """Say, a sentence each, which environments could not be made and what they did not write, and why."""
+    lines = {}
+    for outcome in (*outcomes, *written):
+        given, reason = outcome.job.parameters, (outcome.result or {}).get("reason") or outcome.reason
+        if outcome.job.kind == MAKING and reason:
+            lines[outcome.job.name] = f"{given['name']} is left out: {reason}."
+        if outcome.job.kind == WRITE and reason:
+            lines[outcome.job.name] = (
+                f"{given['name']} did not write {given['format']} from {given['source']}: {reason}."
+            )
+    return list(lines.values())
 
 
 def evidence(found: Iterable[Cell]) -> dict[str, list[dict[str, Any]]]:

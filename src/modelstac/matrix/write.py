@@ -46,12 +46,14 @@ METHOD = "saved in"
 BUILDER = "modelstac.training.architectures.rebuilt_keras:rebuild"
 
 
-def find(task: Task, recorded: Result | None) -> Result | None:  # noqa: ARG001 - what is published is what counts
-    """Give the item if it is published, or why there is no environment to write it."""
+def find(task: Task, recorded: Result | None) -> Result | None:
+    """Give the item if it is published, or why there is none: what a version could not do before, it cannot."""
     given = task.parameters
     made = task.inputs[given["made"]]
     if "reason" in made:
-        return {"reason": made["reason"]}
+        return {"reason": made["reason"], "left_out": True}
+    if recorded is not None and "reason" in recorded and "left_out" not in recorded:
+        return recorded
     item = open_catalog(given["catalog"]).find(given["item"])
     return None if item is None or item.properties.get("interop:job") != digest(given) else {"item": item.id}
 
