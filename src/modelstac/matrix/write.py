@@ -36,7 +36,7 @@ from modelstac.registry.examples import read_example, write_example
 from modelstac.registry.facts import read_facts
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
-from modelstac.registry.isolated.pins import requiring
+from modelstac.registry.isolated.pins import requiring, with_requirements
 from modelstac.registry.isolated.requirements import parse
 from modelstac.registry.load import load
 from modelstac.registry.options import Options
@@ -92,7 +92,10 @@ def run(task: Task, *, report: Report) -> Result:
             found = describe_result(found, found, conversion, variant=variant, target=given["format"])
             parity = ParityReport((difference,), difference, tolerance).summary(source.id)
             update = {"parity": parity, "job": digest(given), "assets": write_example(folder, opened.inputs, outputs)}
-            found = requiring(found.model_copy(update=update), requirements, folder)
+            found = found.model_copy(update=update)
+            # What wrote it may not run it, as PyTorch does not run ONNX: then what is here and does.
+            runs = lacking(found.format, environment.packages) is None
+            found = requiring(found, requirements, folder) if runs else with_requirements(found, folder, report=report)
             return {"item": catalog.publish(found.to_item(), report=report).id}
     except (DownloadError, StorageError):
         raise
