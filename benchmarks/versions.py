@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from modelstac.exporters.routes import NODES
@@ -39,18 +39,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = ["matrix", "--catalog", catalog, "--data", given.data]
     words += ["--environments", given.results / "environments.toml"]
     words += ["--write", SOURCE, "--evidence", "--jobs", 2, "--work", given.out / "work", "--out", given.out / "page"]
-    first = modelstac(*words)
+    modelstac(*words)
     again = modelstac(*words)
+    jobs = list(seconds(given.out / "work" / "jobs"))
     for picture in (given.out / "page").glob("*.png"):
         shutil.copy(picture, given.results)
     page = (given.out / "page" / "matrix.md").read_text(encoding="utf-8").removeprefix(HEAD)
     said = (
         f"Written by `make matrix DATA=folder` (`benchmarks/versions.py`) on {os.cpu_count()} cores, "
         f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are those of "
-        "[environments.toml](environments.toml). Two cells at a time, a thread each, took "
-        f"{first / 60:.0f} minutes this time; again, with nothing changed, {again:.0f} s."
+        f"[environments.toml](environments.toml). The {len(jobs)} jobs took {sum(jobs) / 60:.0f} minutes one after "
+        f"the other; two ran at a time, a thread each. Again, with nothing changed, the command took {again:.0f} s."
     )
     (given.results / "matrix.md").write_text(f"{HEAD}\n{said}\n{page}", encoding="utf-8")
+
+
+def seconds(jobs: Path) -> Iterator[float]:
+    """Give what each job took, also where the command was interrupted: from its specification to its result."""
+    for spec in jobs.glob("*/job.json"):
+        if (result := spec.with_name("result.json")).exists():
+            yield result.stat().st_mtime - spec.stat().st_mtime
 
 
 def modelstac(*words: object) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -57,7 +58,7 @@ def matrix(
     uv makes the environments, as long as the disk has room. A model that does not run in one has the reason in its
     cell. What was found before is not measured again.
     """
-    from modelstac.catalog.errors import JobError
+    from modelstac.catalog.errors import JobError, NotFoundError
     from modelstac.jobs.pools import LocalPool
     from modelstac.jobs.run import run
     from modelstac.matrix.environments import read_environments
@@ -74,9 +75,6 @@ def matrix(
         written = run(plan.writing(sources), pool, retries=retries, report=report) if sources else []
         outcomes = run(plan.reading(), pool, retries=retries, report=report)
     found, gaps = cells(outcomes, opened), not_had(outcomes, written)
-    if evidence:
-        for item_id, verified in found_evidence(found).items():
-            opened.add_verified(item_id, verified)
     if out is not None:
         write_page(out, found, [f"{len(environments)} environments, {len(found)} cells.", *gaps])
     if as_json:
@@ -92,5 +90,9 @@ def matrix(
         click.echo(as_text(found))
     for line in gaps:
         click.echo(line, err=True)
+    if evidence:
+        for item_id, verified in found_evidence(found).items():
+            with contextlib.suppress(NotFoundError):  # deleted meanwhile
+                opened.add_verified(item_id, verified)
     if failed := sum(not cell.measured for cell in found):
         raise JobError(f"{failed} of {len(found)} cells could not be measured: see above; run it again to fill them")
