@@ -41,17 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words += ["--write", SOURCE, "--evidence", "--jobs", 2, "--work", given.out / "work", "--out", given.out / "page"]
     modelstac(*words)
     again = modelstac(*words)
-    jobs = list(seconds(given.out / "work" / "jobs"))
-    for picture in (given.out / "page").glob("*.png"):
-        shutil.copy(picture, given.results)
-    page = (given.out / "page" / "matrix.md").read_text(encoding="utf-8").removeprefix(HEAD)
+    write(given.out, given.results, again)
+
+
+def write(out: Path, results: Path, again: float) -> None:
+    """Write down what was found, with what it took."""
+    jobs = list(seconds(out / "work" / "jobs"))
+    for picture in (out / "page").glob("*.png"):
+        shutil.copy(picture, results)
+    page = (out / "page" / "matrix.md").read_text(encoding="utf-8").removeprefix(HEAD)
     said = (
         f"Written by `make matrix DATA=folder` (`benchmarks/versions.py`) on {os.cpu_count()} cores, "
         f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are those of "
         f"[environments.toml](environments.toml). The {len(jobs)} jobs took {sum(jobs) / 60:.0f} minutes one after "
         f"the other; two ran at a time, a thread each. Again, with nothing changed, the command took {again:.0f} s."
     )
-    (given.results / "matrix.md").write_text(f"{HEAD}\n{said}\n{page}", encoding="utf-8")
+    (results / "matrix.md").write_text(f"{HEAD}\n{said}\n{page}", encoding="utf-8")
 
 
 def seconds(jobs: Path) -> Iterator[float]:
