@@ -54,7 +54,8 @@ def write(out: Path, results: Path, again: float) -> None:
         f"Written by `make matrix DATA=folder` (`benchmarks/versions.py`) on {os.cpu_count()} cores, "
         f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are those of "
         f"[environments.toml](environments.toml). The {len(jobs)} jobs took {sum(jobs) / 60:.0f} minutes one after "
-        f"the other; two ran at a time, a thread each. Again, with nothing changed, the command took {again:.0f} s."
+        "the other; two ran at a time, a thread each, beside whatever else the machine did. "
+        f"Again, with nothing changed, the command took {again:.0f} s."
     )
     (results / "matrix.md").write_text(f"{HEAD}\n{said}\n{page}", encoding="utf-8")
 

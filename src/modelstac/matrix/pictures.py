@@ -67,6 +67,8 @@ def _speeds(found: Sequence[Cell]) -> Picture:
     axis.set_yticks(range(len(ordered)), [f"{form} in {name}" for name, form in ordered], fontsize=7)
     axis.invert_yaxis()
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.tick_params(which="minor", labelbottom=False)
     axis.set_xlabel("ms for one prediction: median over the items (bar) and each item (points)", fontsize=7)
     axis.tick_params(labelsize=7)
     return Picture(_png(figure), "Time of one prediction by environment and format.")
