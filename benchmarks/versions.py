@@ -52,7 +52,7 @@ def write(out: Path, results: Path, again: float) -> None:
     page = (out / "page" / "matrix.md").read_text(encoding="utf-8").removeprefix(HEAD)
     said = (
         f"Written by `make matrix DATA=folder` (`benchmarks/versions.py`) on {os.cpu_count()} cores, "
-        f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are among those of "
+        f"{platform.system()} {platform.machine()}; nothing here is typed in. The environments are those of "
         f"[environments.toml](environments.toml). The {len(jobs)} jobs took {sum(jobs) / 60:.0f} minutes one after "
         "the other; two ran at a time, a thread each, beside whatever else the machine did. "
         f"Again, with nothing changed, the command took {again:.0f} s."
