@@ -35,7 +35,11 @@ bench: .venv/ready  ## Measure speed against what a user would pick instead (rat
 study: .venv/ready  ## Train the presets of ten minutes, write docs/results: make study DATA=folder
 	$(BIN)/python -m benchmarks.study $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
 
-.PHONY: help demo test lint format bench study matrix thesis browser docs notebooks clean
+thesis: .venv/ready  ## Train as the thesis did, on a smaller grid, write docs/results: make thesis DATA=folder
+	$(BIN)/python -m benchmarks.thesis $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
+
+matrix: .venv/ready  ## Read and write models in every environment, write docs/results: make matrix DATA=folder
+	$(BIN)/python -m benchmarks.versions $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
 
 browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then shows at /browser
 	deploy/browser/build
