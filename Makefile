@@ -6,7 +6,7 @@ OUT ?= .demo
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test lint format bench study thesis browser docs notebooks clean
+.PHONY: help demo test lint format bench study matrix thesis browser docs notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -37,6 +37,9 @@ study: .venv/ready  ## Train the presets of ten minutes, write docs/results: mak
 
 thesis: .venv/ready  ## Train as the thesis did, on a smaller grid, write docs/results: make thesis DATA=folder
 	$(BIN)/python -m benchmarks.thesis $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
+
+matrix: .venv/ready  ## Read and write models in every environment, write docs/results: make matrix DATA=folder
+	$(BIN)/python -m benchmarks.versions $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
 
 browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then shows at /browser
 	deploy/browser/build

@@ -250,13 +250,13 @@ def _convert(
         last = number == len(path) - 1
         conversion = workers.convert(edge, item, place, job.options if last else {}, report=report)
         name = variant if last and job.precision == "fp32" else f"{edge.target}-between-{number}"
-        found = _describe(source, found, conversion, variant=name, target=edge.target)
+        found = describe_result(source, found, conversion, variant=name, target=edge.target)
         item = found.to_item()
     if job.precision == "fp32":
         return found
     from modelstac.exporters.precision import convert  # needs onnxruntime
 
-    return _describe(
+    return describe_result(
         source,
         found,
         convert(item, found, job.precision, folder),
@@ -266,7 +266,7 @@ def _convert(
     )
 
 
-def _describe(
+def describe_result(
     source: ModelDescription,
     before: ModelDescription,
     conversion: Conversion,
@@ -275,7 +275,19 @@ def _describe(
     target: str,
     precision: str = "fp32",
 ) -> ModelDescription:
-    """Describe the result of a step: what the model is stays, what its file is changes."""
+    """Describe the result of a step: what the model is stays, what its file is changes.
+
+    Parameters
+    ----------
+    source
+        The model that is converted.
+    before
+        The result of the step before; the source in the first one.
+    conversion
+        What the step made.
+    variant, target, precision
+        Of the result.
+    """
     form = FORMATS[NODES[target].format]
     kind = form.framework if precision == "fp32" else f"{form.framework}, {precision}"
     kept = {name: getattr(source, name) for name in ModelDescription.model_fields}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,63 @@ from numpy.typing import NDArray
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.storage import explained
 from modelstac.exporters.cases import Case
 
 if TYPE_CHECKING:
-    from modelstac.training.data import Preparation, Windows
+    from modelstac.training.data import Preparation
     from modelstac.training.metrics import Scores
 
 MOST = 8
 """Of the windows in a folder at most so many are used, spread evenly: each is run through both models."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Windows cut from radar frames: what a forecast starts from, what came, both in mm/h, and where that counts.
+
+    Parameters
+    ----------
+    inputs, observed
+        (window, time, y, x), float32.
+    mask
+        Like ``observed``: True where a pixel counts.
+    times
+        Ends of the frames of each window, UTC: (window, time of both).
+    step_minutes
+        Time between two frames.
+    """
+
+    inputs: NDArray[np.float32]
+    observed: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    times: NDArray[np.datetime64]
+    step_minutes: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the rain in them."""
+        digest = hashlib.sha256()
+        for before, after in zip(self.inputs, self.observed, strict=True):
+            digest.update(before.tobytes() + after.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """Times of the first and the last frame (UTC)."""
+        first, last = self.times[0, 0], self.times[-1, -1]
+        return f"{np.datetime_as_string(first, 's')}Z", f"{np.datetime_as_string(last, 's')}Z"
+
+    def save(self, path: Path) -> None:
+        """Keep them in a file."""
+        with explained(f"write {path}"), path.open("wb") as file:
+            np.savez(file, **vars(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Cut:
+        """Read what :meth:`save` wrote."""
+        with explained(f"read {path}"), np.load(path, allow_pickle=False) as found:
+            return cls(**{name: found[name] for name in found} | {"step_minutes": int(found["step_minutes"])})
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +102,64 @@ def real_windows(data: str, source: ModelDescription, *, report: Report = ignore
     DataError
         When the item records no preparation, or there are too few frames.
     """
-    from modelstac.training.data import Preparation, make_windows, read_frames
+    found = cut(data, preparation_of(source), *frames_of(source), report=report)
+    return RealWindows(cases_of(found, source), found.digest, *found.span)
 
+
+def preparation_of(source: ModelDescription) -> dict[str, Any]:
+    """Give the preparation of radar frames that a model's item records.
+
+    Raises
+    ------
+    DataError
+        When it records none.
+    """
     recorded = source.hyperparameters.get("preparation")
     if not isinstance(recorded, dict):
-        raise DataError(f"item {source.id!r} records no preparation of radar frames: export it without data")
-    preparation = Preparation.from_dict(recorded)
-    frames_in, frames_out = (_frames(source, layout.dim_order, layout.shape) for layout in _layouts(source))
-    windows = make_windows(
-        preparation.apply(read_frames(Path(data), report=report), report=report), frames_in, frames_out
+        raise DataError(f"item {source.id!r} records no preparation of radar frames: use it without data")
+    return recorded
+
+
+def frames_of(source: ModelDescription) -> tuple[int, int]:
+    """Give the numbers of frames that a model starts from and forecasts.
+
+    Raises
+    ------
+    DataError
+        When its item does not say, or it is no model of frames.
+    """
+    first, second = (_frames(source, layout.dim_order, layout.shape) for layout in _layouts(source))
+    return first, second
+
+
+def cut(data: str, preparation: Mapping[str, Any], frames_in: int, frames_out: int, *, report: Report = ignore) -> Cut:
+    """Read radar frames, prepare them and cut them into at most :data:`MOST` windows, spread evenly.
+
+    Raises
+    ------
+    DataError
+        When there are too few frames.
+    """
+    from modelstac.training.data import Preparation, make_windows, read_frames
+
+    prepared = Preparation.from_dict(dict(preparation)).apply(read_frames(Path(data), report=report), report=report)
+    windows = make_windows(prepared, frames_in, frames_out)
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(MOST, len(windows))).round().astype(int)).tolist()
+    return Cut(
+        inputs=np.stack([windows.inputs(index) for index in chosen]),
+        observed=np.stack([windows.targets(index) for index in chosen]),
+        mask=np.stack([windows.mask(index) for index in chosen]),
+        times=np.stack([windows.times(index) for index in chosen]),
+        step_minutes=windows.step_minutes,
     )
-    digest = hashlib.sha256()
-    cases = []
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(MOST, len(windows))).round().astype(int))
-    for index in map(int, chosen):
-        digest.update(windows.inputs(index).tobytes() + windows.targets(index).tobytes())
-        cases.append(_case(windows, index, preparation, source))
-    first, last = windows.times(int(chosen[0]))[0], windows.times(int(chosen[-1]))[-1]
-    return RealWindows(cases, digest.hexdigest(), *(f"{np.datetime_as_string(time, 's')}Z" for time in (first, last)))
+
+
+def cases_of(found: Cut, source: ModelDescription) -> list[Case]:
+    """Give windows as cases in the layout of a model, with the scores of what it makes of them."""
+    from modelstac.training.data import Preparation
+
+    preparation = Preparation.from_dict(preparation_of(source))
+    return [_case(found, index, preparation, source) for index in range(len(found.inputs))]
 
 
 def _layouts(source: ModelDescription) -> tuple[Any, Any]:
@@ -84,16 +174,16 @@ def _frames(source: ModelDescription, dim_order: tuple[str, ...], shape: tuple[i
         raise DataError(f"item {source.id!r} has the dimensions {', '.join(dim_order)}: no radar frames can be given")
     frames = number_of_frames(sizes, source.hyperparameters)
     if frames is None:
-        raise DataError(f"item {source.id!r} does not say from how many frames it starts: export it without data")
+        raise DataError(f"item {source.id!r} does not say from how many frames it starts: use it without data")
     return frames
 
 
-def _case(windows: Windows, index: int, preparation: Preparation, source: ModelDescription) -> Case:
+def _case(windows: Cut, index: int, preparation: Preparation, source: ModelDescription) -> Case:
     from modelstac.training.data.layouts import frames_from_layout, frames_to_layout
 
     before, after = (layout.dim_order for layout in _layouts(source))
-    values = preparation.inputs_to_model(windows.inputs(index))
-    observed, mask = windows.targets(index), windows.mask(index)
+    values = preparation.inputs_to_model(windows.inputs[index])
+    observed, mask = windows.observed[index], windows.mask[index]
 
     def scores(output: NDArray[Any]) -> Scores:
         from modelstac.training.metrics import score
@@ -101,6 +191,6 @@ def _case(windows: Windows, index: int, preparation: Preparation, source: ModelD
         rate = preparation.to_rate(frames_from_layout(np.asarray(output, np.float32), after))
         return score(rate, observed, mask, scales=(), ssim=False, step_minutes=windows.step_minutes)
 
-    start = np.datetime_as_string(windows.times(index)[0], "m")
+    start = np.datetime_as_string(windows.times[index][0], "m")
     inputs = np.ascontiguousarray(frames_to_layout(values, before), np.float32)
     return Case(f"window from {start}Z", inputs, score=scores)

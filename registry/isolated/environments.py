@@ -82,6 +82,10 @@ class Environments:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or _default_root()
 
+    def find(self, requirements: Requirements) -> Environment | None:
+        """Return an environment that was made, None where it was not."""
+        return self._read(requirements.digest)
+
     def provide(self, requirements: Requirements, *, purpose: str, report: Report = ignore) -> Environment:
         """Return an environment, made unless it is here; of many who wait for it one makes it.
 
@@ -94,7 +98,7 @@ class Environments:
         SpecError
             If it is to have a Python that is too old.
         """
-        found = self._read(requirements.digest)
+        found = self.find(requirements)
         if found is None:
             if tuple(map(int, requirements.python.split("."))) < OLDEST:
                 raise SpecError(
@@ -228,11 +232,16 @@ def compile_lock(text: str, *, python: str, folder: Path, purpose: str, timeout:
 
 def timeout_of(variable: str, default: float) -> float:
     """Read a number of seconds from an environment variable."""
+    return number_of(variable, default, "seconds")
+
+
+def number_of(variable: str, default: float, unit: str = "GB") -> float:
+    """Read a number above 0 from an environment variable."""
     text = os.environ.get(variable) or str(default)
     with contextlib.suppress(ValueError):
         if float(text) > 0:
             return float(text)
-    raise SpecError(f"{variable} is {text!r}: a number of seconds is needed")
+    raise SpecError(f"{variable} is {text!r}: a number of {unit} is needed")
 
 
 def _asked(requirements: Requirements) -> list[str]:

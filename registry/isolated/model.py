@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,15 @@ class IsolatedModel(Model):
         """Where it runs."""
         return self._runner.environment
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None while there is none."""
+        return self._runner.pid
+
+    def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
+        """Save it anew by what its environment has; see :func:`modelstac.registry.isolated.saving.save`."""
+        return self._runner.save(form, path, shape, open_axes)
+
     def close(self) -> None:
         """End the process."""
         super().close()
@@ -89,6 +98,8 @@ class Runner:
         For errors and notes.
     artifact_type, description, policy, options
         As for a runtime; the threads are those of its whole process, too.
+    rebuilt
+        Build a Keras model in place of loading a file: what the worker is told; the artifact holds the weights.
     report
         Gets notes of the worker.
     """
@@ -103,9 +114,10 @@ class Runner:
         description: ModelDescription,
         policy: TrustPolicy,
         options: Options,
+        rebuilt: Mapping[str, Any] | None = None,
         report: Report = ignore,
     ) -> None:
-        self.environment = environment
+        self.environment, self._rebuilt = environment, rebuilt
         self._artifact, self._artifact_type, self._report = artifact, artifact_type, report
         self._description, self._policy, self._options = description, policy, options
         self._timeout = timeout_of(TIMEOUT, PATIENCE)
@@ -153,6 +165,13 @@ class Runner:
         with self._lock:
             outputs: np.ndarray[Any, Any] = self._twice(lambda process: self._run(process, inputs))
             return outputs
+
+    def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
+        """Let the worker save the model anew into a file; see :func:`modelstac.registry.isolated.saving.save`."""
+        request = {"form": form, "path": str(path), "shape": list(shape), "open_axes": list(open_axes)}
+        with self._lock:
+            saved: dict[str, str] = self._twice(lambda process: process.ask("save", request, timeout=self._timeout))
+            return saved
 
     def close(self) -> None:
         """End the worker and remove what was shared with it."""
@@ -219,6 +238,11 @@ class Runner:
 
         artifact = self._artifact()
         given = self._given.put(np.frombuffer(artifact.data, np.uint8))
+        if self._rebuilt is not None:
+            weights = {"memory": given["memory"], "size": len(artifact.data), **self._rebuilt}
+            process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
+            self._given.close()
+            return
         request = {
             "artifact": {
                 "memory": given["memory"],

@@ -51,9 +51,20 @@ def with_requirements(
         return description
     if lock:
         found = _locked(found, folder, description.id, report)
+    return requiring(description, found, folder)
+
+
+def requiring(description: ModelDescription, requirements: Requirements, folder: Path) -> ModelDescription:
+    """Add the asset that an isolated environment is made of: these packages and this Python.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
     path = folder / "requirements.txt"
     with explained(f"write {path}"):
-        path.write_text(str(found), encoding="ascii")
+        path.write_text(str(requirements), encoding="ascii")
     title = "Packages and Python that the model runs with"
     asset = ExtraAsset(path=path, media_type=MEDIA_TYPE, roles=("metadata",), title=title)
     return description.model_copy(update={"assets": {**description.assets, ASSET: asset}})

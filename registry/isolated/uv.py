@@ -102,6 +102,10 @@ def _failure(purpose: str, said: str) -> ModelStacError:
     if "hash mismatch" in lower:
         return IntegrityError(f"{purpose}: a file is not the one that was published: {reason}")
     if any(sign in lower for sign in _NO_NETWORK):
+        if "python-build-standalone" in lower:
+            return NotFoundError(
+                f"{purpose}: this machine has no such Python on its PATH, and uv cannot fetch it: {reason}"
+            )
         return DownloadError(f"{purpose}: a package is not in uv's cache, and its index cannot be reached: {reason}")
     if any(sign in lower for sign in _NOT_THERE):
         return NotFoundError(f"{purpose}: {reason}")

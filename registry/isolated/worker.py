@@ -27,7 +27,7 @@ def main(root: Path) -> None:
 
     answers = Answers()
     worker = Worker(answers)
-    answers.serve({verb: getattr(worker, verb) for verb in ("load", "predict", "result")})
+    answers.serve({verb: getattr(worker, verb) for verb in ("load", "rebuild", "predict", "result", "save")})
 
 
 class Worker:
@@ -35,6 +35,7 @@ class Worker:
 
     def __init__(self, answers: Any) -> None:
         self._heard = answers.heard
+        self._native: Any = None
         self._predict: Any = None
         self._result: Any = None
 
@@ -60,7 +61,26 @@ class Worker:
         if artifact_type == FORMATS["keras"].artifact_type:
             import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         loader: Any = runtime(artifact_type, item_id=found.item_id)
-        _, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options(**options))
+        self._native, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options(**options))
+
+    def rebuild(self, memory: str, size: int, backend: str, builder: str, fields: dict[str, Any]) -> None:
+        """Build a Keras model by a function of ours, from its specification and an archive of its weights."""
+        import importlib
+        import io
+
+        import numpy as np
+
+        from modelstac.registry.backends import import_keras
+        from modelstac.registry.shared import OpenedMemory
+
+        with OpenedMemory(memory) as given:
+            data = given.array([size], "u1").tobytes()
+        import_keras(backend, item_id="the rebuilt model", report=self._heard)
+        with np.load(io.BytesIO(data), allow_pickle=False) as weights:
+            module, _, function = builder.partition(":")
+            self._native = getattr(importlib.import_module(module), function)(fields, dict(weights))
+        runtime: Any = importlib.import_module("modelstac.registry.runtimes.keras")
+        self._predict = runtime.PREDICT[backend](self._native)
 
     def predict(self, memory: str, shape: list[int], dtype: str, room: str) -> dict[str, Any]:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""
@@ -88,6 +108,12 @@ class Worker:
                 memory.array(answer["shape"], answer["dtype"])[...] = array
                 answer["there"], self._result = True, None
         return answer
+
+    def save(self, form: str, path: str, shape: list[int], open_axes: list[int]) -> dict[str, str]:
+        """Save the model anew, as this environment does it."""
+        from modelstac.registry.isolated.saving import save
+
+        return save(self._native, form, Path(path), shape, open_axes)
 
 
 if __name__ == "__main__":

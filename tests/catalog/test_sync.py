@@ -45,6 +45,17 @@ def test_there_and_back_through_every_kind(tmp_path: Path, bucket: str) -> None:
     assert artifact.name == "model.bin"
 
 
+def test_environments_verified_later_are_copied_too(tmp_path: Path) -> None:
+    source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b"))
+    source.publish_many(Examples(tmp_path / "made").various())
+    sync(source, target)
+    here, there = ({"python": version, "packages": {"onnxruntime": "1.22.1"}} for version in ("3.11", "3.12"))
+    target.add_verified(ONNX, [there])
+    source.add_verified(ONNX, [here])
+    sync(source, target)
+    assert target.get(ONNX).properties["interop:verified"] == [there, here]
+
+
 def test_an_interrupted_sync_goes_on(tmp_path: Path, bucket: str) -> None:
     source, target = open_catalog(bucket, create=True), open_catalog(tmp_path / "b", create=True)
     source.publish_many(Examples(tmp_path / "made").various())

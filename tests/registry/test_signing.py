@@ -136,6 +136,13 @@ def test_what_is_mutable_is_not_signed(item, keys):
     signing.verify(item, [keys["publisher"][1]])
 
 
+def test_environments_added_later_leave_the_signature_valid(catalog, keys):
+    environment = {"python": "3.11", "packages": {"onnxruntime": "1.22.1"}, "max_absolute_difference": 1e-7}
+    verified = catalog.add_verified(ITEM, [environment])
+    assert verified.properties["interop:verified"] == [environment]
+    signing.verify(catalog.get(ITEM), [keys["publisher"][1]])
+
+
 def test_a_changed_file_and_one_whose_checksum_was_changed_too(item, keys, tmp_path):
     path = write_onnx(tmp_path / "model.onnx", weight=4.0)
     with pytest.raises(IntegrityError, match="is not the published file"):

@@ -1,9 +1,10 @@
-"""A kind of job: one item in one environment, loaded there and compared with what it was published with."""
+"""A kind of job: one item in one environment, loaded there and compared with what its writer forecasts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,68 +13,74 @@ import pystac
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DownloadError, ModelStacError, StorageError
+from modelstac.catalog.items import ModelDescription
 from modelstac.catalog.messages import Report
+from modelstac.catalog.storage import explained
+from modelstac.exporters.cases import Case
+from modelstac.exporters.parity import TOLERANCES, ParityReport, compare
+from modelstac.exporters.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
+from modelstac.matrix.opening import lacking, open_in, said
 from modelstac.registry.examples import read_example
 from modelstac.registry.isolated.environments import Environments
-from modelstac.registry.isolated.model import Runner
-from modelstac.registry.isolated.requirements import Requirements, packages_of, parse
-from modelstac.registry.load import describe, fetched
-from modelstac.registry.model_assets import model_assets
-from modelstac.registry.options import Options
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.isolated.requirements import Requirements, parse
 
 RUNS = 3
-_ALIKE = {"tensorflow-cpu": "tensorflow", "onnxruntime-gpu": "onnxruntime"}
+Array = np.ndarray[Any, Any]
 
 
-def find(task: Task, recorded: Result | None) -> Result | None:  # noqa: ARG001 - the key names file and environment
-    """Give what was found before: item and environment are immutable."""
-    return recorded
+def find(task: Task, recorded: Result | None) -> Result | None:
+    """Give what was found before, item and environment being immutable, or why there is nothing to be measured."""
+    made = task.inputs[task.parameters["made"]]
+    if "reason" in made:
+        return {"runs": False, "reason": made["reason"], "left_out": True}
+    if recorded is not None and "left_out" not in recorded:
+        return recorded
+    if missing := lacking(task.parameters["format"], made["packages"]):
+        return {"runs": False, "reason": f"needs {missing}, which is not in the environment"}
+    return None
 
 
 def run(task: Task, *, report: Report) -> Result:
-    """Make the environment, load, predict and compare; a reason why that cannot be is a result, too."""
+    """Load, predict and compare; a reason why that cannot be is a result, too."""
     item = open_catalog(task.parameters["catalog"]).get(task.parameters["item"])
     try:
-        return _measure(item, task.parameters, report)
+        return _measure(item, task, report)
     except (DownloadError, StorageError):
         raise  # no fact about item and environment: tried again
     except ModelStacError as error:
-        return {"runs": False, "reason": " ".join(str(error).split())}
+        return {"runs": False, "reason": said(error)}
 
 
-def _measure(item: pystac.Item, parameters: Mapping[str, Any], report: Report) -> Result:
-    asset = model_assets(item)[0]
-    description, _ = describe(item, asset)
-    requirements = parse(parameters["environment"], source=parameters["name"], trusted=parameters["trusted"])
-    if lacking := _lacking(packages_of(description.format, description.backend), requirements):
-        return {"runs": False, "reason": f"needs {lacking}, which is not in the environment"}
-    inputs, expected = read_example(item, report=report)
-    purpose = f"the environment {parameters['name']!r}"
-    environment = Environments().provide(requirements, purpose=purpose, report=report)
-    runner = Runner(
-        environment,
-        lambda: fetched(item, asset, DEFAULT_POLICY, rehash=False, report=report),
-        item_id=item.id,
-        artifact_type=asset.artifact_type,
-        description=description,
-        policy=DEFAULT_POLICY,
-        options=Options(),
-        report=report,
-    )
+def _measure(item: pystac.Item, task: Task, report: Report) -> Result:
+    requirements = _requirements(task)
+    environment = Environments().provide(requirements, purpose=task.parameters["name"], report=report)
     began = time.perf_counter()
-    with runner.open(item) as model:
+    description, model = open_in(item, environment, requirements, trusted=task.parameters["trusted"], report=report)
+    with model:
         loaded = time.perf_counter() - began
+        known = _known(item, description, task, report)
+        found = compare(
+            _Recorded(model.signature, known.outputs),
+            model,
+            cases=known.cases,
+            tolerance=TOLERANCES[description.precision or "fp32"],
+        )
         times = []
-        for _ in range(RUNS):
+        for _ in range(RUNS):  # after the first predictions, in which graphs are traced
             began = time.perf_counter()
-            found = model.predict(inputs)
+            model.predict(known.cases[0].inputs)
             times.append(time.perf_counter() - began)
-        memory = _peak_memory(runner.pid)
+        memory = _peak_memory(model.pid)
+    if not np.isfinite(found.total.max_absolute):
+        return {"runs": False, "reason": "gives no numbers where there are to be some, or the reverse"}
     return {
         "runs": True,
-        **_compared(found, expected),
+        "agrees": found.passed,
+        "compared_with": known.what,
+        "windows": len(known.cases) if known.what == "writer" else None,
+        "note": known.note,
+        **_numbers(found),
         "load_seconds": round(loaded, 3),
         "predict_seconds": round(float(np.median(times)), 4),
         "memory_bytes": memory,
@@ -82,21 +89,52 @@ def _measure(item: pystac.Item, parameters: Mapping[str, Any], report: Report) -
     }
 
 
-def _lacking(needed: tuple[str, ...], requirements: Requirements) -> str | None:
-    there = {_ALIKE.get(pin.name, pin.name) for pin in requirements.pins}
-    return next((name for name in needed if name not in there and name != "h5py"), None)
+@dataclass(frozen=True)
+class _Known:
+    """Inputs, what is to come out, whose that is, and why it is not the writer's forecast."""
+
+    cases: Sequence[Case]
+    outputs: Sequence[Array]
+    what: str
+    note: str = ""
 
 
-def _compared(found: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Give the largest and the root mean square difference from what was published."""
-    if found.shape != expected.shape:
-        return {"runs": False, "reason": f"gives {found.shape} where {expected.shape} was published"}
-    ours, theirs = np.asarray(found, np.float64), np.asarray(expected, np.float64)
-    with np.errstate(invalid="ignore"):
-        apart = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, np.abs(ours - theirs))
-    if not np.isfinite(apart).all():
-        return {"runs": False, "reason": "gives no numbers where numbers were published, or the reverse"}
-    return {"difference": float(apart.max(initial=0.0)), "rms": float(np.sqrt(np.mean(apart**2)))}
+def _known(item: pystac.Item, description: ModelDescription, task: Task, report: Report) -> _Known:
+    note = ""
+    if (name := task.parameters.get("forecast")) is not None:
+        forecast = task.inputs[name]
+        if "file" in forecast:
+            windows = Cut.read(Path(task.inputs[task.parameters["windows"]]["file"]))
+            with explained(f"read {forecast['file']}"):
+                outputs = np.load(forecast["file"], allow_pickle=False)
+            return _Known(cases_of(windows, description), outputs, "writer")
+        note = forecast["reason"]
+    inputs, expected = read_example(item, report=report)
+    return _Known([Case("example", inputs)], [expected], "example", note)
+
+
+class _Recorded:
+    """What gave outputs once, and gives them again in the same order."""
+
+    def __init__(self, signature: Any, outputs: Sequence[Array]) -> None:
+        self.signature = signature
+        self._outputs = iter(outputs)
+
+    def predict(self, inputs: Array, /) -> Array:  # noqa: ARG002 - those that they were recorded for
+        return next(self._outputs)
+
+
+def _numbers(found: ParityReport) -> dict[str, Any]:
+    numbers: dict[str, Any] = {"difference": found.total.max_absolute, "rms": found.total.rmse}
+    if found.task is not None:
+        said = found.summary("")
+        numbers |= {"rmse_change": said.rmse_change, "csi_change": said.csi_change, "scores": found.task["converted"]}
+    return numbers
+
+
+def _requirements(task: Task) -> Requirements:
+    given = task.parameters
+    return parse(given["environment"], source=given["name"], trusted=given["trusted"])
 
 
 def _peak_memory(pid: int | None) -> int | None:

@@ -1,91 +1,141 @@
-"""From a catalog and environments to the jobs that fill the matrix, and from what they found to its table."""
+"""From a catalog and environments to the jobs that fill the matrix."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import pystac
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.errors import DataError, ModelStacError, SpecError
+from modelstac.catalog.items import ModelDescription
+from modelstac.exporters.real_windows import frames_of, preparation_of
 from modelstac.jobs.job import Job
-from modelstac.jobs.run import Outcome
-from modelstac.matrix.environments import NamedEnvironment
-from modelstac.registry.model_assets import model_assets
-from modelstac.report import Table
+from modelstac.matrix.environments import WRITES, NamedEnvironment
+from modelstac.pipeline.prepare import fingerprint
+from modelstac.registry.load import describe
+from modelstac.registry.model_assets import is_foreign, model_assets
 
-KIND = "modelstac.matrix.cell"
-HEADS = ("item", "written with", "environment", "difference", "RMS", "load s", "predict ms", "MB", "why not")
+MAKING, WINDOWS, FORECAST, CELL, WRITE = (
+    f"modelstac.matrix.{name}" for name in ("making", "windows", "forecast", "cell", "write")
+)
 
 
-def cells(catalog: Catalog, environments: Sequence[NamedEnvironment], work: str, *, timeout: float) -> list[Job]:
-    """Make a job for every model of a catalog in every environment."""
-    jobs = []
-    for item in sorted(catalog.items(), key=lambda item: item.id):
+class Plan:
+    """The jobs of a matrix.
+
+    Parameters
+    ----------
+    catalog
+        Whose models are read, and where those that are written are published.
+    environments
+        Where they are read and written.
+    work
+        Folder of the jobs.
+    data
+        Folder of radar frames to forecast from.
+    timeout
+        Seconds for each job.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        environments: Sequence[NamedEnvironment],
+        work: str,
+        *,
+        data: str | None = None,
+        timeout: float,
+    ) -> None:
+        self._catalog, self._environments, self._work, self._timeout = catalog, environments, work, timeout
+        self._data = data
+        self._makings = {
+            one.name: self._job(f"environment-{one.name}", MAKING, one.to_parameters()) for one in environments
+        }
+
+    def writing(self, sources: Sequence[str]) -> list[Job]:
+        """Make the jobs in which environments save models anew: each those that it can, in each format it writes.
+
+        Raises
+        ------
+        NotFoundError
+            If the catalog has no such model.
+        SpecError
+            If no environment writes anything of one.
+        """
+        jobs = []
+        for item in map(self._catalog.get, sources):
+            found = ModelDescription.from_item(item)
+            pairs = [(one, form) for one in self._environments for form in one.writes if found.format in WRITES[form]]
+            if not pairs:
+                raise SpecError(f"no environment writes anything from {item.id!r}, a {found.format} file: writes = […]")
+            jobs += [self._writing(item, found, one, form) for one, form in pairs]
+        return [*self._makings.values(), *jobs]
+
+    def reading(self) -> list[Job]:
+        """Make the jobs that read every model in every environment, and what these need."""
+        windows: dict[str, Job] = {}
+        forecasts: list[Job] = []
+        cells: list[Job] = []
+        for item in sorted(self._catalog.items(), key=lambda item: item.id):
+            try:
+                asset = model_assets(item)[0]
+                found, _ = describe(item, asset)
+            except (ModelStacError, IndexError):  # a dataset
+                continue
+            parameters = self._item(item)
+            known = self._known(item, found, parameters, windows)
+            forecasts += known[1:]
+            cells += [self._cell(one, found, parameters, known) for one in self._environments]
+        return [*self._makings.values(), *windows.values(), *forecasts, *cells]
+
+    def _item(self, item: pystac.Item) -> dict[str, Any]:
+        checksum = item.assets[model_assets(item)[0].key].extra_fields.get("file:checksum")
+        return {"catalog": self._catalog.href, "item": item.id, "file": checksum}
+
+    def _writing(self, item: pystac.Item, found: ModelDescription, environment: NamedEnvironment, form: str) -> Job:
+        making = self._makings[environment.name]
+        slug = re.sub(r"[^a-z0-9]+", "-", environment.name.lower()).strip("-")
+        of = self._item(item)
+        parameters = environment.to_parameters() | {
+            "catalog": of["catalog"],
+            "source": of["item"],
+            "file": of["file"],
+            "format": form,
+            "item": f"{found.name}-{found.version}-{form}-by-{slug}",
+            "made": making.name,
+        }
+        return self._job(f"write-{form}-of-{item.id}-by-{environment.name}", WRITE, parameters, making)
+
+    def _known(
+        self, item: pystac.Item, found: ModelDescription, parameters: dict[str, Any], windows: dict[str, Job]
+    ) -> tuple[Job, ...]:
+        """Plan windows, and what the writer of a model forecasts; nothing without frames, or for what takes none."""
+        if self._data is None or is_foreign(item):
+            return ()
         try:
-            asset = model_assets(item)[0]
-        except (ModelStacError, IndexError):  # a dataset
-            continue
-        checksum = item.assets[asset.key].extra_fields.get("file:checksum")
-        for environment in environments:
-            parameters = {
-                "catalog": catalog.href,
-                "item": item.id,
-                "file": checksum,
-                "name": environment.name,
-                "environment": str(environment.requirements),
-                "trusted": list(environment.trusted),
-            }
-            jobs.append(Job(f"{item.id}-in-{environment.name}", KIND, parameters, work, timeout=timeout))
-    return jobs
+            frames_in, frames_out = frames_of(found)
+            cut = {"preparation": preparation_of(found), "frames_in": frames_in, "frames_out": frames_out}
+        except DataError:
+            return ()
+        cut |= {"data": self._data, "files": fingerprint(self._data)}
+        key = hashlib.sha256(json.dumps(cut, sort_keys=True).encode()).hexdigest()
+        window = windows.setdefault(key, self._job(f"windows-{key[:8]}", WINDOWS, cut))
+        trusted = sorted({pin for environment in self._environments for pin in environment.trusted})
+        return window, self._job(f"forecast-{item.id}", FORECAST, parameters | {"trusted": trusted}, window)
 
+    def _cell(
+        self, environment: NamedEnvironment, found: ModelDescription, parameters: dict[str, Any], known: tuple[Job, ...]
+    ) -> Job:
+        making = self._makings[environment.name]
+        named = dict(zip(("windows", "forecast"), (job.name for job in known), strict=False))
+        parameters = {**parameters, **environment.to_parameters(), "format": found.format, "made": making.name, **named}
+        return self._job(f"{parameters['item']}-in-{environment.name}", CELL, parameters, making, *known)
 
-def as_table(outcomes: Sequence[Outcome], catalog: Catalog) -> Table:
-    """Lay out what was found, a line for each cell; a cell that was not filled says why."""
-    rows = []
-    for outcome in outcomes:
-        item_id, found = outcome.job.parameters["item"], outcome.result or {"runs": False, "reason": outcome.reason}
-        item = catalog.find(item_id)
-        numbers = ("–",) * 5
-        if found["runs"]:
-            memory = found["memory_bytes"]
-            numbers = (
-                f"{found['difference']:.1e}",
-                f"{found['rms']:.1e}",
-                f"{found['load_seconds']:.2f}",
-                f"{1000 * found['predict_seconds']:.1f}",
-                "–" if memory is None else f"{memory / 1e6:.0f}",
-            )
-        made = "deleted meanwhile" if item is None else _written_with(item)
-        rows.append((item_id, made, outcome.job.parameters["name"], *numbers, found.get("reason", "")))
-    return Table(
-        "Items and environments",
-        "Difference: largest and root mean square distance, in values of the model, between the output in the"
-        " environment and the one that was published with the item, for the input that was. Prediction: median of"
-        " three, the way to the process included. MB: largest memory of the process.",
-        HEADS,
-        rows,
-    )
-
-
-def as_text(outcomes: Sequence[Outcome], catalog: Catalog) -> str:
-    """Lay out what was found for a terminal: the items, and below each a line for each environment."""
-    lines: list[str] = []
-    width = max((len(outcome.job.parameters["name"]) for outcome in outcomes), default=0)
-    last = None
-    for outcome, row in zip(outcomes, as_table(outcomes, catalog).rows, strict=True):
-        item, made, name, apart, _, load, predict, memory, reason = row
-        if item != last:
-            lines.append(f"{item} ({made})")
-        last = item
-        well = outcome.result is not None and outcome.result["runs"]
-        found = f"{apart} apart, {predict} ms, loaded in {load} s, {memory} MB" if well else reason
-        lines.append(f"  {name.ljust(width)}  {found}")
-    return "\n".join(lines)
-
-
-def _written_with(item: pystac.Item) -> str:
-    properties = item.properties
-    framework = f"{properties.get('mlm:framework')} {properties.get('mlm:framework_version')}"
-    backend = properties.get("interop:backend")
-    return f"{framework} on {backend} {properties.get('interop:backend_version')}" if backend else framework
+    def _job(self, name: str, kind: str, parameters: dict[str, Any], *needs: Job) -> Job:
+        keys = {job.name: job.key for job in needs}
+        return Job(name, kind, parameters, self._work, needs=keys, timeout=self._timeout)
