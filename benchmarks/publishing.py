@@ -136,6 +136,7 @@ def main(turns: int = TURNS) -> None:
 
 def report(measured: list[dict[str, float]]) -> None:
     """Print medians, and those of the ratios of each turn to pypgstac into a stock database and into one of ours."""
+    # Of loading into the same pgstac: a stock one has none of the indexes that searches of models go through.
     targets = {"embedded": 1.0, "server over pgstac": INTO_PGSTAC}
     print(f"Publishing {SIZE:,} items of {MODELS} models, medians of {len(measured)} turns\n")
     print(f"{'':30}{'seconds':>9}{'items/s':>9}{'to stock':>10}{'to ours':>9}{'target':>8}")
@@ -146,7 +147,7 @@ def report(measured: list[dict[str, float]]) -> None:
             for kind in ("stock", "our indexes")
         )
         target = targets.get(name)
-        verdict = "" if target is None else f"{'met' if stock <= target else 'MISSED':>8}"
+        verdict = "" if target is None else f"{'met' if ours <= target else 'MISSED':>8}"
         print(f"{name:30}{found:9.2f}{SIZE / found:9.0f}{stock:10.2f}{ours:9.2f}{verdict}", flush=True)
 
 
