@@ -283,9 +283,9 @@ def costs(runs: Sequence[Run], took: dict[str, Any], catalog: Any) -> Table:
         parameters = f"{item.properties['mlm:total_parameters']:,}"
         rows.append([run_.title, parameters, f"{one['cpu']:.0f}", f"{one['wall']:.0f}", training, f"{one['load']:.1f}"])
     missing = [one.title for one in RUNS if one not in runs]
-    rows += [[title, "not run", "", "", "", ""] for title in missing]
+    said = f"{COSTS} Not run: {', '.join(missing)}." if missing else COSTS
     heads = ("run", "parameters", "processor s", "wall s", "of it training", "load")
-    return Table("What it cost", COSTS, heads, rows)
+    return Table("What it cost", said, heads, rows)
 
 
 def every_window(runs: Sequence[Run], catalog: Any) -> Table:

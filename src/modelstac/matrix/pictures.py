@@ -52,6 +52,8 @@ def _differences(found: Sequence[Cell]) -> Picture:
 
 def _speeds(found: Sequence[Cell]) -> Picture:
     """Draw the time of a prediction, a row for each environment and format, fastest first."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     times: dict[tuple[str, str], list[float]] = {}
     for cell in found:
         if cell.runs:
@@ -67,8 +69,9 @@ def _speeds(found: Sequence[Cell]) -> Picture:
     axis.set_yticks(range(len(ordered)), [f"{form} in {name}" for name, form in ordered], fontsize=7)
     axis.invert_yaxis()
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.tick_params(which="minor", labelbottom=False)
     axis.set_xlabel("ms for one prediction: median over the items (bar) and each item (points)", fontsize=7)
     axis.tick_params(labelsize=7)
     return Picture(_png(figure), "Time of one prediction by environment and format.")
