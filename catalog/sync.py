@@ -25,6 +25,7 @@ from modelstac.catalog.read_item import asset_href, local_path
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 _AT_A_TIME = 1000
+_BYTES_AT_A_TIME = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,22 @@ class Synced:
     aliases: tuple[str, ...]
 
 
-def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Report = ignore) -> Synced:
+def sync(
+    source: Catalog,
+    target: Catalog,
+    *,
+    artifacts: bool = True,
+    at_a_time: int = _AT_A_TIME,
+    report: Report = ignore,
+) -> Synced:
     """Copy items, their files and the aliases of a catalog into another; nothing is removed there.
 
     Parameters
     ----------
     artifacts
         Copy files that lie on other machines too; otherwise they stay where they are. Local files are always copied.
+    at_a_time
+        Most items that are published in one step, all or none; fewer where their files are large.
 
     Raises
     ------
@@ -69,6 +79,7 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
     report(Started(task, len(items)))
     copied: list[str] = []
     together: list[pystac.Item] = []
+    size = 0  # of their files
 
     def publish_those() -> None:
         target.publish_many(together)
@@ -83,8 +94,10 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
         if item.id not in there and not (artifacts and any(map(_is_far, item.assets.values()))):
             # What needs no download goes in few transactions.
             together.append(item)
-            if len(together) == _AT_A_TIME:
+            size += _local_bytes(item)
+            if len(together) >= at_a_time or size > _BYTES_AT_A_TIME:
                 publish_those()
+                size = 0
             continue
         if item.id in there:
             published = target.same_or_refuse(target.get(item.id), item)
@@ -97,6 +110,7 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
         else:
             if together:
                 publish_those()
+                size = 0
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
                 _fetch(item, Path(folder))
                 published = target.publish(item)
@@ -108,6 +122,11 @@ def sync(source: Catalog, target: Catalog, *, artifacts: bool = True, report: Re
     moved = tuple(_aliases(source, target))
     report(Finished(task))
     return Synced(tuple(copied), len(items) - len(copied), moved)
+
+
+def _local_bytes(item: pystac.Item) -> int:
+    local = (asset for asset in item.assets.values() if local_path(asset_href(asset)) is not None)
+    return sum(int(asset.extra_fields.get("file:size") or 0) for asset in local)
 
 
 def _deprecate(target: Catalog, published: pystac.Item, item: pystac.Item) -> None:

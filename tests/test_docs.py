@@ -65,6 +65,7 @@ NOT_RUN = {
     "modelstac pipeline pipeline.yaml --scheduler": "tests/jobs/test_cluster.py",
     "modelstac pipeline pipeline.yaml --cluster": "tests/jobs/test_cluster.py",
     "modelstac matrix": "tests/cli/test_matrix.py, with environments of its own",
+    'modelstac search --runs-with "keras 3.15"': "of the catalog of that study: catalog/testing searches so",
     "modelstac adopt": "tests/registry/test_adopt.py, from a local server",
     "modelstac predict https://example.com": "tests/registry/test_trusted.py, from a local server",
     "modelstac lock update https://example.com": "tests/registry/test_foreign.py, from a local server",

@@ -39,7 +39,8 @@ def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
     def keep(name: str) -> Callable[..., None]:
         def hook(_: Any, __: Any, made: Any) -> None:
             if name not in found and isinstance(made, torch.Tensor) and made.is_floating_point():
-                array = made.detach().cpu().float().numpy()
+                # A copy: the next module may overwrite what it is given.
+                array = np.array(made.detach().cpu().float().numpy())
                 found[name] = array.transpose(_CHANNELS_LAST[array.ndim]) if names else array
 
         return hook

@@ -96,6 +96,24 @@ def test_what_needs_no_download_is_copied_many_at_a_time(tmp_path: Path) -> None
     assert content(target) == content(source)
 
 
+def test_large_files_are_not_copied_many_at_a_time(tmp_path: Path) -> None:
+    source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b.sqlite"))
+    large = tmp_path / "model.bin"
+    large.write_bytes(bytes(40 << 20))
+    examples = Examples(tmp_path / "made")
+    source.publish_many([examples.item(version=f"1.{minor}.0", artifact=large) for minor in range(3)])
+
+    def interrupt(message: object) -> None:
+        if TORCH.replace("1.0.0", "1.1.0") in str(message):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(source, target, report=interrupt)
+    assert len(list(target.ids())) == 2
+    done = sync(source, target)
+    assert (len(done.copied), done.present) == (1, 2)
+
+
 def test_other_content_and_other_bytes_are_refused(tmp_path: Path, bucket: str) -> None:
     source, target = open_catalog(bucket, create=True), open_catalog(tmp_path / "b.sqlite", create=True)
     source.publish(Examples(tmp_path / "one").item())

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor, nn
 
 from modelstac.training.architectures import tensors_torch
-from modelstac.training.architectures.norm_torch import BatchNorm, leaky_relu
+from modelstac.training.architectures.norm_torch import BatchNorm, LeakyReLU
 from modelstac.training.architectures.recurrence_torch import (
     Cell,
     activation,
@@ -67,7 +67,9 @@ class ConvLSTM(nn.Module):
             ConvLSTMLayer(*sizes, cell._replace(recompute=sizes[-1] <= CHEAP_KERNEL)) for sizes in layers
         )
         self.norms = nn.ModuleList(
-            BatchNorm(filters, spec.batch_norm_momentum, spec.leaky_slope) if spec.normalised(layer) else nn.Identity()
+            BatchNorm(filters, spec.batch_norm_momentum, spec.leaky_slope)
+            if spec.normalised(layer)
+            else LeakyReLU(spec.leaky_slope)
             for layer, filters in enumerate(spec.filters)
         )
         self.output = nn.Conv3d(spec.filters[-1], 1, OUTPUT_KERNEL, padding=OUTPUT_KERNEL // 2)
@@ -93,8 +95,7 @@ class ConvLSTM(nn.Module):
         """
         x = x.permute(1, 0, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)  # time-major, channels innermost in memory
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = layer(x)
-            x = norm(x) if isinstance(norm, BatchNorm) else leaky_relu(x, self.spec.leaky_slope)
+            x = norm(layer(x))
         return torch.sigmoid(_convolve_in_time(x, self.output)).transpose(0, 1)
 
 

@@ -75,6 +75,18 @@ class BatchNorm(nn.Module):
         self.running_var.lerp_(var, 1 - self.momentum)
 
 
+class LeakyReLU(nn.Module):
+    """What stands in the place of :class:`BatchNorm` where nothing is normalised."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute LeakyReLU; without gradients ``x`` itself is overwritten."""
+        return leaky_relu(x, self.slope)
+
+
 def leaky_relu(x: Tensor, slope: float) -> Tensor:
     """Compute LeakyReLU, in place where no gradient needs what went in."""
     return F.leaky_relu(x, slope, inplace=not (torch.is_grad_enabled() or traced()))

@@ -79,7 +79,7 @@ def test_sync_to_an_api_and_back(server: Server, tmp_path: Path, monkeypatch: py
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sync(first, open_catalog(server.href), report=interrupt)
+        sync(first, open_catalog(server.href), at_a_time=3, report=interrupt)
     half = len(list(open_catalog(server.href).ids()))
     assert 0 < half < 9
     again = run("sync", str(tmp_path / "first"), server.href, "--json", MODELSTAC_KEY=server.key)
