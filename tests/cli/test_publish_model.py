@@ -107,6 +107,7 @@ def refused(done: subprocess.CompletedProcess[str], tmp_path: Path, *parts: str)
         ({"datetime": "noon"}, ("START/END",)),
         ({"datetime": "2021-01-01/2020-01-01"}, ("before start",)),
         ({"version": "one"}, ("semantic",)),
+        ({"backend": "torch"}, ("--backend-version",)),
     ],
 )
 def test_what_only_the_publisher_knows_is_asked_for(

@@ -126,6 +126,8 @@ def _statement(given: dict[str, Any]) -> Statement:
 
     if "box" in given and "geometry" in given:
         raise click.UsageError("give --bbox or --geometry, not both")
+    if ("backend" in given) != ("backend_version" in given):
+        raise click.UsageError("give --backend and --backend-version, or neither")
     if "geometry" in given:
         path = given["geometry"]
         try:
