@@ -22,11 +22,13 @@ from modelstac.jobs.run import run
 from modelstac.jobs.table import as_text
 
 RUN_ONE = """
+import signal
 import sys
 from modelstac.jobs.job import Job
 from modelstac.jobs.pools import LocalPool
 from modelstac.jobs.run import run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever runs tests in the background may ignore
 with LocalPool() as pool:
     run([Job.from_json(sys.argv[1])], pool)
 """
