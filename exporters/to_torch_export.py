@@ -15,7 +15,7 @@ from modelstac.catalog.versions import semver
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.converters import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, measured, relaid
-from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.sizes import SIZES, find_sizes
 from modelstac.registry.facts import read_facts
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     inputs, outputs = relaid(model.description, CHANNELS_THIRD, *frames)
     layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
     fixed = {"time": spec.frames_in}
-    return _export(layout, module, folder, example_shape(layout, fixed), fixed=fixed, method=REBUILT)
+    # The grid that it was trained on is one that it takes: what is pooled several times takes no small one.
+    traced_on = {**SIZES, "height": (spec.height, spec.height), "width": (spec.width, spec.width)}
+    return _export(layout, module, folder, example_shape(layout, fixed, traced_on), fixed=fixed, method=REBUILT)
 
 
 def _export(

@@ -50,6 +50,16 @@ def test_a_conversion_is_proved_published_and_loaded(catalog):
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
 
 
+def test_a_deep_network_is_traced_on_a_grid_that_it_takes(catalog, tmp_path):
+    generate(tmp_path / "rain", 20, seed=1, shape=(64, 64))
+    spec = UNetSpec((2, 2, 2, 2), coarsen=4, reach=1, frames_in=2, frames_out=3, height=64, width=64, inflow="edge")
+    preparation = Preparation(rows=None, columns=None, transform="log")
+    job = TrainJob("torch", str(tmp_path / "rain"), spec, FitSpec(epochs=1), preparation, name="deep")
+    train(dataclasses.replace(job, first_test=12), catalog)
+    item = export(ExportJob("deep-1.0.0-torch", "torch-export"), catalog)
+    assert item.properties["interop:parity"]["passed"]
+
+
 def test_weights_come_back_from_keras_as_they_were(catalog):
     there = export(ExportJob(SOURCE, "keras-tensorflow"), catalog)
     assert there.properties["interop:parity"]["passed"]
