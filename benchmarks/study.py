@@ -364,7 +364,8 @@ frames 38-55 it lowered the RMSE of three trained networks by 0.01 to 0.03 again
 frames 4-21, forecast by a network trained on frames 22-55, it raised it by 0.02. Averaging weights over steps was tried
 there, too, and changed nothing. Before, with dry edges, the test frames were scored four times; with this network they
 were scored in an earlier run of seed 42 beside other work (RMSE 0.983 in torch, 0.968 on TensorFlow; why torch was
-worse there with the same seed was not looked into) and once for each run below, and nothing was changed between or after.
+worse there with the same seed was not looked into) and once for each run below, and nothing was changed between or
+after.
 """
 SEEDS_CAPTION = (
     "Mean of the seeds, lowest and highest in brackets; then the difference of all their forecasts, pooled, with its"
