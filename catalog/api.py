@@ -35,7 +35,7 @@ from modelstac.catalog.messages import Advanced, Finished, Report, Started, igno
 from modelstac.catalog.published import Published
 from modelstac.catalog.query import EQUAL_FIELDS, Query
 from modelstac.catalog.ranges import interval, rfc3339
-from modelstac.catalog.read_item import asset_href, local_path
+from modelstac.catalog.read_item import asset_href, has_local_files, local_path
 from modelstac.catalog.sql.fields import reduced
 from modelstac.catalog.sql.paging import Key, make_token, read_token
 from modelstac.catalog.sql.rows import dumps
@@ -166,7 +166,7 @@ class ApiCatalog(Catalog):
         from modelstac.catalog.validation import validate
 
         for item in listed:
-            if _has_files(item):
+            if has_local_files(item):
                 validate(item)
         return self.add_many(listed, report=report)
 
@@ -177,7 +177,7 @@ class ApiCatalog(Catalog):
             if by_id.setdefault(item.id, item) is not item:
                 self.same_or_refuse(by_id[item.id], item)
         # Asked for before their files are sent; what has none is refused by the server, or found to be there.
-        present = {item.id for item in items if _has_files(item) and self._is_there(item)}
+        present = {item.id for item in items if has_local_files(item) and self._is_there(item)}
         if self._api.takes_lines and len(by_id) > 1:
             self._send([item for item_id, item in by_id.items() if item_id not in present], report)
             return Published(self.get, [item.id for item in items])
@@ -204,7 +204,7 @@ class ApiCatalog(Catalog):
 
     def _send(self, items: list[pystac.Item], report: Report) -> None:
         """Send items in one request that is stored whole or not at all."""
-        uploaded = {item.id: self._uploaded(item, report) for item in items if _has_files(item)}
+        uploaded = {item.id: self._uploaded(item, report) for item in items if has_local_files(item)}
         if not any(item.get_links("derived_from") for item in items):
             # A model after the other is less work for the server.
             items = sorted(items, key=lambda item: str(item.collection_id))
@@ -331,14 +331,6 @@ def _line(document: Document) -> bytes:
         return dumps(document).encode() + b"\n"
     except ValueError as error:
         raise InvalidItemError(f"item {document['id']!r} has what JSON cannot hold: {error}") from error
-
-
-def _has_files(item: pystac.Item) -> bool:
-    return any(map(_is_here, item.assets.values()))
-
-
-def _is_here(asset: pystac.Asset) -> bool:
-    return local_path(asset_href(asset)) is not None
 
 
 def _path(item: pystac.Item) -> str:

@@ -27,7 +27,7 @@ from modelstac.catalog.identity import ALIASES
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.published import Published
 from modelstac.catalog.query import Query
-from modelstac.catalog.read_item import asset_href, local_path
+from modelstac.catalog.read_item import has_local_files, local_path
 from modelstac.catalog.sql import rows
 from modelstac.catalog.sql.database import Database
 from modelstac.catalog.sql.fields import reduced
@@ -147,7 +147,7 @@ class EmbeddedCatalog(Catalog):
         They are validated while those before are written, and before any file is copied.
         """
         listed = list(items)
-        with_files = [item for item in listed if has_files(item)]
+        with_files = [item for item in listed if has_local_files(item)]
         for item in with_files:
             validate_item(documents.located(item))
         checked = {id(item) for item in with_files}
@@ -294,11 +294,6 @@ def completed(document: Document, found: rows.Read) -> Document:
         ),
     ]
     return document
-
-
-def has_files(item: pystac.Item) -> bool:
-    """Tell whether an item has assets on this machine."""
-    return any(local_path(asset_href(asset)) is not None for asset in item.assets.values())
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:

@@ -84,6 +84,16 @@ def asset_href(asset: pystac.Asset) -> str:
     return asset.get_absolute_href() or asset.href
 
 
+def is_local(asset: pystac.Asset) -> bool:
+    """Tell whether an asset is a file on this machine."""
+    return local_path(asset_href(asset)) is not None
+
+
+def has_local_files(item: pystac.Item) -> bool:
+    """Tell whether an item has assets on this machine."""
+    return any(map(is_local, item.assets.values()))
+
+
 def read_fields(item: pystac.Item) -> dict[str, Any]:
     """Return the fields of the description that an item holds (see :meth:`ModelDescription.from_item`)."""
     document = item.to_dict(include_self_link=False, transform_hrefs=False)

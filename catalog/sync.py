@@ -21,7 +21,7 @@ from modelstac.catalog.errors import InvalidItemError, NotFoundError
 from modelstac.catalog.identity import EVIDENCE_ASSETS
 from modelstac.catalog.matching import VERIFIED
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.catalog.read_item import asset_href, local_path
+from modelstac.catalog.read_item import asset_href, is_local, local_path
 from modelstac.catalog.write_item import ITEM_ID_FIELD
 
 _AT_A_TIME = 1000
@@ -101,12 +101,7 @@ def sync(
             continue
         if item.id in there:
             published = target.same_or_refuse(target.get(item.id), item)
-            for key in EVIDENCE_ASSETS & item.assets.keys():
-                if (asset := item.assets[key].to_dict()) != _asset(published, key):
-                    target.attach(item.id, key, asset)
-            there_already = published.properties.get(VERIFIED) or ()
-            if new := [one for one in item.properties.get(VERIFIED) or () if one not in there_already]:
-                target.add_verified(item.id, new)
+            _add_evidence(target, published, item)
         else:
             if together:
                 publish_those()
@@ -125,8 +120,17 @@ def sync(
 
 
 def _local_bytes(item: pystac.Item) -> int:
-    local = (asset for asset in item.assets.values() if local_path(asset_href(asset)) is not None)
-    return sum(int(asset.extra_fields.get("file:size") or 0) for asset in local)
+    return sum(int(asset.extra_fields.get("file:size") or 0) for asset in item.assets.values() if is_local(asset))
+
+
+def _add_evidence(target: Catalog, published: pystac.Item, item: pystac.Item) -> None:
+    """Add the signatures and verified environments of an item that is there already."""
+    for key in EVIDENCE_ASSETS & item.assets.keys():
+        if (asset := item.assets[key].to_dict()) != _asset(published, key):
+            target.attach(item.id, key, asset)
+    there = published.properties.get(VERIFIED) or ()
+    if new := [one for one in item.properties.get(VERIFIED) or () if one not in there]:
+        target.add_verified(item.id, new)
 
 
 def _deprecate(target: Catalog, published: pystac.Item, item: pystac.Item) -> None:
