@@ -23,10 +23,10 @@ from typing import Any
 
 from benchmarks.embedded import item
 from modelstac.catalog import Catalog, Query, open_catalog
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.messages import ignore
 from modelstac.catalog.testing import Examples
-from modelstac.registry.fetch import fetch
+from modelstac.registry.files.fetch import fetch
 from modelstac.report import Table
 
 LARGEST = int(os.environ.get("BENCHMARK_LARGEST", "100_000"))

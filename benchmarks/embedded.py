@@ -15,10 +15,10 @@ from typing import Any
 import pystac
 
 from modelstac.catalog import Query
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
+from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.messages import ignore
 from modelstac.catalog.testing import Examples
-from modelstac.catalog.versions import version_key
 
 SIZES = (10_000, 100_000)
 REPEATS = 200

@@ -26,8 +26,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.stock_export import TOOLS
-from modelstac.exporters import convlstm_onnx
-from modelstac.exporters.onnx_graph import operators
+from modelstac.exporters.converters import convlstm_onnx
+from modelstac.exporters.converters.onnx_graph import operators
 from modelstac.report import Table
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights

@@ -22,7 +22,7 @@ TURNS = 3
 def main(path: str) -> None:
     """Measure both networks of ten minutes."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    from modelstac.training.recipes import preset
+    from modelstac.training.jobs.recipes import preset
 
     convlstm = dataclasses.replace(preset("ten-minutes-convlstm"), height=64, width=64)
     found = {
@@ -37,12 +37,12 @@ def measure(spec: Any, name: str) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from modelstac.registry.keras_on_torch import quick
+    from modelstac.registry.runtimes.keras_on_torch import quick
     from modelstac.training.architecture import architecture_of
-    from modelstac.training.fit_keras import KerasLearner
-    from modelstac.training.fit_torch import TorchLearner
-    from modelstac.training.fitting import Batch
-    from modelstac.training.recipes import RECIPES
+    from modelstac.training.fitting.fit_keras import KerasLearner
+    from modelstac.training.fitting.fit_torch import TorchLearner
+    from modelstac.training.fitting.loop import Batch
+    from modelstac.training.jobs.recipes import RECIPES
 
     fit, preparation = RECIPES[name]
     architecture = architecture_of(spec)

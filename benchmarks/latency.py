@@ -44,7 +44,7 @@ for grid in GRIDS:
 def onnx_scan(spec: ConvLSTMSpec, weights: Weights, unroll: int | None = None) -> Predict:
     import onnxruntime
 
-    from modelstac.exporters import convlstm_onnx
+    from modelstac.exporters.converters import convlstm_onnx
 
     model = convlstm_onnx.build(spec, weights, dim_order=CHANNELS_LAST, unroll=unroll)
     options = onnxruntime.SessionOptions()

@@ -28,8 +28,8 @@ from typing import Any
 import pystac
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.testing import example_fields
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
@@ -51,7 +51,7 @@ def write(case: str, folder: Path) -> tuple[Path, Callable[[], Any], dict[str, A
         import onnx
         import onnxruntime
 
-        from modelstac.exporters import convlstm_onnx
+        from modelstac.exporters.converters import convlstm_onnx
 
         order = ("batch", "time", "variables", "height", "width")
         onnx.save(convlstm_onnx.build(SPEC, weights, dim_order=order), path)

@@ -19,11 +19,11 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.base import as_item
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.items.validation import validate
 from modelstac.catalog.testing import Examples
-from modelstac.catalog.validation import validate
 
 SIZE = 10_000
 MODELS = 20

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.embedded import item
 from benchmarks.registering_peers import Work, times
 from modelstac.catalog import Query
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.testing import Examples
 
 VERSIONS, AT_A_TIME, GROUPS = 200, 20, 20

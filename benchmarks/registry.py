@@ -8,7 +8,7 @@ from pathlib import Path
 
 import modelstac
 from benchmarks.embedded import fill, milliseconds
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.testing import Examples
 
 SIZE = 10_000

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from modelstac.catalog import Catalog, open_catalog
 from modelstac.catalog.errors import ModelStacError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layouts import CHANNELS_THIRD
 from modelstac.exporters.routes import NODES
@@ -42,7 +42,7 @@ def publish_source(catalog: Catalog, folder: Path, spec: ConvLSTMSpec = SPEC) ->
     import torch
     from safetensors.torch import save_file
 
-    from modelstac.catalog.versions import semver
+    from modelstac.catalog.items.versions import semver
     from modelstac.training.architectures import convlstm_torch
 
     weights = initial_weights(spec, 0)

@@ -26,12 +26,12 @@ from tests.catalog.server.conftest import environment, serving
 from tests.catalog.server.postgres import FAST, Cluster, free_port, missing
 
 from benchmarks.embedded import fill
-from modelstac.catalog.documents import Document
-from modelstac.catalog.embedded import EmbeddedCatalog
-from modelstac.catalog.server.migrate import migrate
-from modelstac.catalog.server.pgstac_items import packed
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.versions import version_key
+from modelstac.catalog.server.stores.migrate import migrate
+from modelstac.catalog.server.stores.pgstac_items import packed
 from modelstac.catalog.testing import Examples
-from modelstac.catalog.versions import version_key
 
 SIZES = tuple(map(int, os.environ.get("MODELSTAC_BENCH_ITEMS", "10000,100000").split(",")))
 MODELS = 20

@@ -27,13 +27,13 @@ from modelstac.catalog import open_catalog
 from modelstac.exporters.routes import NODES
 from modelstac.registry.load import load
 from modelstac.report import Table
-from modelstac.training.baselines import extrapolation
-from modelstac.training.bootstrap import difference, intervals
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.data.layouts import frames_from_layout, frames_to_layout
-from modelstac.training.metrics import Scores, comparison, persistence, score
-from modelstac.training.plots import compare_png, draw_skill
-from modelstac.training.thesis import thesis_rmse
+from modelstac.training.scoring.baselines import extrapolation
+from modelstac.training.scoring.bootstrap import difference, intervals
+from modelstac.training.scoring.metrics import Scores, comparison, persistence, score
+from modelstac.training.scoring.plots import compare_png, draw_skill
+from modelstac.training.scoring.thesis import thesis_rmse
 
 PRESETS = {"ten-minutes": "unet-knmi", "ten-minutes-convlstm": "convlstm-knmi"}
 VARIANTS = ("torch", "keras-tensorflow", "keras-torch")

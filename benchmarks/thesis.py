@@ -28,16 +28,16 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.messages import Measured, Message
 from modelstac.report import Table
-from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import THESIS, Preparation, Windows, make_windows, read_frames
-from modelstac.training.execution import AUTOMATIC
-from modelstac.training.fit import LOSS_EPSILON, FitSpec
-from modelstac.training.fitting import validation_split
-from modelstac.training.metrics import persistence, score
-from modelstac.training.plots import COLOURS, new_figure
-from modelstac.training.recipes import RECIPES, preset
-from modelstac.training.thesis import thesis_rmse
-from modelstac.training.variants import find_variant
+from modelstac.training.fitting.checkpoints import Checkpoints
+from modelstac.training.fitting.execution import AUTOMATIC
+from modelstac.training.fitting.fit import LOSS_EPSILON, FitSpec
+from modelstac.training.fitting.loop import validation_split
+from modelstac.training.jobs.recipes import RECIPES, preset
+from modelstac.training.scoring.metrics import persistence, score
+from modelstac.training.scoring.plots import COLOURS, new_figure
+from modelstac.training.scoring.thesis import thesis_rmse
+from modelstac.training.variants.variant import find_variant
 
 PUBLISHED = (0.1093, 0.1077)
 """Cross-entropy of training and validation that the thesis stores, after 25 epochs on 123 + 31 sequences."""

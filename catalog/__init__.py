@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from modelstac.catalog import own_sqlite
+from modelstac.catalog.backends.static import StaticCatalog
 from modelstac.catalog.base import Catalog, Page
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.query import Query
-from modelstac.catalog.static import StaticCatalog
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.search.query import Query
+from modelstac.catalog.search.sql import own_sqlite
 
 __all__ = ["Catalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
 
@@ -36,15 +36,15 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     """
     text = os.fspath(href)
     if text.startswith(("http://", "https://")) and not text.endswith(".json"):
-        from modelstac.catalog.api import ApiCatalog
+        from modelstac.catalog.backends.api import ApiCatalog
 
         return ApiCatalog(text)
     if "://" in text and not text.startswith("file://"):
-        from modelstac.catalog.objects import ObjectCatalog
+        from modelstac.catalog.backends.objects import ObjectCatalog
 
         return ObjectCatalog(text, create=create)
     if text.endswith(EMBEDDED_SUFFIXES):
-        from modelstac.catalog.embedded import EmbeddedCatalog
+        from modelstac.catalog.backends.embedded import EmbeddedCatalog
 
         return EmbeddedCatalog(href, create=create)
     return StaticCatalog(href, create=create)

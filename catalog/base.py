@@ -14,7 +14,6 @@ from typing import Any, Final
 import pystac
 from pystac.utils import str_to_datetime
 
-from modelstac.catalog.documents import Document
 from modelstac.catalog.errors import (
     CatalogError,
     ConflictError,
@@ -23,9 +22,10 @@ from modelstac.catalog.errors import (
     ItemExistsError,
     NotFoundError,
 )
-from modelstac.catalog.identity import differences
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.identity import differences
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.query import Query
+from modelstac.catalog.search.query import Query
 
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
 _TIMES = ("datetime", "start_datetime", "end_datetime")
@@ -154,7 +154,7 @@ class Catalog(ABC):
         item_id
             Which item.
         key
-            One of :data:`modelstac.catalog.identity.EVIDENCE_ASSETS`.
+            One of :data:`modelstac.catalog.items.identity.EVIDENCE_ASSETS`.
         asset
             As JSON.
 
@@ -283,7 +283,7 @@ class Catalog(ABC):
         StorageError, IntegrityError
             If a file cannot be written, or is not the one described.
         """
-        from modelstac.catalog.validation import validate
+        from modelstac.catalog.items.validation import validate
 
         validate(item)
         return self.add(item, report=report)
@@ -298,7 +298,7 @@ class Catalog(ABC):
         InvalidItemError, ItemExistsError, StorageError, IntegrityError
             As :meth:`publish` does; then none of the items that were not there before is stored.
         """
-        from modelstac.catalog.validation import validate
+        from modelstac.catalog.items.validation import validate
 
         listed = list(items)
         for item in listed:

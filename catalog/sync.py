@@ -14,15 +14,15 @@ from urllib.parse import unquote, urlsplit
 
 import pystac
 
+from modelstac.catalog.backends.bucket import download
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.bucket import download
-from modelstac.catalog.digests import from_multihash
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
-from modelstac.catalog.identity import EVIDENCE_ASSETS
-from modelstac.catalog.matching import VERIFIED
+from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.identity import EVIDENCE_ASSETS
+from modelstac.catalog.items.reading import asset_href, is_local, local_path
+from modelstac.catalog.items.writing import ITEM_ID_FIELD
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.catalog.read_item import asset_href, is_local, local_path
-from modelstac.catalog.write_item import ITEM_ID_FIELD
+from modelstac.catalog.search.matching import VERIFIED
 
 _AT_A_TIME = 1000
 _BYTES_AT_A_TIME = 64 << 20

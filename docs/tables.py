@@ -33,7 +33,7 @@ def server_settings() -> str:
 
 def interop_schema() -> dict[str, Any]:
     """Return the JSON schema of our fields."""
-    found = json.loads(files("modelstac.catalog.schemas").joinpath("interop.json").read_bytes())
+    found = json.loads(files("modelstac.catalog.items.schemas").joinpath("interop.json").read_bytes())
     assert isinstance(found, dict)
     return found
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import ConversionError, SpecError
-from modelstac.catalog.items import ModelDescription
-from modelstac.registry.fetch import Artifact, fetch
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.registry.files.fetch import Artifact, fetch
 from modelstac.registry.load import model_asset
-from modelstac.registry.model import Model
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.running.model import Model
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.architecture import ARCHITECTURES, Architecture, Spec
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import Weights, check_weights
@@ -130,7 +130,7 @@ def _from_torch_export(model: Model) -> tuple[Spec, Weights]:
 
 def _from_onnx(model: Model) -> tuple[Spec, Weights]:
     onnx = importlib.import_module("onnx")
-    convlstm_onnx = importlib.import_module("modelstac.exporters.convlstm_onnx")
+    convlstm_onnx = importlib.import_module("modelstac.exporters.converters.convlstm_onnx")
     spec, weights = convlstm_onnx.read(onnx.load_from_string(artifact_of(model).data))
     return spec, weights
 

@@ -12,18 +12,18 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Report, ignore
-from modelstac.exporters.cases import make_cases, permutation
 from modelstac.exporters.layers import OUTPUT, known_layers, layers, match
-from modelstac.exporters.parity import TOLERANCES, differences
+from modelstac.exporters.proof.cases import make_cases, permutation
+from modelstac.exporters.proof.parity import TOLERANCES, differences
 from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.tensors import Tensors, tensors
 from modelstac.exporters.workers import RemoteModel, Workers
-from modelstac.registry.model import Signature
+from modelstac.registry.running.model import Signature
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 Array = NDArray[Any]
 TOLERANCE = TOLERANCES["fp32"].relative

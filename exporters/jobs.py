@@ -16,17 +16,17 @@ import numpy as np
 import pystac
 from numpy.typing import NDArray
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ConversionError, ItemExistsError, ParityError, SpecError
-from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ModelDescription, Source
+from modelstac.catalog.items.description import ModelDescription, Source
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
-from modelstac.catalog.storage import explained
-from modelstac.exporters.cases import Case
-from modelstac.exporters.converters import Conversion
-from modelstac.exporters.evidence import failure, prove, with_evidence
-from modelstac.exporters.parity import TOLERANCES
-from modelstac.exporters.real_windows import real_windows
+from modelstac.exporters.conversion import Conversion
+from modelstac.exporters.proof.cases import Case
+from modelstac.exporters.proof.evidence import failure, prove, with_evidence
+from modelstac.exporters.proof.parity import TOLERANCES
+from modelstac.exporters.proof.real_windows import real_windows
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
 from modelstac.exporters.workers import Workers
 from modelstac.registry.isolated.pins import with_requirements
@@ -254,7 +254,7 @@ def _convert(
         item = found.to_item()
     if job.precision == "fp32":
         return found
-    from modelstac.exporters.precision import convert  # needs onnxruntime
+    from modelstac.exporters.converters.precision import convert  # needs onnxruntime
 
     return describe_result(
         source,

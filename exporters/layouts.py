@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure, Structure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure, Structure
 from modelstac.exporters.sizes import OTHER, SIZES, Sizes
-from modelstac.registry.facts import Facts, Tensor
+from modelstac.registry.describing.facts import Facts, Tensor
 from modelstac.training.architecture import Spec
 
 CHANNELS_LAST = ("batch", "time", "height", "width", "variables")

@@ -12,16 +12,16 @@ import pystac
 
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.exporters.evidence import PARITY_ASSET
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layouts import example_shape
+from modelstac.exporters.proof.evidence import PARITY_ASSET
 from modelstac.exporters.routes import NODES, ROUTES, Routes, node_of
 from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.workers import Workers, measured_latency
-from modelstac.registry.fetch import fetch
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.files.fetch import fetch
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 from modelstac.catalog.errors import ConversionError, MissingPackageError, ModelStacError, SpecError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.exporters.architecture import CONVLSTM, READERS
 from modelstac.exporters.closed import CLOSED
-from modelstac.exporters.converters import EXPORTED, REBUILT, Converter
+from modelstac.exporters.conversion import EXPORTED, REBUILT, Converter
 from modelstac.training.architecture import ARCHITECTURES
 
 
@@ -269,21 +269,58 @@ def _rebuilding() -> Iterator[Edge]:
 
 ROUTES = Routes(
     (
-        Edge("keras-tensorflow", "keras-torch", "modelstac.exporters.to_keras:convert", backend="torch"),
-        Edge("keras-torch", "keras-tensorflow", "modelstac.exporters.to_keras:convert", backend="tensorflow"),
-        Edge("keras-tensorflow", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
-        Edge("keras-torch", "saved-model", "modelstac.exporters.to_saved_model:convert", backend="tensorflow"),
-        Edge("torch", "torch-export", "modelstac.exporters.to_torch_export:convert", cost=2),
+        Edge("keras-tensorflow", "keras-torch", "modelstac.exporters.converters.to_keras:convert", backend="torch"),
         Edge(
-            "keras-torch", "torch-export", "modelstac.exporters.to_torch_export:convert_keras", backend="torch", cost=2
+            "keras-torch", "keras-tensorflow", "modelstac.exporters.converters.to_keras:convert", backend="tensorflow"
         ),
-        Edge("keras-tensorflow", "litert", "modelstac.exporters.keras_to_litert:convert", backend="tensorflow", cost=2),
-        Edge("keras-torch", "litert", "modelstac.exporters.keras_to_litert:convert", backend="tensorflow", cost=2),
-        Edge("onnx", "openvino", "modelstac.exporters.to_openvino:convert"),
-        Edge("torch-export", "onnx", "modelstac.exporters.torch_to_onnx:convert", cost=2, packages=("onnxscript",)),
-        Edge("saved-model", "onnx", "modelstac.exporters.tensorflow_to_onnx:convert", cost=2, packages=("tf2onnx",)),
-        Edge("saved-model", "openvino", "modelstac.exporters.to_openvino:convert_saved_model", cost=2),
-        Edge("saved-model", "litert", "modelstac.exporters.to_litert:convert", cost=2),
+        Edge(
+            "keras-tensorflow",
+            "saved-model",
+            "modelstac.exporters.converters.to_saved_model:convert",
+            backend="tensorflow",
+        ),
+        Edge(
+            "keras-torch", "saved-model", "modelstac.exporters.converters.to_saved_model:convert", backend="tensorflow"
+        ),
+        Edge("torch", "torch-export", "modelstac.exporters.converters.to_torch_export:convert", cost=2),
+        Edge(
+            "keras-torch",
+            "torch-export",
+            "modelstac.exporters.converters.to_torch_export:convert_keras",
+            backend="torch",
+            cost=2,
+        ),
+        Edge(
+            "keras-tensorflow",
+            "litert",
+            "modelstac.exporters.converters.keras_to_litert:convert",
+            backend="tensorflow",
+            cost=2,
+        ),
+        Edge(
+            "keras-torch",
+            "litert",
+            "modelstac.exporters.converters.keras_to_litert:convert",
+            backend="tensorflow",
+            cost=2,
+        ),
+        Edge("onnx", "openvino", "modelstac.exporters.converters.to_openvino:convert"),
+        Edge(
+            "torch-export",
+            "onnx",
+            "modelstac.exporters.converters.torch_to_onnx:convert",
+            cost=2,
+            packages=("onnxscript",),
+        ),
+        Edge(
+            "saved-model",
+            "onnx",
+            "modelstac.exporters.converters.tensorflow_to_onnx:convert",
+            cost=2,
+            packages=("tf2onnx",),
+        ),
+        Edge("saved-model", "openvino", "modelstac.exporters.converters.to_openvino:convert_saved_model", cost=2),
+        Edge("saved-model", "litert", "modelstac.exporters.converters.to_litert:convert", cost=2),
         *_rebuilding(),
     )
 )

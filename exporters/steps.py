@@ -14,11 +14,11 @@ import pystac
 
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.messages import Message, Note, Report
-from modelstac.exporters.converters import Conversion, Converter
+from modelstac.exporters.conversion import Conversion, Converter
 from modelstac.exporters.routes import Edge, extra_of
-from modelstac.registry.backends import require_keras
 from modelstac.registry.load import load
-from modelstac.registry.model import Model
+from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.backends import require_keras
 
 
 class Opener(Protocol):

@@ -18,7 +18,7 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.architecture import artifact_of, named, read_spec, take_apart
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -19,9 +19,9 @@ from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.tensors import tensors
 from modelstac.exporters.workers import latency
-from modelstac.registry.answers import Answers
+from modelstac.registry.isolated.answers import Answers
 from modelstac.registry.load import load, model_asset
-from modelstac.registry.model import Model
+from modelstac.registry.running.model import Model
 
 KEPT = 4
 

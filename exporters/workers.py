@@ -20,16 +20,16 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Report, ignore
-from modelstac.exporters.converters import Conversion
+from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.layers import Layer
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
-from modelstac.registry.backends import running_backend
+from modelstac.registry.isolated.processes import WorkerProcess
 from modelstac.registry.load import load
-from modelstac.registry.model import Model, Signature
-from modelstac.registry.processes import WorkerProcess
+from modelstac.registry.running.model import Model, Signature
+from modelstac.registry.runtimes.backends import running_backend
 
 TIMED_RUNS = 5
 

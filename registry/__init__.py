@@ -4,9 +4,9 @@ Nothing here imports a machine learning framework but the modules of :mod:`model
 imported only once the artifact's bytes are known to be the published ones.
 """
 
+from modelstac.registry.choosing.resolve import Resolution, resolve
 from modelstac.registry.load import load
-from modelstac.registry.model import Model, Signature, TensorSignature
-from modelstac.registry.resolve import Resolution, resolve
-from modelstac.registry.trust import TrustPolicy
+from modelstac.registry.running.model import Model, Signature, TensorSignature
+from modelstac.registry.trust.policy import TrustPolicy
 
 __all__ = ["Model", "Resolution", "Signature", "TensorSignature", "TrustPolicy", "load", "resolve"]

@@ -8,22 +8,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.digests import multihash
 from modelstac.catalog.errors import IntegrityError, InvalidItemError
-from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.digests import multihash
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
-from modelstac.catalog.query import Query
-from modelstac.registry.backends import import_keras
-from modelstac.registry.candidates import ISOLATED, model_asset
-from modelstac.registry.default import VARIABLE, default_catalog
+from modelstac.catalog.search.query import Query
+from modelstac.registry.choosing.candidates import ISOLATED, model_asset
+from modelstac.registry.choosing.default import VARIABLE, default_catalog
+from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign
+from modelstac.registry.choosing.resolve import resolve
 from modelstac.registry.isolated import choice
-from modelstac.registry.model import Model
-from modelstac.registry.model_assets import ModelAsset, is_foreign
-from modelstac.registry.options import Options
-from modelstac.registry.resolve import resolve
+from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes import RUNS_CODE, runtime
-from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
+from modelstac.registry.runtimes.backends import import_keras
+from modelstac.registry.runtimes.options import Options
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     import pystac
 
-    from modelstac.registry.artifact import Artifact
-    from modelstac.registry.reopening import Recipe
+    from modelstac.registry.files.artifact import Artifact
+    from modelstac.registry.isolated.reopening import Recipe
 
 __all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
 
@@ -70,8 +70,8 @@ def load(
         What may be loaded.
     trust
         What may be loaded besides: ``entrypoint:PACKAGE``, ``operators:DOMAIN``, ``custom:PACKAGE``, ``pickle``,
-        ``lambda``: see :meth:`modelstac.registry.trust.TrustPolicy.trusting`. It is logged, holds for the item that is
-        named, and nothing falls back to it. What runs code of its publisher's runs in a process of its own.
+        ``lambda``: see :meth:`modelstac.registry.trust.policy.TrustPolicy.trusting`. It is logged, holds for the item
+        that is named, and nothing falls back to it. What runs code of its publisher's runs in a process of its own.
     rehash
         Hash the file even if it was verified before and did not change since.
     report
@@ -85,8 +85,8 @@ def load(
         Run it in a process and an environment of its own, made by uv from what the item needs; by default as
         ``MODELSTAC_ISOLATED`` says: ``never``, ``auto`` (when nothing of it can run here) or ``always``.
     threads, device
-        How it is to run, see :class:`modelstac.registry.options.Options`; by default what ``MODELSTAC_THREADS`` and
-        ``MODELSTAC_DEVICE`` say.
+        How it is to run, see :class:`modelstac.registry.runtimes.options.Options`; by default what
+        ``MODELSTAC_THREADS`` and ``MODELSTAC_DEVICE`` say.
     require_signature
         Public keys (PEM files) of which one must have signed what is loaded; by default those that
         ``MODELSTAC_REQUIRE_SIGNATURE`` names.
@@ -123,7 +123,7 @@ def load(
     resolution = resolve(item, catalog=catalog, strict=strict, isolated=when, code=policy.code, **wishes)
     found, asset = resolution.item, resolution.asset
     if require_signature is not None or REQUIRE_SIGNATURE in os.environ:
-        from modelstac.registry.signing import require
+        from modelstac.registry.trust.signing import require
 
         require(found, require_signature)
     description, remarks = describe(found, asset, entrypoint)
@@ -145,7 +145,7 @@ def load(
 
 
 def _recipe(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how: Any) -> Recipe:
-    from modelstac.registry.reopening import Recipe
+    from modelstac.registry.isolated.reopening import Recipe
 
     return Recipe.of(model.item, asset.key, read().sha256, **how)
 
@@ -153,7 +153,7 @@ def _recipe(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how
 def _check(item: pystac.Item, asset: ModelAsset, description: ModelDescription) -> None:
     """Refuse an item that contradicts itself, or that is of a kind that nothing here runs."""
     # Not at the top: what only loading needs would be a tenth of `import modelstac`.
-    from modelstac.registry.inspection import check_media_type
+    from modelstac.registry.inspecting.inspection import check_media_type
 
     if len(description.inputs) != 1 or len(description.outputs) != 1:
         raise InvalidItemError(
@@ -178,7 +178,7 @@ def _open(
     """Verify and open it: in this process, or elsewhere what is isolated or runs code of its publisher's."""
     word = None
     if policy.code:
-        from modelstac.registry.trusted import trusted_by
+        from modelstac.registry.trust.trusted import trusted_by
 
         word = trusted_by(read(), artifact_type, policy)
     if word is None:
@@ -189,7 +189,7 @@ def _open(
 
     environment = None
     if not isolate:
-        from modelstac.registry.trusted import ThisEnvironment
+        from modelstac.registry.trust.trusted import ThisEnvironment
 
         environment = ThisEnvironment.here()
     how: dict[str, Any] = {"read": read, "options": options, "environment": environment, "report": report}
@@ -206,7 +206,7 @@ def _open_here(
     options: Options,
     report: Report,
 ) -> Model:
-    from modelstac.registry.inspection import inspect, require_packages
+    from modelstac.registry.inspecting.inspection import inspect, require_packages
 
     require_packages(artifact_type, item_id=item.id)
     inspect(artifact, artifact_type, policy)
@@ -224,7 +224,7 @@ def _log(message: Message) -> None:
 def describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None) -> tuple[ModelDescription, list[str]]:
     """Describe a model file of an item, our own or somebody else's, and say what is odd in it, each in half a line."""
     if is_foreign(item):
-        from modelstac.registry import foreign  # here and below: for other people's items only
+        from modelstac.registry.describing import foreign
 
         return foreign.describe(item, asset, entrypoint=entrypoint)
     return ModelDescription.from_item(item), []
@@ -236,11 +236,11 @@ def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | 
 
 def fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
     """Fetch a file; one without checksum must be the file that was fetched the first time."""
-    from modelstac.registry.fetch import fetch, place_of
+    from modelstac.registry.files.fetch import fetch, place_of
 
     if not is_foreign(item) or item.assets[asset.key].extra_fields.get("file:checksum") is not None:
         return fetch(item, asset.key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
-    from modelstac.registry.lock import changed, pinned
+    from modelstac.registry.files.lock import changed, pinned
 
     href = place_of(item, asset.key)
     digest = pinned(href, item_id=item.id, key=asset.key, max_bytes=policy.max_bytes, report=report)

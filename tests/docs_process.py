@@ -200,7 +200,7 @@ def models() -> None:
     import numpy as np
     from safetensors.numpy import load_file
 
-    from modelstac.training.jobs import TrainJob
+    from modelstac.training.jobs.job import TrainJob
     from modelstac.training.spec import ConvLSTMSpec
 
     run("modelstac data generate frames --frames 72")

@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.chromium import chromium
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import ExtraAsset
+from modelstac.catalog.items.description import ExtraAsset
 from modelstac.catalog.testing import KERAS, ONNX, TORCH, Examples
 from modelstac.cli import main
 

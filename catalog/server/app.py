@@ -41,19 +41,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from modelstac.catalog.server import problems
-from modelstac.catalog.server.artifacts import ArtifactStore
-from modelstac.catalog.server.client import Queryables, Reader
-from modelstac.catalog.server.direct import add_direct_routes
-from modelstac.catalog.server.downloads import Artifacts
-from modelstac.catalog.server.facets import Facets
-from modelstac.catalog.server.incoming import Checks
-from modelstac.catalog.server.keys import Keys, Open
-from modelstac.catalog.server.middleware import Forwarded, LimitBody, Metrics, Observe, ReadAddress
-from modelstac.catalog.server.requests import objects_only
+from modelstac.catalog.server.routes.client import Queryables, Reader
+from modelstac.catalog.server.routes.direct import add_direct_routes
+from modelstac.catalog.server.routes.downloads import Artifacts
+from modelstac.catalog.server.routes.facets import Facets
+from modelstac.catalog.server.routes.incoming import Checks
+from modelstac.catalog.server.routes.keys import Keys, Open
+from modelstac.catalog.server.routes.requests import objects_only
+from modelstac.catalog.server.routes.transactions import Transactions
 from modelstac.catalog.server.settings import ServerSettings
-from modelstac.catalog.server.store import Store
-from modelstac.catalog.server.transactions import Transactions
+from modelstac.catalog.server.stores.artifacts import ArtifactStore
+from modelstac.catalog.server.stores.store import Store
+from modelstac.catalog.server.watching import problems
+from modelstac.catalog.server.watching.middleware import Forwarded, LimitBody, Metrics, Observe, ReadAddress
 
 VERSION = version("modelstac")
 _CQL2 = [

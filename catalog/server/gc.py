@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from modelstac.catalog.server.artifacts import ArtifactStore, Stored
 from modelstac.catalog.server.serve import open_store
 from modelstac.catalog.server.settings import ServerSettings
+from modelstac.catalog.server.stores.artifacts import ArtifactStore, Stored
 
 _SHA256 = "1220"
 

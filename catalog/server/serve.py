@@ -10,7 +10,7 @@ import sys
 
 from modelstac.catalog.errors import CatalogError, MissingPackageError, StorageError
 from modelstac.catalog.server.settings import ServerSettings
-from modelstac.catalog.server.store import Store
+from modelstac.catalog.server.stores.store import Store
 
 _OBJECTS_AT_A_TIME = 50_000
 
@@ -29,12 +29,12 @@ def open_store(settings: ServerSettings) -> Store:
     if url is None:
         if settings.catalog is None:
             raise CatalogError("serve needs --catalog FILE.sqlite or --database postgresql://…")
-        from modelstac.catalog.embedded import EmbeddedCatalog
-        from modelstac.catalog.server.embedded import EmbeddedStore
+        from modelstac.catalog.backends.embedded import EmbeddedCatalog
+        from modelstac.catalog.server.stores.embedded import EmbeddedStore
 
         return EmbeddedStore(EmbeddedCatalog(settings.catalog, create=True), settings.artifact_place)
     try:
-        from modelstac.catalog.server.pgstac import PgstacStore
+        from modelstac.catalog.server.stores.pgstac import PgstacStore
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "pgstac", "serving a pgstac database") from error
     return PgstacStore(url, connections=settings.database_connections)
@@ -56,7 +56,7 @@ def serve(settings: ServerSettings) -> None:
         import uvicorn
 
         from modelstac.catalog.server.app import create_app
-        from modelstac.catalog.server.middleware import JsonLines
+        from modelstac.catalog.server.watching.middleware import JsonLines
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "server", "serving a catalog") from error
 

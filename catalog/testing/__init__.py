@@ -7,7 +7,7 @@ Inherit :class:`CatalogContract` in a module of tests and give it a fixture ``ca
         def catalog(self, tmp_path):
             return MyCatalog(tmp_path / "mine")
 
-What a search should find is told by :func:`modelstac.catalog.matching.matches`, item by item.
+What a search should find is told by :func:`modelstac.catalog.search.matching.matches`, item by item.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.items import ExtraAsset, ModelDescription, Parity, Provider, Source
-from modelstac.catalog.mlm import Clip, InputStructure, ModelInput, ModelOutput, ResultStructure, Scale
+from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Parity, Provider, Source
+from modelstac.catalog.items.mlm import Clip, InputStructure, ModelInput, ModelOutput, ResultStructure, Scale
 
 AXES = ("batch", "time", "height", "width", "variables")
 SHAPE = (-1, 18, -1, -1, 1)

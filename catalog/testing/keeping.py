@@ -10,15 +10,15 @@ import pystac
 import pytest
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.digests import multihash
-from modelstac.catalog.documents import VERSION_RELS
 from modelstac.catalog.errors import (
     ConflictError,
     InvalidItemError,
     NotFoundError,
 )
-from modelstac.catalog.identity import ALIASES
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.digests import multihash
+from modelstac.catalog.items.documents import VERSION_RELS
+from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.testing.examples import KERAS, NEWER, ONNX, TORCH, UNET, Examples
 from modelstac.catalog.testing.fixtures import Filled
 

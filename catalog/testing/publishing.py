@@ -14,8 +14,8 @@ from modelstac.catalog.errors import (
     ItemExistsError,
     NotFoundError,
 )
-from modelstac.catalog.identity import immutable_content
-from modelstac.catalog.items import ModelDescription, Source
+from modelstac.catalog.items.description import ModelDescription, Source
+from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.testing.examples import TORCH, UNET, Examples
 from modelstac.catalog.testing.fixtures import Filled
 

@@ -10,7 +10,7 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import (
     InvalidQueryError,
 )
-from modelstac.catalog.query import Query
+from modelstac.catalog.search.query import Query
 from modelstac.catalog.testing.examples import TORCH, Examples
 from modelstac.catalog.testing.fixtures import Filled
 from modelstac.catalog.testing.searches import BAD_SEARCHES, SEARCHES, SORTS

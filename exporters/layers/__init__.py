@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 Array = NDArray[Any]
 OUTPUT = "output of the model"

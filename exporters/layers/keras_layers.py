@@ -12,7 +12,7 @@ import numpy as np
 from modelstac.exporters.layers import Array, Layer
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 
 def known(model: Model) -> Iterator[Layer]:

@@ -17,7 +17,7 @@ from modelstac.training.architecture import ARCHITECTURES
 from modelstac.training.spec import ConvLSTMSpec
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 _WEIGHED = frozenset({"Conv", "ConvTranspose", "Gemm", "BatchNormalization", "LayerNormalization"})
 """Operators that are a layer with its weights and its bias in one."""

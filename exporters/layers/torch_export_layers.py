@@ -15,7 +15,7 @@ from modelstac.exporters.layers import Array, Layer
 from modelstac.exporters.layers.torch_layers import shared_names
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
+    from modelstac.registry.running.model import Model
 
 _WEIGHED = ("conv1d", "conv2d", "conv3d", "conv_transpose", "linear", "batch_norm", "layer_norm", "group_norm")
 """Operators that are a layer with its weights and its bias in one."""

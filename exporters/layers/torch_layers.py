@@ -13,8 +13,8 @@ from modelstac.exporters.architecture import named, read_spec
 from modelstac.exporters.layers import Array, Layer
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.model import Model
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.running.model import Model
 
 _CHANNELS_LAST = {4: (0, 2, 3, 1), 5: (1, 0, 3, 4, 2)}
 """Of our own modules, whose five dimensions begin with time, to the order that Keras has."""

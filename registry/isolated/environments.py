@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import NotFoundError, SpecError
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
-from modelstac.catalog.storage import explained
 from modelstac.registry.isolated.requirements import RUNTIMES, Requirements
 from modelstac.registry.isolated.uv import run_uv
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.spellings import canonical
-from modelstac.registry.fetch import fetch
-from modelstac.registry.foreign import NO_VERSION
+from modelstac.catalog.search.spellings import canonical
+from modelstac.registry.choosing.model_assets import is_foreign
+from modelstac.registry.describing.foreign import NO_VERSION
+from modelstac.registry.files.fetch import fetch
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.isolated.requirements import ASSET, MAX_BYTES, Requirements, derive, parse
-from modelstac.registry.model_assets import is_foreign
-from modelstac.registry.trust import DEFAULT_POLICY, TrustPolicy
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 if TYPE_CHECKING:
     import pystac
 
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.artifact import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.artifact import Artifact
+    from modelstac.registry.runtimes.options import Options
 
 
 def requirements_of(item: pystac.Item, description: ModelDescription, policy: TrustPolicy) -> Requirements:

@@ -16,18 +16,18 @@ import modelstac.registry.isolated.worker as program
 from modelstac.catalog.errors import ModelStacError, WorkerError
 from modelstac.catalog.messages import Finished, Report, Started, ignore
 from modelstac.registry.isolated.environments import Environment, timeout_of
-from modelstac.registry.model import Model
-from modelstac.registry.processes import WorkerProcess
-from modelstac.registry.shared import SharedBuffer
+from modelstac.registry.isolated.processes import WorkerProcess
+from modelstac.registry.isolated.shared import SharedBuffer
+from modelstac.registry.running.model import Model
 
 if TYPE_CHECKING:
     import numpy as np
     import pystac
 
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.artifact import Artifact
-    from modelstac.registry.options import Options
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.artifact import Artifact
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 TIMEOUT = "MODELSTAC_WORKER_TIMEOUT"
 PATIENCE = 600.0  # seconds; importing TensorFlow from a cold disk takes half a minute
@@ -45,7 +45,7 @@ class _EndedError(WorkerError):
 
 
 class IsolatedModel(Model):
-    """A model whose ``predict`` runs elsewhere; the rest is :class:`~modelstac.registry.model.Model`."""
+    """A model whose ``predict`` runs elsewhere; the rest is :class:`~modelstac.registry.running.model.Model`."""
 
     def __init__(self, item: pystac.Item, description: ModelDescription, runner: Runner) -> None:
         super().__init__(item, description, None, runner.predict)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ModelStacError
-from modelstac.catalog.items import ExtraAsset
+from modelstac.catalog.items.description import ExtraAsset
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.catalog.storage import explained
+from modelstac.registry.choosing.machine import DISTRIBUTIONS
 from modelstac.registry.isolated.environments import compile_lock
 from modelstac.registry.isolated.requirements import ASSET, RUNTIMES, Pin, Requirements, packages_of, parse
-from modelstac.registry.machine import DISTRIBUTIONS
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
+    from modelstac.catalog.items.description import ModelDescription
 
 MEDIA_TYPE = "text/plain"
 PATIENCE = 120.0  # seconds; resolving TensorFlow takes five, and no index must hold a job up

@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
+    from modelstac.catalog.items.description import ModelDescription
 
 ASSET = "requirements"
 MAX_BYTES = 2_000_000

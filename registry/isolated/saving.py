@@ -46,7 +46,7 @@ def _keras(native: Any, path: Path, shape: Sequence[int], open_axes: Sequence[in
 
 
 def _saved_model(native: Any, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> str:  # noqa: ARG001
-    from modelstac.registry.folders import pack
+    from modelstac.registry.inspecting.folders import pack
 
     unpacked = path.with_name("saved_model")
     native.export(unpacked, format="tf_saved_model", verbose=False)

@@ -68,7 +68,7 @@ def run_uv(*arguments: str, folder: Path, purpose: str, timeout: float | None = 
     IntegrityError
         If a file has another hash.
     """
-    from modelstac.registry.download import offline
+    from modelstac.registry.files.download import offline
 
     environment = {name: value for name, value in os.environ.items() if name not in _IGNORED}
     if offline():

@@ -23,7 +23,7 @@ def main(root: Path) -> None:
         package = ModuleType(name)
         package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
         sys.modules[name] = package
-    from modelstac.registry.answers import Answers
+    from modelstac.registry.isolated.answers import Answers
 
     answers = Answers()
     worker = Worker(answers)
@@ -43,14 +43,14 @@ class Worker:
         self, artifact: dict[str, Any], description: dict[str, Any], policy: dict[str, Any], options: dict[str, Any]
     ) -> None:
         """Load a model from memory."""
-        from modelstac.catalog.formats import FORMATS
-        from modelstac.registry.artifact import Artifact
-        from modelstac.registry.backends import import_keras
-        from modelstac.registry.inspection import inspect
-        from modelstac.registry.options import Options
+        from modelstac.catalog.items.formats import FORMATS
+        from modelstac.registry.files.artifact import Artifact
+        from modelstac.registry.inspecting.inspection import inspect
+        from modelstac.registry.isolated.shared import OpenedMemory
         from modelstac.registry.runtimes import runtime
-        from modelstac.registry.shared import OpenedMemory
-        from modelstac.registry.trust import TrustPolicy
+        from modelstac.registry.runtimes.backends import import_keras
+        from modelstac.registry.runtimes.options import Options
+        from modelstac.registry.trust.policy import TrustPolicy
 
         with OpenedMemory(artifact["memory"]) as memory:
             data = memory.array([artifact["size"]], "u1").tobytes()
@@ -70,8 +70,8 @@ class Worker:
 
         import numpy as np
 
-        from modelstac.registry.backends import import_keras
-        from modelstac.registry.shared import OpenedMemory
+        from modelstac.registry.isolated.shared import OpenedMemory
+        from modelstac.registry.runtimes.backends import import_keras
 
         with OpenedMemory(memory) as given:
             data = given.array([size], "u1").tobytes()
@@ -86,7 +86,7 @@ class Worker:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""
         import numpy as np
 
-        from modelstac.registry.shared import OpenedMemory
+        from modelstac.registry.isolated.shared import OpenedMemory
 
         with OpenedMemory(memory) as given:
             inputs = given.array(shape, dtype)
@@ -99,7 +99,7 @@ class Worker:
 
     def result(self, room: str) -> dict[str, Any]:
         """Leave the last result in memory of the one who asks, if it fits there."""
-        from modelstac.registry.shared import OpenedMemory
+        from modelstac.registry.isolated.shared import OpenedMemory
 
         array = self._result
         answer = {"shape": list(array.shape), "dtype": array.dtype.str, "size": array.nbytes, "there": False}

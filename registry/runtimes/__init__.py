@@ -8,13 +8,13 @@ A runtime module imports its framework at its top, and is itself imported only b
 
 which returns the framework's own object and a function from one array to one array, both in the item's layout.
 
-Other packages add runtimes by entry points (:data:`modelstac.catalog.formats.GROUP` adds the format)::
+Other packages add runtimes by entry points (:data:`modelstac.catalog.items.formats.GROUP` adds the format)::
 
     [project.entry-points."modelstac.runtimes"]
     my-format = "my_package.my_runtime"
 
-and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file itself
-before it hands it to a framework.
+and show by :class:`modelstac.registry.runtimes.testing.RuntimeContract` that theirs is one. Theirs looks into the file
+itself before it hands it to a framework.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from modelstac.catalog.errors import MissingPackageError
-from modelstac.catalog.formats import FORMATS
-from modelstac.registry.trust import PICKLE
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.trust.policy import PICKLE
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
     Predict = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 

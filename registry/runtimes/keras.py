@@ -1,6 +1,6 @@
 """Keras: the portable ``.keras`` file, in safe mode, on whichever backend this process runs Keras on.
 
-Import this module only after :func:`modelstac.registry.backends.import_keras` has settled the backend.
+Import this module only after :func:`modelstac.registry.runtimes.backends.import_keras` has settled the backend.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.registry.keras_on_torch import quick
-from modelstac.registry.trust import DEFAULT_POLICY, LAMBDA
+from modelstac.registry.runtimes.keras_on_torch import quick
+from modelstac.registry.trust.policy import DEFAULT_POLICY, LAMBDA
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 
 def load(
@@ -59,7 +59,7 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
         # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
         safe, known = LAMBDA not in policy.code, {}
         if policy.custom_objects:
-            from modelstac.registry.custom_objects import custom_objects
+            from modelstac.registry.trust.custom_objects import custom_objects
 
             known = custom_objects(artifact.data, policy, item_id=artifact.item_id)
         with SafeModeScope(safe):

@@ -1,4 +1,4 @@
-"""ONNX Runtime, given the verified bytes; what they may refer to was checked before (``registry/inspection.py``)."""
+"""ONNX Runtime, given the verified bytes; what they may refer to was checked before (``registry/inspecting``)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import onnxruntime
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 WARNINGS_OFF = 3  # ONNX Runtime's log level "error"
 CPU = "CPUExecutionProvider"

@@ -9,14 +9,14 @@ import numpy as np
 import openvino
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.registry.folders import read_members
+from modelstac.registry.inspecting.folders import read_members
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 MEMBERS = (re.compile(r"model\.(xml|bin)"),)
 # Where the processor has bfloat16, OpenVINO would compute in it unasked.

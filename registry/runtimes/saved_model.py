@@ -10,15 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from modelstac.catalog.errors import DataError, InvalidItemError
-from modelstac.registry.folders import read_members, unpack
-from modelstac.registry.tensorflow_graphs import MEMBERS
+from modelstac.registry.inspecting.folders import read_members, unpack
+from modelstac.registry.inspecting.saved_model import MEMBERS
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 SIGNATURE = "serving_default"
 

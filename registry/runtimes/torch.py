@@ -20,11 +20,11 @@ from safetensors.torch import load as load_safetensors
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 DTYPES = MappingProxyType(
     {

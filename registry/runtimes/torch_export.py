@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from modelstac.catalog.errors import DataError, InvalidItemError, UntrustedError
-from modelstac.registry.programs import inspect_program
+from modelstac.registry.inspecting.torch_export import inspect_program
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.fetch import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 
 def load(

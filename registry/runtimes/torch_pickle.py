@@ -1,6 +1,6 @@
 """Pickles of PyTorch and TorchScript, which run code of their publisher's when they are read.
 
-Only a process of its own imports this, for a caller who trusts the publisher (``registry/trusted.py``).
+Only a process of its own imports this, for a caller who trusts the publisher (``registry/trust/trusted.py``).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError, UntrustedError
 from modelstac.registry.runtimes.torch import fit, predictor
-from modelstac.registry.trust import PICKLE
+from modelstac.registry.trust.policy import PICKLE
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items import ModelDescription
-    from modelstac.registry.artifact import Artifact
-    from modelstac.registry.options import Options
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.files.artifact import Artifact
     from modelstac.registry.runtimes import Predict
-    from modelstac.registry.trust import TrustPolicy
+    from modelstac.registry.runtimes.options import Options
+    from modelstac.registry.trust.policy import TrustPolicy
 
 
 def load(

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog import Catalog, ModelDescription, open_catalog
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, StorageError
+from modelstac.catalog.items.validation import offline_validator
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.catalog.storage import explained
-from modelstac.catalog.validation import offline_validator
 from modelstac.report import Picture, Table, write_html
 from modelstac.training.data import Preparation, public, read_frames, synthetic
-from modelstac.training.metrics import Scores, persistence, score
+from modelstac.training.scoring.metrics import Scores, persistence, score
 
 VARIANTS = ("keras-tensorflow", "keras-torch", "torch")
 NAME, VERSION, PRESET = "convlstm-knmi", "1.0.0", "tiny"
@@ -183,7 +183,7 @@ def _check(runs: Sequence[Run]) -> None:
 
 
 def _report(runs: Sequence[Run], files: Sequence[str], out: Path, say: Say) -> Path:
-    from modelstac.training.plots import compare_png  # matplotlib is slow to import
+    from modelstac.training.scoring.plots import compare_png  # matplotlib is slow to import
 
     first = runs[0].model
     preparation = Preparation.from_dict(first.hyperparameters["preparation"])

@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answer(path: Path) -> tuple[dict[str, Any], int]:
     try:
-        from modelstac.cli.options import read_text
-        from modelstac.cli.quiet import quiet_frameworks
+        from modelstac.cli.common.options import read_text
+        from modelstac.cli.common.quiet import quiet_frameworks
         from modelstac.jobs.job import Job
         from modelstac.jobs.perform import perform
 

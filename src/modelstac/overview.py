@@ -10,12 +10,12 @@ from typing import Any
 import pystac
 
 from modelstac import __version__
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
-from modelstac.catalog.storage import explained
-from modelstac.catalog.versions import parse_version
-from modelstac.registry.fetch import fetch
+from modelstac.registry.files.fetch import fetch
 from modelstac.report import Picture, Section, Table, write_html
 
 NOTHING = "–"

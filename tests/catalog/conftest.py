@@ -16,7 +16,7 @@ import pytest
 from tests.catalog import azurite
 from tests.catalog.seaweedfs import storage
 
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.testing import example_fields
 
 Describe = Callable[..., ModelDescription]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from modelstac.catalog import StaticCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.objects import ObjectCatalog
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.embedded import EmbeddedCatalog
-from modelstac.catalog.objects import ObjectCatalog
 from modelstac.catalog.testing import CatalogContract
 
 

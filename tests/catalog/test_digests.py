@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modelstac.catalog.digests import from_multihash, multihash, sha256
 from modelstac.catalog.errors import InvalidItemError, StorageError
+from modelstac.catalog.items.digests import from_multihash, multihash, sha256
 
 # FIPS 180-2, appendix B.1.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -17,9 +17,9 @@ import pystac
 import pytest
 
 from modelstac.catalog import ModelDescription, StaticCatalog, open_catalog
-from modelstac.catalog.digests import from_multihash, sha256
 from modelstac.catalog.errors import StorageError
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.digests import from_multihash, sha256
+from modelstac.catalog.items.validation import validate
 
 Describe = Callable[..., ModelDescription]
 
@@ -257,7 +257,7 @@ def test_four_processes_publishing_at_once_lose_nothing(describe: Describe, tmp_
 def test_a_lock_dies_with_its_owner(describe: Describe, tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom modelstac.catalog.storage import Folder\n"
+        "import sys, time\nfrom pathlib import Path\nfrom modelstac.catalog.backends.storage import Folder\n"
         "with Folder(Path(sys.argv[1])).lock():\n    print('locked', flush=True)\n    time.sleep(600)\n"
     )
     owner = subprocess.Popen(

@@ -18,10 +18,10 @@ import pytest
 
 import modelstac
 from modelstac.catalog import ModelDescription, open_catalog
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError, InvalidItemError
+from modelstac.catalog.items.validation import validate
 from modelstac.catalog.testing import TORCH, Examples
-from modelstac.catalog.validation import validate
 
 Describe = Callable[..., ModelDescription]
 PROGRAM = Path(__file__).with_name("publish_process.py")

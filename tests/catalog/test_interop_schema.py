@@ -12,12 +12,12 @@ import pytest
 from jsonschema import Draft7Validator
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import Parity, Step, Timing
-from modelstac.catalog.read_item import _PLAIN_FIELDS
+from modelstac.catalog.items.description import Parity, Step, Timing
+from modelstac.catalog.items.reading import _PLAIN_FIELDS
+from modelstac.catalog.items.validation import validate_document
 from modelstac.catalog.testing import ONNX, Examples
-from modelstac.catalog.validation import validate_document
 
-SCHEMA = json.loads(files("modelstac.catalog.schemas").joinpath("interop.json").read_bytes())
+SCHEMA = json.loads(files("modelstac.catalog.items.schemas").joinpath("interop.json").read_bytes())
 ITEM = Path(__file__).resolve().parents[2] / "docs" / "reference" / "item.json"
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
-from modelstac.catalog.items import ExtraAsset, ModelDescription, Parity, Source, Step
+from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Parity, Source, Step
 
 Describe = Callable[..., ModelDescription]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.mlm import (
+from modelstac.catalog.items.mlm import (
     BandOrVariable,
     Clip,
     ClipMax,

@@ -23,9 +23,9 @@ from modelstac.catalog.errors import (
     StorageError,
 )
 from modelstac.catalog.testing import TORCH, Examples
-from modelstac.registry.cache import Cache
-from modelstac.registry.download import BLOCK
-from modelstac.registry.fetch import fetch
+from modelstac.registry.files.cache import Cache
+from modelstac.registry.files.download import BLOCK
+from modelstac.registry.files.fetch import fetch
 
 
 def keys(bucket: str) -> set[str]:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelstac.catalog.errors import InvalidQueryError
-from modelstac.catalog.geometry import boxes_meet
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.query import Query, interval
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.geometry import boxes_meet
+from modelstac.catalog.search.query import Query, interval
 
 Describe = Callable[..., ModelDescription]
 

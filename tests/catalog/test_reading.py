@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from modelstac.catalog import StaticCatalog, open_catalog
-from modelstac.catalog.objects import ObjectCatalog
+from modelstac.catalog.backends.objects import ObjectCatalog
+from modelstac.catalog.backends.tree import INDEX
 from modelstac.catalog.testing import Examples
-from modelstac.catalog.tree import INDEX
 
 ONNX = "convlstm-knmi-1.0.0-onnx-from-torch"
 

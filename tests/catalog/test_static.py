@@ -20,9 +20,9 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
-from modelstac.catalog.items import ExtraAsset, ModelDescription, Source
+from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Source
+from modelstac.catalog.items.validation import offline_validator, validate
 from modelstac.catalog.messages import Advanced, Finished, Message, Started
-from modelstac.catalog.validation import offline_validator, validate
 
 Describe = Callable[..., ModelDescription]
 

@@ -11,7 +11,7 @@ from obstore.store import from_url
 
 from modelstac.catalog import Catalog, ModelDescription, open_catalog
 from modelstac.catalog.errors import IntegrityError, ItemExistsError
-from modelstac.catalog.identity import immutable_content
+from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from modelstac.catalog import schemas
 from modelstac.catalog.errors import InvalidItemError, SchemaUnavailableError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.schemas import SHIPPED_URIS, file_name, find_schema
-from modelstac.catalog.validation import offline_validator, validate, validate_document
+from modelstac.catalog.items import schemas
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.schemas import SHIPPED_URIS, file_name, find_schema
+from modelstac.catalog.items.validation import offline_validator, validate, validate_document
 
 Describe = Callable[..., ModelDescription]
 Document = dict[str, Any]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
-from modelstac.catalog.mlm import SEMVER
-from modelstac.catalog.versions import parse_version, semver, version_in, version_key
+from modelstac.catalog.items.mlm import SEMVER
+from modelstac.catalog.items.versions import parse_version, semver, version_in, version_key
 
 numbers = st.integers(0, 99_999)
 small = st.integers(0, 99_999_999)

@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
 from modelstac.cli import main
 
 SOURCE = Path(modelstac.__file__).parents[1]

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from modelstac.cli import main
-from modelstac.registry.cache import Cache
+from modelstac.registry.files.cache import Cache
 
 
 @pytest.fixture

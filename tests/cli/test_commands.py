@@ -9,8 +9,8 @@ import pystac
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.registry.examples import write_example
-from modelstac.training.data.knmi import file_name, write_knmi
+from modelstac.registry.running.examples import write_example
+from modelstac.training.data.readers.knmi import file_name, write_knmi
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ID = "damped-1.0.0-onnx"

@@ -5,13 +5,13 @@ import pytest
 from click.testing import CliRunner
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.validation import validate
 from modelstac.cli import main
 from modelstac.training.data import Preparation, footprint, make_windows, read_frames
 from modelstac.training.data.store import prepare
 from modelstac.training.data.synthetic import generate
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import RECIPES, TrainJob, train
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import RECIPES, TrainJob, train
 from modelstac.training.spec import ConvLSTMSpec
 
 

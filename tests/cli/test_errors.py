@@ -12,7 +12,7 @@ import click
 import pytest
 
 from modelstac.catalog.errors import ModelStacError, ParityError
-from modelstac.cli.errors import Guarded
+from modelstac.cli.common.errors import Guarded
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from modelstac.catalog import open_catalog
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.data import Preparation
-from modelstac.training.data.knmi import file_name, write_knmi
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import TrainJob
+from modelstac.training.data.readers.knmi import file_name, write_knmi
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import TrainJob
 from modelstac.training.spec import ConvLSTMSpec
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelstac.catalog.embedded import EmbeddedCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

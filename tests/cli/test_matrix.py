@@ -16,9 +16,9 @@ from modelstac.matrix.environments import read_environments
 from modelstac.matrix.opening import open_in
 from modelstac.matrix.plan import Plan
 from modelstac.matrix.results import cells, every_cell
-from modelstac.registry.examples import write_example
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import parse
+from modelstac.registry.running.examples import write_example
 from modelstac.training.data.synthetic import generate
 
 ENVIRONMENTS = """\

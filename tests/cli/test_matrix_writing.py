@@ -9,8 +9,8 @@ import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ModelStacError
 from modelstac.training.data.synthetic import generate
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import TrainJob, train
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import TrainJob, train
 
 ENVIRONMENTS = """\
 [[environment]]

@@ -14,11 +14,11 @@ from pyproj import CRS, Transformer
 import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, Processing, ResultStructure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, Processing, ResultStructure
 from modelstac.cli import main
-from modelstac.cli.nowcast import nowcast
-from modelstac.registry.labelled import LEAD_TIME
+from modelstac.cli.running.nowcast import nowcast
+from modelstac.registry.running.labelled import LEAD_TIME
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.data.synthetic import generate
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.validation import validate
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 SAID = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstac.registry.describe import Statement, describe_file
+from modelstac.registry.describing.describe import Statement, describe_file
 
 KERAS = {
     "land-cover": ("ResNet", ("batch", "height", "width", "bands"), ("batch", "class"), ("B02", "B03", "B04", "B08")),

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 

@@ -14,17 +14,17 @@ from onnx import helper
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, StorageError, UntrustedError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.validation import validate
 from modelstac.exporters.closed import CLOSED
+from modelstac.exporters.converters.torch_to_onnx import which_exporter
 from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
 from modelstac.exporters.sizes import find_sizes
-from modelstac.exporters.torch_to_onnx import which_exporter
 from modelstac.exporters.workers import Workers
-from modelstac.registry.describe import describe_file
-from modelstac.registry.facts import read_facts
+from modelstac.registry.describing.describe import describe_file
+from modelstac.registry.describing.facts import read_facts
 from modelstac.registry.load import load
 
 pytestmark = [

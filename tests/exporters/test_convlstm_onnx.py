@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from modelstac.catalog.errors import ConversionError, SpecError
-from modelstac.exporters import convlstm_onnx
-from modelstac.exporters.onnx_graph import operators
+from modelstac.exporters.converters import convlstm_onnx
+from modelstac.exporters.converters.onnx_graph import operators
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.weights import initial_weights

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.cli import main
 from modelstac.exporters.diff import Comparison, aligned, compare_weights, diff
 from modelstac.exporters.jobs import ExportJob, export
@@ -19,10 +19,10 @@ from modelstac.registry.load import load
 from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import TrainJob, train
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import TrainJob, train
 from modelstac.training.unet import UNetSpec
-from modelstac.training.variant_torch import save_module
+from modelstac.training.variants.torch import save_module
 
 # Once something here has imported Keras, its models run here; TensorFlow 2.19 does not know numpy 2's argument copy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

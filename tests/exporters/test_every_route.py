@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import ModelDescription
-from modelstac.exporters.converters import EXPORTED, REBUILT
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.exporters.conversion import EXPORTED, REBUILT
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import ROUTES, node_of
 from modelstac.exporters.workers import Workers

@@ -23,10 +23,10 @@ from modelstac.catalog.errors import (
     ParityError,
     SpecError,
 )
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.validation import validate
 from modelstac.catalog.messages import Note
-from modelstac.catalog.validation import validate
-from modelstac.exporters import convlstm_onnx, to_onnx
+from modelstac.exporters.converters import convlstm_onnx, to_onnx
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import ROUTES, Edge
 from modelstac.registry.load import load
@@ -86,7 +86,7 @@ def test_the_item_says_what_it_is_and_where_it_comes_from(catalog, job):
     assert found.inputs[0].input.shape == (-1, -1, 1, -1, -1)
     assert found.outputs[0].result.dim_order == ("batch", "time", "variables", "height", "width")
     assert found.hyperparameters["onnx"]["opset"] == 20
-    assert [step.tool for step in found.route] == ["modelstac.exporters.convlstm_onnx"]
+    assert [step.tool for step in found.route] == ["modelstac.exporters.converters.convlstm_onnx"]
     assert [source.item_id for source in found.sources] == [job.source]
     assert found.job == job.digest
     assert item.get_links("derived_from")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from modelstac.catalog.errors import ConversionError, DataError
-from modelstac.exporters.cases import Case, make_cases
-from modelstac.exporters.parity import TOLERANCES, Tolerance, compare, measure
-from modelstac.exporters.parity_picture import draw_parity
-from modelstac.training.metrics import score
+from modelstac.exporters.proof.cases import Case, make_cases
+from modelstac.exporters.proof.parity import TOLERANCES, Tolerance, compare, measure
+from modelstac.exporters.proof.parity_picture import draw_parity
+from modelstac.training.scoring.metrics import score
 
 FP32 = TOLERANCES["fp32"]
 

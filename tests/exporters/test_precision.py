@@ -13,13 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog import Query, open_catalog
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.validation import validate
-from modelstac.exporters import convlstm_onnx
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.validation import validate
+from modelstac.exporters.converters import convlstm_onnx
+from modelstac.exporters.converters.onnx_graph import operators
+from modelstac.exporters.converters.precision import reduce
 from modelstac.exporters.jobs import ExportJob, export
-from modelstac.exporters.onnx_graph import operators
-from modelstac.exporters.parity import TOLERANCES
-from modelstac.exporters.precision import reduce
+from modelstac.exporters.proof.parity import TOLERANCES
 from modelstac.registry.load import load
 from modelstac.training.spec import ConvLSTMSpec
 

@@ -8,9 +8,9 @@ import pytest
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, MissingPackageError, SpecError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.exporters.closed import CLOSED
-from modelstac.exporters.converters import REBUILT
+from modelstac.exporters.conversion import REBUILT
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, table
 from modelstac.exporters.workers import Workers

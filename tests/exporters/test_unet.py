@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.validation import validate
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import NODES, ROUTES
 from modelstac.registry.load import load
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import TrainJob, train
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import TrainJob, train
 from modelstac.training.unet import UNetSpec
 
 SOURCE = "unet-1.0.0-torch"

@@ -16,8 +16,8 @@ import pystac
 import pytest
 
 import modelstac
-from modelstac.catalog.items import ModelDescription
-from modelstac.catalog.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
 
 LAST = ("batch", "time", "height", "width", "variables")
 FIRST = ("batch", "time", "variables", "height", "width")

@@ -457,7 +457,7 @@ def href_that_runs_a_command(folder: Path) -> tuple[str, bytes, Changes]:
 def saved_model(folder: Path, body: Callable[[Any], Any]) -> tuple[str, bytes, Changes]:
     import tensorflow as tf
 
-    from modelstac.registry.folders import pack
+    from modelstac.registry.inspecting.folders import pack
 
     class Network(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((None, 4, 1, 6, 5))])

@@ -19,12 +19,12 @@ from tests.registry.test_foreign import asset, doubling, write
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import AmbiguousError, IntegrityError, SpecError, UntrustedError
-from modelstac.catalog.validation import validate
+from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.catalog.items.validation import validate
 from modelstac.cli import main
-from modelstac.registry.adopt import Said, adopt
-from modelstac.registry.cache import Cache
+from modelstac.registry.describing.adopt import Said, adopt
+from modelstac.registry.files.cache import Cache
 
 IMAGES = np.ones((2, 3, 8, 8), np.float32)
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
-from modelstac.registry.folders import pack, read_members, unpack
-from modelstac.registry.programs import CONSTANTS, PROGRAM, WEIGHTS, inspect_program
+from modelstac.registry.inspecting.folders import pack, read_members, unpack
+from modelstac.registry.inspecting.torch_export import CONSTANTS, PROGRAM, WEIGHTS, inspect_program
 
 ALLOWED = (re.compile(r"model\.xml"), re.compile(r"variables/\w+"))
 
@@ -157,7 +157,7 @@ def test_pickles_in_a_program_are_refused(program):
 
 def test_a_saved_model_that_reads_files_is_refused(tmp_path):
     tf = pytest.importorskip("tensorflow")
-    from modelstac.registry.tensorflow_graphs import inspect_saved_model
+    from modelstac.registry.inspecting.saved_model import inspect_saved_model
 
     class Doubles(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec((None,))])
@@ -185,7 +185,7 @@ def test_field_numbers_of_saved_models_are_tensorflows_own():
     from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2
     from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2, saved_object_graph_pb2
 
-    from modelstac.registry import tensorflow_graphs as ours
+    from modelstac.registry.inspecting import saved_model as ours
 
     def numbers(message, *names):
         return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
@@ -220,7 +220,8 @@ def test_saved_models_are_looked_into_without_tensorflow(tmp_path):
 
     tf.saved_model.save(Reads(), str(tmp_path / "model"))
     script = (
-        "import sys; from pathlib import Path; from modelstac.registry.tensorflow_graphs import inspect_saved_model\n"
+        "import sys; from pathlib import Path\n"
+        "from modelstac.registry.inspecting.saved_model import inspect_saved_model\n"
         "from modelstac.catalog.errors import UntrustedError\n"
         "try: inspect_saved_model(Path(sys.argv[1]).read_bytes(), Path('model.zip'))\n"
         "except UntrustedError as error: print(error)\n"

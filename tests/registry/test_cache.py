@@ -15,7 +15,6 @@ import pystac
 import pytest
 from tests.registry.http_server import PIECE, Server, serving
 
-from modelstac.catalog.digests import multihash
 from modelstac.catalog.errors import (
     DownloadError,
     IntegrityError,
@@ -24,18 +23,19 @@ from modelstac.catalog.errors import (
     SpecError,
     StorageError,
 )
+from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.messages import Advanced, Message
-from modelstac.registry.cache import Cache, parse_size
-from modelstac.registry.download import BLOCK, Source
-from modelstac.registry.fetch import fetch
-from modelstac.registry.stamps import SETTLED
+from modelstac.registry.files.cache import Cache, parse_size
+from modelstac.registry.files.download import BLOCK, Source
+from modelstac.registry.files.fetch import fetch
+from modelstac.registry.files.stamps import SETTLED
 
 CONTENT = random.Random(1).randbytes(600_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 KILLS = int(os.environ.get("MODELSTAC_TEST_KILLS", "25"))
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["modelstac.registry.fetch"])
+processes.set_forkserver_preload(["modelstac.registry.files.fetch"])
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
 from modelstac.catalog.errors import IntegrityError, ModelStacError
-from modelstac.registry import Model, TrustPolicy, reopening
+from modelstac.registry import Model, TrustPolicy
+from modelstac.registry.isolated import reopening
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.registry.http_server import serving
 from tests.registry.test_cache import CONTENT, get
 
 from modelstac.catalog.errors import DownloadError
-from modelstac.registry.cache import Cache
+from modelstac.registry.files.cache import Cache
 
 NOW = datetime.now(UTC)
 

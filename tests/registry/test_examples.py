@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError
-from modelstac.catalog.items import Parity
-from modelstac.registry.examples import INPUT, OUTPUT, read_example, write_example
+from modelstac.catalog.items.description import Parity
+from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.registry.running.examples import INPUT, OUTPUT, read_example, write_example
 
 Make = Callable[..., pystac.Item]
 

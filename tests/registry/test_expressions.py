@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.registry.expressions import evaluate
-from modelstac.registry.scaling import processed, scale
+from modelstac.registry.running.expressions import evaluate
+from modelstac.registry.running.scaling import processed, scale
 from modelstac.training.data import Preparation
-from modelstac.training.describe import _scaling, _unscaling
+from modelstac.training.jobs.describe import _scaling, _unscaling
 
 X = np.array([0.0, 0.1, 1.0, 30.0, 80.0], np.float32)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pystac
 import pytest
 
-from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError, StorageError, UntrustedError
-from modelstac.registry.fetch import fetch
+from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.registry.files.fetch import fetch
 
 LIMIT = 1 << 20
 

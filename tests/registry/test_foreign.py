@@ -34,10 +34,10 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.messages import Note
 from modelstac.cli import main
 from modelstac.registry import TrustPolicy
-from modelstac.registry.foreign import describe
+from modelstac.registry.choosing.model_assets import model_assets
+from modelstac.registry.describing.foreign import describe
+from modelstac.registry.files.lock import Lock
 from modelstac.registry.isolated.loading import requirements_of
-from modelstac.registry.lock import Lock
-from modelstac.registry.model_assets import model_assets
 
 IMAGES = np.random.default_rng(3).random((2, 3, 8, 8), dtype=np.float32)
 Said = list[str]
@@ -318,7 +318,7 @@ def test_the_first_download_is_pinned_and_a_later_change_refused(elsewhere: Any,
     assert not any("pinned" in text for text in said)
     assert elsewhere.requests == []  # from the cache
     elsewhere.content = doubling(tmp_path / "other.onnx", 5).read_bytes()
-    from modelstac.registry.cache import Cache
+    from modelstac.registry.files.cache import Cache
 
     Cache().path(Lock().pins()[place].sha256).unlink()
     with pytest.raises(IntegrityError, match=r"changed since it was pinned in .*modelstac lock update") as raised:
@@ -426,7 +426,7 @@ def test_foreign_items_are_found_in_foreign_catalogs(tmp_path: Path, framework: 
 
 def test_a_missing_framework_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, item("keras-model", "1.5.0", {"model": asset("./model.keras")}, mlm_framework="tf.keras"))
-    from modelstac.registry.machine import Machine
+    from modelstac.registry.choosing.machine import Machine
 
     with pytest.raises(MissingPackageError, match=r"'keras-model' needs keras.*modelstac\[keras\]"):
         modelstac.resolve(path, machine=Machine(packages={"torch": "2.13.0"}))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
-from modelstac.registry.graphs import CHILDREN, inspect_graph
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.inspecting.onnx import CHILDREN, inspect_graph
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 PATH = Path("model.onnx")
 

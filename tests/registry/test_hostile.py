@@ -12,11 +12,11 @@ from tests.registry import hostile
 
 import modelstac
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, ModelStacError, StorageError, UntrustedError
-from modelstac.catalog.formats import FORMATS
-from modelstac.registry.archives import inspect_archive
-from modelstac.registry.graphs import inspect_graph
-from modelstac.registry.trust import DEFAULT_POLICY
-from modelstac.registry.weights import inspect_safetensors
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.inspecting.archives import inspect_archive
+from modelstac.registry.inspecting.onnx import inspect_graph
+from modelstac.registry.inspecting.weights import inspect_safetensors
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 # zipfile's own; the duplicate is the point
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")

@@ -11,13 +11,13 @@ from tests.registry import hostile
 
 import modelstac
 from modelstac.catalog.errors import UntrustedError
-from modelstac.catalog.formats import FORMATS
-from modelstac.registry.artifact import Artifact
-from modelstac.registry.cache import Cache
-from modelstac.registry.fetch import fetch
-from modelstac.registry.inspection import _rules, inspect
-from modelstac.registry.stamps import SETTLED
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.files.artifact import Artifact
+from modelstac.registry.files.cache import Cache
+from modelstac.registry.files.fetch import fetch
+from modelstac.registry.files.stamps import SETTLED
+from modelstac.registry.inspecting.inspection import _rules, inspect
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 ONNX = FORMATS["onnx"].artifact_type
 TRUSTING = DEFAULT_POLICY.trusting("operators:evil")

@@ -28,9 +28,9 @@ from modelstac.catalog.errors import (
     UntrustedError,
     WorkerError,
 )
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.writing import file_fields
 from modelstac.catalog.messages import Finished, Started
-from modelstac.catalog.write_item import file_fields
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import derive, parse
 

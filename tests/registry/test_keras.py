@@ -14,7 +14,7 @@ import pytest
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
-from modelstac.registry.archives import MEMBERS, inspect_archive
+from modelstac.registry.inspecting.archives import MEMBERS, inspect_archive
 
 Python = Callable[..., dict[str, object]]
 MAKE = """
@@ -116,7 +116,7 @@ def test_training_backend_is_required_not_replaced(python: Python) -> None:
         """
         import os
         from modelstac.catalog.errors import BackendError
-        from modelstac.registry.backends import require_keras
+        from modelstac.registry.runtimes.backends import require_keras
         require_keras("torch", purpose="training 'keras-torch'")
         import keras
         try:

@@ -25,10 +25,10 @@ from modelstac.catalog.errors import (
     NotFoundError,
     UntrustedError,
 )
-from modelstac.catalog.formats import FORMATS
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.messages import Finished, Message, Started
 from modelstac.registry import TrustPolicy
-from modelstac.registry.model import Model, TensorSignature
+from modelstac.registry.running.model import Model, TensorSignature
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import ConvLSTMSpec
 

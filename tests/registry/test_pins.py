@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.messages import Note
 from modelstac.registry.isolated.pins import installed, with_requirements
 from modelstac.registry.isolated.requirements import DEPENDENCIES, RUNTIMES, parse

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
 from modelstac.catalog.errors import DataError
-from modelstac.catalog.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
 from modelstac.registry import Model
 
 DIMS = ("batch", "time", "variables", "height", "width")
@@ -116,7 +116,7 @@ def test_no_framework_is_imported_for_an_array(make: Make, python: Callable[...,
     answer = python(
         """
         import numpy as np
-        from modelstac.registry.arrays import as_array, is_labelled
+        from modelstac.registry.running.arrays import as_array, is_labelled
         values = np.zeros(3)
         assert as_array(values) is values and not is_labelled(values)
         answer(loaded=sorted({"torch", "tensorflow", "xarray", "keras"} & set(sys.modules)))

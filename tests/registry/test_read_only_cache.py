@@ -14,7 +14,7 @@ from tests.registry.http_server import Server, serving
 from tests.registry.test_cache import CONTENT, DIGEST, get, processes
 
 from modelstac.catalog.errors import ModelStacError
-from modelstac.registry.cache import Cache
+from modelstac.registry.files.cache import Cache
 
 NOBODY = 65534
 

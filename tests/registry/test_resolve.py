@@ -21,8 +21,8 @@ from modelstac.catalog.errors import (
     NotFoundError,
     UntrustedError,
 )
-from modelstac.catalog.provenance import Parity, Source
-from modelstac.registry.machine import Machine
+from modelstac.catalog.items.provenance import Parity, Source
+from modelstac.registry.choosing.machine import Machine
 
 MakeItem = Callable[..., pystac.Item]
 EVERYTHING = {

@@ -20,11 +20,11 @@ from safetensors.torch import save_file
 
 import modelstac
 from modelstac.catalog.errors import MissingPackageError, SpecError
-from modelstac.registry.folders import pack
-from modelstac.registry.options import Options
+from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.runtimes.onnx import choose_providers
-from modelstac.registry.testing import RuntimeContract
-from modelstac.registry.trust import TrustPolicy
+from modelstac.registry.runtimes.options import Options
+from modelstac.registry.runtimes.testing import RuntimeContract
+from modelstac.registry.trust.policy import TrustPolicy
 
 SHAPE = (4, 1, 6, 5)
 
@@ -152,7 +152,7 @@ RUNTIME = '''
         return factor, lambda values: (values * factor).astype("float32")
 '''
 FORMAT = """
-    from modelstac.catalog.formats import Format
+    from modelstac.catalog.items.formats import Format
     FORMAT = Format("factor", "Factors", "factor.dump", "application/json; framework=factors", ".json")
 """
 ENTRY_POINTS = """

@@ -17,11 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import IntegrityError, NotFoundError, SpecError, UntrustedError
+from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.catalog.items.validation import validate
 from modelstac.catalog.sync import sync
-from modelstac.catalog.validation import validate
-from modelstac.registry import signing
+from modelstac.registry.trust import signing
 
 MakeItem = Callable[..., pystac.Item]
 ITEM = "smooth-1.0.0-onnx"

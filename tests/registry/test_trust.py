@@ -1,7 +1,7 @@
 import pytest
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError, UntrustedError
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 ITEM = "toy-1.0.0-torch"
 
@@ -17,7 +17,7 @@ def test_default_allows_the_builders_of_our_architectures() -> None:
         "os:system",
         "subprocess:run",
         "builtins:exec",
-        "modelstac.catalog.storage:Folder",
+        "modelstac.catalog.backends.storage:Folder",
         "modelstac.training.architecturesevil:build",
         "smooth_models:build",
     ],

@@ -17,8 +17,8 @@ from tests.registry import hostile
 from torch import nn
 
 import modelstac
-from modelstac.catalog.digests import multihash, sha256
 from modelstac.catalog.errors import MissingPackageError, ModelStacError, UntrustedError
+from modelstac.catalog.items.digests import multihash, sha256
 
 MakeItem = Callable[..., pystac.Item]
 Python = Callable[..., dict[str, object]]
@@ -131,7 +131,7 @@ def test_lambda_and_custom_layers_of_keras(python: Python, tmp_path: Path, make_
         import logging, os, sys, keras, numpy as np, modelstac, pystac
         from pathlib import Path
         from modelstac.catalog.errors import UntrustedError
-        from modelstac.catalog.digests import multihash, sha256
+        from modelstac.catalog.items.digests import multihash, sha256
 
         folder = Path(sys.argv[1])
         sys.path.insert(0, str(folder / "site"))
@@ -187,8 +187,8 @@ def test_lambda_and_custom_layers_of_keras(python: Python, tmp_path: Path, make_
 
 
 def test_custom_layers_that_are_not_installed_are_named() -> None:
-    from modelstac.registry.custom_objects import custom_objects
-    from modelstac.registry.trust import DEFAULT_POLICY
+    from modelstac.registry.trust.custom_objects import custom_objects
+    from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     data = hostile.archive(hostile.layer("not_installed.layers", "Nowhere", {}))
     with pytest.raises(MissingPackageError, match="not_installed"):

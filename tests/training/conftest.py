@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from modelstac.training.data.knmi import write_knmi
+from modelstac.training.data.readers.knmi import write_knmi
 from modelstac.training.data.synthetic import generate
 
 

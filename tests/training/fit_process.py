@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstac.training import fit_torch
 from modelstac.training.architectures import convlstm_torch
-from modelstac.training.checkpoints import Checkpoints
 from modelstac.training.data import Preparation, Windows
-from modelstac.training.fit import FitSpec
+from modelstac.training.fitting import fit_torch
+from modelstac.training.fitting.checkpoints import Checkpoints
+from modelstac.training.fitting.fit import FitSpec
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 

@@ -16,10 +16,10 @@ TWICE = ("adam",)
 def main(source: Path, target: Path) -> None:
     import keras
 
-    from modelstac.training import fit_keras
     from modelstac.training.architectures import convlstm_keras
     from modelstac.training.data import Preparation, Windows
-    from modelstac.training.fit import FitSpec
+    from modelstac.training.fitting import fit_keras
+    from modelstac.training.fitting.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
     from modelstac.training.weights import initial_weights
 
@@ -52,9 +52,9 @@ def main(source: Path, target: Path) -> None:
 def resumed(spec: Any, windows: Any, preparation: Any, fit: Any, folder: Path) -> dict[str, object]:
     """Fit with an interruption in every epoch."""
     from modelstac.catalog.messages import Measured
-    from modelstac.training import fit_keras
     from modelstac.training.architectures import convlstm_keras
-    from modelstac.training.checkpoints import Checkpoints
+    from modelstac.training.fitting import fit_keras
+    from modelstac.training.fitting.checkpoints import Checkpoints
     from modelstac.training.weights import initial_weights
 
     stops = [2, 3, 5]

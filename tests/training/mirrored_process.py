@@ -18,7 +18,7 @@ def main(source: Path, target: Path) -> None:
     import keras
 
     from modelstac.training.data import Preparation, Windows
-    from modelstac.training.fit import FitSpec
+    from modelstac.training.fitting.fit import FitSpec
     from modelstac.training.spec import ConvLSTMSpec
 
     given = dict(np.load(source))
@@ -33,9 +33,9 @@ def main(source: Path, target: Path) -> None:
 
 def on_torch(spec: Any, windows: Any, preparation: Any, fit: Any, _: Path) -> dict[str, Any]:
     from modelstac.catalog.messages import ignore
-    from modelstac.training import variant_keras
-    from modelstac.training.checkpoints import NO_CHECKPOINTS
-    from modelstac.training.execution import Execution
+    from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS
+    from modelstac.training.fitting.execution import Execution
+    from modelstac.training.variants import keras as variant_keras
 
     trained = variant_keras.train(
         spec, windows, preparation, fit, checkpoints=NO_CHECKPOINTS, execution=Execution("cpu", 2), report=ignore
@@ -48,11 +48,11 @@ def on_tensorflow(spec: Any, windows: Any, preparation: Any, fit: Any, folder: P
     from modelstac.catalog.errors import CannotRunError
     from modelstac.catalog.messages import Measured, Note
     from modelstac.training.architectures import convlstm_keras
-    from modelstac.training.checkpoints import Checkpoints
-    from modelstac.training.execution import Execution
-    from modelstac.training.fit_keras import KerasLearner
-    from modelstac.training.fitting import fit_learner
-    from modelstac.training.parallel_keras import MirroredLearner, strategy_of
+    from modelstac.training.fitting.checkpoints import Checkpoints
+    from modelstac.training.fitting.execution import Execution
+    from modelstac.training.fitting.fit_keras import KerasLearner
+    from modelstac.training.fitting.loop import fit_learner
+    from modelstac.training.fitting.parallel_keras import MirroredLearner, strategy_of
     from modelstac.training.weights import initial_weights
 
     strategy = strategy_of(Execution("cpu", 2))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from modelstac.catalog.errors import DataError
-from modelstac.training.baselines import SMALLEST, available, extrapolation
 from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
-from modelstac.training.metrics import persistence, score
+from modelstac.training.scoring.baselines import SMALLEST, available, extrapolation
+from modelstac.training.scoring.metrics import persistence, score
 
 
 def test_a_moving_cell_goes_on():

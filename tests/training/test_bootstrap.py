@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from modelstac.catalog.errors import DataError
-from modelstac.training.bootstrap import difference, intervals
-from modelstac.training.metrics import Scores, score
+from modelstac.training.scoring.bootstrap import difference, intervals
+from modelstac.training.scoring.metrics import Scores, score
 
 
 def errors_of(random, windows, spread=1.0):

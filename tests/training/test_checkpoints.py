@@ -19,11 +19,11 @@ import pytest
 import modelstac
 from modelstac.catalog.errors import IntegrityError, SpecError, StorageError, TrainingError
 from modelstac.catalog.messages import Measured, Note, ignore
-from modelstac.training import fit_torch
 from modelstac.training.architectures import convlstm_torch
-from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames
-from modelstac.training.fit import FitSpec
+from modelstac.training.fitting import fit_torch
+from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS, Checkpoints
+from modelstac.training.fitting.fit import FitSpec
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 

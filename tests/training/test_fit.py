@@ -15,11 +15,11 @@ import torch
 
 from modelstac.catalog.errors import DataError, SpecError, TrainingError
 from modelstac.catalog.messages import Advanced, Finished, Measured, Started
-from modelstac.training import fit_torch
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames
-from modelstac.training.fit import FitSpec
-from modelstac.training.fitting import batches, validation_split
+from modelstac.training.fitting import fit_torch
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.fitting.loop import batches, validation_split
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 

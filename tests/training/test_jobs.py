@@ -15,18 +15,18 @@ from safetensors import safe_open
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, ItemExistsError, NotFoundError, SpecError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Finished, Measured, Note, Started
-from modelstac.registry.examples import read_example
 from modelstac.registry.load import load
-from modelstac.training.checkpoints import Checkpoints
+from modelstac.registry.running.examples import read_example
 from modelstac.training.data import Preparation, read_frames
-from modelstac.training.fit import FitSpec
-from modelstac.training.jobs import TrainJob, data_digest, train
-from modelstac.training.recipes import ARCHITECTURES, RECIPES
-from modelstac.training.scoring import evaluate
+from modelstac.training.fitting.checkpoints import Checkpoints
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.jobs.job import TrainJob, data_digest, train
+from modelstac.training.jobs.recipes import ARCHITECTURES, RECIPES
+from modelstac.training.scoring.held_out import evaluate
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
-from modelstac.training.variants import VARIANTS
+from modelstac.training.variants.variant import VARIANTS
 
 _spec = importlib.util.spec_from_file_location("keras_process", Path(__file__).with_name("keras_process.py"))
 keras_process = importlib.util.module_from_spec(_spec)

@@ -11,7 +11,8 @@ import pytest
 
 from modelstac.catalog.errors import DataError, NotFoundError
 from modelstac.catalog.messages import Advanced, Started
-from modelstac.training.data import READERS, Frame, Grid, Preparation, Reader, knmi, read_frames
+from modelstac.training.data import READERS, Frame, Grid, Preparation, Reader, read_frames
+from modelstac.training.data.readers import knmi
 from modelstac.training.data.synthetic import generate
 
 TIME = datetime(2010, 8, 26, 3, 20)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from modelstac.catalog.errors import DataError
 from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
-from modelstac.training.metrics import Scores, comparison, persistence, score
-from modelstac.training.spatial import SSIM_RANGE
+from modelstac.training.scoring.metrics import Scores, comparison, persistence, score
+from modelstac.training.scoring.spatial import SSIM_RANGE
 
 
 def test_scores_of_four_pixels_by_hand():

@@ -14,14 +14,15 @@ import torch
 
 from modelstac.catalog.errors import CannotRunError, SpecError, TrainingError
 from modelstac.catalog.messages import Measured, Note, ignore
-from modelstac.training import fit_torch, variant_torch
-from modelstac.training.checkpoints import NO_CHECKPOINTS, Checkpoints
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames
-from modelstac.training.devices_torch import find_device
-from modelstac.training.execution import Execution
-from modelstac.training.fit import FitSpec
-from modelstac.training.parallel_torch import fit_in_processes
+from modelstac.training.fitting import fit_torch
+from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS, Checkpoints
+from modelstac.training.fitting.devices_torch import find_device
+from modelstac.training.fitting.execution import Execution
+from modelstac.training.fitting.fit import FitSpec
+from modelstac.training.fitting.parallel_torch import fit_in_processes
 from modelstac.training.spec import ConvLSTMSpec
+from modelstac.training.variants import torch as variant_torch
 
 _spec = importlib.util.spec_from_file_location("keras_process", Path(__file__).with_name("keras_process.py"))
 keras_process = importlib.util.module_from_spec(_spec)

@@ -6,9 +6,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from modelstac.catalog.errors import DataError
-from modelstac.training.bootstrap import intervals
-from modelstac.training.metrics import score
-from modelstac.training.plots import (
+from modelstac.training.scoring.bootstrap import intervals
+from modelstac.training.scoring.metrics import score
+from modelstac.training.scoring.plots import (
     LEVELS,
     MISSING,
     Film,

@@ -10,8 +10,8 @@ import pytest
 
 from modelstac.catalog.errors import DataError
 from modelstac.training.data import make_windows, read_frames
-from modelstac.training.data.knmi import write_knmi
-from modelstac.training.data.zr import FINLAND, MARSHALL_PALMER
+from modelstac.training.data.readers.knmi import write_knmi
+from modelstac.training.data.readers.zr import FINLAND, MARSHALL_PALMER
 
 TIME = datetime(2024, 7, 1, 12, 0)
 BYTES = np.array([[0, 1, 64], [110, 174, 255], [90, 100, 120], [0, 0, 80]], dtype=np.uint8)

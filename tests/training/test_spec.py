@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelstac.catalog.errors import NotFoundError, SpecError
-from modelstac.training.recipes import preset
+from modelstac.training.jobs.recipes import preset
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
 
 specs = st.integers(1, 4).flatmap(

@@ -11,7 +11,7 @@ from modelstac.catalog.errors import DataError, SpecError, StorageError
 from modelstac.catalog.messages import Advanced, Note
 from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
 from modelstac.training.data.augmentation import Augmented
-from modelstac.training.data.knmi import file_name, write_knmi
+from modelstac.training.data.readers.knmi import file_name, write_knmi
 from modelstac.training.data.store import open_store, prepare
 
 PREPARATION = Preparation(rows=(4, 44), columns=(0, 40), coarsen=2)

@@ -6,7 +6,7 @@ import pytest
 from modelstac.catalog.errors import DataError, StorageError
 from modelstac.training.data import Preparation, make_windows, read_frames
 from modelstac.training.data.synthetic import generate, valid_region
-from modelstac.training.metrics import persistence, score
+from modelstac.training.scoring.metrics import persistence, score
 
 
 def bytes_of(paths):

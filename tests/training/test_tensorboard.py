@@ -6,7 +6,7 @@ import pytest
 
 from modelstac.catalog.errors import StorageError
 from modelstac.catalog.messages import Measured, Note
-from modelstac.training.tensorboard import tensorboard
+from modelstac.training.fitting.tensorboard import tensorboard
 
 
 def test_what_is_measured_is_logged_and_everything_passed_on(tmp_path):

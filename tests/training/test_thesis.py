@@ -9,9 +9,9 @@ from PIL import Image
 
 from modelstac.catalog.errors import DataError, SpecError
 from modelstac.training.data import THESIS, Preparation, footprint, make_windows, read_frames
-from modelstac.training.data.knmi import write_knmi
-from modelstac.training.metrics import persistence
-from modelstac.training.thesis import thesis_rmse
+from modelstac.training.data.readers.knmi import write_knmi
+from modelstac.training.scoring.metrics import persistence
+from modelstac.training.scoring.thesis import thesis_rmse
 
 TIME = datetime(2024, 7, 1, 12, 0)
 

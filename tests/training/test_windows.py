@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modelstac.catalog.errors import DataError, SpecError
 from modelstac.training.data import Preparation, footprint, make_windows, read_frames, split_by_time
-from modelstac.training.data.knmi import file_name, write_knmi
+from modelstac.training.data.readers.knmi import file_name, write_knmi
 
 WHOLE = Preparation(rows=None, columns=None)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from modelstac.training.architectures.recurrence_torch import traced
-from modelstac.training.devices_torch import processes, total
+from modelstac.training.fitting.devices_torch import processes, total
 from modelstac.training.spec import BATCH_NORM_EPSILON
 
 aten = torch.ops.aten

@@ -8,7 +8,7 @@ from modelstac.catalog.errors import MissingPackageError
 try:
     from modelstac.training.data.frames import READERS, read_frames
     from modelstac.training.data.preparation import THESIS, Preparation, footprint
-    from modelstac.training.data.product import Frame, Grid, Reader
+    from modelstac.training.data.readers.product import Frame, Grid, Reader
     from modelstac.training.data.windows import Windows, make_windows, require_no_gap, split_by_time
 except ModuleNotFoundError as error:
     if error.name not in {"h5py", "pyproj", "xarray"}:

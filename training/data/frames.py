@@ -22,8 +22,9 @@ from xarray.core import indexing
 
 from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.training.data import cf, fmi, knmi, knmi_reflectivity, odim
-from modelstac.training.data.product import Frame, Grid, Reader
+from modelstac.training.data import cf
+from modelstac.training.data.readers import fmi, knmi, knmi_reflectivity, odim
+from modelstac.training.data.readers.product import Frame, Grid, Reader
 
 READERS: dict[str, Reader] = {
     "knmi-accumulation": knmi,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from modelstac.catalog.errors import DataError, SpecError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.training.data.zr import MARSHALL_PALMER
+from modelstac.training.data.readers.zr import MARSHALL_PALMER
 
 Polygon = dict[str, Any]
 BBox = tuple[float, float, float, float]

@@ -13,9 +13,9 @@ import pystac
 import xarray as xr
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.datasets import DatasetDescription
+from modelstac.catalog.items.datasets import DatasetDescription
+from modelstac.catalog.items.provenance import Provider
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.provenance import Provider
 from modelstac.training.data.preparation import PREPARATION, footprint
 from modelstac.training.data.store import PACKED, open_store, pack
 

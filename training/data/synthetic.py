@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.training.data.knmi import COLUMNS, ROWS, file_name, write_knmi
+from modelstac.training.data.readers.knmi import COLUMNS, ROWS, file_name, write_knmi
 
 START = datetime(2010, 8, 26)
 STEP_MINUTES = 5

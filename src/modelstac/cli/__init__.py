@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import click
 
-from modelstac.cli.adopt import adopt
-from modelstac.cli.alias import alias
-from modelstac.cli.cache import cache
-from modelstac.cli.data import data
-from modelstac.cli.demo import demo
-from modelstac.cli.deprecate import deprecate
-from modelstac.cli.diff import diff
-from modelstac.cli.env import env
-from modelstac.cli.errors import Guarded
-from modelstac.cli.export import export
-from modelstac.cli.index import index
-from modelstac.cli.lock import lock
-from modelstac.cli.matrix import matrix
-from modelstac.cli.pipeline import pipeline
-from modelstac.cli.predict import predict
-from modelstac.cli.publish import publish
-from modelstac.cli.report import report
-from modelstac.cli.resolve import resolve
-from modelstac.cli.search import search
-from modelstac.cli.serve import database, gc, keys, serve
-from modelstac.cli.show import show
-from modelstac.cli.sign import sign, verify
-from modelstac.cli.sync import sync
-from modelstac.cli.test import test
-from modelstac.cli.train import train
+from modelstac.cli.common.errors import Guarded
+from modelstac.cli.finding.diff import diff
+from modelstac.cli.finding.index import index
+from modelstac.cli.finding.report import report
+from modelstac.cli.finding.resolve import resolve
+from modelstac.cli.finding.search import search
+from modelstac.cli.finding.show import show
+from modelstac.cli.keeping.adopt import adopt
+from modelstac.cli.keeping.alias import alias
+from modelstac.cli.keeping.cache import cache
+from modelstac.cli.keeping.deprecate import deprecate
+from modelstac.cli.keeping.serve import database, gc, keys, serve
+from modelstac.cli.keeping.sign import sign, verify
+from modelstac.cli.keeping.sync import sync
+from modelstac.cli.making.data import data
+from modelstac.cli.making.demo import demo
+from modelstac.cli.making.export import export
+from modelstac.cli.making.matrix import matrix
+from modelstac.cli.making.pipeline import pipeline
+from modelstac.cli.making.publish import publish
+from modelstac.cli.making.train import train
+from modelstac.cli.running.env import env
+from modelstac.cli.running.lock import lock
+from modelstac.cli.running.predict import predict
+from modelstac.cli.running.test import test
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog import errors
-from modelstac.catalog.storage import explained
+from modelstac.catalog.backends.storage import explained
 from modelstac.jobs.job import Job
 from modelstac.jobs.records import LOG, SPEC, write_json
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.catalog.storage import explained
 from modelstac.jobs.job import Job
 from modelstac.jobs.kinds import Result, find_kind
 from modelstac.jobs.records import LOCK, read_result, task_of, write_result

@@ -6,8 +6,8 @@ import json
 import uuid
 from pathlib import Path
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import UnavailableError
-from modelstac.catalog.storage import explained
 from modelstac.jobs.job import Job
 from modelstac.jobs.kinds import Result, Task
 

@@ -12,18 +12,18 @@ import numpy as np
 import pystac
 
 from modelstac.catalog import open_catalog
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import DownloadError, ModelStacError, StorageError
-from modelstac.catalog.items import ModelDescription
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Report
-from modelstac.catalog.storage import explained
-from modelstac.exporters.cases import Case
-from modelstac.exporters.parity import TOLERANCES, ParityReport, compare
-from modelstac.exporters.real_windows import Cut, cases_of
+from modelstac.exporters.proof.cases import Case
+from modelstac.exporters.proof.parity import TOLERANCES, ParityReport, compare
+from modelstac.exporters.proof.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import lacking, open_in, said
-from modelstac.registry.examples import read_example
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import Requirements, parse
+from modelstac.registry.running.examples import read_example
 
 RUNS = 3
 Array = np.ndarray[Any, Any]

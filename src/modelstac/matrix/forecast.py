@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from modelstac.catalog import open_catalog
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import DownloadError, ModelStacError, StorageError
 from modelstac.catalog.messages import Report
-from modelstac.catalog.storage import explained
-from modelstac.exporters.real_windows import Cut, cases_of
+from modelstac.exporters.proof.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import open_in, said
+from modelstac.registry.choosing.model_assets import model_assets
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.loading import requirements_of
 from modelstac.registry.load import describe
-from modelstac.registry.model_assets import model_assets
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
 def find(task: Task, recorded: Result | None) -> Result | None:  # noqa: ARG001 - the key names file and windows

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.catalog.storage import explained
 from modelstac.matrix.pictures import pictures
 from modelstac.matrix.results import Cell, tables
 from modelstac.report import Picture, Table, write_html

@@ -10,7 +10,7 @@ import numpy as np
 
 from modelstac.matrix.results import Cell, format_of, size_of
 from modelstac.report import Picture
-from modelstac.training.plots import COLOURS, new_figure
+from modelstac.training.scoring.plots import COLOURS, new_figure
 
 LEAST, MOST = 1e-9, 1e-2
 """Differences beyond these are drawn as these."""

@@ -12,13 +12,13 @@ import pystac
 
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import DataError, ModelStacError, SpecError
-from modelstac.catalog.items import ModelDescription
-from modelstac.exporters.real_windows import frames_of, preparation_of
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.exporters.proof.real_windows import frames_of, preparation_of
 from modelstac.jobs.job import Job
 from modelstac.matrix.environments import WRITES, NamedEnvironment
 from modelstac.pipeline.prepare import fingerprint
+from modelstac.registry.choosing.model_assets import is_foreign, model_assets
 from modelstac.registry.load import describe
-from modelstac.registry.model_assets import is_foreign, model_assets
 
 MAKING, WINDOWS, FORECAST, CELL, WRITE = (
     f"modelstac.matrix.{name}" for name in ("making", "windows", "forecast", "cell", "write")

@@ -12,8 +12,8 @@ from modelstac.catalog.base import Catalog
 from modelstac.jobs.run import Outcome
 from modelstac.matrix.opening import plain
 from modelstac.matrix.plan import CELL, MAKING, WRITE
+from modelstac.registry.choosing.model_assets import model_assets
 from modelstac.registry.isolated.requirements import RUNTIMES
-from modelstac.registry.model_assets import model_assets
 from modelstac.report import Table
 
 NOTHING = "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelstac.catalog.messages import Report
-from modelstac.exporters.real_windows import cut
+from modelstac.exporters.proof.real_windows import cut
 from modelstac.jobs.kinds import Result, Task
 
 

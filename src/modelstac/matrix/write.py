@@ -18,29 +18,29 @@ from numpy.typing import NDArray
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, ParityError, StorageError
-from modelstac.catalog.formats import FORMATS
-from modelstac.catalog.items import ModelDescription, Step
+from modelstac.catalog.items.description import ModelDescription, Step
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.versions import semver
 from modelstac.catalog.messages import Report
-from modelstac.catalog.versions import semver
 from modelstac.exporters.architecture import take_apart
-from modelstac.exporters.converters import Conversion
+from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.jobs import describe_result
 from modelstac.exporters.layouts import CHANNELS_LAST, example_shape, fixed_sizes, measured, relaid
-from modelstac.exporters.parity import TOLERANCES, ParityReport, measure
-from modelstac.exporters.real_windows import frames_of
+from modelstac.exporters.proof.parity import TOLERANCES, ParityReport, measure
+from modelstac.exporters.proof.real_windows import frames_of
 from modelstac.exporters.routes import NODES
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import backend_in, lacking, open_in, said
-from modelstac.registry.artifact import Artifact
-from modelstac.registry.examples import read_example, write_example
-from modelstac.registry.facts import read_facts
+from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.isolated.pins import requiring, with_requirements
 from modelstac.registry.isolated.requirements import parse
 from modelstac.registry.load import load
-from modelstac.registry.options import Options
-from modelstac.registry.trust import DEFAULT_POLICY
+from modelstac.registry.running.examples import read_example, write_example
+from modelstac.registry.runtimes.options import Options
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 METHOD = "saved in"
 BUILDER = "modelstac.training.architectures.rebuilt_keras:rebuild"

@@ -12,8 +12,8 @@ from modelstac.catalog.errors import NotFoundError, SpecError
 from modelstac.exporters.jobs import ExportJob, variant_of
 from modelstac.jobs.job import Job
 from modelstac.pipeline.spec import ExportSpec, Pipeline
-from modelstac.training.jobs import TrainJob
-from modelstac.training.variants import find_variant
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.variants.variant import find_variant
 
 GPU = {"GPU": 1.0}
 

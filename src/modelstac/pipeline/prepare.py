@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.messages import Report
-from modelstac.catalog.storage import explained
 from modelstac.jobs.kinds import Result, Task
 
 
@@ -23,7 +23,7 @@ def run(task: Task, *, report: Report) -> Result:
     """Read, prepare and write; go on where an interrupted run stopped."""
     from modelstac.training.data import Preparation, read_frames
     from modelstac.training.data import store as stores
-    from modelstac.training.jobs import data_digest
+    from modelstac.training.jobs.job import data_digest
 
     data, preparation = task.parameters["data"], Preparation.from_dict(task.parameters["preparation"])
     files = fingerprint(data)

@@ -12,8 +12,8 @@ from modelstac.jobs.kinds import Result, Task
 from modelstac.pipeline.train import catalog_of, job_of
 
 if TYPE_CHECKING:
-    from modelstac.registry.model import Model
-    from modelstac.training.variants import Forecast
+    from modelstac.registry.running.model import Model
+    from modelstac.training.variants.variant import Forecast
 
 
 def find(task: Task, recorded: Result | None) -> Result | None:
@@ -28,7 +28,7 @@ def run(task: Task, *, report: Report) -> Result:
     """Load and score."""
     from modelstac.registry.load import load
     from modelstac.training.data import read_frames
-    from modelstac.training.scoring import evaluate
+    from modelstac.training.scoring.held_out import evaluate
 
     item_id, catalog = task.parameters["item"], catalog_of(task)
     job = job_of(task.parameters["job"], task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.catalog.server.conftest import Server
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.testing import CatalogContract
 

@@ -9,7 +9,7 @@ import pytest
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
 from modelstac.catalog.testing import TORCH
 

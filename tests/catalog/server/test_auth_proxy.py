@@ -21,7 +21,7 @@ from joserfc.jwk import RSAKey
 from tests.catalog.server.conftest import ROOT, STARTED_WITHIN, own_environment, serving
 from tests.catalog.server.postgres import free_port
 
-from modelstac.catalog.documents import new_collection, stored_collection, widened
+from modelstac.catalog.items.documents import new_collection, stored_collection, widened
 from modelstac.catalog.testing import Examples
 
 CONTENT = b"a file that no item names"

@@ -14,7 +14,7 @@ import requests
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import ROOT, Server
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 
 CORPUS = Path(__file__).with_name("corpus")
 NAME, ID = "convlstm-knmi", "convlstm-knmi-9.0.0-torch"

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.catalog.server.conftest import ROOT, Server, serving
 from tests.chromium import chromium as start
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.server.settings import ServerSettings
 from modelstac.catalog.testing import ONNX, TORCH, Examples
 

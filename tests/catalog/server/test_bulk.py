@@ -12,9 +12,9 @@ import pystac
 import pytest
 from tests.catalog.server.conftest import Server
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError, UnauthorizedError
-from modelstac.catalog.provenance import Source
+from modelstac.catalog.items.provenance import Source
 from modelstac.catalog.testing import Examples
 
 NAMES = ("first-model", "second-model")

@@ -19,7 +19,7 @@ from tests.catalog.server.conftest import environment
 from tests.registry.foreign_items import item, weights
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import NotFoundError, StorageError
 

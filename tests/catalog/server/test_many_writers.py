@@ -18,8 +18,8 @@ from tests.catalog.server.conftest import run, serving
 from tests.catalog.test_durability import check, start
 
 from modelstac.catalog import ModelDescription, open_catalog
-from modelstac.catalog.embedded import EmbeddedCatalog
-from modelstac.catalog.validation import validate
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
+from modelstac.catalog.items.validation import validate
 
 SMALL, FULL = (4, 40), (8, 500)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run
 
-from modelstac.catalog.api import ApiCatalog
+from modelstac.catalog.backends.api import ApiCatalog
 
 NAME = "convlstm-knmi"
 ITEMS = f"collections/{NAME}/items"

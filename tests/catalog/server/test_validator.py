@@ -12,8 +12,8 @@ import pytest
 from tests.catalog.server.conftest import Server, own_environment, serving
 from tests.catalog.server.postgres import Cluster
 
-from modelstac.catalog.api import ApiCatalog
-from modelstac.catalog.schemas import SHIPPED_URIS, core_uris, find_schema
+from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema
 from modelstac.catalog.testing import Examples
 
 VALIDATOR = "stac-api-validator==0.6.8"

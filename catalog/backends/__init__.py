@@ -1,0 +1,1 @@
+"""Where catalogs are kept: folders, object stores, one SQLite file, any STAC API."""

@@ -1,0 +1,305 @@
+"""The embedded catalog: one SQLite file, with the items' files in a folder beside it. No set-up, no server.
+
+A publish is one transaction, so whatever dies leaves the item whole or not at all, and readers never wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pystac
+from pydantic_core import from_json
+
+from modelstac.catalog.backends.ahead import ahead, batches, uncollected
+from modelstac.catalog.backends.artifacts import ArtifactFolder
+from modelstac.catalog.backends.embedded_writing import Prepared, Writer
+from modelstac.catalog.backends.published import Published
+from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.errors import CatalogError, NotFoundError
+from modelstac.catalog.items import documents
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.reading import has_local_files, local_path
+from modelstac.catalog.items.validation import validate_item
+from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.search.query import Query
+from modelstac.catalog.search.sql import rows
+from modelstac.catalog.search.sql.database import Database
+from modelstac.catalog.search.sql.fields import reduced
+from modelstac.catalog.search.sql.schema import prepare
+from modelstac.catalog.search.sql.search import Search
+
+SUFFIX = ".sqlite"
+# Few, since each costs some waiting of the threads for each other.
+_AT_A_TIME = 1000
+
+
+class EmbeddedCatalog(Catalog):
+    """A catalog in one SQLite file, for many threads and processes at once.
+
+    Parameters
+    ----------
+    href
+        The file, by custom with the suffix ``.sqlite``. Files of items lie beside it, in ``<name>.artifacts``.
+    create
+        Make the file when it is not there.
+
+    Raises
+    ------
+    CatalogError
+        If there is no catalog, or the file is something else.
+    """
+
+    def __init__(self, href: str | os.PathLike[str], *, create: bool = False) -> None:
+        path = local_path(os.fspath(href))
+        if path is None:
+            raise CatalogError(f"{href} is a URL: an embedded catalog is a file on this machine")
+        path = path.absolute()
+        super().__init__(str(path))
+        if path.is_dir():
+            raise CatalogError(f"{path} is a folder: name an SQLite file in it, such as {path / 'models.sqlite'}")
+        if not create and not path.is_file():
+            raise CatalogError(f"no catalog at {path}: publish into it first or check the path")
+        if not path.parent.is_dir():
+            raise CatalogError(f"no folder {path.parent} for the catalog {path.name}: make it first or check the path")
+        self.artifacts = ArtifactFolder(path.with_suffix(".artifacts"))
+        self.database = Database(path)
+        with self.database.write() as connection:
+            prepare(connection)
+
+    def close(self) -> None:
+        """Close this thread's connection to the file."""
+        self.database.close()
+
+    def items(self) -> Iterator[pystac.Item]:
+        """Return all items, one after the other."""
+        query = Query(limit=500)
+        while True:
+            page = self.page(query)
+            yield from map(as_item, page.documents)
+            if page.next is None:
+                return
+            query = query.model_copy(update={"token": page.next})
+
+    def ids(self) -> Iterator[str]:
+        """Return all item ids; no item is read."""
+        with self.database.read() as connection:
+            found = connection.execute("SELECT id FROM items ORDER BY id").fetchall()
+        return (item_id for (item_id,) in found)
+
+    def collections(self) -> Iterator[pystac.Collection]:
+        """Return all collections, one for every model name."""
+        return (pystac.Collection.from_dict(document) for document in self.collection_documents())
+
+    def collection_documents(self, name: str | None = None) -> list[Document]:
+        """Return the collections, or the one with a name, as JSON with their aliases."""
+        with self.database.read() as connection:
+            where, names = ("", ()) if name is None else (" WHERE id = ?", (name,))
+            found = connection.execute(f"SELECT document FROM collections{where} ORDER BY id", names)  # noqa: S608
+            return [self._shown_collection(connection, json.loads(text)) for (text,) in found.fetchall()]
+
+    def find(self, item_id: str) -> pystac.Item | None:
+        """Return the item, None when there is no such id."""
+        document = self.document(item_id)
+        return None if document is None else as_item(document)
+
+    def document(self, item_id: str) -> Document | None:
+        """Return an item as JSON, None when there is no such id."""
+        found = self.read(item_id)
+        return None if found is None else self.shown(found)
+
+    def read(self, item_id: str) -> rows.Read | None:
+        """Return an item as stored, None when there is no such id."""
+        with self.database.read() as connection:
+            return rows.read_item(connection, item_id)
+
+    def page(self, query: Query, *, count: bool = False) -> Page:
+        """Return one page of the items that a query asks for."""
+        found, token, matched = self.found(query, count=count)
+        return Page(tuple(reduced(self.shown(item), query.fields) for item in found), token, matched)
+
+    def found(self, query: Query, *, count: bool) -> tuple[list[rows.Read], str | None, int | None]:
+        """Return the items of a page as stored, the token of the next page and the number of matches."""
+        with self.database.read() as connection:
+            search = Search(connection, query)
+            keys, token = search.rows()
+            return rows.read(connection, keys), token, search.count() if count else None
+
+    def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
+        """Store a validated item and its files and return it as stored."""
+        return self.add_many([item], report=report)[0]
+
+    def publish(self, item: pystac.Item, *, report: Report = ignore) -> pystac.Item:
+        """Validate and store an item with its files; it is made JSON once for both."""
+        document = documents.located(item)
+        validate_item(document)
+        return self.add_documents([document], report=report)[0]
+
+    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
+        """Publish items in one transaction; one that is refused takes all back.
+
+        They are validated while those before are written, and before any file is copied.
+        """
+        listed = list(items)
+        with_files = [item for item in listed if has_local_files(item)]
+        for item in with_files:
+            validate_item(documents.located(item))
+        checked = {id(item) for item in with_files}
+        writer = Writer(self, report)
+
+        def prepared(some: list[pystac.Item]) -> list[Prepared]:
+            found = [documents.located(item) for item in some]
+            for item, document in zip(some, found, strict=True):
+                if id(item) not in checked:
+                    validate_item(document)
+            return writer.prepared(found)
+
+        with uncollected():
+            writer.write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
+        return Published(self.get, [item.id for item in listed])
+
+    def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
+        """Store validated items in one transaction: all of them or none."""
+        return self.add_documents([documents.located(item) for item in items], report=report)
+
+    def add_documents(
+        self, items: list[Document], *, report: Report, coming: Mapping[str, str] = MappingProxyType({})
+    ) -> Published:
+        """Store the JSON of validated items, whose assets have absolute hrefs, in one transaction.
+
+        Parameters
+        ----------
+        coming
+            Collections by item id of those that may be the sources of items before them.
+        """
+        writer = Writer(self, report)
+        writer.write([writer.prepared(items)], coming)
+        return Published(self.get, [item["id"] for item in items])
+
+    def put_collection(self, document: Document) -> None:
+        """Store a collection's document, or replace what people wrote of it; its aliases are left alone."""
+        with self.database.write() as connection:
+            rows.put_collection(connection, documents.stored_collection(document))
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Return the item ids that a model's aliases point to."""
+        with self.database.read() as connection:
+            self._known_collection(connection, name)
+            return _aliases(connection, name)
+
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
+        """Point an alias to an item, or remove it."""
+        with self.database.write() as connection:
+            self._known_collection(connection, name)
+            refuse_unexpected(name, alias, _aliases(connection, name).get(alias), expected)
+            if item_id is None:
+                connection.execute("DELETE FROM aliases WHERE collection = ? AND alias = ?", (name, alias))
+            elif rows.get_item(connection, item_id) is None:
+                raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
+            else:
+                connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, item_id))
+
+    def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
+        """Mark an item as one that should no longer be used, or take that back; return it."""
+        with self.database.write() as connection:
+            document = self._known_item(connection, item_id)
+            if bool(document["properties"].get("deprecated")) != deprecated:
+                document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
+                rows.delete(connection, item_id)
+                rows.insert(connection, [document])
+        return self.get(item_id)
+
+    def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
+        """Put evidence on a published item; return it."""
+        with self.database.write() as connection:
+            document = documents.with_evidence(self._known_item(connection, item_id), key, asset)
+            rows.delete(connection, item_id)
+            rows.insert(connection, [document])
+        return self.get(item_id)
+
+    def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
+        """Add environments in which a published item was found to run; return it."""
+        with self.database.write() as connection:
+            stored = self._known_item(connection, item_id)
+            if (document := documents.verified(stored, environments)) is not stored:
+                rows.delete(connection, item_id)
+                rows.insert(connection, [document])
+        return self.get(item_id)
+
+    def delete(self, item_id: str, *, check: Callable[[rows.Read], None] | None = None) -> None:
+        """Remove an item, and the files that only this item had, unless ``check`` raises in the same transaction."""
+        with self.database.write() as connection:
+            document = self._known_item(connection, item_id)
+            if check is not None and (found := rows.read_item(connection, item_id)) is not None:
+                check(found)
+            refuse_pointed_at(item_id, document["collection"], _aliases(connection, document["collection"]))
+            rows.delete(connection, item_id)
+            name = document["collection"]
+            collection = rows.get_collection(connection, name)
+            assert collection is not None, "items refer to their collection"
+            left = connection.execute("SELECT document FROM items WHERE collection = ? ORDER BY id", (name,))
+            rows.put_collection(connection, documents.covering(collection, (json.loads(text) for (text,) in left)))
+        with self.database.write() as connection:
+            # The item is gone for good; its files go while no other writer can begin to need them.
+            for digest in _digests(document):
+                if not rows.names_digest(connection, digest):
+                    self.artifacts.remove(digest)
+
+    def _known_collection(self, connection: sqlite3.Connection, name: str) -> None:
+        if rows.get_collection(connection, name) is None:
+            known = [n for (n,) in connection.execute("SELECT id FROM collections")]
+            raise NotFoundError.unknown("model", name, known, where=self.href)
+
+    def _known_item(self, connection: sqlite3.Connection, item_id: str) -> Document:
+        document = rows.get_item(connection, item_id)
+        if document is None:
+            known = [i for (i,) in connection.execute("SELECT id FROM items")]
+            raise NotFoundError.unknown("item", item_id, known, where=self.href)
+        return document
+
+    def shown(self, found: rows.Read) -> Document:
+        """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
+        document = completed(from_json(found.text), found)
+        href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
+        return documents.absolute(document, href, self._resolved)
+
+    def _resolved(self, href: str, _base: str) -> str:
+        if "://" in href or href.startswith(("/", "data:")):
+            return href
+        return f"{self.href}#/{href}" if href.startswith("collections/") else str(Path(self.href).parent / href)
+
+    def _shown_collection(self, connection: sqlite3.Connection, document: Document) -> Document:
+        if aliases := _aliases(connection, document["id"]):
+            document[ALIASES] = aliases
+        return documents.absolute(document, f"{self.href}#/collections/{document['id']}", self._resolved)
+
+
+def completed(document: Document, found: rows.Read) -> Document:
+    """Return a stored document with what other rows say of it: aliases, and links to other versions."""
+    if found.aliases:
+        document["properties"][ALIASES] = list(found.aliases)
+    collection = f"collections/{document['collection']}"
+    document["links"] = [
+        documents.link("collection", collection),
+        *document["links"],
+        *(
+            documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
+            for rel, other in found.versions.items()
+        ),
+    ]
+    return document
+
+
+def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:
+    found = connection.execute("SELECT alias, item FROM aliases WHERE collection = ? ORDER BY alias", (name,))
+    return dict(found.fetchall())
+
+
+def _digests(document: Document) -> set[str]:
+    return {str(asset["file:checksum"])[4:] for asset in document["assets"].values() if "file:checksum" in asset}

@@ -1,0 +1,1 @@
+"""What an item says: typed descriptions, the STAC documents that they become, and their checks."""

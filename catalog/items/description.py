@@ -1,0 +1,237 @@
+"""One published model as a typed object: built by training and export jobs, written to and read from a STAC item.
+
+Fields of our own have the prefix ``interop:``; all else is STAC 1.1, MLM 1.5.2 and the file, version and datacube
+extensions.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import pystac
+from pydantic import Field, field_validator, model_validator
+
+from modelstac.catalog.items.formats import FORMATS, Format
+from modelstac.catalog.items.geometry import Geometry, bounding_box, check_geometry
+from modelstac.catalog.items.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
+from modelstac.catalog.items.provenance import ExtraAsset, Parity, Place, Provider, Source, Step, Timing
+
+__all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step", "Timing"]
+
+MODEL_ASSET = "model"
+
+# Names become folders and parts of URLs, so they are stricter than mlm:name.
+NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]$"
+VARIANT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$"
+_HYPERPARAMETER = re.compile(r"[0-9a-zA-Z_.-]+", re.ASCII)
+
+Backend = Literal["tensorflow", "torch", "jax"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class ModelDescription(Fragment):
+    """Everything that the catalog says about one (model name, version, variant).
+
+    Parameters
+    ----------
+    name, version, variant
+        Together the item id; ``name`` is also the collection. ``version`` is semantic; ``variant`` names format and
+        framework, such as ``keras-tensorflow``, ``torch`` or ``onnx-from-torch``.
+    title, description
+        For people; the description may be Markdown.
+    license
+        SPDX identifier, or ``other``.
+    model_title
+        Title of the collection, where the name alone would not do.
+    geometry, bbox, start, end
+        Footprint (GeoJSON, degrees) and time of the training data. The bounding box follows from the geometry when it
+        is not given; a time without zone is UTC.
+    format
+        A key of :data:`modelstac.catalog.items.formats.FORMATS`.
+    framework_version
+        Version of the framework that wrote the file, semantic (see :func:`modelstac.catalog.items.versions.semver`).
+    backend, backend_version
+        What Keras ran on, for Keras models only.
+    memory_size
+        Bytes needed to load the model.
+    entrypoint
+        ``package.module:function`` that builds the architecture, where the file holds weights only.
+    pretrained, pretrained_source
+        Whether training began from other weights than random ones, and whose; None where nobody said so.
+    cube_dimensions, cube_variables
+        The datacube extension's objects for the data the model reads and writes, by name.
+    sources, route, parity
+        What the model is derived from, by which conversions, and how far it is from its source.
+    precision, timing
+        Of the numbers in a converted file (``fp32``, ``fp16``, ``int8``), and how long it takes.
+    scores
+        Flat metrics on held-out data, such as ``{"rmse": 0.9}``; the units belong in the name.
+    job
+        Digest of the job specification that made the model.
+    artifact
+        The model file; a URL as a string when it is elsewhere.
+    checksum, size
+        SHA-256 (hexadecimal) and bytes of the artifact. Computed for a local file; known from the item when read.
+    assets
+        Files beside the model, by asset key.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN, min_length=3)
+    version: str
+    variant: str = Field(pattern=VARIANT_PATTERN)
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    model_title: str | None = None
+    keywords: tuple[str, ...] = ()
+    providers: tuple[Provider, ...] = ()
+
+    geometry: Geometry
+    bbox: tuple[float, ...] = ()
+    start: datetime
+    end: datetime
+
+    format: str
+    framework_version: str
+    backend: Backend | None = None
+    backend_version: str | None = None
+
+    architecture: str = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    inputs: tuple[ModelInput, ...] = Field(min_length=1)
+    outputs: tuple[ModelOutput, ...] = Field(min_length=1)
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: int = Field(ge=0)
+    memory_size: int | None = Field(default=None, ge=0)
+    accelerator: Accelerator | None = None
+    entrypoint: str | None = None
+    pretrained: bool | None = False
+    pretrained_source: str | None = None
+
+    cube_dimensions: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    cube_variables: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    sources: tuple[Source, ...] = ()
+    route: tuple[Step, ...] = ()
+    parity: Parity | None = None
+    precision: Precision | None = None
+    timing: Timing | None = None
+    scores: dict[str, float] | None = None
+    job: str | None = None
+
+    artifact: Place
+    checksum: str | None = None
+    size: int | None = None
+    assets: dict[str, ExtraAsset] = Field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The item id."""
+        return f"{self.name}-{self.version}-{self.variant}"
+
+    @property
+    def framework(self) -> str:
+        """Value of ``mlm:framework``: what the file is."""
+        return self.file_format.framework
+
+    @property
+    def file_format(self) -> Format:
+        """The format's row in the table of formats."""
+        return FORMATS[self.format]
+
+    def to_item(self) -> pystac.Item:
+        """Write the item; local files are hashed and named by absolute paths.
+
+        Raises
+        ------
+        StorageError
+            If a local file cannot be read.
+        IntegrityError
+            If a local file is not the one whose checksum is known.
+        """
+        from modelstac.catalog.items.writing import write_item
+
+        return write_item(self)
+
+    @classmethod
+    def from_item(cls, item: pystac.Item) -> Self:
+        """Read an item, wherever its assets are.
+
+        Raises
+        ------
+        InvalidItemError
+            If the item is no MLM item, or breaks our rules.
+        """
+        from modelstac.catalog.items.reading import read_fields
+
+        return cls(**read_fields(item))
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Read the JSON form of an item, whose hrefs are absolute or do not matter.
+
+        Raises
+        ------
+        InvalidItemError
+            As :meth:`from_item` does.
+        """
+        from modelstac.catalog.items.reading import document_fields
+
+        return cls(**document_fields(document))
+
+    @field_validator("version", "framework_version")
+    @classmethod
+    def _semantic(cls, value: str) -> str:
+        if not SEMVER.fullmatch(value):
+            raise ValueError(f"{value!r} is no semantic version, such as 1.0.0 (catalog.versions.semver makes one)")
+        return value
+
+    @field_validator("version")
+    @classmethod
+    def _without_build(cls, value: str) -> str:
+        if "+" in value:
+            raise ValueError(f"{value!r} has build metadata, which a model version cannot carry into a URL")
+        return value
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in FORMATS:
+            raise ValueError(f"unknown format {value!r}; known: {', '.join(sorted(FORMATS))}")
+        return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _utc(cls, value: datetime) -> datetime:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _hyperparameter_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in value:
+            if not _HYPERPARAMETER.fullmatch(key):
+                raise ValueError(f"name {key!r}: letters, digits, '_', '.' and '-' only")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"end {self.end.isoformat()} is before start {self.start.isoformat()}")
+        if MODEL_ASSET in self.assets:
+            raise ValueError(f"the asset key {MODEL_ASSET!r} belongs to the artifact itself")
+        if (self.backend is None) != (self.backend_version is None):
+            raise ValueError("backend and backend_version need each other")
+        names = {v if isinstance(v, str) else v.name for a in (*self.inputs, *self.outputs) for v in a.variables}
+        if missing := sorted(names - self.cube_variables.keys()):
+            raise ValueError(f"cube_variables lacks {', '.join(missing)}, which inputs or outputs name")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_bbox(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and not fields.get("bbox") and isinstance(fields.get("geometry"), dict):
+            check_geometry(fields["geometry"])
+            return {**fields, "bbox": bounding_box(fields["geometry"])}
+        return fields

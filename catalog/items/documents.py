@@ -1,0 +1,343 @@
+"""The JSON documents of a static catalog: relative links between them, and what a collection says of its items.
+
+Layout, below the root::
+
+    catalog.json
+    <name>/collection.json
+    <name>/<item id>/<item id>.json, and the item's files
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import pystac
+
+from modelstac.catalog.items.evidence import with_verified
+from modelstac.catalog.items.geometry import flat
+from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
+from modelstac.catalog.items.reading import asset_href
+from modelstac.catalog.items.versions import version_key
+from modelstac.catalog.items.writing import ITEM_ID_FIELD
+
+ROOT = "catalog.json"
+Document = dict[str, Any]
+
+VERSION_FIELDS = ("version", "interop:variant")
+VERSION_RELS = ("predecessor-version", "successor-version", "latest-version")
+# Links that depend on what else is in the catalog, and where: every store writes its own.
+STRUCTURAL_RELS = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
+_EVERYWHERE = (-180, -90, 180, 90)
+_SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
+
+
+def collection_path(name: str) -> str:
+    """Return the path of a model's collection."""
+    return f"{name}/collection.json"
+
+
+def item_folder(item: pystac.Item) -> str:
+    """Return the folder of an item and its files."""
+    return f"{item.collection_id}/{item.id}"
+
+
+def dump(document: Document) -> bytes:
+    """Return a document as a person can read it."""
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def link(rel: str, href: str, media_type: str = "application/json", title: str | None = None) -> Document:
+    """Return a link object."""
+    return {"rel": rel, "href": href, "type": media_type} | ({"title": title} if title else {})
+
+
+def relative(target: str, start: str) -> str:
+    """Return the relative href from one document to another."""
+    found = posixpath.relpath(target, posixpath.dirname(start) or ".")
+    return quote(found if found.startswith("../") else f"./{found}")
+
+
+def new_root(folder_name: str) -> Document:
+    """Return the root document of a new, empty catalog."""
+    return {
+        "type": "Catalog",
+        "stac_version": pystac.get_stac_version(),
+        "id": folder_name or "models",
+        "title": "Models for Earth observation",
+        "description": (
+            "Trained models, one collection a model and one item a variant (framework, format, version). "
+            "Every item says how to run it and carries checksums; load one with `modelstac.load(id)`."
+        ),
+        "links": [link("root", f"./{ROOT}")],
+    }
+
+
+def new_collection(name: str, properties: Document) -> Document:
+    """Return the collection of a model whose first item, with these properties, is published."""
+    return {
+        "type": "Collection",
+        "stac_version": pystac.get_stac_version(),
+        "id": name,
+        "title": properties.get("interop:model_title") or name,
+        "description": properties.get("description") or name,
+        "license": properties.get("license", "other"),
+        "extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}},
+        "summaries": {},
+        "links": [link("root", f"../{ROOT}"), link("parent", f"../{ROOT}")],
+    }
+
+
+def with_item(collection: Document, item: pystac.Item, *, folder: str | None = None) -> Document:
+    """Return a collection that links to one more item, with extent, keywords and summaries widened to it."""
+    href = relative(f"{folder or item_folder(item)}/{item.id}.json", collection_path(collection["id"]))
+    title = item.properties.get("title")
+    wider = widened(collection, item.to_dict(transform_hrefs=False))
+    version = {name: item.properties[name] for name in VERSION_FIELDS if name in item.properties}
+    return wider | {"links": [*wider["links"], link("item", href, "application/geo+json", title) | version]}
+
+
+def without_item(collection: Document, place: str, left: Iterable[Document]) -> Document:
+    """Return a collection that no longer links to the item at a path, and covers just those that are left."""
+    here = collection_path(collection["id"])
+    links = [f for f in collection["links"] if f["rel"] != "item" or resolve(f["href"], here) != place]
+    return covering(collection | {"links": links}, left)
+
+
+def with_versions(document: Document, here: str, others: dict[str, str]) -> Document:
+    """Return an item that links to its other versions, and no longer to those of before.
+
+    Parameters
+    ----------
+    here
+        Path of the item's document.
+    others
+        Paths of the other versions, by relation.
+    """
+    kept = [found for found in document["links"] if found["rel"] not in VERSION_RELS]
+    added = [link(rel, relative(place, here), "application/geo+json") for rel, place in others.items()]
+    return document | {"links": kept + added}
+
+
+def versions_of(collection: Document, variant: str) -> list[tuple[str, str]]:
+    """Return the sortable version and the path of every item of one variant, from the first version to the last."""
+    here = collection_path(collection["id"])
+    found = [
+        (version_key(f["version"]), resolve(f["href"], here))
+        for f in collection["links"]
+        if f["rel"] == "item" and f.get("interop:variant") == variant and "version" in f
+    ]
+    return sorted(found)
+
+
+def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
+    """Return the paths of the other versions of the item at an index of :func:`versions_of`, by relation."""
+    found = {}
+    if index > 0:
+        found["predecessor-version"] = ordered[index - 1][1]
+    if index < len(ordered) - 1:
+        found |= {"successor-version": ordered[index + 1][1], "latest-version": ordered[-1][1]}
+    return found
+
+
+def widened(collection: Document, *items: Document) -> Document:
+    """Return a collection with extent, keywords, providers, licences and summaries widened to more items."""
+    said = [item["properties"] for item in items]
+    extent = collection["extent"]
+    boxes = [flat(b) for b in (*extent["spatial"]["bbox"][:1], *(i.get("bbox") or _EVERYWHERE for i in items))]
+    intervals = [*extent["temporal"]["interval"][:1], *map(_interval, said)]
+    known = collection.get("summaries", {})
+    summaries = {
+        name: values
+        for name in _SUMMARISED
+        if (values := _union(known.get(name, ()), [properties[name] for properties in said if name in properties]))
+    }
+    if tasks := _union(known.get("mlm:tasks", ()), _lists(said, "mlm:tasks")):
+        summaries["mlm:tasks"] = tasks
+    linked = {found["href"] for found in collection["links"]}
+    licences = {f["href"]: f for item in items for f in item["links"] if f["rel"] == "license"}
+    descriptions = [properties["description"] for properties in said if properties.get("description")]
+    wider = collection | {
+        "description": (descriptions or [collection["description"]])[-1],
+        "extent": {
+            "spatial": {"bbox": [[(min if i < 2 else max)(b[i] for b in boxes) for i in range(4)]]},
+            # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
+            "temporal": {
+                "interval": [[_open_or(min, [i[0] for i in intervals]), _open_or(max, [i[1] for i in intervals])]]
+            },
+        },
+        "summaries": summaries,
+        "links": [*collection["links"], *(found for href, found in licences.items() if href not in linked)],
+    }
+    for name in ("keywords", "providers"):
+        if values := _union(collection.get(name, ()), _lists(said, name)):
+            wider[name] = values
+    return wider
+
+
+def _interval(properties: Document) -> list[str | None]:
+    moment = properties.get("datetime")
+    return [properties.get("start_datetime") or moment, properties.get("end_datetime") or moment]
+
+
+def _lists(said: Iterable[Document], name: str) -> list[Any]:
+    return [value for properties in said for value in properties.get(name, ())]
+
+
+def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> str | None:
+    # None is an open end, which no moment widens.
+    return None if None in moments else choose([moment for moment in moments if moment is not None])
+
+
+def covering(collection: Document, items: Iterable[Document]) -> Document:
+    """Return a collection with extent and summaries of just these items; as it is when there are none."""
+    covered = list(items)
+    empty: Document = {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
+    return widened(collection | empty, *covered) if covered else collection
+
+
+def with_collection(root: Document, collection: Document) -> Document:
+    """Return the root document with a link to one more collection."""
+    href = relative(collection_path(collection["id"]), ROOT)
+    return root | {"links": [*root["links"], link("child", href, title=collection["title"])]}
+
+
+def item_document(
+    item: pystac.Item, assets: dict[str, str], places: dict[str, str], *, folder: str | None = None
+) -> Document:
+    """Return an item as it is written below its collection.
+
+    Parameters
+    ----------
+    assets
+        File name in the item's folder, by asset key; an asset that is not named here stays where it is.
+    places
+        Path of the item document, by item id, for the sources in the same catalog.
+    folder
+        The item's folder, where it is not that of :func:`item_folder`.
+    """
+    document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    here = f"{folder or item_folder(item)}/{item.id}.json"
+    for key, name in assets.items():
+        document["assets"][key]["href"] = f"./{quote(name)}"
+    kept = [
+        found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if found.get(ITEM_ID_FIELD) in places else found
+        for found in document["links"]
+        if found["rel"] not in STRUCTURAL_RELS
+    ]
+    collection = relative(collection_path(str(item.collection_id)), here)
+    document["links"] = [
+        link("root", relative(ROOT, here)),
+        link("parent", collection),
+        link("collection", collection),
+        *kept,
+    ]
+    return document
+
+
+def located(item: pystac.Item) -> Document:
+    """Return an item as JSON whose assets have absolute hrefs."""
+    document: Document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    for key, asset in item.assets.items():
+        document["assets"][key]["href"] = asset_href(asset)
+    return document
+
+
+def stored_item(item: Document, assets: dict[str, str], places: dict[str, str]) -> Document:
+    """Return an item as a database keeps it: only the links that no database can derive.
+
+    Parameters
+    ----------
+    assets, places
+        As :func:`item_document` takes them, with hrefs instead of names and paths.
+    """
+    moment = now()
+    properties = item["properties"] | {"created": moment, "updated": moment}
+    properties.pop(ALIASES, None)
+    links = [
+        found | {"href": places.get(found.get(ITEM_ID_FIELD), found["href"])}
+        for found in item["links"]
+        if found["rel"] not in STRUCTURAL_RELS
+    ]
+    placed = item["assets"]
+    if assets:
+        placed = {key: asset | {"href": assets.get(key, asset["href"])} for key, asset in placed.items()}
+    return item | {"properties": properties, "links": links, "assets": placed}
+
+
+def by_collection(items: Iterable[Document]) -> dict[str, list[Document]]:
+    """Return items by the name of their collection."""
+    found: dict[str, list[Document]] = {}
+    for item in items:
+        found.setdefault(str(item["collection"]), []).append(item)
+    return found
+
+
+def stored_collection(document: Document) -> Document:
+    """Return a collection as a database keeps it."""
+    kept = [found for found in document["links"] if found["rel"] not in STRUCTURAL_RELS]
+    return {key: value for key, value in document.items() if key != ALIASES} | {"links": kept}
+
+
+def with_evidence(document: Document, key: str, asset: Document) -> Document:
+    """Return an item with an asset that may come after publication."""
+    assert key in EVIDENCE_ASSETS, key
+    changed = {"assets": document["assets"] | {key: asset}, "properties": document["properties"] | {"updated": now()}}
+    return document | changed
+
+
+def verified(document: Document, environments: Sequence[dict[str, Any]]) -> Document:
+    """Return an item with environments added in which it was verified; the same item where they are there."""
+    properties = with_verified(document["properties"], environments)
+    return (
+        document if properties == document["properties"] else document | {"properties": properties | {"updated": now()}}
+    )
+
+
+def now() -> str:
+    """Return the time as items have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def absolute(document: Document, href: str, resolved: Callable[[str, str], str] | None = None) -> Document:
+    """Return a document that was read from ``href``, with absolute links and asset hrefs.
+
+    Parameters
+    ----------
+    resolved
+        Makes an href absolute, given that of the document; by default as files and the web do.
+    """
+    read = resolved or resolve
+    links = [found | {"href": read(found["href"], href)} for found in document.get("links", ())]
+    media_type = "application/geo+json" if document.get("type") == "Feature" else "application/json"
+    result = document | {"links": [f for f in links if f.get("rel") != "self"] + [link("self", href, media_type)]}
+    if "assets" in document:
+        result["assets"] = {
+            key: asset | {"href": read(asset["href"], href)} for key, asset in document["assets"].items()
+        }
+    return result
+
+
+def resolve(href: str, base: str) -> str:
+    """Return an href as seen from ``base``, the absolute path or URL of the document that has it."""
+    if urlsplit(href).scheme or href.startswith("/"):
+        return href
+    if scheme := urlsplit(base).scheme:
+        # urljoin knows no schemes of object stores.
+        return f"{scheme}:" + urljoin(base.removeprefix(f"{scheme}:"), href)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(href)))
+
+
+def _union(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
+    merged = list(first)
+    # Of texts, such as versions, there may be thousands.
+    texts = {value for value in merged if isinstance(value, str)}
+    for value in second:
+        if value not in (texts if isinstance(value, str) else merged):
+            merged.append(value)
+            texts.update([value] if isinstance(value, str) else [])
+    return merged

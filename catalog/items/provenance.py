@@ -1,0 +1,143 @@
+"""Where a model comes from and how far it is proven: sources, conversion steps, parity, and files beside the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from modelstac.catalog.items.mlm import Fragment
+
+
+def _local_or_url(place: Path | str) -> Path | str:
+    return Path(place) if isinstance(place, str) and "://" not in place and not place.startswith("data:") else place
+
+
+# Strings first: trying each as a path too took most of the time of reading an item.
+Place = Annotated[str | Path, Field(union_mode="left_to_right"), AfterValidator(_local_or_url)]
+
+
+class Step(Fragment):
+    """One conversion in ``interop:route``.
+
+    Parameters
+    ----------
+    source_format, target_format
+        From what to what.
+    tool, version
+        What did it.
+    method
+        How: by the framework's own exporter, or rebuilt from the architecture and the weights.
+    warnings
+        What the tool said on the way.
+    """
+
+    source_format: str
+    target_format: str
+    tool: str
+    version: str
+    method: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Parity(Fragment):
+    """How far a converted model is from its source, over all cases compared (``interop:parity``).
+
+    Parameters
+    ----------
+    source
+        Item id of the source.
+    max_absolute_difference, max_relative_difference, root_mean_square_difference
+        Over all output values, in the units of the model's output; the relative one is a fraction.
+    cases
+        Number of inputs compared.
+    absolute_tolerance, relative_tolerance
+        What was allowed.
+    passed
+        Whether it held.
+    percentile_99_difference, cosine
+        99th percentile of the absolute differences; cosine of the angle between the two outputs.
+    rmse_change, csi_change
+        What the conversion changes in the task on real data, where there were any: in the root mean square error, and
+        (largest over the thresholds, without sign) in the critical success index.
+    """
+
+    source: str
+    max_absolute_difference: float = Field(ge=0)
+    max_relative_difference: float = Field(ge=0)
+    root_mean_square_difference: float = Field(ge=0)
+    cases: int = Field(ge=1)
+    absolute_tolerance: float = Field(ge=0)
+    relative_tolerance: float = Field(ge=0)
+    passed: bool
+    percentile_99_difference: float | None = Field(default=None, ge=0)
+    cosine: float | None = None
+    rmse_change: float | None = None
+    csi_change: float | None = Field(default=None, ge=0)
+
+
+class Timing(Fragment):
+    """How long a conversion took and how long its result takes (``interop:timing``), where it was made.
+
+    Parameters
+    ----------
+    conversion_seconds
+        Of the conversion, without the comparison.
+    latency_seconds, source_latency_seconds
+        Median time of one prediction of the result, and of its source in turns with it.
+    shape
+        Of the input that was timed, in the layout of the source.
+    """
+
+    conversion_seconds: float = Field(ge=0)
+    latency_seconds: float = Field(ge=0)
+    source_latency_seconds: float = Field(ge=0)
+    shape: tuple[int, ...]
+
+
+class Source(Fragment):
+    """What a model is derived from: an item of the same catalog (``item_id``) or anything with a URL (``href``).
+
+    With both, the URL counts only where the catalog does not have the item.
+    """
+
+    href: str | None = None
+    item_id: str | None = None
+    title: str | None = None
+    media_type: str | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Source:
+        if not self.href and not self.item_id:
+            raise ValueError("a source needs an item_id or an href")
+        return self
+
+
+class Provider(Fragment):
+    """A person or organisation behind a model (STAC common metadata, "Provider Object")."""
+
+    name: str = Field(min_length=1)
+    roles: tuple[str, ...] = ()
+    url: str | None = None
+    description: str | None = None
+
+
+class ExtraAsset(Fragment):
+    """A file beside the model: history, metrics, parity report, thumbnail.
+
+    Parameters
+    ----------
+    path
+        The local file; a URL as a string when the file is elsewhere.
+    checksum, size
+        SHA-256 as hexadecimal digits, and bytes. Computed for a local file; known from the item when read from one.
+    """
+
+    path: Place
+    media_type: str
+    roles: tuple[str, ...] = ()
+    title: str | None = None
+    description: str | None = None
+    checksum: str | None = None
+    size: int | None = None

@@ -1,0 +1,197 @@
+"""From a STAC item to the fields of a description."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pystac
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.mlm import MODEL_ROLE
+from modelstac.catalog.items.writing import ITEM_ID_FIELD
+
+Document = dict[str, Any]
+_PLAIN_FIELDS = {
+    "title": "title",
+    "description": "description",
+    "license": "license",
+    "version": "version",
+    "keywords": "keywords",
+    "providers": "providers",
+    "mlm:name": "name",
+    "mlm:architecture": "architecture",
+    "mlm:tasks": "tasks",
+    "mlm:framework_version": "framework_version",
+    "mlm:total_parameters": "parameters",
+    "mlm:pretrained": "pretrained",
+    "mlm:pretrained_source": "pretrained_source",
+    "mlm:input": "inputs",
+    "mlm:output": "outputs",
+    "mlm:hyperparameters": "hyperparameters",
+    "mlm:memory_size": "memory_size",
+    "mlm:accelerator": "accelerator",
+    "cube:dimensions": "cube_dimensions",
+    "cube:variables": "cube_variables",
+    "interop:variant": "variant",
+    "interop:format": "format",
+    "interop:backend": "backend",
+    "interop:backend_version": "backend_version",
+    "interop:model_title": "model_title",
+    "interop:route": "route",
+    "interop:parity": "parity",
+    "interop:precision": "precision",
+    "interop:timing": "timing",
+    "interop:scores": "scores",
+    "interop:job": "job",
+}
+
+
+def model_asset(item: pystac.Item) -> tuple[str, pystac.Asset]:
+    """Return key and asset of the model file.
+
+    Raises
+    ------
+    InvalidItemError
+        If there is none, or more than one.
+    """
+    found = [(key, asset) for key, asset in item.assets.items() if MODEL_ROLE in (asset.roles or ())]
+    if len(found) != 1:
+        raise _wrong_number(item.id, len(found))
+    return found[0]
+
+
+def local_path(href: str) -> Path | None:
+    """Return the path that an absolute local href names, None for a URL of another place."""
+    if href.startswith(("https://", "http://")):
+        return None
+    parts = urlsplit(href)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    # One letter before the colon is a drive of Windows.
+    return None if len(parts.scheme) > 1 else Path(href)
+
+
+def asset_href(asset: pystac.Asset) -> str:
+    """Return where an asset is, as an absolute path or URL."""
+    # pystac takes any address apart, and most lead to the web.
+    if asset.href.startswith(("https://", "http://")):
+        return asset.href
+    return asset.get_absolute_href() or asset.href
+
+
+def is_local(asset: pystac.Asset) -> bool:
+    """Tell whether an asset is a file on this machine."""
+    return local_path(asset_href(asset)) is not None
+
+
+def has_local_files(item: pystac.Item) -> bool:
+    """Tell whether an item has assets on this machine."""
+    return any(map(is_local, item.assets.values()))
+
+
+def read_fields(item: pystac.Item) -> dict[str, Any]:
+    """Return the fields of the description that an item holds (see :meth:`ModelDescription.from_item`)."""
+    document = item.to_dict(include_self_link=False, transform_hrefs=False)
+    for key, asset in item.assets.items():
+        document["assets"][key]["href"] = asset_href(asset)
+    return document_fields(document)
+
+
+def document_fields(document: Document) -> dict[str, Any]:
+    """Return the fields of the description that the JSON form of an item holds; hrefs are taken as they are."""
+    item_id, properties, assets = document["id"], document["properties"], document["assets"]
+    start, end = (_moment(item_id, properties, name) for name in ("start_datetime", "end_datetime"))
+    models = [key for key, asset in assets.items() if MODEL_ROLE in (asset.get("roles") or ())]
+    if len(models) != 1:
+        raise _wrong_number(item_id, len(models))
+    [key] = models
+    asset = assets[key]
+    fields = {field: properties[name] for name, field in _PLAIN_FIELDS.items() if name in properties}
+    fields |= {
+        "geometry": document["geometry"],
+        "bbox": tuple(document.get("bbox") or ()),
+        "start": start,
+        "end": end,
+        "entrypoint": asset.get("mlm:entrypoint"),
+        "sources": [_source(link) for link in document["links"] if link["rel"] == "derived_from"],
+        "artifact": _place(asset["href"]),
+        **_checksum(item_id, key, asset),
+        "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
+    }
+    fields.setdefault("format", _format(item_id, asset))
+    fields.setdefault("pretrained", None)
+    # A typed object is made of these; a field that is missing altogether is named there.
+    expected = f"{fields.get('name')}-{fields.get('version')}-{fields.get('variant')}"
+    collection = document.get("collection")
+    if item_id != expected or collection != fields.get("name"):
+        raise InvalidItemError(
+            f"item {item_id!r} of collection {collection!r} should be {expected!r} of {fields.get('name')!r}, "
+            "by mlm:name, version and interop:variant"
+        )
+    return fields
+
+
+def _moment(item_id: str, properties: Document, name: str) -> datetime:
+    name = name if properties.get(name) is not None else "datetime"
+    value = properties.get(name)
+    if value is None:
+        raise InvalidItemError(f"item {item_id!r}: datetime is needed, or start_datetime and end_datetime")
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidItemError(f"item {item_id!r}: {name}: {str(value)[:60]!r} is no time of RFC 3339") from error
+
+
+def _wrong_number(item_id: str, found: int) -> InvalidItemError:
+    return InvalidItemError(
+        f"item {item_id!r} has {found} assets with the role {MODEL_ROLE!r}: exactly one is needed, "
+        "other variants are items of their own"
+    )
+
+
+def _format(item_id: str, asset: Document) -> str:
+    artifact_type = asset.get("mlm:artifact_type")
+    if (found := FORMATS.of_artifact_type(artifact_type)) is not None:
+        return found.name
+    raise InvalidItemError(f"item {item_id!r}: no format is known for mlm:artifact_type {artifact_type!r}")
+
+
+def _place(href: str) -> Path | str:
+    path = local_path(href)
+    return href if path is None else path
+
+
+def _checksum(item_id: str, key: str, asset: Document) -> dict[str, Any]:
+    checksum, size = asset.get("file:checksum"), asset.get("file:size")
+    if not isinstance(checksum, str) or not isinstance(size, int):
+        raise InvalidItemError(f"item {item_id!r}: asset {key!r} lacks file:checksum or file:size")
+    return {"checksum": from_multihash(checksum), "size": size}
+
+
+def _extra_asset(item_id: str, key: str, asset: Document) -> dict[str, Any]:
+    return {
+        "path": _place(asset["href"]),
+        "media_type": asset.get("type"),
+        "roles": asset.get("roles") or (),
+        "title": asset.get("title"),
+        "description": asset.get("description"),
+        **_checksum(item_id, key, asset),
+    }
+
+
+def _source(link: Document) -> dict[str, Any]:
+    item_id, href, media_type = link.get(ITEM_ID_FIELD), link.get("href") or "", link.get("type")
+    if item_id and media_type == "application/geo+json":
+        media_type = None
+    # Inside a catalog the id says it all; a path only leads a browser there.
+    return {
+        "item_id": item_id,
+        "href": None if item_id and "://" not in href else href,
+        "title": link.get("title"),
+        "media_type": media_type or None,
+    }

@@ -1,0 +1,211 @@
+"""What can be searched for: the one form in which every backend, the command line and the server take a search."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.geometry import check_bbox, check_searched
+from modelstac.catalog.items.mlm import FRAMEWORKS, TASKS, one_line
+from modelstac.catalog.items.versions import parse_range
+from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements, rfc3339
+from modelstac.catalog.search.spellings import canonical
+
+if TYPE_CHECKING:
+    import pystac
+
+_BACKENDS = ("jax", "tensorflow", "torch")
+
+# Field of the query → property of the item, for those that must be equal (case does not matter).
+EQUAL_FIELDS = {
+    "framework": "mlm:framework",
+    "backend": "interop:backend",
+    "format": "interop:format",
+    "precision": "interop:precision",
+    "architecture": "mlm:architecture",
+    "name": "mlm:name",
+}
+VERSION_FIELDS = {
+    "framework_version": "mlm:framework_version",
+    "backend_version": "interop:backend_version",
+    "version": "version",
+}
+_FRAMEWORKS = tuple({*FRAMEWORKS, *(known.framework for known in FORMATS.values())})
+_KNOWN_VALUES = {
+    "framework": _FRAMEWORKS,
+    "backend": _BACKENDS,
+    "format": tuple(FORMATS),
+    "precision": ("fp16", "fp32", "int8"),
+    "task": TASKS,
+}
+
+
+class Query(BaseModel):
+    """A search; fields that are not set ask for nothing.
+
+    Parameters
+    ----------
+    ids, collections
+        Item ids and model names, any of them.
+    text
+        Words that must all occur in id, title, description or keywords; commas separate alternatives.
+    bbox
+        (west, south, east, north) in degrees, or with heights as six numbers.
+    datetime
+        A moment or an interval of RFC 3339, such as ``2010-08-26T00:00:00Z/..``; a day alone means the whole day.
+    framework, backend, format, precision, architecture, name
+        Equal to what the item says, whatever the case; a framework however it is spelled (``pytorch``, ``torch``).
+    framework_version, backend_version, version
+        Ranges such as ``>=2.7,<3``.
+    task
+        One of the tasks of MLM.
+    alias
+        What points to the item, such as ``champion``.
+    deprecated
+        True for deprecated items only, False for the others only.
+    parameters
+        Range of the number of parameters, such as ``<2e6``.
+    parity
+        Largest absolute difference from its source that a converted model may have; only models with a parity report.
+    runs_with
+        Requirements such as ``torch>=2.7``, ``torch 2.7`` (any 2.7) or ``python>=3.12`` that one environment, in which
+        the item was verified, meets.
+    runs_within
+        Largest absolute difference from the forecast of the environment that wrote the item that this environment (or
+        any, without ``runs_with``) may have given.
+    intersects
+        A GeoJSON geometry, or its JSON text, that the item's geometry shares a point with.
+    filter
+        An expression of CQL2 over any ``mlm:*``, ``interop:*`` or common property, as text or as JSON.
+    sortby
+        Names to sort by, ``-`` before one for descending order; items without the property come last. Ties, and
+        searches that name none, are sorted by id.
+    fields
+        What a page's documents should hold, such as ``properties.mlm:framework``; with ``-`` before it, what not.
+    limit
+        At most so many items; the size of a page.
+    token
+        Where to go on: the ``next`` of the page before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    ids: tuple[str, ...] | None = None
+    collections: tuple[str, ...] | None = None
+    text: str | None = None
+    bbox: tuple[float, ...] | None = None
+    datetime: str | None = None
+    framework: str | None = None
+    framework_version: str | None = None
+    backend: str | None = None
+    backend_version: str | None = None
+    format: str | None = None
+    precision: str | None = None
+    task: str | None = None
+    architecture: str | None = None
+    name: str | None = None
+    version: str | None = None
+    alias: str | None = None
+    deprecated: bool | None = None
+    parameters: str | None = None
+    parity: float | None = Field(default=None, ge=0)
+    runs_with: tuple[str, ...] | None = None
+    runs_within: float | None = Field(default=None, ge=0)
+    intersects: dict[str, Any] | None = None
+    filter: str | dict[str, Any] | None = None
+    sortby: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
+    token: str | None = None
+
+    if not TYPE_CHECKING:  # a type checker should see the constructor that pydantic derives from the fields
+
+        def __init__(self, **fields: Any) -> None:
+            for field in fields:
+                if field not in type(self).model_fields:
+                    raise InvalidQueryError(f"unknown search field {field!r}{nearest(field, type(self).model_fields)}")
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise InvalidQueryError(f"the search is malformed: {one_line(error)}") from error
+
+    @field_validator("ids", "collections", "runs_with", "sortby", "fields", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("datetime", mode="before")
+    @classmethod
+    def _from_datetime(cls, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return rfc3339(value)
+        if isinstance(value, (tuple, list)) and len(value) == 2:
+            return "/".join(".." if v is None else rfc3339(v) if isinstance(v, datetime) else str(v) for v in value)
+        return value
+
+    @field_validator("bbox")
+    @classmethod
+    def _box(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is None:
+            return None
+        check_bbox(value)
+        return value
+
+    @field_validator("framework")
+    @classmethod
+    def _spelled(cls, value: str | None) -> str | None:
+        return value if value is None else canonical(value)
+
+    @field_validator("intersects", mode="before")
+    @classmethod
+    def _geometry(cls, value: Any) -> Any:
+        try:
+            value = json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise ValueError("a geometry of GeoJSON is needed, this is no JSON") from error
+        return check_searched(value) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _understood(self) -> Query:
+        for field in VERSION_FIELDS:
+            if (wanted := getattr(self, field)) is not None:
+                parse_range(wanted)
+        if self.datetime is not None:
+            interval(self.datetime)
+        if self.parameters is not None:
+            number_range(self.parameters)
+        if self.runs_with is not None:
+            requirements(self.runs_with)
+        return self
+
+    def unknown_values(self) -> list[str]:
+        """Return the fields whose value is none of the usual ones; what a catalog holds may still have it."""
+        wanted = {field: getattr(self, field) for field in _KNOWN_VALUES}
+        return [
+            f for f, value in wanted.items() if value is not None and fold(value) not in map(fold, _KNOWN_VALUES[f])
+        ]
+
+    def check_values(self, known: dict[str, set[str]] | None = None) -> None:
+        """Refuse a framework, backend, format or task that nobody knows, with the nearest known ones.
+
+        Parameters
+        ----------
+        known
+            Values that occur in a catalog beside the usual ones, by query field.
+        """
+        for field, usual in _KNOWN_VALUES.items():
+            wanted = getattr(self, field)
+            values = {*usual, *(known or {}).get(field, ())}
+            if wanted is not None and fold(wanted) not in map(fold, values):
+                raise InvalidQueryError(f"unknown {field} {wanted!r}{nearest(wanted, values)}")
+
+    def matches(self, item: pystac.Item) -> bool:
+        """Tell whether an item is searched for."""
+        from modelstac.catalog.search.matching import matches
+
+        return matches(self, item)

@@ -1,0 +1,202 @@
+"""The search index of a catalog that is no database: an SQLite file derived from its documents.
+
+It lies in the user's cache, and beside the catalog where its keeper put one. When a document has changed, only what
+changed is read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from modelstac.catalog.backends.ahead import batches
+from modelstac.catalog.base import Page
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.search.query import Query
+from modelstac.catalog.search.sql import rows
+from modelstac.catalog.search.sql.fields import reduced
+from modelstac.catalog.search.sql.functions import register
+from modelstac.catalog.search.sql.schema import VERSION, prepare
+from modelstac.catalog.search.sql.search import Search
+
+_AT_A_TIME = 500
+Alias = tuple[str, str, str]
+"""Collection, alias and item id."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an index is derived from.
+
+    Parameters
+    ----------
+    href
+        Where the catalog is; the file in the user's cache is named after it.
+    stamp
+        What changes whenever a document of the catalog does; where only collections can be told apart, those.
+    sources
+        Gives, by the path of each item, the path of its collection and what changes with its document; None where
+        that cannot be told.
+    read
+        Gives the items' documents at some paths.
+    aliases
+        Gives every alias.
+    shipped
+        Writes the index that lies beside the catalog into a file, and tells whether there is one.
+    """
+
+    href: str
+    stamp: str
+    sources: Callable[[], Mapping[str, tuple[str, str | None]]]
+    read: Callable[[list[str]], Iterable[Document]]
+    aliases: Callable[[], Iterable[Alias]]
+    shipped: Callable[[Path], bool]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Path, collection's path and document of each item of a page, token of the next page, number of matches."""
+
+    items: list[tuple[str, str, Document]]
+    token: str | None
+    matched: int | None
+
+
+def search(content: Content, query: Query, *, count: bool) -> Found:
+    """Return one page of a search in a catalog, by an index that is as new as the catalog."""
+    # An index is a copy: whatever is wrong with it, or with the cache's disk, it can be done without.
+    with contextlib.suppress(OSError, sqlite3.Error), contextlib.closing(_open(current(content))) as connection:
+        return _found(connection, query, count=count)
+    with contextlib.closing(_open(None)) as connection:
+        _renew(connection, content)
+        return _found(connection, query, count=count)
+
+
+def current(content: Content) -> Path:
+    """Return the file of the index in the user's cache, which is brought up to date if need be."""
+    folder = platformdirs.user_cache_path("modelstac") / "search"
+    file = folder / f"{hashlib.sha256(content.href.encode()).hexdigest()}.sqlite"
+    if _stamp_of(file) == _stamp(content):
+        return file
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{uuid.uuid4().hex}")
+    try:
+        if not _is_sound(file, temporary, copy=True) and content.shipped(temporary):
+            _is_sound(temporary, temporary)
+        with contextlib.closing(_open(temporary)) as connection:
+            # Nobody sees the file before it is whole, and a torn one is built again.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = OFF")
+            _renew(connection, content)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+def scan(items: Iterable[Document], aliases: Iterable[Alias], query: Query, *, count: bool) -> Page:
+    """Return one page of a search among these items, without a file."""
+    with contextlib.closing(_open(None)) as connection:
+        connection.execute("BEGIN")
+        prepare(connection)
+        rows.insert(connection, items)
+        connection.executemany("INSERT INTO aliases VALUES (?, ?, ?)", aliases)
+        found = Search(connection, query)
+        keys, token = found.rows()
+        documents = tuple(reduced(json.loads(item.text), query.fields) for item in rows.read(connection, keys))
+        return Page(documents, token, found.count() if count else None)
+
+
+def _open(file: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:" if file is None else file, isolation_level=None)
+    register(connection)
+    return connection
+
+
+def _stamp(content: Content) -> str:
+    return f"{VERSION} {content.stamp}"
+
+
+def _stamp_of(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_open(file)) as connection:
+        return str(connection.execute("SELECT stamp FROM derived").fetchone()[0])
+    return None
+
+
+def _is_sound(file: Path, target: Path, *, copy: bool = False) -> bool:
+    """Tell whether a file has just the tables of an index and is not damaged; what is not is removed.
+
+    It may be somebody else's, and views or triggers of theirs would run with our functions.
+    """
+    with contextlib.suppress(OSError, sqlite3.Error):
+        if copy:
+            shutil.copyfile(file, target)
+        with contextlib.closing(_open(target)) as connection, contextlib.closing(_open(None)) as expected:
+            _prepare(expected)
+            same = _schema(connection) == _schema(expected)
+            if same and connection.execute("PRAGMA quick_check").fetchone() == ("ok",):
+                return True
+    target.unlink(missing_ok=True)
+    return False
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    prepare(connection)
+    connection.execute("CREATE TABLE IF NOT EXISTS derived (stamp TEXT)")
+    connection.execute("CREATE TABLE IF NOT EXISTS sources (path TEXT PRIMARY KEY, collection TEXT, tag TEXT, id TEXT)")
+    connection.execute("CREATE INDEX IF NOT EXISTS sources_id ON sources (id)")
+
+
+def _renew(connection: sqlite3.Connection, content: Content) -> None:
+    """Bring an index, which may be empty, to what the catalog has now."""
+    connection.execute("BEGIN")
+    _prepare(connection)
+    connection.execute("DELETE FROM aliases")
+    sources = content.sources()
+    known = {path: (tag, item_id) for path, tag, item_id in connection.execute("SELECT path, tag, id FROM sources")}
+    # Published items do not change, so one whose tag cannot be told is taken for the one that is known.
+    fresh = [p for p, (_, tag) in sources.items() if p not in known or (tag is not None and tag != known[p][0])]
+    for path in {path for path in known if path not in sources}.union(known.keys() & set(fresh)):
+        rows.delete(connection, known[path][1])
+        connection.execute("DELETE FROM sources WHERE path = ?", (path,))
+    for some in batches(fresh, _AT_A_TIME):
+        documents = list(content.read(some))
+        rows.insert(connection, documents)
+        connection.executemany(
+            "INSERT INTO sources VALUES (?, ?, ?, ?)",
+            ((path, *sources[path], document["id"]) for path, document in zip(some, documents, strict=True)),
+        )
+    connection.executemany("INSERT INTO aliases VALUES (?, ?, ?)", content.aliases())
+    connection.execute("DELETE FROM derived")
+    connection.execute("INSERT INTO derived VALUES (?)", (_stamp(content),))
+    connection.execute("COMMIT")
+
+
+def _found(connection: sqlite3.Connection, query: Query, *, count: bool) -> Found:
+    search = Search(connection, query)
+    keys, token = search.rows()
+    documents = [json.loads(item.text) for item in rows.read(connection, keys)]
+    ids = json.dumps([document["id"] for document in documents])
+    places = {
+        item_id: places
+        for item_id, *places in connection.execute(
+            "SELECT id, path, collection FROM sources WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+        )
+    }
+    items = [(*places[document["id"]], document) for document in documents]
+    return Found(items, token, search.count() if count else None)

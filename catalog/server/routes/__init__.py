@@ -1,0 +1,1 @@
+"""What the server answers: reading, searching, counting, writing, uploads and downloads."""

@@ -1,0 +1,144 @@
+"""Many items in one request, one a line: checked while those before are stored, all in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import orjson
+from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from modelstac.catalog.errors import InvalidItemError, ModelStacError, StorageError, TooLargeError
+from modelstac.catalog.items.documents import Document, now
+from modelstac.catalog.server.routes.incoming import Checks, check_id
+from modelstac.catalog.server.routes.patches import refuse_unstorable
+from modelstac.catalog.server.stores.links import base_url
+
+MEDIA_TYPE = "application/x-ndjson"
+_AT_A_TIME, _BYTES_AT_A_TIME = 500, 4 << 20
+# A client that stops half way holds a transaction, for which others wait.
+_PATIENCE_SECONDS = 30.0
+_UNREAD = 256 << 20
+
+
+async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGenerator[list[Document], None]:
+    """Yield valid items of a request, some at a time and as they are stored; the next are checked meanwhile.
+
+    Parameters
+    ----------
+    limit
+        Most bytes of one item.
+
+    Raises
+    ------
+    InvalidItemError, TooLargeError
+        With the item.
+    StorageError
+        If the rest does not come.
+    """
+    kind = request.headers.get("content-type", MEDIA_TYPE).partition(";")[0].strip().lower()
+    if kind != MEDIA_TYPE:
+        raise HTTPException(415, f"Content-Type: {kind[:60]!r} is not understood, {MEDIA_TYPE} is")
+    base, begun = base_url(request), 1
+    parts = _lines(request, limit)
+
+    async def following() -> list[Document] | None:
+        nonlocal begun
+        lines = await anext(parts, None)
+        if lines is None:
+            return None
+        first, begun = begun, begun + len(lines)
+        return await run_in_threadpool(_checked, lines, first, checks, base)
+
+    coming = asyncio.ensure_future(following())
+    try:
+        while (part := await coming) is not None:
+            coming = asyncio.ensure_future(following())
+            if part:
+                yield part
+    finally:
+        coming.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await coming
+
+
+async def read_rest(request: Request) -> None:
+    """Read what is left of a request that is refused: a client that is still sending would not see the answer."""
+    unread = 0
+    with contextlib.suppress(ClientDisconnect, TimeoutError, RuntimeError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            async for chunk in request.stream():
+                unread += len(chunk)
+                if unread > _UNREAD:
+                    return
+
+
+async def _lines(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
+    """Yield the lines of a request, some at a time."""
+    chunks = request.stream()
+    rest, lines, size = b"", [], 0
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                chunk = await anext(chunks, None)
+        except (TimeoutError, ClientDisconnect) as error:
+            raise StorageError("the body: its rest does not come; nothing was stored, send it again") from error
+        *whole, rest = (rest + (chunk or b"")).split(b"\n")
+        if chunk is None:
+            whole.append(rest)
+        if len(rest) > limit or any(len(line) > limit for line in whole):
+            raise TooLargeError(f"an item: larger than the {limit} bytes that this server takes")
+        for line in whole:
+            lines.append(line)
+            size += len(line)
+            if len(lines) >= _AT_A_TIME or size >= _BYTES_AT_A_TIME:
+                yield lines
+                lines, size = [], 0
+        if chunk is None:
+            yield lines
+            return
+
+
+def _checked(lines: list[bytes], first: int, checks: Checks, base: str) -> list[Document]:
+    items = [(number, _read(line, number)) for number, line in enumerate(lines, first) if line.strip()]
+    try:
+        refuse_unstorable([item for _, item in items])
+    except InvalidItemError:
+        for number, item in items:
+            _named(item, number, lambda item=item: refuse_unstorable(item))  # type: ignore[misc]
+    moment, stored = now(), []
+    for number, item in items:
+        document = _named(item, number, lambda item=item: _valid(item, checks, base))  # type: ignore[misc]
+        document["properties"] |= {"created": moment, "updated": moment}
+        stored.append(document)
+    return stored
+
+
+def _read(line: bytes, number: int) -> Document:
+    try:
+        item = orjson.loads(line)
+    except ValueError as error:
+        raise InvalidItemError(f"line {number}: no JSON: {error}") from error
+    if not isinstance(item, dict):
+        raise InvalidItemError(f"line {number}: expected a JSON object, found {type(item).__name__}")
+    return item
+
+
+def _valid(item: Document, checks: Checks, base: str) -> Document:
+    name = item.get("collection")
+    check_id(name, what="collection")
+    return checks.item(item, str(name), base)
+
+
+def _named(item: Document, number: int, check: Callable[[], Any]) -> Any:
+    try:
+        return check()
+    except ModelStacError as error:
+        shown = repr(item.get("id"))
+        if len(shown) > 100 or shown in str(error):
+            shown = ""
+        raise type(error)(f"line {number}{shown and f' (item {shown})'}: {error}") from error

@@ -1,0 +1,146 @@
+"""What clients send to be stored: read, checked, and brought into the form in which it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pystac
+from fastapi import HTTPException, Request
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
+from modelstac.catalog.items.validation import MLM_SCHEMAS, known_schemas, validate_document, validate_item
+from modelstac.catalog.server.routes.patches import refuse_unstorable
+from modelstac.catalog.server.stores.links import stored_document
+
+_UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
+_LONGEST_ID = 200
+_READABLE = ("http://", "https://", "s3://", "gs://", "az://", "artifacts/")
+_MIGRATED = ("1.0.0", "1.1.0")
+
+
+async def json_body(request: Request, kinds: tuple[type, ...] = (dict,)) -> Any:
+    """Return the JSON of a request's body.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is none, of another kind, or what cannot be stored by every backend and answered again.
+    """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise HTTPException(415, f"Content-Type: {media_type[:60]!r} is not understood, application/json is")
+    body = await request.body()
+    try:
+        document = orjson.loads(body)
+    except ValueError as error:
+        raise InvalidItemError(f"the body is no JSON: {error}") from error
+    if not isinstance(document, kinds):
+        raise InvalidItemError(f"the body: expected a JSON object, found {type(document).__name__}")
+    refuse_unstorable(document)
+    return document
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is accepted.
+
+    Parameters
+    ----------
+    any_items
+        Whether items that are no models are, too; these may be changed after they were published.
+    """
+
+    any_items: bool = False
+
+    def item(self, item: Any, collection_id: str, base: str, expected_id: str | None = None) -> Document:
+        """Return a valid item as it is stored; without its files, which an API cannot see."""
+        if not isinstance(item, dict) or item.get("type") != "Feature":
+            raise InvalidItemError("type: expected a STAC item of type 'Feature'")
+        check_id(item.get("id"), expected_id)
+        if item.setdefault("collection", collection_id) != collection_id:
+            found = str(item["collection"])[:60]
+            raise InvalidItemError(f"collection: {found!r} is not {collection_id!r}, which the address names")
+        for name, kind in (("properties", dict), ("links", list), ("assets", dict)):
+            if not isinstance(item.setdefault(name, kind()), kind):
+                raise InvalidItemError(f"{name}: expected {'an object' if kind is dict else 'a list'}")
+        stored: Document = _read(lambda: stored_document(item, base))
+        for key, asset in stored["assets"].items():
+            href = asset["href"]
+            if key in EVIDENCE_ASSETS and href.startswith("data:"):
+                continue
+            if not href.startswith(_READABLE) or ".." in href.split("/"):
+                raise InvalidItemError(
+                    f"assets.{key}.href: {href[:80]!r} is neither an address that others can read nor one below "
+                    f"{base}artifacts/"
+                )
+        stored["properties"] = {name: value for name, value in stored["properties"].items() if name != ALIASES}
+        return self._validated(stored, collection_id)
+
+    def _validated(self, stored: Document, collection_id: str) -> Document:
+        foreign = self.any_items and is_foreign(stored)
+        _refuse_unknown(stored, _MIGRATED, extensions=not foreign)
+        links = [*stored["links"], {"rel": "collection", "href": f"collections/{collection_id}"}]
+        document = stored | {"links": links}
+        current = pystac.get_stac_version()
+        if foreign or stored["stac_version"] != current:
+            read: pystac.Item = _read(lambda: pystac.Item.from_dict(document))
+            document = read.to_dict(include_self_link=False, transform_hrefs=False)
+        # As the current version of STAC has it, which is what every backend stores.
+        stored["stac_version"] = current
+        if foreign:
+            validate_document(document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))})
+        else:
+            validate_item(document)
+        return stored
+
+    def collection(self, collection: Any, base: str, expected_id: str | None = None) -> Document:
+        """Return a valid collection as it is stored."""
+        if collection.get("type") != "Collection":
+            raise InvalidItemError("type: expected a STAC collection of type 'Collection'")
+        check_id(collection.get("id"), expected_id)
+        stored: Document = _read(lambda: stored_document(collection, base))
+        _refuse_unknown(stored, (pystac.get_stac_version(),))
+        validate_document(stored)
+        return stored
+
+
+def is_foreign(item: Document) -> bool:
+    """Tell whether an item is neither a model nor a dataset of ours."""
+    declared = item.get("stac_extensions")
+    if isinstance(declared, list) and any(isinstance(uri, str) and uri.startswith(MLM_SCHEMAS) for uri in declared):
+        return False
+    own = ("mlm:", "interop:")
+    return not any(name.startswith(own) for name in item["properties"])
+
+
+def _refuse_unknown(document: Document, versions: tuple[str, ...], *, extensions: bool = True) -> None:
+    # A server fetches no address that a client names.
+    if document.get("stac_version") not in versions:
+        raise InvalidItemError(f"stac_version: {' or '.join(versions)} is needed")
+    declared = document.get("stac_extensions", [])
+    if not isinstance(declared, list) or not all(isinstance(uri, str) for uri in declared):
+        raise InvalidItemError("stac_extensions: expected a list of addresses")
+    if extensions and (unknown := set(declared) - set(known_schemas(declared))):
+        raise InvalidItemError(f"stac_extensions: this server has no schema {min(unknown)[:120]!r}")
+
+
+def check_id(found: Any, expected: str | None = None, *, what: str = "id") -> None:
+    """Refuse what cannot be part of an address, or is not what an address names."""
+    fit = isinstance(found, str) and 0 < len(found) <= _LONGEST_ID and found.isprintable() and not _UNFIT & set(found)
+    if not fit:
+        shown = repr(found)[:60]
+        raise InvalidItemError(f"{what}: {shown} is no name of 1 to {_LONGEST_ID} letters, digits, '.', '-' and '_'")
+    if expected not in (None, found):
+        raise InvalidItemError(f"{what}: {found!r} is not {expected!r}, which the address names")
+
+
+def _read(make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidItemError(f"no STAC document: {type(error).__name__}: {str(error)[:200]}") from error

@@ -1,0 +1,1 @@
+"""What goes around every request: its id, log line, figures and limits, and errors as answers."""

@@ -1,0 +1,196 @@
+"""Around every request: an id, a line in the log, figures for Prometheus, and a limit on what is read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from stac_fastapi.api.middleware import ProxyHeaderMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from modelstac.catalog.errors import InvalidQueryError, TooLargeError
+from modelstac.catalog.server.watching.problems import of_bug, of_error
+
+LOG = logging.getLogger("modelstac.access")
+_FIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"})
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class Metrics:
+    """The figures at ``/metrics``; of the routes, not of the addresses, so that their number is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "modelstac_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "modelstac_request_seconds", "Time to answer", ["method", "route"], registry=self.registry, buckets=_BUCKETS
+        )
+        self.running = Gauge("modelstac_requests_running", "Requests being answered", registry=self.registry)
+        self._kinds: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        kind = (method, route, status)
+        if kind not in self._kinds:
+            # Finding the figures of a kind takes longer than counting.
+            self._kinds[kind] = self.requests.labels(*kind).inc, self.seconds.labels(method, route).observe
+        count, observe = self._kinds[kind]
+        count()
+        observe(seconds)
+
+
+class Observe:
+    """Give every request an id (``X-Request-ID``, that of the client if it is fit), count it and log it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = next((v for name, v in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+        request_id = sent if _FIT_ID.fullmatch(sent) else uuid.uuid4().hex
+        status, begun = 500, time.perf_counter()
+        begun_to_answer = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, begun_to_answer
+            if message["type"] == "http.response.start":
+                status, begun_to_answer = message["status"], True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            with self._metrics.running.track_inprogress():
+                await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - the last guard before a broken connection
+            answer = of_bug(error, request_id)
+            if not begun_to_answer:
+                await answer(scope, receive, send_with_id)
+        finally:
+            self._record(scope, request_id, status, time.perf_counter() - begun)
+
+    def _record(self, scope: MutableMapping[str, Any], request_id: str, status: int, seconds: float) -> None:
+        # An address that no route knows could be anything.
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "other"
+        self._metrics.answered(method, route, status, seconds)
+        writer = scope.get("state", {}).get("writer")
+        LOG.info(
+            "request",
+            extra={
+                "fields": {
+                    "id": request_id,
+                    "method": method,
+                    "path": scope["path"][:500],
+                    "status": status,
+                    "ms": round(seconds * 1e3, 2),
+                }
+                | ({"key": writer} if writer else {})
+            },
+        )
+
+
+class Forwarded(ProxyHeaderMiddleware):
+    """Take the address by which a proxy is known from its headers, when there are some."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and any(name in _FORWARDED for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+class LimitBody:
+    """Refuse a request that is longer than the server takes, as soon as that shows."""
+
+    def __init__(self, app: ASGIApp, limit: int, without: tuple[str, ...]) -> None:
+        self._app = app
+        self._limit = limit
+        self._without = without
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["path"].startswith(self._without):
+            await self._app(scope, receive, send)
+            return
+        error = TooLargeError(f"the body: larger than the {self._limit} bytes that this server takes")
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > self._limit:
+            await of_error(error)(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_some() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                raise error
+            return message
+
+        await self._app(scope, receive_some, send)
+
+
+class ReadAddress:
+    """Refuse an address with characters that are none (half of UTF-8) or are in no catalog (NUL)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http" and (b"%" in scope["query_string"] or b"%" in scope.get("raw_path", b"")):
+            place = _unreadable(scope.get("raw_path", b""), scope["query_string"])
+            if place is not None:
+                error = InvalidQueryError(f"{place}: a NUL character, or bytes that are no UTF-8")
+                await of_error(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _unreadable(path: bytes, query: bytes) -> str | None:
+    for part in query.split(b"&"):
+        name, _, value = part.replace(b"+", b" ").partition(b"=")
+        if not (_readable(name) and _readable(value)):
+            return unquote_to_bytes(name).decode(errors="replace").replace("\0", "\\0")[:60]
+    return None if _readable(path) else "the path"
+
+
+def _readable(quoted: bytes) -> bool:
+    try:
+        return "\0" not in unquote_to_bytes(quoted).decode()
+    except UnicodeDecodeError:
+        return False
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

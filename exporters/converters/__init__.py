@@ -1,0 +1,1 @@
+"""One module for each converter, and the graphs that they write."""

@@ -1,0 +1,1 @@
+"""The proof that a conversion computes what its source computes."""

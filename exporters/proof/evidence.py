@@ -1,0 +1,133 @@
+"""The evidence that a conversion is published with: parity, a picture of it, and timings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+from numpy.typing import NDArray
+
+from modelstac.catalog.backends.storage import explained
+from modelstac.catalog.errors import MissingPackageError
+from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
+from modelstac.catalog.messages import Note, Report
+from modelstac.exporters.proof.cases import Case, make_cases
+from modelstac.exporters.proof.examples import Example, make_example
+from modelstac.exporters.proof.parity import ParityReport, Tolerance, compare
+from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.workers import RemoteModel, Workers, measured_latency
+from modelstac.registry.running.examples import write_example
+from modelstac.registry.running.model import Model
+
+PARITY_ASSET, PICTURE_ASSET = "parity", "parity-picture"
+TURNS = 3
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured of a conversion: parity, an example, latencies of source and result (s) for a shape."""
+
+    parity: ParityReport
+    example: Example
+    latencies: tuple[float, float]
+    shape: tuple[int, ...]
+    picture: bytes | None
+
+
+def prove(
+    source: pystac.Item,
+    converted: pystac.Item,
+    workers: Workers,
+    *,
+    windows: Sequence[Case],
+    tolerance: Tolerance,
+    seed: int,
+    report: Report,
+) -> Proof:
+    """Compare the source with the file as anybody will load it: by the registry, in the runtime of its format.
+
+    Raises
+    ------
+    ConversionError
+        When the two cannot be compared.
+    DataError
+        When they do not take the windows.
+    """
+    with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
+        cases = make_cases(
+            model.signature, result.signature, seed=seed, windows=windows, sizes=find_sizes(model, result)
+        )
+        parity = compare(model, result, cases=cases, tolerance=tolerance, report=report)
+        timed = next(case for case in cases if case.name == "random").inputs
+        latencies = _in_turns(model, result, timed) if parity.passed else (0.0, 0.0)
+        example = make_example(source, model, result, cases)
+    return Proof(parity, example, latencies, timed.shape, _picture(parity, report) if parity.passed else None)
+
+
+def failure(item_id: str, source: str, parity: ParityReport) -> str:
+    """Say why a conversion is not published."""
+    worst = parity.worst
+    return (
+        f"{item_id} differs from {source} by {worst.max_absolute:.1e} ({worst.max_relative:.1e} of the largest "
+        f"value) in the case {worst.case!r}, more than {parity.tolerance.absolute:.0e} "
+        f"({parity.tolerance.relative:.0e}): nothing was published"
+    )
+
+
+def with_evidence(
+    converted: ModelDescription,
+    source: str,
+    proof: Proof,
+    folder: Path,
+    *,
+    seconds: float,
+    facts: Mapping[str, Any],
+) -> ModelDescription:
+    """Add parity, its picture, the example and the timings to a description; files are written into a folder."""
+    timing = Timing(
+        conversion_seconds=seconds,
+        latency_seconds=proof.latencies[1],
+        source_latency_seconds=proof.latencies[0],
+        shape=proof.shape,
+    )
+    content: dict[str, Any] = {"source": source, "target": converted.id, **facts, "seconds": seconds}
+    content |= {"timing": timing.to_json()} | proof.parity.to_dict()
+    files = [
+        (PARITY_ASSET, "parity.json", json.dumps(content, indent=2).encode() + b"\n", "application/json", "metadata")
+    ]
+    if proof.picture is not None:
+        files.append((PICTURE_ASSET, "parity.png", proof.picture, "image/png", "overview"))
+    titles = {PARITY_ASSET: "Parity with the source", PICTURE_ASSET: "Difference from the source by lead time"}
+    assets = write_example(folder, *proof.example)
+    for key, name, data, media_type, role in files:
+        path = folder / name
+        with explained(f"write {path}"):
+            path.write_bytes(data)
+        assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=titles[key])
+    return converted.model_copy(update={"parity": proof.parity.summary(source), "timing": timing, "assets": assets})
+
+
+def _in_turns(
+    source: Model | RemoteModel, converted: Model | RemoteModel, inputs: NDArray[np.float32]
+) -> tuple[float, float]:
+    """Give the median latency of both, timed in turns, so that a busy machine slows both."""
+    ours, theirs = source.signature.inputs[0].dim_order, converted.signature.inputs[0].dim_order
+    relaid = np.ascontiguousarray(inputs.transpose([ours.index(name) for name in theirs]))
+    pairs = [
+        (measured_latency(source, inputs, runs=1), measured_latency(converted, relaid, runs=1)) for _ in range(TURNS)
+    ]
+    return float(np.median([a for a, _ in pairs])), float(np.median([b for _, b in pairs]))
+
+
+def _picture(parity: ParityReport, report: Report) -> bytes | None:
+    try:
+        from modelstac.exporters.proof.parity_picture import draw_parity
+    except MissingPackageError as error:
+        report(Note(f"the parity report has no picture: {error}"))
+        return None
+    return draw_parity(parity)

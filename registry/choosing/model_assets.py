@@ -1,0 +1,133 @@
+"""Which assets of an item are models, and of what type: for items that were made here and for other people's.
+
+An item of ours says it by role and artifact type. Others leave one out, spell the other differently, or have several; a
+type that they state is believed as far as it goes (the file itself is looked into later), and only where they state
+none does the media type or the file's suffix speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
+
+import pystac
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.mlm import MODEL_ROLE
+from modelstac.registry.trust.policy import PICKLES
+
+OUR_FIELD = "interop:variant"
+# Sources: MLM 1.0 to 1.5, "Artifact Type Enum" and best practices; the functions that write such files.
+_BY_WORD = MappingProxyType(
+    {
+        "keras": ("keras", "keras.model.save", "tf.keras.model.save"),
+        "torch": (
+            "safetensors",
+            "safetensors.torch.save",
+            "safetensors.torch.save_model",
+            "safetensors.torch.save_file",
+        ),
+        "onnx": ("onnx", "onnx.save", "onnx.save_model", "torch.onnx.export", "torch.onnx.save"),
+        "torch-export": ("torch.export", "torch.export.save", "torch.export.export", "torch.export.package_pt2", "pt2"),
+        "saved-model": ("tf.saved_model.save", "tf.keras.model.export", "keras.model.export", "saved_model"),
+        "litert": ("litert", "tflite", "tf.lite.tfliteconverter"),
+        "openvino": ("openvino", "openvino.save_model"),
+    }
+)
+_WORDS = MappingProxyType({word: FORMATS[name].artifact_type for name, words in _BY_WORD.items() for word in words})
+_SUFFIXES = MappingProxyType(
+    {known.suffix: known.artifact_type for known in FORMATS.values()} | {".safetensor": FORMATS["torch"].artifact_type}
+)
+# What runs code when it is read, or may.
+_UNSAFE = MappingProxyType(
+    {
+        **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), "torch.save"),
+        **dict.fromkeys((".pkl", ".pickle"), "pickle"),
+        ".joblib": "joblib",
+        **dict.fromkeys((".h5", ".hdf5"), "HDF5"),
+    }
+)
+UNSAFE_TYPES = PICKLES | frozenset(_UNSAFE.values())
+UNKNOWN = "unknown"
+_MEDIA_WORDS = MappingProxyType({"onnx": "onnx", "keras": "keras", "safetensors": "torch"})
+_OTHER_ROLES = frozenset({"code", "mlm:source_code", "mlm:training", "mlm:inference", "thumbnail", "overview"})
+
+
+@dataclass(frozen=True)
+class ModelAsset:
+    """One model file of an item: key, artifact type, and what is missing or odd in what the item says of it."""
+
+    key: str
+    artifact_type: str
+    remarks: tuple[str, ...] = ()
+
+
+def is_foreign(item: pystac.Item) -> bool:
+    """Tell whether an item was made by other means than modelstac."""
+    return OUR_FIELD not in item.properties
+
+
+def model_assets(item: pystac.Item) -> list[ModelAsset]:
+    """Return the model files of an item.
+
+    Raises
+    ------
+    InvalidItemError
+        If it has none.
+    """
+    marked = {key: asset for key, asset in item.assets.items() if MODEL_ROLE in (asset.roles or ())}
+    if not is_foreign(item):
+        found = [ModelAsset(key, str(asset.extra_fields.get("mlm:artifact_type"))) for key, asset in marked.items()]
+    elif marked:
+        found = [ModelAsset(key, *artifact_type(asset)) for key, asset in marked.items()]
+    else:
+        found = list(_unmarked(item))
+    if not found:
+        has = f"its assets are {', '.join(map(repr, item.assets))}" if item.assets else "it has no assets"
+        raise InvalidItemError(
+            f"item {item.id!r} has no asset with the role {MODEL_ROLE}, so there is nothing to load ({has}): "
+            "ask its publisher, or look for another item"
+        )
+    return found
+
+
+def _unmarked(item: pystac.Item) -> Iterator[ModelAsset]:
+    for key, asset in item.assets.items():
+        found, remarks = artifact_type(asset)
+        if found == UNKNOWN or _OTHER_ROLES & set(asset.roles or ()):
+            continue
+        yield ModelAsset(key, found, (f"no asset has the role {MODEL_ROLE}: asset {key!r} was taken as one", *remarks))
+
+
+def artifact_type(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:
+    """Return the artifact type of a foreign asset as it is called here, and what had to be guessed."""
+    stated = asset.extra_fields.get("mlm:artifact_type")
+    if isinstance(stated, str) and stated.strip():
+        word = stated.strip().casefold()
+        if word in _WORDS:
+            return _WORDS[word], ()
+        if stated in UNSAFE_TYPES or word in {kind.casefold() for kind in UNSAFE_TYPES}:
+            return stated, ()
+        return stated, (f"its artifact type {stated!r} is none that is known here",)
+    return _by_file(asset)
+
+
+def _by_file(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:
+    name = file_name(asset.href).casefold()
+    for suffix, found in (*_SUFFIXES.items(), *_UNSAFE.items()):
+        if name.endswith(suffix):
+            return found, (f"it states no mlm:artifact_type: {suffix} was taken as {found}",)
+    media_type = (asset.media_type or "").casefold()
+    for word, form in _MEDIA_WORDS.items():
+        if word in media_type:
+            return FORMATS[form].artifact_type, (f"it states no mlm:artifact_type: taken from {asset.media_type!r}",)
+    return UNKNOWN, (f"it states no mlm:artifact_type, and {name or 'its href'!r} does not tell",)
+
+
+def file_name(href: str) -> str:
+    """Return the name of the file that an href leads to, without the query of a signed URL."""
+    return PurePosixPath(unquote(urlsplit(href).path)).name

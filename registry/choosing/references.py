@@ -1,0 +1,241 @@
+"""From what a caller names to items: an id, ``name@alias``, a name with a range of versions, a URL or path, a query."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import pystac
+
+from modelstac.catalog.base import Catalog, as_item
+from modelstac.catalog.errors import AmbiguousError, InvalidItemError, NotFoundError, StorageError, UntrustedError
+from modelstac.catalog.items import documents
+from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.versions import parse_version
+from modelstac.catalog.search.query import Query
+from modelstac.registry.choosing.default import default_catalog
+
+_RANGED = re.compile(r"(?P<name>[A-Za-z][\w.-]*?)\s*(?P<range>(?:[<>=!~]=?|===).+)", re.ASCII)
+MAX_ITEM = 64 << 20
+FOLDER_ITEM = "mlm.json"  # mlstac's folders
+
+
+@dataclass(frozen=True)
+class Found:
+    """Items to choose from.
+
+    Parameters
+    ----------
+    items
+        The items; the newest version first.
+    asked
+        The one item that was named, None where any of them will do.
+    catalog
+        Where variants of it may be, None where nobody knows.
+    """
+
+    items: tuple[pystac.Item, ...]
+    asked: pystac.Item | None = None
+    catalog: Catalog | None = None
+
+
+def is_place(text: str) -> bool:
+    """Tell whether a text names an item by URL or path, and not by id."""
+    if "://" in text:
+        return True
+    return text.endswith(".json") or "/" in text or "\\" in text or (Path(text) / FOLDER_ITEM).is_file()
+
+
+def by_name(text: str, catalog: Catalog) -> Found:
+    """Find what an id, ``name@alias``, name, or name with a range of versions means in a catalog.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing; names the nearest ids, or what the alias points to.
+    """
+    if "@" in text:
+        item = _by_alias(text, catalog)
+        return Found((item,), item, catalog)
+    if match := _RANGED.fullmatch(text):
+        return _by_range(match["name"], match["range"], catalog)
+    if (named := catalog.find(text)) is not None:
+        return Found((named,), named, catalog)
+    if items := _models(catalog.search(Query(collections=(text,)))):
+        return Found(_newest_first(items), None, catalog)
+    names = (collection.id for collection in catalog.collections())
+    raise NotFoundError.unknown("item or model", text, {*catalog.ids(), *names}, where=catalog.href)
+
+
+def named(text: str, catalog: Catalog | str | PathLike[str] | None = None) -> pystac.Item:
+    """Return the one item that a text names, whether it can run or not; of several versions the newest."""
+    return read_place(text) if is_place(text) else by_name(text, default_catalog(catalog)).items[0]
+
+
+def by_query(query: Query, catalog: Catalog) -> Found:
+    """Find the one model that a query means.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing matches.
+    AmbiguousError
+        If several models match: variants and versions of one can be chosen from, models cannot.
+    """
+    items = _models(catalog.search(query))
+    asked = (
+        ", ".join(f"{name}={value}" for name, value in query.model_dump(exclude_defaults=True).items()) or "anything"
+    )
+    if not items:
+        raise NotFoundError(f"no model in {catalog.href} matches {asked}: ask for less, or see modelstac search")
+    names = sorted({str(item.collection_id) for item in items})
+    if len(names) > 1:
+        raise AmbiguousError(
+            f"{len(names)} models match {asked}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}; "
+            "name one of them (name=…)"
+        )
+    return Found(_newest_first(items), None, catalog)
+
+
+def siblings(item: pystac.Item, catalog: Catalog) -> list[pystac.Item]:
+    """Return the variants of an item's version that were proved equal to it, or to what it was proved equal to."""
+    found = catalog.search(Query(collections=(str(item.collection_id),)))
+    version = item.properties.get("version")
+    peers = {other.id: other for other in found if other.properties.get("version") == version} | {item.id: item}
+    near: dict[str, set[str]] = {}
+    for other in peers.values():
+        parity = other.properties.get("interop:parity")
+        if isinstance(parity, dict) and parity.get("passed") is True and parity.get("source") in peers:
+            near.setdefault(other.id, set()).add(str(parity["source"]))
+            near.setdefault(str(parity["source"]), set()).add(other.id)
+    reached, waiting = {item.id}, [item.id]
+    while waiting:
+        new = near.get(waiting.pop(), set()) - reached
+        reached |= new
+        waiting += new
+    return [peers[name] for name in sorted(reached - {item.id})]
+
+
+def read_place(text: str) -> pystac.Item:
+    """Read an item from a URL (of a static catalog, an API, signed or not) or from a file or folder on this machine.
+
+    Raises
+    ------
+    NotFoundError, StorageError, DownloadError
+        If it cannot be read.
+    InvalidItemError
+        If it is no STAC item.
+    """
+    from modelstac.registry.files.download import shown  # not at the top: ids need it not
+
+    path = local_path(text)
+    if path is None:
+        place, data = text, _fetched(text)
+        base = text.partition("?")[0]
+    else:
+        path = path / FOLDER_ITEM if path.is_dir() else path
+        place, data = str(path), _read(path)
+        base = str(path.absolute())
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InvalidItemError(
+            f"{shown(place)} is no STAC item: it is no JSON; name the item's own document"
+        ) from error
+    if not isinstance(document, dict) or document.get("type") != "Feature":
+        found = document.get("type") if isinstance(document, dict) else type(document).__name__
+        raise InvalidItemError(f"{shown(place)} is no STAC item: expected type 'Feature', found {found!r}")
+    return _item(document, base, place, folder=path.parent if path is not None and path.name == FOLDER_ITEM else None)
+
+
+def _item(document: dict[str, Any], base: str, place: str, *, folder: Path | None) -> pystac.Item:
+    from modelstac.registry.files.download import shown
+
+    try:
+        item = as_item(documents.absolute(document, base))
+        item.set_self_href(None)  # hrefs are absolute already
+    except Exception as error:  # pystac's own migrations raise whatever comes
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InvalidItemError(f"{shown(place)} is no complete STAC item: {reason}; ask its publisher") from error
+    for key, asset in item.assets.items():
+        if "://" in base:
+            asset.href = urljoin(base, asset.href) if asset.href.startswith("/") else asset.href
+            if local_path(asset.href) is not None:
+                raise UntrustedError(
+                    f"{shown(place)} names a file of this machine ({asset.href}, asset {key!r}), which an item from "
+                    "elsewhere may not: ask its publisher"
+                )
+        beside = folder / asset.href.rpartition("/")[2] if folder is not None else None
+        if beside is not None and beside.is_file():  # the folder was fetched, the item still names where from
+            asset.href = str(beside.absolute())
+    return item
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no item {path}: check the path") from error
+    except OSError as error:
+        raise StorageError.doing(f"read {path}", error, advice="check the path and who may read it") from error
+
+
+def _fetched(href: str) -> bytes:
+    from modelstac.registry.files.download import Source, download, shown
+
+    content = bytearray()
+    for chunk in download(Source(href, "", None, "the item"), start=0):
+        content += chunk
+        if len(content) > MAX_ITEM:
+            raise UntrustedError(f"{shown(href)} has more than {MAX_ITEM} bytes, as no item has")
+    return bytes(content)
+
+
+def _by_alias(text: str, catalog: Catalog) -> pystac.Item:
+    item_id = catalog.resolve(text)
+    item = catalog.find(item_id)
+    if item is None:
+        name, _, alias = text.partition("@")
+        raise NotFoundError(
+            f"alias {text} points to {item_id!r}, which is not in {catalog.href}: point it to an item that is there "
+            f"(modelstac alias {name} {alias} ITEM)"
+        )
+    return item
+
+
+def _by_range(name: str, wanted: str, catalog: Catalog) -> Found:
+    items = _models(catalog.search(Query(collections=(name,), version=wanted)))
+    if items:
+        return Found(_newest_first(items), None, catalog)
+    names = [collection.id for collection in catalog.collections()]
+    if name not in names:
+        raise NotFoundError.unknown("model", name, names, where=catalog.href)
+    known = {str(item.properties.get("version")) for item in catalog.search(Query(collections=(name,)))}
+    raise NotFoundError(
+        f"no version of {name} in {catalog.href} lies in {wanted!r}: there are {', '.join(sorted(known))}"
+    )
+
+
+def _models(items: Iterable[pystac.Item]) -> list[pystac.Item]:
+    """Leave out what is no model (data), and what is deprecated unless there is nothing else."""
+    found = [item for item in items if any(name.startswith("mlm:") for name in item.properties)]
+    return [item for item in found if not item.properties.get("deprecated")] or found
+
+
+def _newest_first(items: Iterable[pystac.Item]) -> tuple[pystac.Item, ...]:
+    return tuple(sorted(items, key=version_of, reverse=True))
+
+
+def version_of(item: pystac.Item) -> Any:
+    """Return the version of a model as something to compare; without one it is the oldest."""
+    try:
+        version = parse_version(str(item.properties["version"]))
+    except (InvalidItemError, KeyError):
+        version = parse_version("0.dev0")
+    return (not version.is_prerelease, version)

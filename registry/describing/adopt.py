@@ -1,0 +1,186 @@
+"""Take somebody else's item into a catalog of ours: named as ours are, verified, with where it came from.
+
+What the item says is kept as far as it can be run by; what it leaves open and nobody can compute is asked for. The file
+is fetched, pinned and looked into as for loading, and what would be refused there is not adopted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.errors import AmbiguousError, SpecError, StorageError
+from modelstac.catalog.items.description import ModelDescription, Source
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.mlm import TASKS
+from modelstac.catalog.items.versions import semver
+from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.search.spellings import canonical
+from modelstac.registry.choosing import references
+from modelstac.registry.choosing.candidates import no_runtime
+from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
+from modelstac.registry.describing.facts import SUFFIXES, read_facts
+from modelstac.registry.describing.foreign import NO_VERSION, describe
+from modelstac.registry.files.artifact import Artifact
+from modelstac.registry.files.fetch import place_of
+from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.load import fetched
+from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the adopter says where the item does not, or otherwise.
+
+    Parameters
+    ----------
+    name, version, license, framework_version
+        As in an item of ours; semantic versions.
+    tasks
+        What the model is for, in MLM's terms.
+    asset
+        Key of the model file, of several.
+    entrypoint
+        ``package.module:function`` that builds the architecture of a file of weights.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    license: str | None = None
+    framework_version: str | None = None
+    tasks: tuple[str, ...] = ()
+    asset: str | None = None
+    entrypoint: str | None = None
+
+
+def adopt(
+    what: str | PathLike[str] | pystac.Item,
+    into: Catalog,
+    *,
+    source: Catalog | str | PathLike[str] | None = None,
+    said: Said = Said(),
+    by_reference: bool = False,
+    policy: TrustPolicy = DEFAULT_POLICY,
+    report: Report = ignore,
+) -> pystac.Item:
+    """Publish somebody else's item in a catalog of ours, and return it as published.
+
+    Parameters
+    ----------
+    what
+        URL or path of the item, its id in ``source``, or the item itself.
+    into
+        The catalog.
+    source
+        The catalog that an id is of.
+    said
+        What the item does not say.
+    by_reference
+        Leave the file where it is: with its checksum, a later change of it is refused.
+    policy
+        What may be in the file.
+
+    Raises
+    ------
+    SpecError
+        If something is missing that only a person can know (names all of it), or the item is one of ours.
+    UntrustedError
+        If the file runs code when it is read, or is refused by the policy.
+    IntegrityError
+        If the file is not the one that the item or the lock file names.
+    ModelStacError
+        As loading and publishing do.
+    """
+    item = what if isinstance(what, pystac.Item) else references.named(str(what), source)
+    if not is_foreign(item):
+        raise SpecError(f"item {item.id!r} was made by modelstac: copy it as it is with modelstac sync")
+    asset = _one(item, said.asset)
+    description, remarks = describe(item, asset, entrypoint=said.entrypoint)
+    artifact = fetched(item, asset, policy, rehash=False, report=report)
+    inspect(artifact, asset.artifact_type, policy)
+    with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
+        path = _written(artifact, Path(folder) / f"model{FORMATS[description.format].suffix}")
+        fields = _completed(item, description, path, said, policy)
+        address = place_of(item, asset.key)
+        if by_reference and isinstance(address, Path):
+            raise SpecError(f"{address} is a file of this machine, which others cannot read: adopt it with its file")
+        fields |= {"artifact": address if by_reference else path, "checksum": artifact.sha256}
+        fields |= {"size": len(artifact.data), "sources": _sources(item, what)}
+        known = description.model_dump(exclude={"bbox", *fields})
+        origin = f"Adopted from the item `{item.id}`" + (f"; {'; '.join(remarks)}." if remarks else ".")
+        made = ModelDescription(**known | fields | {"description": f"{description.description}\n\n{origin}"})
+        return into.publish(made.to_item(), report=report)
+
+
+def _one(item: pystac.Item, wanted: str | None) -> ModelAsset:
+    """Return the file to adopt: the one that is named, or the only one that runs no code."""
+    found = [asset for asset in model_assets(item) if wanted in {None, asset.key}]
+    if not found:
+        raise SpecError(f"item {item.id!r} has no model {wanted!r}: its assets are {', '.join(map(repr, item.assets))}")
+    runs = [asset for asset in found if asset.artifact_type in RUNTIMES]
+    if len(runs) > 1:
+        keys = ", ".join(asset.key for asset in runs)
+        raise AmbiguousError(
+            f"item {item.id!r} has {len(runs)} models ({keys}), and here each is an item: name one (--asset)"
+        )
+    if not runs:
+        raise no_runtime(item, found[0])
+    return runs[0]
+
+
+def _completed(
+    item: pystac.Item, description: ModelDescription, path: Path, said: Said, policy: TrustPolicy
+) -> dict[str, Any]:
+    """Return the fields that the item, its file or the adopter says; refuse what nobody says."""
+    get = item.properties.get
+    named = get("mlm:tasks")
+    tasks = said.tasks or tuple(task for task in (named if isinstance(named, list) else ()) if task in TASKS)
+    same = canonical(str(get("mlm:framework"))) == description.framework  # else it says what the file was made from
+    written = said.framework_version or (description.framework_version if same else NO_VERSION)
+    parameters = description.parameters
+    if written == NO_VERSION and path.suffix in SUFFIXES:
+        facts = read_facts(path, policy=policy)
+        written, parameters = facts.framework_version, parameters or facts.parameters
+    version = said.version or (semver(str(get("version"))) if get("version") else None)
+    needed = {
+        "--version": version,
+        "--task (such as semantic-segmentation)": tasks,
+        f"--framework-version (of {description.framework})": None if written == NO_VERSION else written,
+    }
+    if missing := [flag for flag, value in needed.items() if not value]:
+        raise SpecError(f"item {item.id!r} does not say everything: give {', '.join(missing)}")
+    keywords = get("keywords")
+    return {
+        "name": said.name or description.name,
+        "version": version,
+        "license": said.license or description.license,
+        "tasks": tasks,
+        "outputs": tuple(output.model_copy(update={"tasks": tasks}) for output in description.outputs),
+        "framework_version": written,
+        "parameters": parameters,
+        "keywords": tuple(map(str, keywords)) if isinstance(keywords, list) else (),
+        "pretrained": get("mlm:pretrained") if isinstance(get("mlm:pretrained"), bool) else None,
+    }
+
+
+def _sources(item: pystac.Item, what: object) -> tuple[Source, ...]:
+    """Return where the item came from, if that is a place that others can go to."""
+    links = (link.get_href(transform_href=False) for link in item.links if link.rel in {"self", "canonical"})
+    places = [str(place) for place in (what, *links) if "://" in str(place)]
+    return (Source(href=places[0].partition("?")[0], title=item.id),) if places else ()
+
+
+def _written(artifact: Artifact, path: Path) -> Path:
+    try:
+        path.write_bytes(artifact.data)
+    except OSError as error:
+        advice = "free space there or set TMPDIR to another disk"
+        raise StorageError.doing(f"copy {artifact.path.name} to {path.parent}", error, advice=advice) from error
+    return path

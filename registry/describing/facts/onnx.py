@@ -1,0 +1,91 @@
+"""What an ONNX file says about itself, whichever tool wrote it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import helper
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.registry.describing.facts import Facts, Tensor
+from modelstac.registry.inspecting.onnx import inspect_graph
+from modelstac.registry.trust.policy import TrustPolicy
+
+# Whole numbers of 32 and 64 bits are shapes, axes and indices; weights of 8 bits are quantised ones.
+_NO_WEIGHTS = frozenset({"BOOL", "INT16", "INT32", "INT64", "STRING", "UINT16", "UINT32", "UINT64"})
+
+
+def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
+    """Read the facts of an ONNX file; see :func:`modelstac.registry.describing.facts.read_facts`."""
+    inspect_graph(data, path, domains=policy.operator_domains)
+    try:
+        model = onnx.load_from_string(data)
+        if any(not _has_shape(value) for value in model.graph.output):
+            model = onnx.shape_inference.infer_shapes(model)
+        constants = {tensor.name for tensor in model.graph.initializer}
+        inputs = tuple(_tensor(value, path) for value in model.graph.input if value.name not in constants)
+        outputs = tuple(_tensor(value, path) for value in model.graph.output)
+    except InvalidItemError:
+        raise
+    except Exception as error:  # protobuf's DecodeError, of whichever implementation is at work, and ONNX' own
+        reason = " ".join(str(error).split())
+        raise InvalidItemError(f"{path} is no ONNX file that can be read ({reason}): export it anew") from error
+    opset = next((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), None)
+    details: dict[str, Any] = {"ir_version": model.ir_version, "nodes": len(model.graph.node)}
+    details |= {} if opset is None else {"opset": opset}
+    details |= {"producer": model.producer_name} if model.producer_name else {}
+    details |= {"producer_version": model.producer_version} if model.producer_version else {}
+    return Facts(
+        format="onnx",
+        framework_version=_release(model.ir_version, opset or 1, path),
+        inputs=inputs,
+        outputs=outputs,
+        parameters=sum(_count(tensor) for tensor in _tensors(model.graph)),
+        details=details,
+    )
+
+
+def _release(ir_version: int, opset: int, path: Path) -> str:
+    """Give the first release of ONNX that knows the file's versions: the file does not say which one wrote it."""
+    for release, ir, operators, *_ in helper.VERSION_TABLE:
+        if ir >= ir_version and operators >= opset:
+            return str(release)
+    raise InvalidItemError(
+        f"{path} has opset {opset} and IR version {ir_version}, which ONNX {onnx.__version__} does not know: "
+        "export it with an earlier opset, or install a later onnx"
+    )
+
+
+def _has_shape(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.HasField("shape"))
+
+
+def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
+    if value.type.WhichOneof("value") != "tensor_type" or not _has_shape(value):
+        raise InvalidItemError(f"{path}: {value.name!r} is no tensor with a known number of axes: export it with one")
+    kind = value.type.tensor_type
+    shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else -1 for d in kind.shape.dim)
+    return Tensor(value.name, shape, helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every constant tensor of a graph and of those that its nodes hold."""
+    stack = [graph]
+    while stack:
+        found = stack.pop()
+        yield from found.initializer
+        for attribute in (a for node in found.node for a in node.attribute):
+            if attribute.HasField("t"):
+                yield attribute.t
+            if attribute.HasField("g"):
+                stack.append(attribute.g)
+
+
+def _count(tensor: onnx.TensorProto) -> int:
+    """Count the weights of a constant; a number without axes is part of a formula."""
+    name = onnx.TensorProto.DataType.Name(tensor.data_type)
+    return 0 if name in _NO_WEIGHTS or not tensor.dims else math.prod(tensor.dims)

@@ -1,0 +1,215 @@
+"""Other people's items (MLM 1.0 to 1.5) as descriptions that a runtime can use.
+
+Only what running needs is read: inputs, outputs, entry point and hyperparameters. Fields that later versions of MLM
+renamed are read under their old names; what the item leaves open stays open. Nothing is written back.
+
+Source: https://github.com/stac-extensions/mlm/blob/main/CHANGELOG.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pystac
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput
+from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.versions import semver
+from modelstac.registry.choosing.model_assets import ModelAsset
+
+NO_VERSION = "0.0.0"
+"""What stands for a version that an item does not say."""
+_EVERYWHERE = {"type": "Polygon", "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]}
+_AXIS = re.compile(r"[^a-z_-]+")
+_RESERVED = ("bands", "variables")
+# MLM before 1.4: norm_type, with statistics of the bands beside it.
+_NORMS = {"min-max": ("minimum", "maximum"), "z-score": ("mean", "stddev")}
+_STEPS = {
+    **_NORMS,
+    "clip": ("minimum", "maximum"),
+    "clip-min": ("minimum",),
+    "clip-max": ("maximum",),
+    "offset": ("value",),
+    "scale": ("value",),
+    "processing": ("format", "expression"),
+}
+
+
+def describe(
+    item: pystac.Item, asset: ModelAsset, *, entrypoint: str | None = None
+) -> tuple[ModelDescription, list[str]]:
+    """Describe one model file of a foreign item.
+
+    Parameters
+    ----------
+    item, asset
+        The item, and which of its files.
+    entrypoint
+        ``package.module:function`` that builds the architecture, where the item names none.
+
+    Returns
+    -------
+    description, remarks
+        What the item leaves open has a neutral value; each remark says in half a line what is missing or wrong.
+
+    Raises
+    ------
+    InvalidItemError
+        If inputs or outputs are missing or make no sense.
+    """
+    get = item.properties.get
+    form = FORMATS.of_artifact_type(asset.artifact_type) or FORMATS["torch"]  # else a pickle that the caller trusts
+    remarks = list(asset.remarks)
+    fields = item.assets[asset.key].extra_fields
+    version = _semver(get("mlm:framework_version"))
+    start, end = item.common_metadata.start_datetime, item.common_metadata.end_datetime
+    moment = item.datetime or datetime.now(UTC)
+    href = item.assets[asset.key].get_absolute_href() or item.assets[asset.key].href
+    hyperparameters = get("mlm:hyperparameters")
+    inputs = tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _listed(item, "mlm:input"))
+    outputs = tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _listed(item, "mlm:output"))
+    variables = {v if isinstance(v, str) else v.name for tensor in (*inputs, *outputs) for v in tensor.variables}
+    description = ModelDescription(
+        name=_slug(str(get("mlm:name") or item.id)),
+        version=_semver(get("version")) or "0.0.0",
+        variant=form.name,
+        title=str(get("title") or item.id),
+        description=str(get("description") or item.id),
+        license=str(get("license") or "other"),
+        geometry=item.geometry or _EVERYWHERE,
+        start=start or end or moment,
+        end=end or start or moment,
+        format=form.name,
+        framework_version=version or NO_VERSION,
+        architecture=str(get("mlm:architecture") or "unknown"),
+        tasks=("regression",),  # the loader does not care, and MLM's list of tasks has grown
+        inputs=inputs,
+        outputs=outputs,
+        cube_variables={name: {"type": "data", "dimensions": []} for name in variables},
+        hyperparameters=_named(hyperparameters) if isinstance(hyperparameters, dict) else {},
+        parameters=_count(get("mlm:total_parameters")),
+        entrypoint=entrypoint or fields.get("mlm:entrypoint") or _entrypoint(item),
+        artifact=local_path(href) or href,
+    )
+    return description, remarks
+
+
+def _listed(item: pystac.Item, name: str) -> Sequence[Mapping[str, Any]]:
+    found = item.properties.get(name)
+    if not isinstance(found, list) or not found or not all(isinstance(part, dict) for part in found):
+        verb = "takes" if name == "mlm:input" else "gives"
+        raise InvalidItemError(
+            f"item {item.id!r} has no {name}, so nobody can tell what the model {verb}: ask its publisher"
+        )
+    return found
+
+
+def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.Item, remarks: list[str]) -> Any:
+    """Read one input or output; axes that no list of names belongs to lose their reserved meaning."""
+    name = str(found.get("name") or inner)
+    layout = found.get(inner)
+    if not isinstance(layout, dict):
+        raise InvalidItemError(
+            f"item {item.id!r}: {name!r} has no {inner!r} with shape and dim_order: ask its publisher"
+        )
+    shape = [size if isinstance(size, int) else -1 for size in layout.get("shape") or ()]
+    order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
+    names = {axis: _names(found.get(axis)) for axis in _RESERVED}
+    whole = len(order) == len(shape)
+    for axis in _RESERVED:
+        fits = whole and axis in order and shape[order.index(axis)] in {-1, len(names[axis])}
+        if not fits:  # a list of bands beside an axis "channel", or the other way round: common, and harmless
+            order = [f"{part}-axis" if part == axis else part for part in order]
+            names[axis] = []
+    fields: dict[str, Any] = {
+        "name": name,
+        "bands": names["bands"],
+        "variables": names["variables"],
+        "description": found.get("description"),
+        inner: {"shape": shape, "dim_order": order, "data_type": layout.get("data_type") or "float32"},
+    }
+    if kind is ModelInput:
+        fields["value_scaling"] = _scaling(found, name, remarks)
+        fields["pre_processing_function"] = before = found.get("pre_processing_function")
+        if before:
+            remarks.append(f"input {name!r} wants a preprocessing that is not run here: {_short(before)}")
+    else:
+        fields["tasks"] = ()
+        fields["post_processing_function"] = after = found.get("post_processing_function")
+        if after:
+            remarks.append(f"output {name!r} wants a postprocessing that is not run here: {_short(after)}")
+    try:
+        return kind(**fields)
+    except InvalidItemError as error:
+        raise InvalidItemError(f"item {item.id!r}: {name!r} makes no sense: {error}") from error
+
+
+def _scaling(found: Mapping[str, Any], name: str, remarks: list[str]) -> list[dict[str, Any]] | None:
+    steps = found.get("value_scaling")
+    if steps is None and (norm := found.get("norm_type")) is not None:
+        statistics = found.get("statistics") or []
+        if norm not in _NORMS or not statistics:
+            remarks.append(f"input {name!r} is normalised by {norm!r}, which must be done by hand")
+            return None
+        steps = [{"type": norm} | {key: entry.get(key) for key in _NORMS[norm]} for entry in statistics]
+    if not steps:
+        return None
+    steps = [steps] if isinstance(steps, dict) else steps
+    kept = [_step(step) for step in steps if isinstance(step, dict)]
+    if None in kept or len(kept) != len(steps):
+        remarks.append(f"the value_scaling of input {name!r} is incomplete, and must be done by hand")
+        return None
+    return [step for step in kept if step is not None]
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = step.get("type")
+    keys = _STEPS.get(str(kind))
+    if keys is None or any(step.get(key) is None for key in keys):
+        return None
+    return {"type": kind} | {key: step[key] for key in keys}
+
+
+def _names(found: Any) -> list[str]:
+    if not isinstance(found, list):
+        return []
+    return [str(part.get("name") if isinstance(part, dict) else part) for part in found]
+
+
+def _entrypoint(item: pystac.Item) -> str | None:
+    """Return the entry point that another asset, that of the source code, names (MLM 1.4)."""
+    found = {asset.extra_fields.get("mlm:entrypoint") for asset in item.assets.values()} - {None}
+    return str(found.pop()) if len(found) == 1 else None
+
+
+def _named(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {re.sub(r"[^0-9a-zA-Z_.-]+", "_", str(key)) or "_": value for key, value in hyperparameters.items()}
+
+
+def _count(found: Any) -> int:
+    return found if isinstance(found, int) and found >= 0 else 0
+
+
+def _short(value: Any) -> str:
+    expression = value.get("expression") if isinstance(value, dict) else value
+    text = " ".join(str(expression or value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _semver(found: Any) -> str | None:
+    try:
+        return semver(str(found)) if isinstance(found, (str, int, float)) and not isinstance(found, bool) else None
+    except InvalidItemError:
+        return None
+
+
+def _slug(text: str) -> str:
+    name = re.sub(r"[^a-zA-Z0-9_.-]+", "-", text).strip("-._")
+    name = name if name[:1].isalpha() else f"model-{name}".strip("-")
+    return (name if len(name) >= 3 else f"{name}-model")[:100].rstrip("-._")

@@ -1,0 +1,1 @@
+"""Model files on this machine: fetched, verified, kept in a cache, and pinned."""

@@ -1,0 +1,173 @@
+"""Look into a ``.keras`` file before Keras does: three known members, a configuration of Keras' own classes, weights.
+
+Keras' safe mode refuses most of this itself, but a process can switch that off for all
+(``enable_unsafe_deserialization``). Source: Keras 3, ``keras.saving.save_model``, "The saved .keras file".
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.inspecting.weights import MAX_RATIO, UNSUSPICIOUS, inspect_hdf5
+from modelstac.registry.trust.policy import LAMBDA, within
+
+MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
+WEIGHTS = "model.weights.h5"
+MAX_CONFIG = 64 << 20
+LOCAL_HEADER, ENCRYPTED = 30, 1  # APPNOTE.TXT 4.3.7 and 4.4.4: bytes before the name, and a flag
+# Keras' own, but they run code or files that are not in the archive.
+CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
+LAMBDAS = frozenset({"Lambda", "__lambda__"})
+# Values, not classes: what Keras writes for a tuple, an array, a type and so on.
+VALUE_CLASSES = frozenset(
+    f"__{kind}__" for kind in ("bytes", "complex", "ellipsis", "keras_tensor", "numpy", "slice", "tensor", "tuple")
+)
+# A layer reads its vocabulary from the file that these name.
+FILE_FIELDS = ("vocabulary", "idf_weights")
+# Each layer has at least as many weights as these say.
+SIZE_FIELDS = ("filters", "input_dim", "output_dim", "units")
+MODULES = (
+    "keras.activations",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.initializers",
+    "keras.layers",
+    "keras.losses",
+    "keras.metrics",
+    "keras.models",
+    "keras.optimizers",
+    "keras.quantizers",
+    "keras.random",
+    "keras.regularizers",
+    "keras.src.models.functional",
+    "keras.src.models.sequential",
+    "keras.src.ops",
+)
+
+
+def inspect_archive(
+    data: bytes, path: Path, *, max_bytes: int, lambdas: bool = False, packages: Sequence[str] = ()
+) -> bool:
+    """Refuse a ``.keras`` file that could do more than describe a model of Keras' own layers.
+
+    Parameters
+    ----------
+    data
+        The file.
+    path
+        Its name in messages.
+    max_bytes
+        Largest size of all members together.
+    lambdas
+        Whether Lambda layers may be in it.
+    packages
+        Packages and modules whose classes it may name beside Keras' own.
+
+    Returns
+    -------
+    bool
+        Whether there are Lambda layers.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no ``.keras`` archive.
+    UntrustedError
+        If it holds other members, unpacks to more than ``max_bytes``, names classes outside Keras or files outside
+        the archive, describes layers larger than its weights, or has weights that lie elsewhere.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            if sorted(names) != sorted(MEMBERS):
+                extra = sorted(set(names) - MEMBERS)
+                raise UntrustedError(
+                    f"{path} should hold exactly {', '.join(sorted(MEMBERS))}; "
+                    f"{'unexpected: ' + ', '.join(map(repr, extra[:3])) if extra else 'some are missing or double'}"
+                )
+            unpacked = sum(member.file_size for member in members)
+            if unpacked > min(max_bytes, MAX_RATIO * len(data)):
+                raise UntrustedError(f"{path} ({len(data)} bytes) would unpack to {unpacked} bytes, as no model does")
+            if archive.getinfo("config.json").file_size > MAX_CONFIG:
+                raise UntrustedError(f"{path} has a configuration of more than {MAX_CONFIG} bytes, as no model has")
+            config = json.loads(archive.read("config.json"))
+            stored = _member(data, archive, WEIGHTS)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        ValueError,
+        RecursionError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+    ) as error:
+        raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
+    code = any([_check_class(value, path, lambdas, packages) for value in objects(config)])  # noqa: C419 - check all
+    weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
+    for value in objects(config):
+        _check_fields(value, path, weights)
+    return code
+
+
+def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a member; one that is stored as it is, where it lies: its sum is not needed beside the file's SHA-256."""
+    member = archive.getinfo(name)
+    start = member.header_offset + LOCAL_HEADER
+    begin = start + sum(struct.unpack("<HH", data[start - 4 : start]))  # lengths of its name and of its extra field
+    end = begin + member.file_size
+    plain = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & ENCRYPTED
+    if not plain or member.compress_size != member.file_size or end > len(data):
+        return archive.read(name)
+    return data[begin:end]
+
+
+def _check_class(value: dict[str, Any], path: Path, lambdas: bool, packages: Sequence[str]) -> bool:
+    """Refuse a class that is not to be trusted; return whether it is a Lambda layer, or its function."""
+    name, module = value.get("class_name"), str(value.get("module"))
+    if not isinstance(name, str) or name in VALUE_CLASSES:
+        return False
+    # A plain function is written as class "function" with its name as configuration.
+    target = str(value.get("config")) if name == "function" else name
+    code = target in LAMBDAS
+    if code and lambdas:
+        return True
+    if target in CODE_CLASSES or not (module == "keras" or within(module, MODULES) or within(module, packages)):
+        config = value.get("config")
+        layer = config.get("name") if isinstance(config, dict) else None
+        raise UntrustedError(
+            f"{path} wants {module}.{target}{f' as {layer!r}' if isinstance(layer, str) else ''}, which runs code that "
+            "is not in the archive or not Keras' own: build the model of Keras' own layers"
+            + (f"; if you trust its publisher, load it with trust={LAMBDA!r}" if code else "")
+        )
+    return False
+
+
+def _check_fields(value: dict[str, Any], path: Path, weights: int) -> None:
+    for field in FILE_FIELDS:
+        if isinstance(file := value.get(field), str):
+            raise UntrustedError(f"{path} would read its {field} from the file {file!r}: save the model with it inside")
+    for field in SIZE_FIELDS:
+        if isinstance(size := value.get(field), int) and size > max(weights, UNSUSPICIOUS):
+            raise UntrustedError(f"{path} describes a layer of {size} {field} and holds {weights} weights in all")
+
+
+def objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a configuration, wherever it lies."""
+    stack = [config]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            yield value
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)

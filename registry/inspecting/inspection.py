@@ -1,0 +1,125 @@
+"""What is looked at in every artifact after its digest and before its framework is imported, by artifact type."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.files.artifact import Artifact
+from modelstac.registry.inspecting.archives import inspect_archive
+from modelstac.registry.inspecting.folders import read_members
+from modelstac.registry.inspecting.onnx import inspect_graph
+from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, MEMBERS, inspect_saved_model
+from modelstac.registry.inspecting.weights import inspect_safetensors
+from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.trust import policy as policies
+from modelstac.registry.trust.policy import LAMBDA, TrustPolicy
+
+if TYPE_CHECKING:
+    import pystac
+
+
+def _keras(artifact: Artifact, policy: TrustPolicy) -> None:
+    inspect_archive(
+        artifact.data,
+        artifact.path,
+        max_bytes=policy.max_bytes,
+        lambdas=LAMBDA in policy.code,
+        packages=policy.custom_objects,
+    )
+
+
+def _torch(artifact: Artifact, policy: TrustPolicy) -> None:  # noqa: ARG001 - every inspector has this shape
+    inspect_safetensors(artifact.data, artifact.path)
+
+
+def _onnx(artifact: Artifact, policy: TrustPolicy) -> None:
+    inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains)
+
+
+def _saved_model(artifact: Artifact, policy: TrustPolicy) -> None:
+    members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
+    if GRAPH_MEMBER not in members:
+        raise InvalidItemError(f"{artifact.path} holds no {GRAPH_MEMBER}: export the model anew")
+    inspect_saved_model(members[GRAPH_MEMBER], artifact.path)
+
+
+Inspector = Callable[[Artifact, TrustPolicy], None]
+# A runtime whose format is not listed looks for itself.
+INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
+    {
+        FORMATS["keras"].artifact_type: _keras,
+        FORMATS["torch"].artifact_type: _torch,
+        FORMATS["onnx"].artifact_type: _onnx,
+        FORMATS["saved-model"].artifact_type: _saved_model,
+    }
+)
+
+# What decides whether an artifact passes.
+CODE = (*Path(__file__).parent.glob("*.py"), Path(policies.__file__))
+
+
+def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None:
+    """Refuse an artifact that wants more than its format should; what passed these rules before passes again.
+
+    Raises
+    ------
+    UntrustedError
+        If it would read, run or unfold what it does not hold.
+    InvalidItemError
+        If it is no file of that type.
+    """
+    inspector = INSPECTORS.get(artifact_type)
+    if inspector is None:
+        return
+    stamp, rules = artifact.stamp, _rules(artifact_type, policy)
+    if stamp is not None and rules in stamp.passed:
+        return
+    inspector(artifact, policy)
+    if stamp is not None and rules is not None:
+        stamp.remember(rules)
+
+
+@cache
+def _rules(artifact_type: str, policy: TrustPolicy) -> str | None:
+    """Name what an artifact is held to: the very code that looks into it, and what the policy says."""
+    try:
+        code = [path.read_bytes() for path in sorted(CODE)]
+    except OSError:  # installed without sources: then everything is looked into each time
+        return None
+    held = (artifact_type, policy.to_dict(), sys.version_info[:2], code)
+    return hashlib.sha256(repr(held).encode()).hexdigest()
+
+
+def require_packages(artifact_type: str, *, item_id: str) -> None:
+    """Raise MissingPackageError when a package of the runtime is not installed; none is imported."""
+    entry = RUNTIMES[artifact_type]
+    for package in entry.packages:
+        if sys.modules.get(package) is None and find_spec(package) is None:  # looking for one costs a millisecond
+            raise MissingPackageError.extra(package, entry.extra, f"loading {item_id!r}")
+
+
+def check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:
+    """Refuse an asset whose media type names another framework than its artifact type.
+
+    Raises
+    ------
+    InvalidItemError
+        If they contradict each other; an item that names neither is no lie.
+    """
+    media_type = item.assets[key].media_type or ""
+    parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
+    named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
+    if named and artifact_type not in named:
+        raise InvalidItemError(
+            f"asset {key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
+            f"{artifact_type!r}, which contradict each other: publish it anew"
+        )

@@ -1,0 +1,142 @@
+"""Look into a SavedModel before it is loaded: a TensorFlow graph is a program, and some operators reach outside it.
+
+Allowed are operators that compute on tensors, by name. The functions with which TensorFlow itself saves and restores
+variables read and write files; they are allowed to be there, and not to be called by any other function.
+
+Source: TensorFlow, "Using TensorFlow Securely" (SECURITY.md): models are programs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import MappingProxyType
+
+from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.inspecting.folders import words
+from modelstac.registry.inspecting.wire import fields, messages, texts
+
+# Field numbers of TensorFlow's messages, in the order of the way down; a test compares them with TensorFlow's own.
+META_GRAPHS, GRAPH, ASSETS, OBJECT_GRAPH = 2, 2, 6, 7  # of SavedModel, then of MetaGraphDef
+NODES, LIBRARY = 1, 2  # of GraphDef
+FUNCTIONS, GRADIENTS = 1, 2  # of FunctionDefLibrary
+SIGNATURE, FUNCTION_NODES = 1, 3  # of FunctionDef
+NAME, OPERATOR, ATTRIBUTES = 1, 2, 5  # of NodeDef; a name has the same number in OpDef and NameAttrList
+VALUE, LIST, FUNCTION, LIST_FUNCTIONS = 2, 1, 10, 9  # of an entry of the attributes, AttrValue and its list
+OBJECTS = 1  # of SavedObjectGraph
+KINDS = MappingProxyType(
+    {4: "user_object", 5: "asset", 6: "function", 7: "variable", 8: "bare_concrete_function"}
+    | {9: "constant", 10: "resource", 12: "captured_tensor"}
+)
+
+GRAPH_MEMBER = "saved_model.pb"
+MEMBERS = (
+    re.compile(r"saved_model\.pb|fingerprint\.pb"),
+    re.compile(r"variables/variables\.(index|data-\d{5}-of-\d{5})"),
+)
+_SAVING = re.compile(r"__inference__traced_(save|restore)_\d+")
+_SAVING_OPERATORS = words(
+    """AssignVariableOp Cast Const DisableCopyOnRead Identity MergeV2Checkpoints NoOp Pack ReadVariableOp RestoreV2
+    SaveV2 Select ShardedFilename StaticRegexFullMatch StringJoin"""
+)
+VALUES = words(
+    """Placeholder PlaceholderWithDefault Const Identity IdentityN NoOp StopGradient ReadVariableOp VarHandleOp
+    VarIsInitializedOp AssignVariableOp AssignAddVariableOp ResourceGather PartitionedCall StatefulPartitionedCall If
+    StatelessIf While StatelessWhile Case StatelessCase TensorListFromTensor TensorListGetItem TensorListSetItem
+    TensorListReserve TensorListStack TensorListLength TensorListElementShape EmptyTensorList TensorListPushBack
+    TensorListPopBack ControlTrigger Switch Merge"""
+)
+SHAPES = words(
+    """Shape ShapeN Size Rank Reshape Squeeze ExpandDims Transpose Pack Unpack Concat ConcatV2 Split SplitV Slice
+    StridedSlice Gather GatherV2 GatherNd ScatterNd TensorScatterUpdate TensorScatterAdd Tile Pad PadV2 MirrorPad Fill
+    ZerosLike OnesLike Range LinSpace Where Select SelectV2 BroadcastTo BroadcastArgs BroadcastGradientArgs ReverseV2
+    ReverseSequence OneHot Cast Bitcast Diag DiagPart MatrixDiagV3 MatrixDiagPartV3 MatrixBandPart MatrixSetDiagV3
+    SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND TopKV2 Unique Cumsum Cumprod InvertPermutation"""
+)
+ARITHMETIC = words(
+    """Add AddV2 AddN Sub Mul MulNoNan Div DivNoNan RealDiv FloorDiv FloorMod Mod Pow Square Sqrt Rsqrt Reciprocal Inv
+    Neg Abs Sign Exp Expm1 Log Log1p Sin Cos Tan Asin Acos Atan Atan2 Sinh Cosh Tanh Asinh Acosh Atanh Erf Erfc Lgamma
+    Digamma Xlogy Xdivy Floor Ceil Round Rint Maximum Minimum SquaredDifference ClipByValue IsNan IsInf IsFinite Equal
+    NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr LogicalNot ArgMax ArgMin Sum Mean Prod Max Min All
+    Any EuclideanNorm SegmentSum UnsortedSegmentSum"""
+)
+NETWORKS = words(
+    """MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum BiasAdd Conv2D Conv3D DepthwiseConv2dNative
+    Conv2DBackpropInput Conv3DBackpropInputV2 MaxPool MaxPoolV2 MaxPool3D AvgPool AvgPool3D FusedBatchNorm
+    FusedBatchNormV2 FusedBatchNormV3 Relu Relu6 LeakyRelu Elu Selu Softplus Softsign Softmax LogSoftmax Sigmoid L2Loss
+    LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea RandomUniform StatelessRandomUniformV2
+    StatelessRandomNormalV2 StatelessRandomGetKeyCounter"""
+)
+OPERATORS = VALUES | SHAPES | ARITHMETIC | NETWORKS
+_OBJECTS = frozenset({"user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor"})
+
+
+def inspect_saved_model(content: bytes, path: Path) -> None:
+    """Refuse a SavedModel that could do more than compute.
+
+    Parameters
+    ----------
+    content
+        ``saved_model.pb``.
+    path
+        The artifact's name in messages.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no SavedModel of TensorFlow 2.
+    UntrustedError
+        If it has an operator that is not listed, reaches one that saves or restores, or objects such as tables, which
+        run code when they are made.
+    """
+    try:
+        _inspect([memoryview(content)], path)
+    except (IndexError, ValueError) as error:
+        if isinstance(error, InvalidItemError):
+            raise
+        raise InvalidItemError(f"{path} holds no SavedModel that can be read ({error}): export it anew") from error
+
+
+def _inspect(saved_model: list[memoryview], path: Path) -> None:
+    meta_graphs = messages(saved_model, META_GRAPHS)
+    objects = messages(meta_graphs, OBJECT_GRAPH, OBJECTS)
+    if len(meta_graphs) != 1 or not objects:
+        raise InvalidItemError(f"{path} holds no SavedModel of TensorFlow 2: export the model anew")
+    library = messages(meta_graphs, GRAPH, LIBRARY)
+    if messages(meta_graphs, ASSETS) or messages(library, GRADIENTS):
+        raise UntrustedError(f"{path} has assets or gradients of its own, which a model for prediction does not need")
+    kinds = {kind for view in objects for kind in _kinds(view)}
+    if foreign := sorted(str(kind) for kind in kinds - _OBJECTS):
+        raise UntrustedError(f"{path} holds objects of the kind {foreign[0]!r}, which run code when they are loaded")
+    functions: dict[str, list[memoryview]] = {}
+    for view in messages(library, FUNCTIONS):
+        for name in texts([view], SIGNATURE, NAME) or [""]:
+            functions.setdefault(name, []).extend(messages([view], FUNCTION_NODES))
+    saving = {name for name in functions if _SAVING.fullmatch(name)}
+    outside = messages(meta_graphs, GRAPH, NODES)
+    # The graph of version 1 beside the functions is never run; it calls the saving functions.
+    for nodes, known, called in (
+        (outside, OPERATORS, frozenset[str]()),
+        *((v, _SAVING_OPERATORS if n in saving else OPERATORS, saving) for n, v in functions.items()),
+    ):
+        for node in nodes:
+            operators = set(texts([node], OPERATOR))
+            foreign = sorted(operators - functions.keys() - known)
+            foreign += sorted((operators | _called(node)) & called)
+            if foreign:
+                place = "".join(f" in node {name!r}" for name in texts([node], NAME)[-1:])
+                raise UntrustedError(
+                    f"{path} uses {', '.join(foreign[:3])}{place}, which does more than compute, or is not known to do "
+                    "no more: export the model without it"
+                )
+
+
+def _kinds(view: memoryview) -> set[str | None]:
+    """Name what an object claims to be, of which there should be one."""
+    return {KINDS[number] for number, _ in fields(view) if number in KINDS} or {None}
+
+
+def _called(node: memoryview) -> set[str]:
+    """Give the functions that a node names in its attributes."""
+    values = messages([node], ATTRIBUTES, VALUE)
+    return {*texts(values, FUNCTION, NAME), *texts(values, LIST, LIST_FUNCTIONS, NAME)}

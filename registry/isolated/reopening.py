@@ -1,0 +1,110 @@
+"""A model in another process: sent as what it was loaded from, and loaded there anew, once for all that is sent.
+
+So a framework's object never crosses, and the receiver verifies the same bytes by the same policy as the sender did. A
+file on the sender's machine must be where the receiver finds it under the same path.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pystac
+
+from modelstac.catalog.items.digests import multihash
+from modelstac.catalog.items.reading import asset_href
+from modelstac.registry.choosing.model_assets import model_assets
+from modelstac.registry.load import describe, load
+from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.options import Options
+from modelstac.registry.trust.policy import TrustPolicy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KEPT = 4
+_open: OrderedDict[Recipe, Model] = OrderedDict()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model was loaded from.
+
+    Parameters
+    ----------
+    item
+        The item as JSON, with absolute hrefs and the checksum of its file.
+    asset, entrypoint, isolated, policy, options
+        As it was loaded.
+    """
+
+    item: str
+    asset: str
+    entrypoint: str | None
+    isolated: bool
+    policy: TrustPolicy
+    options: Options
+
+    @classmethod
+    def of(
+        cls,
+        item: pystac.Item,
+        asset: str,
+        sha256: str,
+        *,
+        entrypoint: str | None,
+        isolated: bool,
+        policy: TrustPolicy,
+        options: Options,
+    ) -> Recipe:
+        """Note what was loaded; a file without a checksum must be the same file elsewhere."""
+        document = item.to_dict(include_self_link=False, transform_hrefs=False)
+        for key, found in item.assets.items():
+            document["assets"][key]["href"] = asset_href(found)
+        document["assets"][asset].setdefault("file:checksum", multihash(sha256))
+        return cls(json.dumps(document), asset, entrypoint, isolated, policy, options)
+
+
+class Reopened(Model):
+    """A model that arrived in this process: loaded when it first runs, as schedulers unpack what workers run."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        item = pystac.Item.from_dict(json.loads(recipe.item))
+        asset = next(found for found in model_assets(item) if found.key == recipe.asset)
+        description, _ = describe(item, asset, recipe.entrypoint)
+
+        def run(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return _opened(recipe)._running()(values)
+
+        super().__init__(item, description, None, run)
+        self.recipe = lambda: recipe
+
+    @property
+    def native(self) -> Any:
+        """The framework's own object."""
+        self._running()
+        assert self.recipe is not None
+        return _opened(self.recipe()).native
+
+
+def _opened(recipe: Recipe) -> Model:
+    """Load what a recipe says, unless it is open in this process; the last few stay so."""
+    with _lock:
+        if recipe not in _open:
+            _open[recipe] = load(
+                pystac.Item.from_dict(json.loads(recipe.item)),
+                asset=recipe.asset,
+                policy=recipe.policy,
+                entrypoint=recipe.entrypoint,
+                isolated=recipe.isolated,
+                threads=recipe.options.threads,
+                device=recipe.options.device,
+            )
+        _open.move_to_end(recipe)
+        while len(_open) > KEPT:
+            _open.popitem(last=False)
+        return _open[recipe]

@@ -1,0 +1,1 @@
+"""Commands that make something: data, models, exports, publications."""

@@ -1,0 +1,208 @@
+"""``modelstac predict``: run a model by its item id, on an array or on radar frames."""
+
+from __future__ import annotations
+
+import io
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelstac.cli.common.options import catalog_option, json_option, named_item, print_json, trust_option
+from modelstac.cli.common.progress import progress
+from modelstac.cli.common.quiet import quiet_frameworks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from modelstac.catalog.messages import Report
+    from modelstac.cli.running.nowcast import Nowcast
+    from modelstac.registry import Model
+
+ARRAY, ARRAYS, NETCDF = ".npy", ".npz", ".nc"
+OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
+
+
+@click.command()
+@click.argument("what", metavar="ID")
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("forecast.npz"),
+    show_default=True,
+    help=".nc: CF NetCDF for xarray and QGIS; .npz: forecast with times and coordinates; .npy: the forecast alone.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the frames: .gif moves, .png shows six of them.",
+)
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M"]),
+    help="Forecast from the frames up to this time (UTC); the plot shows what was measured later beside the forecast.",
+)
+@click.option("--rehash", is_flag=True, help="Hash the model file even if it was verified before.")
+@click.option(
+    "--isolated/--here",
+    default=None,
+    help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
+)
+@trust_option
+@catalog_option
+@json_option("a summary")
+def predict(
+    *,
+    what: str,
+    sources: tuple[Path, ...],
+    output: Path,
+    plot: Path | None,
+    at: datetime | None,
+    rehash: bool,
+    isolated: bool | None,
+    trust: tuple[str, ...],
+    catalog: str | None,
+    as_json: bool,
+) -> None:
+    """Run the model ID, or what MODEL@ALIAS, MODEL, MODEL with a range of versions, or URL or path of an item name.
+
+    INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
+    these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
+    """
+    _check_suffix(output, OUTPUTS)
+    if plot is not None:
+        _check_suffix(plot, PLOTS)
+    quiet_frameworks()
+    named_item(what, catalog)  # what is not there is found before anything is read
+    array = _read_array(sources)  # before the framework: a wrong file is found at once
+    if array is not None:
+        _require_frames_for(output, plot, at)
+    with progress() as report:
+        from modelstac.registry import load
+
+        began = time.perf_counter()
+        with load(what, catalog=catalog, rehash=rehash, isolated=isolated, trust=trust, report=report) as model:
+            loaded = time.perf_counter() - began
+            if array is not None:
+                summary = _write_array(model, array, output)
+            else:
+                from modelstac.cli.running.nowcast import nowcast
+
+                forecast = nowcast(model, _one_or_all(sources), at=at, report=report)
+                summary = _write_nowcast(forecast, output)
+                if plot is not None:
+                    _draw(forecast, plot, report)
+                    summary["plot"] = str(plot)
+    summary = {"item": model.item.id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
+    if as_json:
+        print_json(summary)
+    else:
+        for name, value in summary.items():
+            click.echo(f"{name.replace('_', ' ').ljust(14)}{value}")
+
+
+def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
+    from modelstac.catalog.errors import DataError
+
+    if path.suffix not in known:
+        raise DataError(f"cannot write {path}: name a file that ends in {' or '.join(known)}")
+
+
+def _require_frames_for(output: Path, plot: Path | None, at: datetime | None) -> None:
+    from modelstac.catalog.errors import DataError
+
+    asked = [str(output)] * (output.suffix == NETCDF) + [f"--plot {plot}"] * (plot is not None)
+    asked += ["--at"] * (at is not None)
+    if asked:
+        raise DataError(f"{asked[0]} needs times and places, which an array lacks: give radar frames")
+
+
+def _one_or_all(sources: tuple[Path, ...]) -> Path | tuple[Path, ...]:
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _read_array(sources: tuple[Path, ...]) -> np.ndarray[Any, Any] | None:
+    """Read the one ``.npy`` among the inputs, or return None when they are radar frames."""
+    import numpy as np
+
+    from modelstac.catalog.errors import DataError, NotFoundError, StorageError
+
+    path = sources[0]
+    if path.suffix.lower() != ARRAY:
+        return None
+    if len(sources) > 1:
+        raise DataError(f"{len(sources)} inputs were given beside {path}: give one array, or radar frames only")
+    try:
+        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no array {path}: check the path") from error
+    except OSError as error:
+        raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is no .npy array of numbers ({error}): write it with numpy.save") from error
+    return array
+
+
+def _write_array(model: Model, array: np.ndarray[Any, Any], output: Path) -> dict[str, Any]:
+    forecast = model.predict(array)
+    _save(output, forecast, {model.signature.outputs[0].name: forecast})
+    return {
+        "shape": list(forecast.shape),
+        "minimum": float(forecast.min()),
+        "mean": float(forecast.mean()),
+        "maximum": float(forecast.max()),
+    }
+
+
+def _write_nowcast(forecast: Nowcast, output: Path) -> dict[str, Any]:
+    import numpy as np
+
+    if output.suffix == NETCDF:
+        from modelstac.cli.common.files import replacing
+        from modelstac.training.data.cf import write_netcdf
+
+        with replacing(output) as temporary:
+            write_netcdf(forecast.dataset(), temporary)
+    else:
+        _save(output, forecast.rate, forecast.arrays())
+    rate = forecast.rate[:, np.isfinite(forecast.rate[0])]
+    return {
+        "from": f"{len(forecast.source_files)} frames up to {forecast.source_files[-1]}",
+        "frames": len(forecast.time),
+        "first": f"{np.datetime_as_string(forecast.time[0], 'm')}Z",
+        "last": f"{np.datetime_as_string(forecast.time[-1], 'm')}Z",
+        "mean_mm_h": round(float(rate.mean()), 4),
+        "max_mm_h": round(float(rate.max()), 4),
+    }
+
+
+def _draw(forecast: Nowcast, plot: Path, report: Report) -> None:
+    from modelstac.cli.common.files import replacing
+    from modelstac.training.scoring.plots import animate, draw_sheet
+
+    film = forecast.film()
+    with replacing(plot) as temporary:
+        if plot.suffix == ".gif":
+            animate(film, temporary, report=report)
+        else:
+            # The last frame that was measured, then the forecast.
+            draw_sheet(film.since(len(forecast.past) - 1), temporary)
+
+
+def _save(output: Path, alone: np.ndarray[Any, Any], named: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write the output in one step: an interrupted run leaves the file that was there before, or none."""
+    import numpy as np
+
+    from modelstac.cli.common.files import write_atomically
+
+    buffer = io.BytesIO()
+    if output.suffix == ARRAY:
+        np.save(buffer, alone, allow_pickle=False)
+    else:
+        np.savez_compressed(buffer, **named)
+    write_atomically(output, buffer.getvalue())

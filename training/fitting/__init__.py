@@ -1,0 +1,1 @@
+"""How a model is fitted: one loop, two frameworks, one device or several, checkpoints."""

@@ -1,0 +1,1 @@
+"""Training jobs: from radar frames to a published item."""

@@ -1,0 +1,1 @@
+"""How good forecasts are: scores, their intervals, baselines and pictures."""

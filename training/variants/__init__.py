@@ -1,0 +1,1 @@
+"""The variants that are trained, and how each framework makes its own."""

@@ -1,0 +1,133 @@
+"""Training jobs on Keras: one ``.keras`` file of Keras' own layers, without optimiser."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from modelstac.catalog.items.versions import semver
+from modelstac.training.architecture import Spec, architecture_of
+from modelstac.training.fitting.fit_keras import fit_model
+from modelstac.training.fitting.loop import fit_learner
+from modelstac.training.variants.variant import Trained
+
+if TYPE_CHECKING:
+    from modelstac.catalog.messages import Report
+    from modelstac.training.data import Preparation, Windows
+    from modelstac.training.fitting.checkpoints import Checkpoints
+    from modelstac.training.fitting.execution import Execution
+    from modelstac.training.fitting.fit import FitSpec
+    from modelstac.training.fitting.history import History
+    from modelstac.training.weights import Weights
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def train(
+    spec: Spec,
+    windows: Windows,
+    preparation: Preparation,
+    fit: FitSpec,
+    *,
+    checkpoints: Checkpoints,
+    execution: Execution,
+    report: Report,
+) -> Trained:
+    """Build the model, start it from the architecture's initial weights and fit it."""
+    how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
+    fitted = _fitted_by_torch if keras.config.backend() == "torch" else _fitted
+    with _device(execution):
+        weights, history = fitted(spec, windows, preparation, fit, **how)
+        # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
+        model = _build(spec, "float32")
+        architecture_of(spec).module("keras").set_weights(model, weights)
+
+    def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
+        return result
+
+    def save(path: Path) -> None:
+        model.save(path)
+
+    return Trained(forecast, save, history)
+
+
+def _device(execution: Execution) -> AbstractContextManager[Any]:
+    """Compute where it was asked for; Keras itself finds a GPU where nothing was."""
+    if execution.device == "auto":
+        return nullcontext()
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if execution.devices > 1:
+            return nullcontext()  # the strategy places things
+        execution.must_find(len(tf.config.list_physical_devices("GPU")), f"TensorFlow {tf.__version__}")
+    else:
+        from modelstac.training.fitting.devices_torch import find_device
+
+        find_device(execution)
+    scope: AbstractContextManager[Any] = keras.device(execution.device.replace("cuda", "gpu"))
+    return scope
+
+
+def _fitted(
+    spec: Spec, windows: Windows, preparation: Preparation, fit: FitSpec, *, execution: Execution, **how: Any
+) -> tuple[Weights, History]:
+    """Build the Keras model, start it from the architecture's initial weights, fit it and give its weights."""
+    architecture = architecture_of(spec)
+    module = architecture.module("keras")
+
+    def build() -> Any:
+        model = _build(spec, _POLICIES[fit.precision])
+        module.set_weights(model, architecture.initial(spec, fit.seed))
+        return model
+
+    if execution.devices == 1:
+        model = build()
+        history = fit_model(model, windows, preparation, fit, **how)
+    else:
+        from modelstac.training.fitting.parallel_keras import MirroredLearner, strategy_of
+
+        learner = MirroredLearner(build, fit, preparation, strategy_of(execution))
+        history, model = fit_learner(learner, windows, preparation, fit, **how), learner.model
+    return module.get_weights(model), history
+
+
+def _fitted_by_torch(
+    spec: Spec, windows: Windows, preparation: Preparation, fit: FitSpec, **how: Any
+) -> tuple[Weights, History]:
+    """Fit the same function in native PyTorch, from the same weights, and give its weights.
+
+    Keras on PyTorch runs a recurrence step by step in Python and its convolutions channels last, both of which
+    PyTorch itself does better. Weights move exactly, so what is saved is what plain Keras would load and compute.
+    """
+    from modelstac.training.variants import torch as variant_torch
+
+    model, history = variant_torch.fitted(spec, windows, preparation, fit, **how)
+    return architecture_of(spec).module("torch").get_weights(model), history
+
+
+def _build(spec: Spec, policy: str) -> Any:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return architecture_of(spec).module("keras").build(spec)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def versions() -> dict[str, Any]:
+    """Give the versions of Keras and of the backend that it runs on."""
+    backend = keras.config.backend()
+    package = importlib.import_module(backend)
+    return {
+        "framework_version": semver(keras.__version__),
+        "backend": backend,
+        "backend_version": semver(str(package.__version__)),
+    }
