@@ -30,6 +30,7 @@ import pystac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import example_fields
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
@@ -105,7 +106,7 @@ def publish(path: Path, fields: dict[str, Any], url: str, folder: Path) -> pysta
     metrics.write_text("{}")
     known = example_fields(path, metrics) | {"entrypoint": None, "variant": "bench"}
     description = ModelDescription(**known | {"hyperparameters": {"architecture": SPEC.to_dict()}} | fields)
-    item = description.to_item()
+    item = write_item(description)
     item.assets["model"].href = f"{url}/{path.name}"
     catalog = open_catalog(str(folder / "models.sqlite"), create=True)
     return catalog.publish(item)

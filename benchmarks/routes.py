@@ -17,6 +17,8 @@ from modelstac.catalog import Catalog, open_catalog
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layouts import CHANNELS_THIRD
 from modelstac.exporters.routes import NODES
@@ -77,7 +79,7 @@ def publish_source(catalog: Catalog, folder: Path, spec: ConvLSTMSpec = SPEC) ->
         cube_variables={"rainfall_rate": {"dimensions": ["time"], "type": "data", "unit": "mm h-1"}},
         artifact=folder / "model.safetensors",
     )
-    catalog.publish(description.to_item())
+    catalog.publish(write_item(description))
 
 
 def jobs() -> Iterator[ExportJob]:
@@ -99,7 +101,7 @@ def run(job: ExportJob, catalog: Catalog, workers: Workers) -> tuple[str, ...]:
     extra = "" if job.precision == "fp32" else f", {job.precision}"
     title = " → ".join(steps) + extra + (", unrolled" if job.options else "")
     try:
-        found = ModelDescription.from_item(export(job, catalog, workers=workers))
+        found = read_item(export(job, catalog, workers=workers))
     except ModelStacError as error:
         return (title, "–", "–", "–", "–", f"FAILED: {error}")
     assert found.parity is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from modelstac.catalog.backends.static import StaticCatalog
-from modelstac.catalog.base import Catalog, Page
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import own_sqlite
 

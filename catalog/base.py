@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pystac
@@ -25,6 +24,7 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import differences
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
@@ -39,25 +39,6 @@ class _Anything:
 
 
 ANYTHING: Final = _Anything()
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a search.
-
-    Parameters
-    ----------
-    documents
-        The items as JSON, reduced to the query's ``fields``; links and assets have absolute hrefs.
-    next
-        Token of the page after this one, None on the last.
-    matched
-        Number of items on all pages together, where it was asked for.
-    """
-
-    documents: tuple[Document, ...]
-    next: str | None = None
-    matched: int | None = None
 
 
 class Catalog(ABC):

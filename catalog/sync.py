@@ -19,8 +19,8 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.identity import EVIDENCE_ASSETS
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import asset_href, is_local, local_path
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
 

@@ -12,7 +12,7 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.layers import OUTPUT, known_layers, layers, match
 from modelstac.exporters.proof.cases import make_cases, permutation
@@ -165,7 +165,7 @@ def diff(
 
 
 def _format(item: pystac.Item) -> str:
-    return ModelDescription.from_item(item).format
+    return read_item(item).format
 
 
 def _tensors(model: Model | RemoteModel) -> Tensors:
@@ -275,7 +275,7 @@ def _fields(first: pystac.Item, second: pystac.Item) -> Iterator[FieldDifference
 
 def _facts(item: pystac.Item) -> Iterator[tuple[str, str]]:
     """Give what an item says of its model, without what names it and where it lies."""
-    known = ModelDescription.from_item(item)
+    known = read_item(item)
     yield "format", known.format
     yield "framework", f"{known.framework} {known.framework_version}"
     if known.backend:

@@ -21,6 +21,8 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ConversionError, ItemExistsError, ParityError, SpecError
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.proof.cases import Case
@@ -163,7 +165,7 @@ def export(
         When the result is farther from its source than the tolerance; nothing is published.
     """
     item = catalog.get(job.source)
-    source = ModelDescription.from_item(item)
+    source = read_item(item)
     variant = variant_of(job, source.variant)
     item_id = f"{source.name}-{source.version}-{variant}"
     real = None if job.data is None else real_windows(job.data, source, report=report)
@@ -183,7 +185,7 @@ def export(
         seconds = time.perf_counter() - start
         proof = prove(
             item,
-            converted.to_item(),
+            write_item(converted),
             workers,
             windows=cases,
             tolerance=TOLERANCES[job.precision],
@@ -197,7 +199,7 @@ def export(
             converted.model_copy(update={"job": digest}), job.source, proof, folder, seconds=seconds, facts=facts
         )
         described = with_requirements(described, folder, lock=lock, report=report)
-        published = catalog.publish(described.to_item(), report=report)
+        published = catalog.publish(write_item(described), report=report)
     report(Finished(task))
     return published
 
@@ -241,7 +243,7 @@ def _convert(
     report: Report,
 ) -> ModelDescription:
     """Walk the route; what lies between source and target is described and loaded like any model, never published."""
-    source = ModelDescription.from_item(item)
+    source = read_item(item)
     found = source
     for number, edge in enumerate(path):
         place = folder / str(number)
@@ -251,7 +253,7 @@ def _convert(
         conversion = workers.convert(edge, item, place, job.options if last else {}, report=report)
         name = variant if last and job.precision == "fp32" else f"{edge.target}-between-{number}"
         found = describe_result(source, found, conversion, variant=name, target=edge.target)
-        item = found.to_item()
+        item = write_item(found)
     if job.precision == "fp32":
         return found
     from modelstac.exporters.converters.precision import convert  # needs onnxruntime

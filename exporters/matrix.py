@@ -13,6 +13,7 @@ import pystac
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layouts import example_shape
@@ -70,9 +71,7 @@ def matrix(catalog: Catalog, *, routes: Routes = ROUTES, report: Report = ignore
         When the disk is full or the catalog cannot be written: going on would fail alike.
     """
     items = [item for item in catalog.items() if not item.properties.get("interop:route")]
-    pairs = [
-        (item, target) for item in items for target in NODES if target != node_of(ModelDescription.from_item(item))
-    ]
+    pairs = [(item, target) for item in items for target in NODES if target != node_of(read_item(item))]
     task, rows, seen = "conversions", [], set()
     report(Started(task, len(pairs)))
     with Workers() as workers:
@@ -93,9 +92,9 @@ def matrix(catalog: Catalog, *, routes: Routes = ROUTES, report: Report = ignore
 
 
 def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     # Every conversion of a source predicts on the same grid, whatever its file would take besides.
-    origin = ModelDescription.from_item(source)
+    origin = read_item(source)
     with workers.open(item) as model:
         shape = example_shape(found, _usual_sizes(origin), find_sizes(model))
         x = np.random.default_rng(0).random(shape, np.float32)

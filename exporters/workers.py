@@ -20,7 +20,7 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.layers import Layer
@@ -60,7 +60,7 @@ class Workers:
 
     def open(self, item: pystac.Item, *, report: Report = ignore) -> Model | RemoteModel:
         """Load a model where it can run: here, or in the worker of its backend."""
-        description = ModelDescription.from_item(item)
+        description = read_item(item)
         # A SavedModel needs TensorFlow, which a worker may have imported by now.
         # A Keras file that names no backend counts as one of TensorFlow in the graph of conversions.
         unnamed = description.format == "keras" and description.backend is None

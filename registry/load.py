@@ -12,6 +12,7 @@ from modelstac.catalog.errors import IntegrityError, InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.candidates import ISOLATED, model_asset
@@ -227,7 +228,7 @@ def describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None
         from modelstac.registry.describing import foreign
 
         return foreign.describe(item, asset, entrypoint=entrypoint)
-    return ModelDescription.from_item(item), []
+    return read_item(item), []
 
 
 def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.backends.ahead import batches
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.backends.api_query import filter_of, residual
 from modelstac.catalog.backends.http import Api, quoted
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import (
     ChangedMeanwhileError,
     InvalidItemError,
@@ -33,7 +33,8 @@ from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.items.reading import asset_href, has_local_files, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.catalog.search.matching import VERIFIED
+from modelstac.catalog.search.matching import VERIFIED, matches
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query
 from modelstac.catalog.search.ranges import interval, rfc3339
 from modelstac.catalog.search.sql.fields import reduced
@@ -129,7 +130,7 @@ class ApiCatalog(Catalog):
         while link is not None:
             answer = self._api.follow(link)
             for place, document in enumerate(answer["features"]):
-                if place >= skip and (rest is None or rest.matches(as_item(document))):
+                if place >= skip and (rest is None or matches(rest, as_item(document))):
                     yield document, link, place
             link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
             skip = 0

@@ -16,11 +16,11 @@ from typing import Any
 import pystac
 from pydantic_core import from_json
 
-from modelstac.catalog.backends.ahead import ahead, batches, uncollected
+from modelstac.catalog.ahead import ahead, batches, uncollected
 from modelstac.catalog.backends.artifacts import ArtifactFolder
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, Page, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, as_item, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import CatalogError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
@@ -28,6 +28,7 @@ from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.items.reading import has_local_files, local_path
 from modelstac.catalog.items.validation import validate_item
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database

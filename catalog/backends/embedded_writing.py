@@ -7,23 +7,40 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import pystac
+
+from modelstac.catalog.backends.artifacts import ArtifactFolder
 from modelstac.catalog.base import as_item
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import local_path
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows
-
-if TYPE_CHECKING:
-    from modelstac.catalog.backends.embedded import EmbeddedCatalog
+from modelstac.catalog.search.sql.database import Database
 
 Prepared = tuple[Document, dict[str, str]]
 """An item, and where its copied files lie, by asset key."""
+
+
+class Kept(Protocol):
+    """Where items are written: :class:`modelstac.catalog.backends.embedded.EmbeddedCatalog` is one."""
+
+    href: str
+    database: Database
+    artifacts: ArtifactFolder
+
+    def shown(self, found: rows.Read) -> Document:
+        """Return a stored item as readers see it."""
+        ...
+
+    def same_or_refuse(self, published: pystac.Item, item: pystac.Item) -> pystac.Item:
+        """Return the published item when the new one says the same, refuse it otherwise."""
+        ...
 
 
 class Writer:
@@ -37,7 +54,7 @@ class Writer:
         Gets the progress of copying.
     """
 
-    def __init__(self, catalog: EmbeddedCatalog, report: Report = ignore) -> None:
+    def __init__(self, catalog: Kept, report: Report = ignore) -> None:
         self._catalog = catalog
         self._report = report
 

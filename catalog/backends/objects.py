@@ -20,7 +20,7 @@ from typing import Any
 import pystac
 
 from modelstac.catalog.backends.bucket import Bucket
-from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names, targets
+from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
 from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import CatalogError, ConflictError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
@@ -107,7 +107,7 @@ class ObjectCatalog(TreeCatalog):
         def widen(collection: Document | None) -> Document | None:
             if collection is None:
                 collection = documents.new_collection(str(item.collection_id), item.properties)
-            if any(posixpath.basename(place) == f"{item.id}.json" for place in targets(collection, "item", path)):
+            if f"{item.id}.json" in map(posixpath.basename, documents.targets(collection, "item", path)):
                 return None
             return documents.with_item(collection, item, folder=folder)
 
@@ -125,7 +125,7 @@ class ObjectCatalog(TreeCatalog):
 
     def _with_collection(self, root: Document | None, path: str) -> Document | None:
         root = root or documents.new_root(posixpath.basename(self.href))
-        if path in targets(root, "child", ROOT):
+        if path in documents.targets(root, "child", ROOT):
             return None
         return documents.with_collection(root, self._document(path, "Collection"))
 
@@ -155,7 +155,7 @@ class ObjectCatalog(TreeCatalog):
             aliases = dict(collection.get(ALIASES, {}))
             refuse_unexpected(name, alias, aliases.pop(alias, None), expected)
             if item_id is not None:
-                if all(posixpath.basename(p) != f"{item_id}.json" for p in targets(collection, "item", path)):
+                if all(posixpath.basename(p) != f"{item_id}.json" for p in documents.targets(collection, "item", path)):
                     raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
                 aliases[alias] = item_id
             rest = {key: value for key, value in collection.items() if key != ALIASES}
@@ -195,10 +195,10 @@ class ObjectCatalog(TreeCatalog):
         path = documents.collection_path(found["id"])
 
         def narrow(collection: Document | None) -> Document | None:
-            if collection is None or place not in targets(collection, "item", path):
+            if collection is None or place not in documents.targets(collection, "item", path):
                 raise ConflictError(f"item {item_id!r} was deleted by somebody else meanwhile")
             refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
-            left = (self._document(p, "Feature") for p in targets(collection, "item", path) if p != place)
+            left = (self._document(p, "Feature") for p in documents.targets(collection, "item", path) if p != place)
             return documents.without_item(collection, place, left)
 
         self._swap(path, narrow)

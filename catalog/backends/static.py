@@ -16,7 +16,7 @@ from typing import Any
 import pystac
 
 from modelstac.catalog.backends.storage import Folder, Staging, explained
-from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names, targets
+from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
 from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import CatalogError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
@@ -126,7 +126,7 @@ class StaticCatalog(TreeCatalog):
             document = self._document(place, "Feature")
             refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
             path = documents.collection_path(collection["id"])
-            others = [p for p in targets(collection, "item", path) if p != place]
+            others = [p for p in documents.targets(collection, "item", path) if p != place]
             left = (self._document(other, "Feature") for other in others)
             self._write(path, documents.without_item(collection, place, left))
             self._folder.remove(posixpath.dirname(place))

@@ -11,19 +11,19 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pystac
 
-from modelstac.catalog.base import Catalog, Page, as_item
+from modelstac.catalog.base import Catalog, as_item
 from modelstac.catalog.errors import CatalogError, InvalidItemError, ModelStacError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import version_key
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
 from modelstac.catalog.messages import Report
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 
 # So many items before the latest version link to it; those before lead there by their successors. Otherwise every
@@ -188,14 +188,14 @@ class TreeCatalog(Catalog):
     def collection_paths(self, root: Document | None = None) -> list[str]:
         """Return the paths of all collections."""
         root = root or self._root()
-        return targets(root, "child", ROOT) if root else []
+        return documents.targets(root, "child", ROOT) if root else []
 
     def _places(self, item_id: str = "") -> Iterator[tuple[Document, dict[str, str]]]:
         # The collection whose name begins the id comes first: it is nearly always the right one.
         paths = self.collection_paths()
         for path in sorted(paths, key=lambda path: not item_id.startswith(f"{collection_name(path)}-")):
             collection = self._document(path, "Collection")
-            yield collection, {Path(place).stem: place for place in targets(collection, "item", path)}
+            yield collection, {Path(place).stem: place for place in documents.targets(collection, "item", path)}
 
     def _place(self, item_id: str) -> tuple[str, Document] | None:
         """Return the path of an item and the document of its collection."""
@@ -242,12 +242,6 @@ class TreeCatalog(Catalog):
 def collection_name(path: str) -> str:
     """Return the name of the model whose collection is at a path."""
     return posixpath.basename(posixpath.dirname(path))
-
-
-def targets(document: Document, rel: str, path: str) -> list[str]:
-    """Return the paths that a document, itself at a path, links to by a relation."""
-    links: list[dict[str, Any]] = document.get("links", [])
-    return [documents.resolve(link["href"], path) for link in links if link.get("rel") == rel]
 
 
 def file_names(item: pystac.Item) -> dict[str, str]:

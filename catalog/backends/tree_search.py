@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pystac
 
@@ -18,20 +18,46 @@ from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import derived
 from modelstac.catalog.search.sql.fields import reduced
 
-if TYPE_CHECKING:
-    from modelstac.catalog.backends.tree import TreeCatalog
-
 _CHUNK, _LARGEST = 1 << 20, 8 << 30
+
+
+class Tree(Protocol):
+    """What a search reads of a catalog: :class:`modelstac.catalog.backends.tree.TreeCatalog` is one."""
+
+    href: str
+
+    def tags(self) -> dict[str, str] | None:
+        """Return what changes with each document, by its path, None where that cannot be told."""
+        ...
+
+    def collection_paths(self) -> list[str]:
+        """Return the paths of all collections."""
+        ...
+
+    def read_all(self, paths: Iterable[str], kind: str) -> list[Document]:
+        """Return the documents at some paths."""
+        ...
+
+    def index(self) -> bytes | None:
+        """Return the index that lies beside the catalog; None without one."""
+        ...
+
+    def shown(
+        self, path: str, document: Document, collection: Document, ordered: list[tuple[str, str]] | None = None
+    ) -> Document:
+        """Return an item's document as readers see it."""
+        ...
 
 
 class Reading:
     """What one search reads of a catalog; each collection once."""
 
-    def __init__(self, catalog: TreeCatalog) -> None:
+    def __init__(self, catalog: Tree) -> None:
         self._catalog = catalog
         self._read: dict[str, Document] = {}
         self._ordered: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
@@ -53,12 +79,10 @@ class Reading:
         return derived.Content(self._catalog.href, stamp, self._sources, self._raw, self._aliases, self._shipped)
 
     def _sources(self) -> dict[str, tuple[str, str | None]]:
-        from modelstac.catalog.backends.tree import targets
-
         return {
             place: (path, (self._tags or {}).get(place))
             for path, collection in self._collections().items()
-            for place in targets(collection, "item", path)
+            for place in documents.targets(collection, "item", path)
         }
 
     def _raw(self, paths: Iterable[str]) -> Iterator[Document]:
@@ -102,11 +126,11 @@ class Reading:
             if (place, variant) not in self._ordered:
                 self._ordered[place, variant] = documents.versions_of(collections[place], variant)
             item = self._catalog.shown(path, document, collections[place], self._ordered[place, variant])
-            if self._tags is not None or query.matches(as_item(copy.deepcopy(item))):
+            if self._tags is not None or matches(query, as_item(copy.deepcopy(item))):
                 yield reduced(item, query.fields)
 
 
-def packed_index(catalog: TreeCatalog) -> bytes:
+def packed_index(catalog: Tree) -> bytes:
     """Return the index of a catalog as it is put beside it.
 
     Raises

@@ -64,50 +64,51 @@ class DatasetDescription(Fragment):
         """The item id."""
         return f"{self.name}-{self.version}-{VARIANT}"
 
-    def to_item(self) -> pystac.Item:
-        """Write the item; the file is hashed and named by its absolute path.
 
-        Raises
-        ------
-        StorageError
-            If it cannot be read.
-        """
-        properties: dict[str, Any] = {
-            **self.model_dump(include={"title", "description", "license", "version"}),
-            KIND: "dataset",
-            "interop:variant": VARIANT,
-            "interop:frames": self.frames,
-            "interop:preparation": self.preparation,
-            "cube:dimensions": self.cube_dimensions,
-            "cube:variables": self.cube_variables,
-        }
-        if self.keywords:
-            properties["keywords"] = list(self.keywords)
-        if self.providers:
-            properties["providers"] = [provider.to_json() for provider in self.providers]
-        item = pystac.Item(
-            id=self.id,
-            geometry=self.geometry,
-            bbox=list(bounding_box(self.geometry)),
-            datetime=None,
-            start_datetime=self.start,
-            end_datetime=self.end,
-            properties=properties,
-            stac_extensions=[FILE_SCHEMA_URI, VERSION_SCHEMA_URI, DATACUBE_SCHEMA_URI],
-        )
-        item.collection_id = self.name
-        item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
-        item.add_asset(
-            ASSET,
-            pystac.Asset(
-                href=str(self.artifact.absolute()),
-                title="Frames (Zarr 3 in a zip file)",
-                media_type="application/zip",
-                roles=["data"],
-                extra_fields=file_fields(self.artifact, None, None),
-            ),
-        )
-        return item
+def write_dataset(description: DatasetDescription) -> pystac.Item:
+    """Write the item of a dataset; the file is hashed and named by its absolute path.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    properties: dict[str, Any] = {
+        **description.model_dump(include={"title", "description", "license", "version"}),
+        KIND: "dataset",
+        "interop:variant": VARIANT,
+        "interop:frames": description.frames,
+        "interop:preparation": description.preparation,
+        "cube:dimensions": description.cube_dimensions,
+        "cube:variables": description.cube_variables,
+    }
+    if description.keywords:
+        properties["keywords"] = list(description.keywords)
+    if description.providers:
+        properties["providers"] = [provider.to_json() for provider in description.providers]
+    item = pystac.Item(
+        id=description.id,
+        geometry=description.geometry,
+        bbox=list(bounding_box(description.geometry)),
+        datetime=None,
+        start_datetime=description.start,
+        end_datetime=description.end,
+        properties=properties,
+        stac_extensions=[FILE_SCHEMA_URI, VERSION_SCHEMA_URI, DATACUBE_SCHEMA_URI],
+    )
+    item.collection_id = description.name
+    item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
+    item.add_asset(
+        ASSET,
+        pystac.Asset(
+            href=str(description.artifact.absolute()),
+            title="Frames (Zarr 3 in a zip file)",
+            media_type="application/zip",
+            roles=["data"],
+            extra_fields=file_fields(description.artifact, None, None),
+        ),
+    )
+    return item
 
 
 def is_dataset(document: dict[str, Any]) -> bool:

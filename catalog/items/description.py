@@ -1,4 +1,6 @@
-"""One published model as a typed object: built by training and export jobs, written to and read from a STAC item.
+"""One published model as a typed object: built by training and export jobs, and what an item is written from.
+
+:mod:`modelstac.catalog.items.writing` makes the item of it, :mod:`modelstac.catalog.items.reading` reads one.
 
 Fields of our own have the prefix ``interop:``; all else is STAC 1.1, MLM 1.5.2 and the file, version and datacube
 extensions.
@@ -10,7 +12,6 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-import pystac
 from pydantic import Field, field_validator, model_validator
 
 from modelstac.catalog.items.formats import FORMATS, Format
@@ -140,46 +141,6 @@ class ModelDescription(Fragment):
     def file_format(self) -> Format:
         """The format's row in the table of formats."""
         return FORMATS[self.format]
-
-    def to_item(self) -> pystac.Item:
-        """Write the item; local files are hashed and named by absolute paths.
-
-        Raises
-        ------
-        StorageError
-            If a local file cannot be read.
-        IntegrityError
-            If a local file is not the one whose checksum is known.
-        """
-        from modelstac.catalog.items.writing import write_item
-
-        return write_item(self)
-
-    @classmethod
-    def from_item(cls, item: pystac.Item) -> Self:
-        """Read an item, wherever its assets are.
-
-        Raises
-        ------
-        InvalidItemError
-            If the item is no MLM item, or breaks our rules.
-        """
-        from modelstac.catalog.items.reading import read_fields
-
-        return cls(**read_fields(item))
-
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Self:
-        """Read the JSON form of an item, whose hrefs are absolute or do not matter.
-
-        Raises
-        ------
-        InvalidItemError
-            As :meth:`from_item` does.
-        """
-        from modelstac.catalog.items.reading import document_fields
-
-        return cls(**document_fields(document))
 
     @field_validator("version", "framework_version")
     @classmethod

@@ -21,9 +21,9 @@ import pystac
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.geometry import flat
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import asset_href
 from modelstac.catalog.items.versions import version_key
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
 
 ROOT = "catalog.json"
 Document = dict[str, Any]
@@ -60,6 +60,12 @@ def relative(target: str, start: str) -> str:
     """Return the relative href from one document to another."""
     found = posixpath.relpath(target, posixpath.dirname(start) or ".")
     return quote(found if found.startswith("../") else f"./{found}")
+
+
+def targets(document: Document, rel: str, path: str) -> list[str]:
+    """Return the paths that a document, itself at a path, links to by a relation."""
+    links: list[Document] = document.get("links", [])
+    return [resolve(link["href"], path) for link in links if link.get("rel") == rel]
 
 
 def new_root(folder_name: str) -> Document:

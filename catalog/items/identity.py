@@ -6,7 +6,7 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 
 # Pointers of the collection to an item, shown on the item by the store that returns it.
 CONFORMANCE = "urn:modelstac:conformance:search"

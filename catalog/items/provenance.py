@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from modelstac.catalog.items.mlm import Fragment
 
+ITEM_ID_FIELD = "interop:item_id"
+"""What a link to a source says beside its href: the item id, which holds wherever the item lies."""
+
 
 def _local_or_url(place: Path | str) -> Path | str:
     return Path(place) if isinstance(place, str) and "://" not in place and not place.startswith("data:") else place

@@ -1,4 +1,4 @@
-"""From a STAC item to the fields of a description."""
+"""From a STAC item to its description."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import MODEL_ROLE
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 
 Document = dict[str, Any]
 _PLAIN_FIELDS = {
@@ -94,16 +95,32 @@ def has_local_files(item: pystac.Item) -> bool:
     return any(map(is_local, item.assets.values()))
 
 
-def read_fields(item: pystac.Item) -> dict[str, Any]:
-    """Return the fields of the description that an item holds (see :meth:`ModelDescription.from_item`)."""
+def read_item(item: pystac.Item) -> ModelDescription:
+    """Read an item, wherever its assets are.
+
+    Raises
+    ------
+    InvalidItemError
+        If the item is no MLM item, or breaks our rules.
+    """
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
     for key, asset in item.assets.items():
         document["assets"][key]["href"] = asset_href(asset)
-    return document_fields(document)
+    return read_document(document)
 
 
-def document_fields(document: Document) -> dict[str, Any]:
-    """Return the fields of the description that the JSON form of an item holds; hrefs are taken as they are."""
+def read_document(document: Document) -> ModelDescription:
+    """Read the JSON form of an item, whose hrefs are absolute or do not matter.
+
+    Raises
+    ------
+    InvalidItemError
+        As :func:`read_item` does.
+    """
+    return ModelDescription(**_fields(document))
+
+
+def _fields(document: Document) -> dict[str, Any]:
     item_id, properties, assets = document["id"], document["properties"], document["assets"]
     start, end = (_moment(item_id, properties, name) for name in ("start_datetime", "end_datetime"))
     models = [key for key, asset in assets.items() if MODEL_ROLE in (asset.get("roles") or ())]

@@ -14,10 +14,10 @@ import pystac
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
-from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.evidence import check_evidence
 from modelstac.catalog.items.geometry import check_bbox
 from modelstac.catalog.items.identity import plain
+from modelstac.catalog.items.reading import read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _check_typed(document: Document) -> None:
         return
     if not any(str(uri).startswith(MLM_SCHEMAS) for uri in document.get("stac_extensions", ())):
         raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS}…")
-    ModelDescription.from_document(document)
+    read_document(document)
     check_evidence(document["properties"])
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pystac
 
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
+from modelstac.catalog.items.description import MODEL_ASSET, ModelDescription
 from modelstac.catalog.items.digests import multihash, sha256
 from modelstac.catalog.items.mlm import (
     DATACUBE_SCHEMA_URI,
@@ -18,18 +19,22 @@ from modelstac.catalog.items.mlm import (
     RASTER_SCHEMA_URI,
     VERSION_SCHEMA_URI,
 )
-from modelstac.catalog.items.provenance import Source
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD, Source
 from modelstac.catalog.items.versions import version_key
 
-if TYPE_CHECKING:
-    from modelstac.catalog.items.description import ModelDescription
-
-ITEM_ID_FIELD = "interop:item_id"
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
 def write_item(description: ModelDescription) -> pystac.Item:
-    """Write the item of a description (see :meth:`ModelDescription.to_item`)."""
+    """Write the item of a description; local files are hashed and named by absolute paths.
+
+    Raises
+    ------
+    StorageError
+        If a local file cannot be read.
+    IntegrityError
+        If a local file is not the one whose checksum is known.
+    """
     extensions = [MLM_SCHEMA_URI, FILE_SCHEMA_URI, VERSION_SCHEMA_URI]
     if description.cube_dimensions:
         extensions.append(DATACUBE_SCHEMA_URI)
@@ -48,7 +53,7 @@ def write_item(description: ModelDescription) -> pystac.Item:
     # STAC wants a link beside the collection's name; the store that publishes the item replaces it.
     item.collection_id = description.name
     item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
-    item.add_asset("model", _model_asset(description))
+    item.add_asset(MODEL_ASSET, _model_asset(description))
     for key, extra in description.assets.items():
         fields = file_fields(extra.path, extra.checksum, extra.size)
         asset = pystac.Asset(

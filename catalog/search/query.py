@@ -16,9 +16,6 @@ from modelstac.catalog.items.versions import parse_range
 from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements, rfc3339
 from modelstac.catalog.search.spellings import canonical
 
-if TYPE_CHECKING:
-    import pystac
-
 _BACKENDS = ("jax", "tensorflow", "torch")
 
 # Field of the query → property of the item, for those that must be equal (case does not matter).
@@ -203,9 +200,3 @@ class Query(BaseModel):
             values = {*usual, *(known or {}).get(field, ())}
             if wanted is not None and fold(wanted) not in map(fold, values):
                 raise InvalidQueryError(f"unknown {field} {wanted!r}{nearest(wanted, values)}")
-
-    def matches(self, item: pystac.Item) -> bool:
-        """Tell whether an item is searched for."""
-        from modelstac.catalog.search.matching import matches
-
-        return matches(self, item)

@@ -10,6 +10,7 @@ import pystac
 
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Parity, Provider, Source
 from modelstac.catalog.items.mlm import Clip, InputStructure, ModelInput, ModelOutput, ResultStructure, Scale
+from modelstac.catalog.items.writing import write_item
 
 AXES = ("batch", "time", "height", "width", "variables")
 SHAPE = (-1, 18, -1, -1, 1)
@@ -90,7 +91,7 @@ class Examples:
 
     def item(self, **changes: Any) -> pystac.Item:
         """Return an item; the keyword arguments replace fields of its description."""
-        return ModelDescription(**(example_fields(self._artifact, self._metrics) | changes)).to_item()
+        return write_item(ModelDescription(**(example_fields(self._artifact, self._metrics) | changes)))
 
     def various(self) -> list[pystac.Item]:
         """Return items that differ in everything that can be searched for, in an order that can be published."""

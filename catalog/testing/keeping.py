@@ -15,10 +15,10 @@ from modelstac.catalog.errors import (
     InvalidItemError,
     NotFoundError,
 )
-from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.documents import VERSION_RELS
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.testing.examples import KERAS, NEWER, ONNX, TORCH, UNET, Examples
 from modelstac.catalog.testing.fixtures import Filled
 
@@ -142,7 +142,7 @@ class Keeping(Filled):
         with pytest.raises(NotFoundError):
             filled.delete(NEWER)
         # The same bytes belong to others too, and another content may have the id now.
-        assert ModelDescription.from_item(filled.get(TORCH)).id == TORCH
+        assert read_item(filled.get(TORCH)).id == TORCH
         assert filled.publish(examples.item(version="1.1.0", parameters=9)).properties["mlm:total_parameters"] == 9
 
 

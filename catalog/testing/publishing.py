@@ -14,8 +14,9 @@ from modelstac.catalog.errors import (
     ItemExistsError,
     NotFoundError,
 )
-from modelstac.catalog.items.description import ModelDescription, Source
+from modelstac.catalog.items.description import Source
 from modelstac.catalog.items.identity import immutable_content
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.testing.examples import TORCH, UNET, Examples
 from modelstac.catalog.testing.fixtures import Filled
 
@@ -28,7 +29,7 @@ class Publishing(Filled):
         catalog.publish(item)
         found = catalog.get(TORCH)
         assert immutable_content(found) == immutable_content(item)
-        assert ModelDescription.from_item(found).id == TORCH
+        assert read_item(found).id == TORCH
         assert {"created", "updated"} <= found.properties.keys()
         assert catalog.find("nobody") is None
 

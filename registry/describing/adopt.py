@@ -20,6 +20,7 @@ from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import TASKS
 from modelstac.catalog.items.versions import semver
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.spellings import canonical
 from modelstac.registry.choosing import references
@@ -116,7 +117,7 @@ def adopt(
         known = description.model_dump(exclude={"bbox", *fields})
         origin = f"Adopted from the item `{item.id}`" + (f"; {'; '.join(remarks)}." if remarks else ".")
         made = ModelDescription(**known | fields | {"description": f"{description.description}\n\n{origin}"})
-        return into.publish(made.to_item(), report=report)
+        return into.publish(write_item(made), report=report)
 
 
 def _one(item: pystac.Item, wanted: str | None) -> ModelAsset:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from modelstac.catalog import Catalog, ModelDescription, open_catalog
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, StorageError
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import offline_validator
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.report import Picture, Table, write_html
@@ -140,7 +141,7 @@ def _export(item_id: str, catalog: Catalog, say: Say) -> str:
 
 
 def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path, say: Say) -> Run:
-    model = ModelDescription.from_item(catalog.get(item_id))
+    model = read_item(catalog.get(item_id))
     frames = model.hyperparameters["architecture"]["frames"]
     path = out / "forecasts" / f"{item_id}.npz"
     path.parent.mkdir(exist_ok=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog import ModelDescription, open_catalog
+from modelstac.catalog.items.writing import write_item
 
 
 def die_before(step: int, folder: str) -> None:
@@ -33,7 +34,7 @@ def die_before(step: int, folder: str) -> None:
 
 def main() -> None:
     base, copies = Path(sys.argv[1]), Path(sys.argv[3])
-    item = ModelDescription(**json.loads(Path(sys.argv[2]).read_text())).to_item()
+    item = write_item(ModelDescription(**json.loads(Path(sys.argv[2]).read_text())))
     # What is imported late is imported now, so that every child starts with the publish itself.
     open_catalog(copies / "0", create=True).publish(item)
     for step in range(1, 1000):

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from modelstac.catalog import ModelDescription, open_catalog
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.writing import write_item
 
 
 def main() -> int:
     catalog = open_catalog(sys.argv[1], create=True)
-    items = [ModelDescription(**fields).to_item() for fields in json.loads(Path(sys.argv[2]).read_text())]
+    items = [write_item(ModelDescription(**fields)) for fields in json.loads(Path(sys.argv[2]).read_text())]
     limit = sys.argv[3] if len(sys.argv) > 3 else ""
     if limit:
         # What is imported late is imported now: somebody else may not read this interpreter's packages.

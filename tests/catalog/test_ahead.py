@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from modelstac.catalog.backends.ahead import ahead, batches, uncollected
+from modelstac.catalog.ahead import ahead, batches, uncollected
 
 
 def test_parts_come_in_order_and_an_error_where_it_happens():

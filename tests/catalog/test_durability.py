@@ -20,6 +20,7 @@ from modelstac.catalog import ModelDescription, StaticCatalog, open_catalog
 from modelstac.catalog.errors import StorageError
 from modelstac.catalog.items.digests import from_multihash, sha256
 from modelstac.catalog.items.validation import validate
+from modelstac.catalog.items.writing import write_item
 
 Describe = Callable[..., ModelDescription]
 
@@ -80,12 +81,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_leaves_the_catalog_as_it_was(describe: Describe, small_disk: Path, tmp_path: Path) -> None:
     catalog = StaticCatalog(small_disk / "catalog", create=True)
-    catalog.publish(describe().to_item())
+    catalog.publish(write_item(describe()))
     before = tree(small_disk)
     large = tmp_path / "large.bin"
     large.write_bytes(os.urandom(400_000))
     with pytest.raises(StorageError, match=r"cannot copy .*no space left on device; free some space") as caught:
-        catalog.publish(describe(version="1.1.0", artifact=large).to_item())
+        catalog.publish(write_item(describe(version="1.1.0", artifact=large)))
     assert "\n" not in str(caught.value)
     assert tree(small_disk) == before
     assert list((small_disk / "catalog" / ".staging").iterdir()) == []
@@ -98,8 +99,8 @@ def test_a_disk_that_fills_at_any_moment_leaves_the_old_or_the_new_catalog(
 ) -> None:
     folder = small_disk / "catalog"
     catalog = StaticCatalog(folder, create=True)
-    catalog.publish(describe().to_item())
-    item = describe(name=name, version="1.1.0").to_item()
+    catalog.publish(write_item(describe()))
+    item = write_item(describe(name=name, version="1.1.0"))
     outcomes = set()
     for pages_left in range(16):
         shutil.copytree(folder, tmp_path / "copy")
@@ -125,7 +126,7 @@ def _free_pages(folder: Path) -> int:
 
 def test_a_limit_on_file_size_leaves_the_catalog_as_it_was(describe: Describe, tmp_path: Path) -> None:
     folder = tmp_path / "catalog"
-    StaticCatalog(folder, create=True).publish(describe().to_item())
+    StaticCatalog(folder, create=True).publish(write_item(describe()))
     before = tree(folder)
     # Large enough for the artifact, too small for the item's document.
     _, errors = (process := start(folder, [describe(version="1.1.0")], "file-size=1000")).communicate(timeout=60)
@@ -153,7 +154,7 @@ def test_without_write_permission_nothing_is_written(
 ) -> None:
     folder = others_folder / "catalog"
     if exists:
-        StaticCatalog(folder, create=True).publish(describe().to_item())
+        StaticCatalog(folder, create=True).publish(write_item(describe()))
     for path in [*others_folder.rglob("*"), others_folder]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = tree(others_folder)
@@ -174,7 +175,7 @@ def test_a_process_that_dies_at_any_step_leaves_the_old_or_the_new_catalog(
     base, copies = tmp_path / "base", tmp_path / "copies"
     before = set()
     if case != "new catalog":
-        before = {StaticCatalog(base, create=True).publish(describe().to_item()).id}
+        before = {StaticCatalog(base, create=True).publish(write_item(describe())).id}
     made = describe(name="another" if case == "new collection" else "convlstm-knmi", version="1.1.0")
     listed = tmp_path / "description.json"
     listed.write_text(made.model_dump_json())
@@ -189,8 +190,8 @@ def test_a_process_that_dies_at_any_step_leaves_the_old_or_the_new_catalog(
         assert present in (before, before | {made.id}), f"killed before step {step}"
         published.append(made.id in present)
         # Whatever was left behind is in nobody's way, and gone after the next item.
-        assert open_catalog(folder, create=True).publish(made.to_item()).id == made.id
-        after = open_catalog(folder).publish(describe(version="1.2.0").to_item())
+        assert open_catalog(folder, create=True).publish(write_item(made)).id == made.id
+        after = open_catalog(folder).publish(write_item(describe(version="1.2.0")))
         assert check(folder) == before | {made.id, after.id}
         assert list((folder / ".staging").iterdir()) == []
     assert published[0]

@@ -21,6 +21,7 @@ from modelstac.catalog import ModelDescription, open_catalog
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError, InvalidItemError
 from modelstac.catalog.items.validation import validate
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import TORCH, Examples
 
 Describe = Callable[..., ModelDescription]
@@ -55,7 +56,7 @@ def test_writers_that_are_killed_lose_nothing_that_they_acknowledged(describe: D
     with contextlib.closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert len(catalog.search(collections="convlstm-knmi", text="convlstm")) == len(stored)
-    assert catalog.publish(describe(variant="later").to_item()).id == "convlstm-knmi-1.0.0-later"
+    assert catalog.publish(write_item(describe(variant="later"))).id == "convlstm-knmi-1.0.0-later"
 
 
 def test_a_bad_item_among_thousands_is_named_and_takes_all_back(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_the_file_and_its_folder_can_be_moved_and_deleting_takes_the_last_file(t
 
 def test_a_file_of_the_first_layout_is_renewed_when_it_is_opened(describe: Describe, tmp_path: Path) -> None:
     file = tmp_path / "models.sqlite"
-    EmbeddedCatalog(file, create=True).publish(describe(keywords=("radar", "é")).to_item())
+    EmbeddedCatalog(file, create=True).publish(write_item(describe(keywords=("radar", "é"))))
     first = sqlite3.connect(file)
     first.executescript("DROP TABLE keywords; DROP INDEX items_framework_bounds; PRAGMA user_version = 1")
     first.close()

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.geometry import boxes_meet
+from modelstac.catalog.items.writing import write_item
+from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query, interval
 
 Describe = Callable[..., ModelDescription]
@@ -19,14 +21,16 @@ Describe = Callable[..., ModelDescription]
 
 @pytest.fixture
 def item(describe: Describe) -> pystac.Item:
-    return describe(
-        variant="keras-torch",
-        format="keras",
-        framework_version="3.15.1",
-        backend="torch",
-        backend_version="2.13.0+cpu",
-        entrypoint=None,
-    ).to_item()
+    return write_item(
+        describe(
+            variant="keras-torch",
+            format="keras",
+            framework_version="3.15.1",
+            backend="torch",
+            backend_version="2.13.0+cpu",
+            entrypoint=None,
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def item(describe: Describe) -> pystac.Item:
     ],
 )
 def test_matches(item: pystac.Item, fields: dict[str, Any]) -> None:
-    assert Query(**fields).matches(item)
+    assert matches(Query(**fields), item)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +90,11 @@ def test_matches(item: pystac.Item, fields: dict[str, Any]) -> None:
     ],
 )
 def test_does_not_match(item: pystac.Item, fields: dict[str, Any]) -> None:
-    assert not Query(**fields).matches(item)
+    assert not matches(Query(**fields), item)
 
 
 def test_a_framework_without_a_backend_lies_in_no_backend_range(describe: Describe) -> None:
-    assert not Query(backend_version=">=0").matches(describe().to_item())
+    assert not matches(Query(backend_version=">=0"), write_item(describe()))
 
 
 @pytest.mark.parametrize(

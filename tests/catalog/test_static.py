@@ -21,7 +21,9 @@ from modelstac.catalog.errors import (
     StorageError,
 )
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Source
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import offline_validator, validate
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Advanced, Finished, Message, Started
 
 Describe = Callable[..., ModelDescription]
@@ -36,34 +38,40 @@ OTHER = "unet-2.0.0-torch"
 def catalog(describe: Describe, tmp_path: Path) -> StaticCatalog:
     """Return a catalog of four items in two collections."""
     made = StaticCatalog(tmp_path / "catalog", create=True)
-    made.publish(describe().to_item())
+    made.publish(write_item(describe()))
     made.publish(
-        describe(
-            variant="keras-tensorflow",
-            format="keras",
-            framework_version="3.15.1",
-            backend="tensorflow",
-            backend_version="2.19.1",
-            entrypoint=None,
-        ).to_item()
+        write_item(
+            describe(
+                variant="keras-tensorflow",
+                format="keras",
+                framework_version="3.15.1",
+                backend="tensorflow",
+                backend_version="2.19.1",
+                entrypoint=None,
+            )
+        )
     )
     made.publish(
-        describe(
-            variant="onnx-from-torch",
-            format="onnx",
-            framework_version="1.22.0",
-            entrypoint=None,
-            sources=(Source(item_id=TORCH),),
-        ).to_item()
+        write_item(
+            describe(
+                variant="onnx-from-torch",
+                format="onnx",
+                framework_version="1.22.0",
+                entrypoint=None,
+                sources=(Source(item_id=TORCH),),
+            )
+        )
     )
     made.publish(
-        describe(
-            name="unet",
-            version="2.0.0",
-            framework_version="2.6.0",
-            geometry={"type": "Point", "coordinates": [100, 10]},
-            keywords=("segmentation",),
-        ).to_item()
+        write_item(
+            describe(
+                name="unet",
+                version="2.0.0",
+                framework_version="2.6.0",
+                geometry={"type": "Point", "coordinates": [100, 10]},
+                keywords=("segmentation",),
+            )
+        )
     )
     return made
 
@@ -76,7 +84,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 def test_get_returns_what_was_published_with_files_that_can_be_read(catalog: StaticCatalog, describe: Describe) -> None:
     item = catalog.get(TORCH)
-    read = ModelDescription.from_item(item)
+    read = read_item(item)
     made = describe()
     assert isinstance(read.artifact, Path)
     assert read.artifact.read_bytes() == b"weights"
@@ -152,7 +160,7 @@ def test_an_unknown_id_names_the_nearest(catalog: StaticCatalog) -> None:
 
 def test_publishing_the_same_again_changes_nothing(catalog: StaticCatalog, describe: Describe) -> None:
     before = tree(Path(catalog.href))
-    again = catalog.publish(describe().to_item())
+    again = catalog.publish(write_item(describe()))
     assert again.to_dict(transform_hrefs=False) == catalog.get(TORCH).to_dict(transform_hrefs=False)
     assert catalog.publish(catalog.get(ONNX)).id == ONNX
     assert tree(Path(catalog.href)) == before
@@ -173,7 +181,7 @@ def test_an_id_with_other_content_is_refused(
 ) -> None:
     before = tree(Path(catalog.href))
     with pytest.raises(ItemExistsError) as caught:
-        catalog.publish(describe(**changes).to_item())
+        catalog.publish(write_item(describe(**changes)))
     assert f"with other content ({named})" in str(caught.value)
     assert tree(Path(catalog.href)) == before
 
@@ -183,13 +191,13 @@ def test_an_id_with_other_bytes_is_refused(catalog: StaticCatalog, describe: Des
     assert isinstance(made.artifact, Path)
     made.artifact.write_bytes(b"others")
     with pytest.raises(ItemExistsError, match=r"other content \(asset model\)"):
-        catalog.publish(made.to_item())
+        catalog.publish(write_item(made))
 
 
 def test_a_file_that_changes_before_it_is_copied_is_refused(catalog: StaticCatalog, describe: Describe) -> None:
     before = tree(Path(catalog.href))
     made = describe(version="1.1.0")
-    item = made.to_item()
+    item = write_item(made)
     assert isinstance(made.artifact, Path)
     made.artifact.write_bytes(b"changed")
     with pytest.raises(IntegrityError, match="changed after it was described"):
@@ -200,7 +208,7 @@ def test_a_file_that_changes_before_it_is_copied_is_refused(catalog: StaticCatal
 
 def test_a_file_that_is_gone_is_named(catalog: StaticCatalog, describe: Describe) -> None:
     made = describe(version="1.1.0")
-    item = made.to_item()
+    item = write_item(made)
     assert isinstance(made.artifact, Path)
     made.artifact.unlink()
     with pytest.raises(StorageError, match=r"model\.bin.*no such file"):
@@ -209,7 +217,7 @@ def test_a_file_that_is_gone_is_named(catalog: StaticCatalog, describe: Describe
 
 def test_an_invalid_item_is_not_published(catalog: StaticCatalog, describe: Describe) -> None:
     before = tree(Path(catalog.href))
-    item = describe(version="1.1.0").to_item()
+    item = write_item(describe(version="1.1.0"))
     item.properties["mlm:rmse"] = 0.9
     with pytest.raises(InvalidItemError, match="mlm:rmse"):
         catalog.publish(item)
@@ -219,11 +227,11 @@ def test_an_invalid_item_is_not_published(catalog: StaticCatalog, describe: Desc
 def test_a_source_must_be_there(catalog: StaticCatalog, describe: Describe) -> None:
     before = tree(Path(catalog.href))
     with pytest.raises(NotFoundError, match=r"did you mean .*Publish the source of 'convlstm-knmi-1.1.0-torch' first"):
-        catalog.publish(describe(version="1.1.0", sources=(Source(item_id="convlstm-knmi-1.0.1-torch"),)).to_item())
+        catalog.publish(write_item(describe(version="1.1.0", sources=(Source(item_id="convlstm-knmi-1.0.1-torch"),))))
     assert tree(Path(catalog.href)) == before
     away = Source(item_id="convlstm-knmi-1.0.1-torch", href="https://example.org/convlstm-knmi-1.0.1-torch.json")
-    published = catalog.publish(describe(version="1.1.0", sources=(away,)).to_item())
-    assert ModelDescription.from_item(published).sources[0].href == away.href
+    published = catalog.publish(write_item(describe(version="1.1.0", sources=(away,))))
+    assert read_item(published).sources[0].href == away.href
 
 
 @pytest.mark.parametrize("name", ["metrics/model.bin", "metrics/convlstm-knmi-1.1.0-torch.json", "metrics/.lock"])
@@ -235,7 +243,7 @@ def test_file_names_that_collide_are_refused(
     path.write_text("{}")
     extra = ExtraAsset(path=path, media_type="application/json")
     with pytest.raises(InvalidItemError, match="needs another file name"):
-        catalog.publish(describe(version="1.1.0", assets={"extra": extra}).to_item())
+        catalog.publish(write_item(describe(version="1.1.0", assets={"extra": extra})))
 
 
 def test_names_with_spaces_and_remote_assets(catalog: StaticCatalog, describe: Describe, tmp_path: Path) -> None:
@@ -246,14 +254,14 @@ def test_names_with_spaces_and_remote_assets(catalog: StaticCatalog, describe: D
         "thumbnail": ExtraAsset(path=path, media_type="image/png", roles=("thumbnail",)),
         "history": ExtraAsset(path=remote, media_type="text/csv", checksum="0" * 64, size=3),
     }
-    published = catalog.publish(describe(version="1.1.0", assets=assets).to_item())
+    published = catalog.publish(write_item(describe(version="1.1.0", assets=assets)))
     assert Path(published.assets["thumbnail"].href).read_bytes() == b"png"
     assert published.assets["history"].href == remote
 
 
 def test_progress_is_reported(catalog: StaticCatalog, describe: Describe) -> None:
     heard: list[Message] = []
-    catalog.publish(describe(version="1.1.0").to_item(), report=heard.append)
+    catalog.publish(write_item(describe(version="1.1.0")), report=heard.append)
     task = "publish convlstm-knmi-1.1.0-torch"
     assert heard == [
         Started(task, 2),
@@ -271,7 +279,7 @@ def test_a_new_catalog_is_written_by_the_first_publish(describe: Describe, tmp_p
     assert not folder.exists()
     with pytest.raises(NotFoundError, match="there are none yet"):
         catalog.get(TORCH)
-    catalog.publish(describe().to_item())
+    catalog.publish(write_item(describe()))
     assert open_catalog(folder).get(TORCH).id == TORCH
     assert open_catalog(f"file://{folder}/catalog.json").get(TORCH).id == TORCH
 

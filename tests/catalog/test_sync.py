@@ -9,9 +9,10 @@ import obstore
 import pytest
 from obstore.store import from_url
 
-from modelstac.catalog import Catalog, ModelDescription, open_catalog
+from modelstac.catalog import Catalog, open_catalog
 from modelstac.catalog.errors import IntegrityError, ItemExistsError
 from modelstac.catalog.items.identity import immutable_content
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 
@@ -39,7 +40,7 @@ def test_there_and_back_through_every_kind(tmp_path: Path, bucket: str) -> None:
         done = sync(before, after)
         assert (done.copied, done.present, done.aliases) == ((), 9, ())
         before = after
-    artifact = ModelDescription.from_item(before.get(TORCH)).artifact
+    artifact = read_item(before.get(TORCH)).artifact
     assert isinstance(artifact, Path)
     assert artifact.read_bytes() == b"weights"
     assert artifact.name == "model.bin"

@@ -14,6 +14,7 @@ from modelstac.catalog.items import schemas
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.schemas import SHIPPED_URIS, file_name, find_schema
 from modelstac.catalog.items.validation import offline_validator, validate, validate_document
+from modelstac.catalog.items.writing import write_item
 
 Describe = Callable[..., ModelDescription]
 Document = dict[str, Any]
@@ -36,11 +37,11 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def document(describe: Describe) -> Document:
-    return describe().to_item().to_dict(transform_hrefs=False)
+    return write_item(describe()).to_dict(transform_hrefs=False)
 
 
 def test_an_item_is_valid_for_us_and_for_pystac(describe: Describe) -> None:
-    item = describe().to_item()
+    item = write_item(describe())
     validate(item)
     checked = item.validate(validator=offline_validator())
     assert [uri for uri in checked if "/mlm/v1.5.2/" in uri]
@@ -49,17 +50,19 @@ def test_an_item_is_valid_for_us_and_for_pystac(describe: Describe) -> None:
 
 def test_the_minimum_is_valid(describe: Describe) -> None:
     axes = {"shape": (-1, 3), "dim_order": ("batch", "channel"), "data_type": "float32"}
-    item = describe(
-        inputs=({"name": "x", "input": axes},),
-        outputs=({"name": "y", "tasks": ("regression",), "result": axes},),
-        cube_dimensions={},
-        cube_variables={},
-        hyperparameters={},
-        scores=None,
-        entrypoint=None,
-        assets={},
-        license="other",
-    ).to_item()
+    item = write_item(
+        describe(
+            inputs=({"name": "x", "input": axes},),
+            outputs=({"name": "y", "tasks": ("regression",), "result": axes},),
+            cube_dimensions={},
+            cube_variables={},
+            hyperparameters={},
+            scores=None,
+            entrypoint=None,
+            assets={},
+            license="other",
+        )
+    )
     validate(item)
     item.validate(validator=offline_validator())
 

@@ -20,6 +20,7 @@ import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.writing import write_item
 from modelstac.cli import main
 
 SOURCE = Path(modelstac.__file__).parents[1]
@@ -141,7 +142,7 @@ def describe_fixture() -> Callable[..., ModelDescription]:
 @pytest.fixture
 def item(tmp_path: Path) -> pystac.Item:
     """The item of a real model, not published yet."""
-    return describe(write_graph(tmp_path / "damped.onnx")).to_item()
+    return write_item(describe(write_graph(tmp_path / "damped.onnx")))
 
 
 @pytest.fixture

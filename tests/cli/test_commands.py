@@ -9,6 +9,7 @@ import pystac
 import pytest
 
 from modelstac.catalog import open_catalog
+from modelstac.catalog.items.writing import write_item
 from modelstac.registry.running.examples import write_example
 from modelstac.training.data.readers.knmi import file_name, write_knmi
 
@@ -173,7 +174,7 @@ def test_self_test(modelstac_command: Command, tmp_path: Path, describe: Callabl
         (tmp_path / str(number)).mkdir()
         assets = write_example(tmp_path / str(number), frames, frames * np.float32(factor))
         catalog = open_catalog(tmp_path / f"examples-{number}", create=True)
-        catalog.publish(describe(tmp_path / "damped.onnx", assets=assets).to_item())
+        catalog.publish(write_item(describe(tmp_path / "damped.onnx", assets=assets)))
         done = modelstac_command("test", ID, "--rehash", "-c", catalog.href)
         assert (done.returncode, done.stdout.split(",")[0]) == (code, f"{ID}: {verdict}")
         found = json.loads(modelstac_command("test", ID, "--json", "-c", catalog.href).stdout)

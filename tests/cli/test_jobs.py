@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from modelstac.catalog import open_catalog
+from modelstac.catalog.items.writing import write_item
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.data import Preparation
 from modelstac.training.data.readers.knmi import file_name, write_knmi
@@ -134,7 +135,7 @@ def convlstm(tmp_path: Path, describe: Callable[..., object]) -> Path:
         hyperparameters={"architecture": spec.to_dict()},
         parameters=spec.parameters,
     )
-    open_catalog(tmp_path / "models", create=True).publish(description.to_item())
+    open_catalog(tmp_path / "models", create=True).publish(write_item(description))
     return tmp_path / "models"
 
 

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import ignore
 from modelstac.jobs.pools import LocalPool
 from modelstac.jobs.run import run
@@ -56,7 +57,7 @@ def halves(item, describe, tmp_path):
     for name, outputs in (("half", inputs / 2), ("lie", inputs)):
         (tmp_path / name).mkdir()
         assets = write_example(tmp_path / name, inputs, outputs)
-        catalog.publish(describe(graph, name=name, assets=assets).to_item())
+        catalog.publish(write_item(describe(graph, name=name, assets=assets)))
     catalog.publish(item)
     return tmp_path / "halves"
 
@@ -168,7 +169,7 @@ def test_a_model_that_hangs_and_one_that_is_deleted_do_not_keep_the_others_from_
     catalog = open_catalog(halves)
     (tmp_path / "endless").mkdir()
     assets = write_example(tmp_path / "endless", *(np.ones((1, 3, 1, 4, 5), np.float32),) * 2)
-    catalog.publish(describe(endless(tmp_path / "endless.onnx"), name="endless", assets=assets).to_item())
+    catalog.publish(write_item(describe(endless(tmp_path / "endless.onnx"), name="endless", assets=assets)))
     environments = read_environments(ENVIRONMENTS.partition("\n\n")[0], "e.toml")
     jobs = Plan(catalog, environments, str(tmp_path / "work"), timeout=120).reading()
     catalog.delete("lie-1.0.0-onnx")

@@ -16,6 +16,7 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, Processing, ResultStructure
+from modelstac.catalog.items.writing import write_item
 from modelstac.cli import main
 from modelstac.cli.running.nowcast import nowcast
 from modelstac.registry.running.labelled import LEAD_TIME
@@ -90,7 +91,7 @@ def catalog(tmp_path_factory, rain):
         cube_variables={"rainfall_rate": {"dimensions": ["time"], "type": "data", "unit": "mm h-1"}},
         artifact=folder / "echo.onnx",
     )
-    open_catalog(folder / "catalog", create=True).publish(description.to_item())
+    open_catalog(folder / "catalog", create=True).publish(write_item(description))
     return folder / "catalog"
 
 

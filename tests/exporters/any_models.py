@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modelstac.catalog.items.writing import write_item
 from modelstac.registry.describing.describe import Statement, describe_file
 
 KERAS = {
@@ -147,7 +148,7 @@ def main(href):
         save_keras(Path(folder))
         for model, (architecture, *dims, bands) in KERAS.items():
             said = statement(model, architecture, *dims, bands)
-            source = catalog.publish(describe_file(Path(folder) / f"{model}.keras", said).to_item()).id
+            source = catalog.publish(write_item(describe_file(Path(folder) / f"{model}.keras", said))).id
             for target in TARGETS:
                 try:
                     found[f"{model} {target}"] = export(ExportJob(source, target), catalog, workers=workers).id

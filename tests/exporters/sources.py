@@ -19,6 +19,7 @@ import numpy as np
 
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.writing import write_item
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 
@@ -92,7 +93,7 @@ def publish_torch(catalog, folder, spec=SPEC, weights=None, **fields):
     save_file(net.state_dict(), folder / "model.safetensors")
     entrypoint = "modelstac.training.architectures.convlstm_torch:build"
     description = describe(folder / "model.safetensors", "torch", spec, entrypoint=entrypoint, **fields)
-    return catalog.publish(description.to_item())
+    return catalog.publish(write_item(description))
 
 
 def publish_keras(catalog, folder, spec=SPEC, **fields):
@@ -107,7 +108,7 @@ def publish_keras(catalog, folder, spec=SPEC, **fields):
     fields = {"backend": keras.config.backend(), "backend_version": "1.2.3", **fields}
     variant = f"keras-{keras.config.backend()}"
     description = describe(folder / "model.keras", "keras", spec, **{"variant": variant, **fields})
-    return catalog.publish(description.to_item())
+    return catalog.publish(write_item(description))
 
 
 def die(*_):

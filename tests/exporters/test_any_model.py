@@ -14,8 +14,9 @@ from onnx import helper
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, StorageError, UntrustedError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
+from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.closed import CLOSED
 from modelstac.exporters.converters.torch_to_onnx import which_exporter
 from modelstac.exporters.diff import diff
@@ -70,7 +71,7 @@ def catalog(models, files, tmp_path):
         ("tokens.pt2", "Transformer", series[:2], series),
         ("tool.onnx", "MLP", ("batch", "feature"), ("batch", "class")),
     ):
-        found.publish(describe_file(files / name, models.statement(name.split(".")[0], *said)).to_item())
+        found.publish(write_item(describe_file(files / name, models.statement(name.split(".")[0], *said))))
     return found
 
 
@@ -83,7 +84,7 @@ def test_a_keras_model_becomes_every_format(keras_catalog, models, name):
         assert found[f"{name} {target}"] == f"{name}-1.0.0-{target}-from-keras"
         item = catalog.get(found[f"{name} {target}"])
         validate(item)
-        description = ModelDescription.from_item(item)
+        description = read_item(item)
         assert description.parity.passed
         assert description.parity.max_absolute_difference <= 1e-5
         # Open and fixed sizes are those of the source, whatever the tool could have taken besides.
@@ -100,7 +101,7 @@ def test_a_keras_model_becomes_every_format(keras_catalog, models, name):
 def test_the_item_of_a_keras_file_says_what_the_file_says(keras_catalog, models):
     item = keras_catalog[0].get("land-cover-1.0.0-keras")
     validate(item)
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     assert (found.format, found.backend, found.pretrained, found.architecture) == ("keras", None, None, "ResNet")
     assert (found.inputs[0].name, found.inputs[0].input.shape, found.inputs[0].bands[0]) == (
         "image",
@@ -115,7 +116,7 @@ def test_the_item_of_a_keras_file_says_what_the_file_says(keras_catalog, models)
 
 
 def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
-    route = ModelDescription.from_item(keras_catalog[0].get("crop-1.0.0-litert-from-keras")).route
+    route = read_item(keras_catalog[0].get("crop-1.0.0-litert-from-keras")).route
     assert [(step.tool, step.method) for step in route] == [
         ("tf.lite.TFLiteConverter", "by the framework's own exporter, recurrences unrolled")
     ]
@@ -128,9 +129,9 @@ def test_a_program_of_pytorch_is_converted(catalog, name, target):
     validate(source)
     item = export(ExportJob(source.id, target), catalog)
     validate(item)
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     assert found.route[0].tool == "torch.onnx.export (torch.export)"
-    assert found.inputs[0].input.shape == ModelDescription.from_item(source).inputs[0].input.shape
+    assert found.inputs[0].input.shape == read_item(source).inputs[0].input.shape
     rng = np.random.default_rng(1)
     x = rng.random((3, 3, 12, 12) if name == "cnn" else (3, 11, 8), np.float32)
     if name == "tokens":
@@ -143,10 +144,10 @@ def test_a_program_of_pytorch_is_converted(catalog, name, target):
 def test_onnx_of_another_tool_is_converted_and_its_facts_are_kept(catalog):
     item = catalog.get("tool-1.0.0-onnx")
     validate(item)
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     facts = {"opset": 13, "ir_version": 7, "nodes": 2, "producer": "other-tool"}
     assert (found.hyperparameters["onnx"], found.parameters, found.framework_version) == (facts, 21, "1.8.0")
-    made = ModelDescription.from_item(export(ExportJob(item.id, "openvino"), catalog))
+    made = read_item(export(ExportJob(item.id, "openvino"), catalog))
     assert made.parity.passed
     assert made.inputs[0].input.shape == (-1, 6)
 
@@ -177,7 +178,7 @@ def test_an_operator_that_the_target_lacks_is_named_and_nothing_is_published(cat
 
     torch.export.save(torch.export.export(Eigen(), (torch.rand(2, 3, 3),)), tmp_path / "eigen.pt2")
     said = models.statement("eigen", "PCA", ("batch", "row", "column"), ("batch", "value"))
-    source = catalog.publish(describe_file(tmp_path / "eigen.pt2", said).to_item())
+    source = catalog.publish(write_item(describe_file(tmp_path / "eigen.pt2", said)))
     before = sorted(catalog.ids())
     with pytest.raises(ConversionError, match=r"to ONNX: it has no counterpart of aten\._linalg_eigh") as caught:
         export(ExportJob(source.id, "onnx"), catalog)
@@ -266,7 +267,7 @@ def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), "b"))
     onnx.save(graph, tmp_path / "tool.onnx")
     said = models.statement("tool", "MLP", ("batch", "feature"), ("batch", "class"), version="2.0.0")
-    changed = catalog.publish(describe_file(tmp_path / "tool.onnx", said).to_item())
+    changed = catalog.publish(write_item(describe_file(tmp_path / "tool.onnx", said)))
     with Workers() as workers:
         found = diff(catalog.get("tool-1.0.0-onnx"), changed, workers)
         unlike = diff(catalog.get("tool-1.0.0-onnx"), catalog.get("cnn-1.0.0-torch-export"), workers)

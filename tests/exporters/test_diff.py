@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.writing import write_item
 from modelstac.cli import main
 from modelstac.exporters.diff import Comparison, aligned, compare_weights, diff
 from modelstac.exporters.jobs import ExportJob, export
@@ -139,9 +140,9 @@ def unets(tmp_path_factory):
     weights["motion_x/bias"] = weights["motion_x/bias"] + np.float32([1, 0, -1])
     unet_torch.set_weights(module, weights)
     save_module(module, spec, folder / "model.safetensors")
-    description = ModelDescription.from_item(item)
+    description = read_item(item)
     changes = {"version": "1.1.0", "artifact": folder / "model.safetensors", "assets": {}, "job": None}
-    found.publish(description.model_copy(update=changes | {"checksum": None, "size": None}).to_item())
+    found.publish(write_item(description.model_copy(update=changes | {"checksum": None, "size": None})))
     return found
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.conversion import EXPORTED, REBUILT
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import ROUTES, node_of
@@ -76,7 +77,7 @@ def catalogs(tmp_path_factory, sources, workers):
             edge = next(edge for edge in ROUTES if (edge.source, edge.target) == ("torch", node))
             made = workers.convert(edge, item, folder, {})
             versions = {key: getattr(made, key) for key in ("framework_version", "backend", "backend_version")}
-            catalog.publish(sources.describe(made.artifact, "keras", spec, variant=node, **versions).to_item())
+            catalog.publish(write_item(sources.describe(made.artifact, "keras", spec, variant=node, **versions)))
     return found
 
 
@@ -96,12 +97,12 @@ CASES = [
 def test_route(name, source, target, via, *, catalogs, workers):
     catalog, spec = catalogs[name], SPECS[name]
     item = export(ExportJob(source=f"rain-1.0.0-{source}", target=target, via=via), catalog, workers=workers)
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     assert item.id == f"rain-1.0.0-{target}{f'-via-{via}' if via else ''}-from-{source}"
     assert node_of(found) == target
     assert found.parity.passed
     assert found.parity.max_absolute_difference <= 1e-5
-    before = ModelDescription.from_item(catalog.get(found.parity.source)).route
+    before = read_item(catalog.get(found.parity.source)).route
     route = found.route[len(before) :]
     assert route[-1].target_format == target
     assert via is None or [step.target_format for step in route] == [via, target]
@@ -121,7 +122,7 @@ def test_what_is_open_stays_open(catalogs):
     """Which dimensions a file takes at any size; a smaller list than this would be a worse conversion."""
     shapes = {}
     items = [item for name in CELLS for item in catalogs[name].items()]
-    for found in map(ModelDescription.from_item, items):
+    for found in map(read_item, items):
         layout = found.inputs[0].input
         open_ = {name for name, size in zip(layout.dim_order, layout.shape, strict=True) if size == -1}
         assert shapes.setdefault(found.format, open_) == open_

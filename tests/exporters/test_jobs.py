@@ -23,7 +23,7 @@ from modelstac.catalog.errors import (
     ParityError,
     SpecError,
 )
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.messages import Note
 from modelstac.exporters.converters import convlstm_onnx, to_onnx
@@ -79,7 +79,7 @@ def test_the_item_says_what_it_is_and_where_it_comes_from(catalog, job):
     item = export(job, catalog)
     assert item.id == EXPORTED == catalog.get(EXPORTED).id
     validate(item)
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     assert (found.format, found.framework) == ("onnx", "ONNX")
     assert found.framework_version == onnx.__version__
     assert (found.entrypoint, found.backend, found.scores) == (None, None, None)
@@ -105,7 +105,7 @@ def test_the_parity_report_is_an_asset_and_agrees_with_the_summary(catalog, job)
     item = export(job, catalog, windows=windows)
     report = json.loads(Path(item.assets["parity"].href).read_text())
     assert [case["case"] for case in report["cases"]][-1] == "real windows"
-    summary = ModelDescription.from_item(item).parity
+    summary = read_item(item).parity
     assert summary.cases == len(report["cases"]) == 5
     assert summary.source == report["source"] == job.source
     assert summary.max_absolute_difference == report["total"]["max_absolute"] <= 1e-5
@@ -137,10 +137,10 @@ def test_the_published_graph_equals_its_source_at_sizes_never_compared(catalog, 
 
 
 def test_an_unrolled_graph_is_another_item_and_fixes_the_frames(catalog, job):
-    looped = ModelDescription.from_item(export(job, catalog))
+    looped = read_item(export(job, catalog))
     item = export(dataclasses.replace(job, options={"unroll": 4}), catalog)
     assert item.id == "rain-1.0.0-onnx-unrolled-4-from-torch"
-    found = ModelDescription.from_item(item)
+    found = read_item(item)
     assert found.inputs[0].input.shape == (-1, 4, 1, -1, -1)
     assert found.hyperparameters["onnx"]["nodes"] > 60 >= looped.hyperparameters["onnx"]["nodes"]
     assert found.size > looped.size
@@ -190,7 +190,7 @@ def test_a_harmless_change_of_the_same_kind_is_published(catalog, job):
     def nudge(weights):
         weights["output/bias"] += 1.2e-5
 
-    parity = ModelDescription.from_item(export(job, catalog, routes=convert_with(nudge))).parity
+    parity = read_item(export(job, catalog, routes=convert_with(nudge))).parity
     assert 2e-6 < parity.max_absolute_difference <= 1e-5
 
 
@@ -213,7 +213,7 @@ def test_warnings_of_the_tools_are_part_of_the_route(catalog, job):
         return to_onnx.rebuild(model, folder, options)
 
     item = export(job, catalog, routes=instead(convert))
-    assert ModelDescription.from_item(item).route[-1].warnings == ("UserWarning: fell back to the old exporter",)
+    assert read_item(item).route[-1].warnings == ("UserWarning: fell back to the old exporter",)
 
 
 def test_another_job_for_the_same_item_is_refused(catalog, job):
@@ -265,7 +265,7 @@ def test_keras_on_either_backend_is_exported_and_a_lie_is_found(backend, tmp_pat
     assert sorted(catalog.ids()) == sorted([*found, exported])
     item = catalog.get(exported)
     assert isinstance(item, pystac.Item)
-    description = ModelDescription.from_item(item)
+    description = read_item(item)
     assert description.parity.passed
     assert description.parity.max_absolute_difference <= 1e-5
     assert description.inputs[0].input.shape == (-1, -1, -1, -1, 1)

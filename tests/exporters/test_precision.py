@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog import Query, open_catalog
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
 from modelstac.exporters.converters import convlstm_onnx
 from modelstac.exporters.converters.onnx_graph import operators
@@ -103,7 +103,7 @@ def test_each_precision_is_an_item_of_its_own(tmp_path, sources):
     items = {p: export(ExportJob("rain-1.0.0-torch", precision=p), catalog) for p in ("fp32", "fp16", "int8")}
     names = ["rain-1.0.0-onnx-from-torch", "rain-1.0.0-onnx-fp16-from-torch", "rain-1.0.0-onnx-int8-from-torch"]
     assert [item.id for item in items.values()] == names
-    found = {p: ModelDescription.from_item(item) for p, item in items.items()}
+    found = {p: read_item(item) for p, item in items.items()}
     assert found["int8"].size < found["fp16"].size < 0.7 * found["fp32"].size
     for precision, description in found.items():
         validate(items[precision])

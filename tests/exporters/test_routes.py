@@ -8,7 +8,7 @@ import pytest
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, MissingPackageError, SpecError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.exporters.closed import CLOSED
 from modelstac.exporters.conversion import REBUILT
 from modelstac.exporters.jobs import ExportJob, export
@@ -25,7 +25,7 @@ def catalog(tmp_path, sources):
 
 @pytest.fixture
 def model(catalog):
-    return ModelDescription.from_item(catalog.get("rain-1.0.0-torch"))
+    return read_item(catalog.get("rain-1.0.0-torch"))
 
 
 def walk(path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import NODES, ROUTES
@@ -35,7 +35,7 @@ def catalog(tmp_path_factory):
 
 
 def test_every_format_can_be_reached(catalog):
-    description = ModelDescription.from_item(catalog.get(SOURCE))
+    description = read_item(catalog.get(SOURCE))
     assert set(ROUTES.targets(description)) == set(NODES) - {"torch"}
 
 

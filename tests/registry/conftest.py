@@ -18,6 +18,7 @@ import pytest
 import modelstac
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.writing import write_item
 
 LAST = ("batch", "time", "height", "width", "variables")
 FIRST = ("batch", "time", "variables", "height", "width")
@@ -92,7 +93,7 @@ def make_item(tmp_path: Path) -> Callable[..., pystac.Item]:
             "cube_variables": {"rainfall_rate": {"dimensions": ["time"], "type": "data", "unit": "mm h-1"}},
             "artifact": artifact,
         }
-        return ModelDescription(**(description | fields)).to_item()
+        return write_item(ModelDescription(**(description | fields)))
 
     return make
 

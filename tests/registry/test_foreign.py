@@ -32,6 +32,7 @@ from modelstac.catalog.errors import (
     UntrustedError,
 )
 from modelstac.catalog.messages import Note
+from modelstac.catalog.search.matching import matches
 from modelstac.cli import main
 from modelstac.registry import TrustPolicy
 from modelstac.registry.choosing.model_assets import model_assets
@@ -418,7 +419,7 @@ def test_foreign_items_are_found_in_foreign_catalogs(tmp_path: Path, framework: 
     for wanted in ("PyTorch", "pytorch", "torch"):
         found = catalog.search(framework=wanted, framework_version=">=2,<3")
         assert [each.id for each in found] == ["their-model"]
-        assert all(Query(framework=wanted).matches(each) for each in found)
+        assert all(matches(Query(framework=wanted), each) for each in found)
     assert catalog.search(framework="ONNX") == []
     with pytest.raises(UntrustedError, match=r"'their-model' holds torch\.save"):
         modelstac.load("their-model", catalog=catalog)

@@ -28,7 +28,7 @@ from modelstac.catalog.errors import (
     UntrustedError,
     WorkerError,
 )
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.writing import file_fields
 from modelstac.catalog.messages import Finished, Started
 from modelstac.registry.isolated.environments import Environments
@@ -306,7 +306,7 @@ def test_a_version_in_the_item_is_a_version(version, make_item, tmp_path):
     item = make_item(tmp_path / "model.keras", "keras", backend="tensorflow", backend_version="2.19.1")
     item.properties["interop:backend_version"] = version
     with pytest.raises(InvalidItemError, match="as the version of tensorflow"):
-        derive(ModelDescription.from_item(item), item_id=item.id, trusted=("keras==1.2.3",))
+        derive(read_item(item), item_id=item.id, trusted=("keras==1.2.3",))
 
 
 @needs_index

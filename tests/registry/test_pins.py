@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Note
 from modelstac.registry.isolated.pins import installed, with_requirements
 from modelstac.registry.isolated.requirements import DEPENDENCIES, RUNTIMES, parse
@@ -17,7 +17,7 @@ from modelstac.registry.isolated.requirements import DEPENDENCIES, RUNTIMES, par
 @pytest.fixture
 def description(make_item, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"")
-    return ModelDescription.from_item(make_item(tmp_path / "model.onnx", "onnx"))
+    return read_item(make_item(tmp_path / "model.onnx", "onnx"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, ItemExistsError, NotFoundError, SpecError
-from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Finished, Measured, Note, Started
 from modelstac.registry.load import load
 from modelstac.registry.running.examples import read_example
@@ -74,7 +74,7 @@ def scores_of(item, catalog, job):
 
 def test_the_item_says_what_was_trained(trained):
     job, catalog, item, messages = trained
-    description = ModelDescription.from_item(catalog.get("rain-1.0.0-torch"))
+    description = read_item(catalog.get("rain-1.0.0-torch"))
     spec = dataclasses.replace(ARCHITECTURE, height=12, width=10)
     assert item.id == description.id == job.item_id
     assert ConvLSTMSpec.from_dict(description.hyperparameters["architecture"]) == spec
@@ -97,7 +97,7 @@ def test_the_item_says_what_was_trained(trained):
 
 def test_the_published_model_has_the_published_scores(trained):
     job, catalog, item, _ = trained
-    published = ModelDescription.from_item(item).scores
+    published = read_item(item).scores
     found = scores_of(item, catalog, job)
     assert set(published) == set(found)
     assert {"rmse_mm_h", "persistence_rmse_mm_h", "mae_mm_h", "csi_0.5_mm_h"} <= set(published)
@@ -182,7 +182,7 @@ def test_keras_variants(backend, trained, tmp_path):
     assert found["id"] == f"rain-1.0.0-keras-{backend}"
     assert any("nothing to do" in note for note in found["notes"])
     item = open_catalog(tmp_path / "catalog").get(found["id"])
-    description = ModelDescription.from_item(item)
+    description = read_item(item)
     assert (description.backend, description.framework) == (backend, "Keras")
     assert description.inputs[0].input.shape == (-1, 5, 12, 10, 1)
     # From the same start by the same steps on the same data: only rounding differs between the variants.

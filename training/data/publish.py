@@ -13,7 +13,7 @@ import pystac
 import xarray as xr
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.items.datasets import DatasetDescription
+from modelstac.catalog.items.datasets import DatasetDescription, write_dataset
 from modelstac.catalog.items.provenance import Provider
 from modelstac.catalog.messages import Report, ignore
 from modelstac.training.data.preparation import PREPARATION, footprint
@@ -34,7 +34,7 @@ def publish(store: Path, catalog: Catalog, *, name: str, version: str, report: R
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
         artifact = Path(folder) / f"{name}{PACKED}"
         pack(store, artifact)
-        return catalog.publish(describe(ds, artifact, name, version).to_item(), report=report)
+        return catalog.publish(write_dataset(describe(ds, artifact, name, version)), report=report)
 
 
 def describe(ds: xr.Dataset, artifact: Path, name: str, version: str) -> DatasetDescription:

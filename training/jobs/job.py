@@ -23,6 +23,7 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import DataError, ItemExistsError, SpecError
 from modelstac.catalog.items.description import NAME_PATTERN
 from modelstac.catalog.items.mlm import SEMVER
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.registry.isolated.pins import with_requirements
 from modelstac.training.architecture import Spec, architecture_of, read_spec
@@ -304,7 +305,7 @@ def train(
             folder=Path(folder),
         )
         description = with_requirements(description, Path(folder), lock=lock, report=report)
-        item = _publish(catalog, description.to_item(), digest, report)
+        item = _publish(catalog, write_item(description), digest, report)
     place.clear()
     report(Finished(task))
     return item

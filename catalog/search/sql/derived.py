@@ -18,9 +18,9 @@ from pathlib import Path
 
 import platformdirs
 
-from modelstac.catalog.backends.ahead import batches
-from modelstac.catalog.base import Page
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.fields import reduced

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from modelstac.catalog.backends.ahead import batches
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import VERSION_RELS, Document
 from modelstac.catalog.items.geometry import bounding_box, flat, spans

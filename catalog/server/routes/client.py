@@ -12,9 +12,9 @@ from stac_fastapi.extensions.filter.client import AsyncBaseFiltersClient
 from stac_fastapi.types.core import AsyncBaseCoreClient
 from starlette.responses import Response
 
-from modelstac.catalog.base import Page
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items.documents import Document, link
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.server.routes.requests import query_from
 from modelstac.catalog.server.stores.links import GEOJSON, JSON, base_url, etag, names_tag, shown_collection, shown_item

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from modelstac.catalog.base import Page
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.search.matching import says
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.ranges import interval
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token

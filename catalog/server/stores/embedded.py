@@ -16,12 +16,12 @@ import orjson
 
 from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
-from modelstac.catalog.base import Page
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.messages import ignore
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.search import Search

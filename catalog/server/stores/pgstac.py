@@ -12,7 +12,6 @@ import asyncpg
 import orjson
 from pypgstac.hydration import hydrate
 
-from modelstac.catalog.base import Page
 from modelstac.catalog.errors import (
     InvalidItemError,
     InvalidQueryError,
@@ -24,6 +23,7 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
 from modelstac.catalog.server.stores import pgstac_copy

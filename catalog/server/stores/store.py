@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from modelstac.catalog.base import Page
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 
 # Gets the stored document and gives the one to store; raises to leave it as it is.

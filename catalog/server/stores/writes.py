@@ -15,8 +15,8 @@ from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFound
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, differences
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.versions import version_key
-from modelstac.catalog.items.writing import ITEM_ID_FIELD
 from modelstac.catalog.server.stores.links import item_path
 from modelstac.catalog.server.stores.store import Change, Check
 

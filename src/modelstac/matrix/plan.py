@@ -13,6 +13,7 @@ import pystac
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import DataError, ModelStacError, SpecError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.reading import read_item
 from modelstac.exporters.proof.real_windows import frames_of, preparation_of
 from modelstac.jobs.job import Job
 from modelstac.matrix.environments import WRITES, NamedEnvironment
@@ -69,7 +70,7 @@ class Plan:
         """
         jobs = []
         for item in map(self._catalog.get, sources):
-            found = ModelDescription.from_item(item)
+            found = read_item(item)
             pairs = [(one, form) for one in self._environments for form in one.writes if found.format in WRITES[form]]
             if not pairs:
                 raise SpecError(f"no environment writes anything from {item.id!r}, a {found.format} file: writes = […]")

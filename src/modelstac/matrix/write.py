@@ -20,7 +20,9 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, ParityError, StorageError
 from modelstac.catalog.items.description import ModelDescription, Step
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.versions import semver
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Report
 from modelstac.exporters.architecture import take_apart
 from modelstac.exporters.conversion import Conversion
@@ -71,7 +73,7 @@ def run(task: Task, *, report: Report) -> Result:
     source = catalog.get(given["source"])
     requirements = parse(given["environment"], source=given["name"], trusted=given["trusted"])
     try:
-        family, source_format = NODES[given["format"]].packages[0], ModelDescription.from_item(source).format
+        family, source_format = NODES[given["format"]].packages[0], read_item(source).format
         environment = Environments().provide(requirements, purpose=given["name"], report=report)
         if source_format == "torch" and family in {"keras", "tensorflow"}:
             opened = _rebuilt(source, environment, str(backend_in(environment.packages)), report)
@@ -96,7 +98,7 @@ def run(task: Task, *, report: Report) -> Result:
             # What wrote it may not run it, as PyTorch does not run ONNX: then what is here and does.
             runs = lacking(found.format, environment.packages) is None
             found = requiring(found, requirements, folder) if runs else with_requirements(found, folder, report=report)
-            return {"item": catalog.publish(found.to_item(), report=report).id}
+            return {"item": catalog.publish(write_item(found), report=report).id}
     except (DownloadError, StorageError):
         raise
     except ModelStacError as error:

@@ -11,6 +11,7 @@ from tests.catalog.server.conftest import Server, run
 
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import TORCH
 
 DATA = bytes(range(256)) * 8192
@@ -81,19 +82,19 @@ def test_uploads_of_another_length(running: Server) -> None:
 
 def test_published_files_are_on_the_server(server: Server, describe: Describe) -> None:
     with pytest.raises(UnauthorizedError):
-        ApiCatalog(server.href, key="wrong").publish(describe().to_item())
+        ApiCatalog(server.href, key="wrong").publish(write_item(describe()))
     catalog = ApiCatalog(server.href, key=server.key)
-    item = catalog.publish(describe().to_item())
+    item = catalog.publish(write_item(describe()))
     href = item.assets["model"].href
     assert href.startswith(f"{server.href}/artifacts/")
     assert server.get(href.removeprefix(f"{server.href}/")).content == b"weights"
     with pytest.raises(InvalidItemError, match="this machine only"):
-        ApiCatalog(server.href, key=server.key, by_reference=True).publish(describe(version="2.0.0").to_item())
+        ApiCatalog(server.href, key=server.key, by_reference=True).publish(write_item(describe(version="2.0.0")))
 
 
 def test_the_server_takes_no_files_of_its_own_machine(server: Server, describe: Describe) -> None:
     catalog = ApiCatalog(server.href, key=server.key)
-    document = catalog.publish(describe().to_item()).to_dict(transform_hrefs=False)
+    document = catalog.publish(write_item(describe())).to_dict(transform_hrefs=False)
     document["id"] = document["id"].replace("1.0.0", "1.0.1")
     document["properties"]["version"] = "1.0.1"
     for href in ("/etc/passwd", "file:///etc/passwd", "../keys.json", "artifacts/../keys.json"):
@@ -105,7 +106,7 @@ def test_the_server_takes_no_files_of_its_own_machine(server: Server, describe: 
 
 def test_what_no_item_names_is_collected(embedded_server: Server, describe: Describe) -> None:
     embedded_server.clear()
-    ApiCatalog(embedded_server.href, key=embedded_server.key).publish(describe().to_item())
+    ApiCatalog(embedded_server.href, key=embedded_server.key).publish(write_item(describe()))
     assert embedded_server.request("PUT", PATH, key=True, data=DATA).status_code in {200, 201}
     catalog = embedded_server.log.parent / "models.sqlite"
     kept = run("gc", "--catalog", catalog)

@@ -15,6 +15,7 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import ROOT, Server
 
 from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.items.writing import write_item
 
 CORPUS = Path(__file__).with_name("corpus")
 NAME, ID = "convlstm-knmi", "convlstm-knmi-9.0.0-torch"
@@ -37,7 +38,7 @@ PARAMETERS = (
 @pytest.fixture
 def seeded(server: Server, describe: Describe) -> Iterator[Server]:
     """Give a server with one item, which must be all that it has in the end."""
-    ApiCatalog(server.href, key=server.key).publish(describe().to_item())
+    ApiCatalog(server.href, key=server.key).publish(write_item(describe()))
     before = everything(server)
     yield server
     assert everything(server) == before

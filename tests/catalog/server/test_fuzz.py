@@ -17,6 +17,7 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server
 
 from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import TORCH
 
 EXAMPLES = int(os.environ.get("MODELSTAC_FUZZ", "6"))
@@ -45,7 +46,7 @@ def changed(document: Any, data: st.DataObject) -> Any:
 
 
 def test_no_answer_is_a_5xx(server: Server, describe: Describe) -> None:
-    ApiCatalog(server.href, key=server.key).publish(describe().to_item())
+    ApiCatalog(server.href, key=server.key).publish(write_item(describe()))
     documents = {
         "items": server.get(f"collections/convlstm-knmi/items/{TORCH}").json(),
         "collections": server.get("collections/convlstm-knmi").json(),

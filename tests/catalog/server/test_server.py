@@ -13,6 +13,7 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run
 
 from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.items.writing import write_item
 
 NAME = "convlstm-knmi"
 ITEMS = f"collections/{NAME}/items"
@@ -28,7 +29,7 @@ def seeded(running: Server, describe: Describe) -> Server:
             describe(version="1.1.0", title="A later one", geometry=POINT, keywords=("radar",)),
             describe(variant="onnx", format="onnx", framework_version="1.22.0", entrypoint=None),
         ]
-        ApiCatalog(running.href, key=running.key).publish_many([description.to_item() for description in items])
+        ApiCatalog(running.href, key=running.key).publish_many([write_item(description) for description in items])
         running.seeded = True
     return running
 

@@ -107,11 +107,12 @@ def publish(*, file: Path, catalog: str | None, by_reference: bool, as_json: boo
     elif by_reference:
         raise click.UsageError("--by-reference is for items, which say where their files are: give a .json file")
     else:
+        from modelstac.catalog.items.writing import write_item
         from modelstac.registry.describing.describe import describe_file
 
         statement = _statement(given)
         quiet_frameworks()
-        item = describe_file(file, statement).to_item()
+        item = write_item(describe_file(file, statement))
     with progress() as report:
         published = new_or_existing_catalog(catalog).publish(item, report=report)
     if as_json:
