@@ -39,9 +39,9 @@ def measure(spec: Any, name: str) -> dict[str, float]:
 
     from modelstac.registry.runtimes.keras_on_torch import quick
     from modelstac.training.architecture import architecture_of
+    from modelstac.training.fitting.batches import Batch
     from modelstac.training.fitting.fit_keras import KerasLearner
     from modelstac.training.fitting.fit_torch import TorchLearner
-    from modelstac.training.fitting.loop import Batch
     from modelstac.training.jobs.recipes import RECIPES
 
     fit, preparation = RECIPES[name]

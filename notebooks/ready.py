@@ -15,7 +15,8 @@ import modelstac
 from modelstac.catalog import Catalog
 from modelstac.training.data import Preparation, synthetic
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 from modelstac.training.spec import ConvLSTMSpec
 
 xr.set_options(display_style="text")  # which reads as well where a page of HTML has no styles of xarray's

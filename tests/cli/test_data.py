@@ -11,7 +11,9 @@ from modelstac.training.data import Preparation, footprint, make_windows, read_f
 from modelstac.training.data.store import prepare
 from modelstac.training.data.synthetic import generate
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import RECIPES, TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.recipes import RECIPES
+from modelstac.training.jobs.train import train
 from modelstac.training.spec import ConvLSTMSpec
 
 

@@ -10,7 +10,8 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ModelStacError
 from modelstac.training.data.synthetic import generate
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 
 ENVIRONMENTS = """\
 [[environment]]

@@ -21,7 +21,8 @@ from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 from modelstac.training.unet import UNetSpec
 from modelstac.training.variants.torch import save_module
 

@@ -16,7 +16,8 @@ from modelstac.registry.load import load
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 from modelstac.training.unet import UNetSpec
 
 SOURCE = "unet-1.0.0-torch"

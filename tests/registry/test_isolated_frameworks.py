@@ -30,7 +30,8 @@ import numpy as np
 import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 folder, variant = sys.argv[1:]
 fit = FitSpec(epochs=1, batch_size=1)
 job = TrainJob.from_preset("tiny", variant=variant, data=f"{folder}/frames", fit=fit)

@@ -18,8 +18,9 @@ from modelstac.catalog.messages import Advanced, Finished, Measured, Started
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.data import Preparation, Windows, make_windows, read_frames
 from modelstac.training.fitting import fit_torch
+from modelstac.training.fitting.batches import batches
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.fitting.loop import batches, validation_split
+from modelstac.training.fitting.loop import validation_split
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import initial_weights
 

@@ -22,8 +22,9 @@ from modelstac.registry.running.examples import read_example
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.fitting.checkpoints import Checkpoints
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.job import TrainJob, data_digest, train
+from modelstac.training.jobs.job import TrainJob, data_digest
 from modelstac.training.jobs.recipes import ARCHITECTURES, RECIPES
+from modelstac.training.jobs.train import train
 from modelstac.training.scoring.held_out import evaluate
 from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.variants.variant import VARIANTS

@@ -17,8 +17,9 @@ from modelstac.registry.load import load
 from modelstac.training.architecture import ARCHITECTURES, architecture_of, find_architecture, read_spec
 from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation, read_frames
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
 from modelstac.training.jobs.recipes import preset
+from modelstac.training.jobs.train import train
 from modelstac.training.scoring.held_out import evaluate
 from modelstac.training.unet import UNetSpec, initial_weights, weight_shapes
 

@@ -11,7 +11,8 @@ def main(job_file: str, catalog_folder: str) -> None:
     from modelstac.catalog import open_catalog
     from modelstac.catalog.errors import ModelStacError
     from modelstac.catalog.messages import Note
-    from modelstac.training.jobs.job import TrainJob, train
+    from modelstac.training.jobs.job import TrainJob
+    from modelstac.training.jobs.train import train
 
     catalog = open_catalog(catalog_folder, create=True)
     job = TrainJob.from_json(Path(job_file).read_text())

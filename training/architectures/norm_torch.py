@@ -13,8 +13,8 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from modelstac.training.architectures.processes_torch import processes, total
 from modelstac.training.architectures.recurrence_torch import traced
-from modelstac.training.fitting.devices_torch import processes, total
 from modelstac.training.spec import BATCH_NORM_EPSILON
 
 aten = torch.ops.aten

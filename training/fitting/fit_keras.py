@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from modelstac.catalog.messages import Report, ignore
+from modelstac.training.fitting.batches import Batch
 from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS, Checkpoints, State
 from modelstac.training.fitting.fit import (
     ADADELTA_RHO,
@@ -21,7 +22,7 @@ from modelstac.training.fitting.fit import (
     FitSpec,
 )
 from modelstac.training.fitting.history import History
-from modelstac.training.fitting.loop import Batch, fit_learner
+from modelstac.training.fitting.loop import fit_learner
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows

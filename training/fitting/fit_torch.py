@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from modelstac.catalog.messages import Report, ignore
 from modelstac.training.architectures.convlstm_torch import ConvLSTM
+from modelstac.training.architectures.processes_torch import processes, total
+from modelstac.training.fitting.batches import WHOLE, Batch, Share
 from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS, Checkpoints, State
-from modelstac.training.fitting.devices_torch import find_device, processes, total
+from modelstac.training.fitting.devices_torch import find_device
 from modelstac.training.fitting.execution import Execution
 from modelstac.training.fitting.fit import (
     ADADELTA_RHO,
@@ -26,7 +28,7 @@ from modelstac.training.fitting.fit import (
     FitSpec,
 )
 from modelstac.training.fitting.history import History
-from modelstac.training.fitting.loop import WHOLE, Batch, Share, fit_learner
+from modelstac.training.fitting.loop import fit_learner
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation, Windows

@@ -15,8 +15,8 @@ from modelstac.catalog.messages import Advanced, Measured, Report
 
 if TYPE_CHECKING:
     from modelstac.training.data import Windows
+    from modelstac.training.fitting.batches import Batch
     from modelstac.training.fitting.fit import FitSpec
-    from modelstac.training.fitting.loop import Batch
 
 TASK = "train"
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.training.data.augmentation import Augmented
+from modelstac.training.fitting.batches import WHOLE, Batch, Share, batches, one_batch
 from modelstac.training.fitting.checkpoints import NO_CHECKPOINTS, Checkpoint, Checkpoints, State
 from modelstac.training.fitting.history import TASK, History, Recorder
 
@@ -32,36 +32,6 @@ WAITED = 0.05
 
 NOTEWORTHY = 30.0
 """Seconds of training from which on a person is told that share."""
-
-
-Share = tuple[int, int]
-"""Number of a process, and how many share each batch."""
-
-WHOLE: Share = (0, 1)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's data: (window, time, y, x) float32, values from 0 to 1, the mask 1 where a pixel counts.
-
-    Parameters
-    ----------
-    number
-        Of the step, counted from 1 over all epochs.
-    epoch, step
-        The epoch, and the step in it, counted from 1.
-    windows
-        Numbers of all windows of the batch; the arrays hold the share of this process.
-    """
-
-    number: int
-    epoch: int
-    step: int
-    learning_rate: float
-    windows: NDArray[np.int64]
-    inputs: NDArray[np.float32]
-    targets: NDArray[np.float32]
-    mask: NDArray[np.float32]
 
 
 class Learner(Protocol):
@@ -78,30 +48,6 @@ class Learner(Protocol):
 
     def restore(self, state: State) -> None:
         """Go back to what `state` gave."""
-
-
-def batches(
-    windows: Windows, preparation: Preparation, fit: FitSpec, *, done: int = 0, share: Share = WHOLE
-) -> Iterator[Batch]:
-    """Give the batches of all epochs, each epoch in a seeded order of its own, the same for every framework.
-
-    Parameters
-    ----------
-    done
-        Steps to leave out at the beginning, without reading their data.
-    share
-        What this process has of each batch.
-    """
-    rng = np.random.default_rng(fit.seed)
-    steps = fit.steps(len(windows))
-    for epoch in range(fit.epochs):
-        order = rng.permutation(len(windows))
-        for step in range(max(done - epoch * steps, 0), steps):
-            index = order[step * fit.batch_size : (step + 1) * fit.batch_size]
-            number = epoch * steps + step
-            rate = fit.rate(number, fit.epochs * steps)
-            place = {"number": number + 1, "epoch": epoch + 1, "step": step + 1}
-            yield _batch(windows, preparation, index, **place, rate=rate, share=share)
 
 
 def fit_learner(
@@ -232,7 +178,7 @@ class _Run:
         total = 0.0
         for first in range(0, len(self.validation), self.fit.batch_size):
             index = np.arange(first, min(first + self.fit.batch_size, len(self.validation)))
-            part = _batch(
+            part = one_batch(
                 self.validation, self.preparation, index, number=0, epoch=0, step=0, rate=0.0, share=self.share
             )
             total += self.learner.loss(part) * len(index)
@@ -240,39 +186,6 @@ class _Run:
         self.recorder.validated(batch.number, loss)
         if self.fit.patience is not None and (self.best is None or loss < self.best[0]):
             self.best = loss, batch.epoch, self.learner.state()
-
-
-def _batch(
-    windows: Windows,
-    preparation: Preparation,
-    index: NDArray[np.int64],
-    *,
-    number: int,
-    epoch: int,
-    step: int,
-    rate: float,
-    share: Share,
-) -> Batch:
-    rank, count = share
-    # Too few for all: each process computes all of them, whose mean is that of one.
-    own = index[rank::count] if len(index) >= count else index
-    mask = windows.mask(own)
-    if len(empty := own[~mask.any(axis=(1, 2, 3))]):
-        first = windows.times(int(empty[0]))[0].astype("datetime64[m]")
-        raise DataError(
-            f"the window that begins at {first} has no pixel that was measured in all frames given and in one that"
-            " follows: leave those frames out, or crop to what is measured"
-        )
-    return Batch(
-        number=number,
-        epoch=epoch,
-        step=step,
-        learning_rate=rate,
-        windows=index,
-        inputs=preparation.inputs_to_model(windows.inputs(own)),
-        targets=preparation.to_model(windows.targets(own)),
-        mask=mask.astype(np.float32),
-    )
 
 
 def _ahead(source: Iterator[Batch]) -> Generator[Batch]:

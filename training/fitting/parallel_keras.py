@@ -18,10 +18,10 @@ from modelstac.training.fitting.fit_keras import KerasLearner, given, masked_los
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation
+    from modelstac.training.fitting.batches import Batch
     from modelstac.training.fitting.checkpoints import State
     from modelstac.training.fitting.execution import Execution
     from modelstac.training.fitting.fit import FitSpec
-    from modelstac.training.fitting.loop import Batch
 
 
 def strategy_of(execution: Execution) -> Any:

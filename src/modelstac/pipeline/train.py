@@ -11,7 +11,8 @@ from modelstac.catalog import Catalog, open_catalog
 from modelstac.catalog.messages import Report
 from modelstac.jobs.kinds import Result, Task
 from modelstac.training.fitting.checkpoints import Checkpoints
-from modelstac.training.jobs.job import TrainJob, train
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.train import train
 
 
 def find(task: Task, recorded: Result | None) -> Result | None:  # noqa: ARG001 - what is published counts

@@ -104,7 +104,7 @@ def train(
     """
     quiet_frameworks()
     from modelstac.training.fitting.execution import Execution
-    from modelstac.training.jobs.job import train
+    from modelstac.training.jobs.train import train
 
     execution = Execution(device or "auto", 1 if devices is None else devices, compiled, low_memory)
     changes = {name: value for name, value in fields.items() if value not in {None, ()}}
