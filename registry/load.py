@@ -8,15 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import IntegrityError, InvalidItemError
+from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
-from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.candidates import ISOLATED, model_asset
 from modelstac.registry.choosing.default import VARIABLE, default_catalog
+from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign
 from modelstac.registry.choosing.resolve import resolve
 from modelstac.registry.isolated import choice
@@ -179,7 +179,7 @@ def _open(
     """Verify and open it: in this process, or elsewhere what is isolated or runs code of its publisher's."""
     word = None
     if policy.code:
-        from modelstac.registry.trust.trusted import trusted_by
+        from modelstac.registry.isolated.trusted import trusted_by
 
         word = trusted_by(read(), artifact_type, policy)
     if word is None:
@@ -190,7 +190,7 @@ def _open(
 
     environment = None
     if not isolate:
-        from modelstac.registry.trust.trusted import ThisEnvironment
+        from modelstac.registry.isolated.trusted import ThisEnvironment
 
         environment = ThisEnvironment.here()
     how: dict[str, Any] = {"read": read, "options": options, "environment": environment, "report": report}
@@ -207,7 +207,8 @@ def _open_here(
     options: Options,
     report: Report,
 ) -> Model:
-    from modelstac.registry.inspecting.inspection import inspect, require_packages
+    from modelstac.registry.inspecting.inspection import inspect
+    from modelstac.registry.runtimes.installed import require_packages
 
     require_packages(artifact_type, item_id=item.id)
     inspect(artifact, artifact_type, policy)
@@ -233,21 +234,3 @@ def describe(item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None
 
 def _remarks(item: pystac.Item, asset: ModelAsset, remarks: list[str]) -> str | None:
     return f"item {item.id!r}, asset {asset.key!r}: {'; '.join(remarks)}" if remarks else None
-
-
-def fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
-    """Fetch a file; one without checksum must be the file that was fetched the first time."""
-    from modelstac.registry.files.fetch import fetch, place_of
-
-    if not is_foreign(item) or item.assets[asset.key].extra_fields.get("file:checksum") is not None:
-        return fetch(item, asset.key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
-    from modelstac.registry.files.lock import changed, pinned
-
-    href = place_of(item, asset.key)
-    digest = pinned(href, item_id=item.id, key=asset.key, max_bytes=policy.max_bytes, report=report)
-    try:
-        return fetch(
-            item, asset.key, max_bytes=policy.max_bytes, checksum=multihash(digest), rehash=rehash, report=report
-        )
-    except IntegrityError as error:
-        raise changed(error, href) from error

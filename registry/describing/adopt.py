@@ -25,13 +25,13 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.spellings import canonical
 from modelstac.registry.choosing import references
 from modelstac.registry.choosing.candidates import no_runtime
+from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
 from modelstac.registry.describing.facts import SUFFIXES, read_facts
 from modelstac.registry.describing.foreign import NO_VERSION, describe
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.files.fetch import place_of
 from modelstac.registry.inspecting.inspection import inspect
-from modelstac.registry.load import fetched
 from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 

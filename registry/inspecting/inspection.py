@@ -6,12 +6,11 @@ import hashlib
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from modelstac.catalog.errors import InvalidItemError, MissingPackageError
+from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.archives import inspect_archive
@@ -19,7 +18,6 @@ from modelstac.registry.inspecting.folders import read_members
 from modelstac.registry.inspecting.onnx import inspect_graph
 from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, MEMBERS, inspect_saved_model
 from modelstac.registry.inspecting.weights import inspect_safetensors
-from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.trust import policy as policies
 from modelstac.registry.trust.policy import LAMBDA, TrustPolicy
 
@@ -97,14 +95,6 @@ def _rules(artifact_type: str, policy: TrustPolicy) -> str | None:
         return None
     held = (artifact_type, policy.to_dict(), sys.version_info[:2], code)
     return hashlib.sha256(repr(held).encode()).hexdigest()
-
-
-def require_packages(artifact_type: str, *, item_id: str) -> None:
-    """Raise MissingPackageError when a package of the runtime is not installed; none is imported."""
-    entry = RUNTIMES[artifact_type]
-    for package in entry.packages:
-        if sys.modules.get(package) is None and find_spec(package) is None:  # looking for one costs a millisecond
-            raise MissingPackageError.extra(package, entry.extra, f"loading {item_id!r}")
 
 
 def check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:

@@ -13,7 +13,7 @@ Other packages add runtimes by entry points (:data:`modelstac.catalog.items.form
     [project.entry-points."modelstac.runtimes"]
     my-format = "my_package.my_runtime"
 
-and show by :class:`modelstac.registry.runtimes.testing.RuntimeContract` that theirs is one. Theirs looks into the file
+and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file
 itself before it hands it to a framework.
 """
 

@@ -59,7 +59,7 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
         # The scope, because a process-wide enable_unsafe_deserialization() wins over the argument safe_mode=True.
         safe, known = LAMBDA not in policy.code, {}
         if policy.custom_objects:
-            from modelstac.registry.trust.custom_objects import custom_objects
+            from modelstac.registry.runtimes.custom_objects import custom_objects
 
             known = custom_objects(artifact.data, policy, item_id=artifact.item_id)
         with SafeModeScope(safe):

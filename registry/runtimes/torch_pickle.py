@@ -1,6 +1,6 @@
 """Pickles of PyTorch and TorchScript, which run code of their publisher's when they are read.
 
-Only a process of its own imports this, for a caller who trusts the publisher (``registry/trust/trusted.py``).
+Only a process of its own imports this, for a caller who trusts the publisher (``registry/isolated/trusted.py``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import DownloadError, SpecError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.files.download import OFFLINE, offline
-from modelstac.registry.trust.signing import SIGSTORE, existing, line, package, signed, verify_files
+from modelstac.registry.trust.bundle import SIGSTORE, existing, line, package, signed, verify_files
 
 if TYPE_CHECKING:
     import pystac

@@ -8,7 +8,7 @@ import numpy as np
 import pystac
 import pytest
 
-from modelstac.registry.runtimes.testing import RuntimeContract
+from modelstac.registry.testing import RuntimeContract
 
 # Keras and its backends warn of each other's ways.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")

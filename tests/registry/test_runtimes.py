@@ -23,7 +23,7 @@ from modelstac.catalog.errors import MissingPackageError, SpecError
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.runtimes.onnx import choose_providers
 from modelstac.registry.runtimes.options import Options
-from modelstac.registry.runtimes.testing import RuntimeContract
+from modelstac.registry.testing import RuntimeContract
 from modelstac.registry.trust.policy import TrustPolicy
 
 SHAPE = (4, 1, 6, 5)

@@ -22,6 +22,7 @@ from modelstac.catalog.items.digests import multihash, sha256
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.sync import sync
 from modelstac.registry.trust import signing
+from modelstac.registry.trust.bundle import verify_files
 
 MakeItem = Callable[..., pystac.Item]
 ITEM = "smooth-1.0.0-onnx"
@@ -74,7 +75,7 @@ def test_signed_items_load_from_any_catalog(catalog, keys, frames, tmp_path):
     sync(catalog, copy)
     for place in (catalog, copy):
         item = place.get(ITEM)
-        assert signing.verify_files(item) == 1
+        assert verify_files(item) == 1
         with modelstac.load(ITEM, catalog=place, require_signature=[stranger, publisher]) as model:
             np.testing.assert_array_equal(model.predict(frames), frames * 3)
         validate(item)

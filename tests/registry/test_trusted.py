@@ -187,7 +187,7 @@ def test_lambda_and_custom_layers_of_keras(python: Python, tmp_path: Path, make_
 
 
 def test_custom_layers_that_are_not_installed_are_named() -> None:
-    from modelstac.registry.trust.custom_objects import custom_objects
+    from modelstac.registry.runtimes.custom_objects import custom_objects
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     data = hostile.archive(hostile.layer("not_installed.layers", "Nowhere", {}))

@@ -53,9 +53,10 @@ def sign(
 def verify(*, item_id: str, keys: tuple[str, ...], catalog: str | None) -> None:
     """Check that one of the keys signed the item ID, and that it and all its files are what was signed."""
     from modelstac.registry.trust import signing
+    from modelstac.registry.trust.bundle import verify_files
 
     item = existing_catalog(catalog).get(item_id)
     signing.verify(item, keys)
     with progress() as report:
-        count = signing.verify_files(item, rehash=True, report=report)
+        count = verify_files(item, rehash=True, report=report)
     click.echo(f"{item.id} and its {count} files are what was signed")

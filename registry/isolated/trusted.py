@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.inspecting.archives import inspect_archive
 from modelstac.registry.isolated.environments import Environment
 from modelstac.registry.runtimes import RUNS_CODE
 from modelstac.registry.trust.policy import LAMBDA, TrustPolicy
@@ -53,8 +54,6 @@ def trusted_by(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> s
     """
     word = RUNS_CODE[artifact_type][0] if artifact_type in RUNS_CODE else None
     if artifact_type == FORMATS["keras"].artifact_type and LAMBDA in policy.code:
-        from modelstac.registry.inspecting.archives import inspect_archive
-
         known = policy.custom_objects
         code = inspect_archive(artifact.data, artifact.path, max_bytes=policy.max_bytes, lambdas=True, packages=known)
         word = LAMBDA if code else None
