@@ -1,4 +1,8 @@
-"""STAC: items, validation, stores and search. No machine learning framework is imported here, ever."""
+"""STAC: items, validation, stores and search. No machine learning framework is imported here, ever.
+
+Order, each importing only from those before it: errors, messages, ahead · items · search · base · backends, testing ·
+sync, server.
+"""
 
 from __future__ import annotations
 

@@ -1,58 +1,103 @@
-"""The house: who may import whom, and that a lower room never reaches up."""
+"""The house: rooms and wings import from below only, nothing imports in a circle, and no folder is crowded."""
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+import itertools
+from collections.abc import Iterable, Mapping
 
 import pytest
+from docs import house
 
-ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"catalog": 1, "registry": 2, "training": 3, "exporters": 4, "src/modelstac": 5}
-
-
-def modules(room: str) -> list[Path]:
-    return [p for p in sorted((ROOT / room).rglob("*.py")) if not any(part.is_symlink() for part in p.parents)]
-
-
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+PACKAGES = [name for name in house.packages() if len(house.parts(name)) > 1]
+CROWDED = 16
+"""So many files, beside ``__init__``, are too many for a folder: it wants wings."""
+FRAMEWORKS = {"keras", "tensorflow", "torch", "onnx", "onnxruntime", "jax", "safetensors"}
 
 
-def floor_of(name: str) -> int:
-    """Floor of an imported module, 0 when it is not ours."""
-    package, room, *_ = [*name.split("."), ""]
-    return FLOORS.get(room, 5) if package == "modelstac" else 0
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Return the strongly connected components of more than one node (Tarjan 1972)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        path.append(node)
+        for other in graph.get(node, ()):
+            if other not in number:
+                visit(other)
+                lowest[node] = min(lowest[node], lowest[other])
+            elif other in path:
+                lowest[node] = min(lowest[node], number[other])
+        if lowest[node] == number[node]:
+            component = path[path.index(node) :]
+            del path[path.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
+    return found
 
 
-@pytest.mark.parametrize("room", FLOORS)
-def test_a_room_imports_only_from_below(room: str) -> None:
-    files = modules(room)
-    assert files, f"no modules found in {room}"
-    upward = {
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in files
-        for name in imported(path)
-        if floor_of(name) > FLOORS[room]
-    }
-    assert not upward
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_folder_states_the_order_of_its_parts(package: str) -> None:
+    stated = list(itertools.chain.from_iterable(house.order(package)))
+    assert stated, f"{house.modules()[package]} states no order: see docs/house.py"
+    assert sorted(stated) == sorted(house.parts(package))
+    assert house.statement(package).count("\n") < 3
 
 
-@pytest.mark.parametrize("room", [r for r in FLOORS if "/" not in r])
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_inside_a_folder_lead_to_lower_floors(package: str) -> None:
+    lines = "\n".join(map(str, house.upward(package)))
+    assert not lines, f"{package} has the order {house.order(package)}, against which are\n{lines}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for one in house.imports():
+        graph.setdefault(one.module, set()).add(one.target)
+    found = circles(graph)
+    lines = [str(one) for one in house.imports() for circle in found if {one.module, one.target} <= set(circle)]
+    assert not found, "\n".join(lines)
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": "b", "b": "c", "c": "bd", "d": "", "e": "ea"}) == [["b", "c"]]
+
+
+def test_imports_are_seen_wherever_they_are_written() -> None:
+    source = "import a.b\nif TYPE_CHECKING:\n    from c import d, e\ndef f():\n    from .g import h\n"
+    assert list(house.read(source)) == [("a.b", 1), ("c.d", 3), ("c.e", 3), (".g.h", 5)]
+
+
+def test_imports_are_absolute() -> None:
+    found = [
+        f"{path}:{line}"
+        for path in house.modules().values()
+        for name, line in house.read(path.read_text("utf-8"))
+        if name.startswith(".")
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("package", house.packages())
+def test_no_folder_is_crowded(package: str) -> None:
+    files = [path.name for path in house.folder_of(package).glob("*.py") if path.name != "__init__.py"]
+    assert len(files) < CROWDED
+
+
+@pytest.mark.parametrize("room", house.ROOMS)
 def test_the_import_name_leads_to_the_room(room: str) -> None:
-    link = ROOT / "src" / "modelstac" / room
+    link = house.ROOT / "src" / "modelstac" / room
     assert link.is_symlink()
-    assert link.resolve() == ROOT / room
+    assert link.resolve() == house.ROOT / room
 
 
 def test_the_catalog_imports_no_framework() -> None:
-    frameworks = {"keras", "tensorflow", "torch", "onnx", "onnxruntime", "jax", "safetensors"}
-    found = {name for path in modules("catalog") for name in imported(path) if name.split(".")[0] in frameworks}
-    assert not found
+    catalog = [path for name, path in house.modules().items() if name.startswith("modelstac.catalog")]
+    found = {name for path in catalog for name, _ in house.read(path.read_text("utf-8"))}
+    assert not {name for name in found if name.split(".")[0] in FRAMEWORKS}

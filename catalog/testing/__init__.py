@@ -8,6 +8,8 @@ Inherit :class:`CatalogContract` in a module of tests and give it a fixture ``ca
             return MyCatalog(tmp_path / "mine")
 
 What a search should find is told by :func:`modelstac.catalog.search.matching.matches`, item by item.
+
+Order, each importing only from those before it: examples · fixtures, searches · publishing, searching, keeping.
 """
 
 from __future__ import annotations

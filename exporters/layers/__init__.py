@@ -3,6 +3,8 @@
 One module a framework, with the same two verbs: ``known`` lists the layers that can be looked into, in the order in
 which they run, and ``run`` gives what some of them make of an input. Layers of our own architectures have the names of
 their weights, in every format.
+
+Order, each importing only from those before it: keras_layers, torch_layers · onnx_layers, torch_export_layers.
 """
 
 from __future__ import annotations

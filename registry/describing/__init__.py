@@ -1,1 +1,4 @@
-"""From a file, or from another publisher's item, to a description that can be published."""
+"""From a file, or from another publisher's item, to a description that can be published.
+
+Order, each importing only from those before it: facts, foreign · describe, adopt.
+"""

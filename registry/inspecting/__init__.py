@@ -1,1 +1,5 @@
-"""What a model file would do when it is opened, found out without opening it in a framework."""
+"""What a model file would do when it is opened, found out without opening it in a framework.
+
+Order, each importing only from those before it: wire, weights, folders · archives, onnx, saved_model, torch_export ·
+inspection.
+"""

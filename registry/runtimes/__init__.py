@@ -15,6 +15,9 @@ Other packages add runtimes by entry points (:data:`modelstac.catalog.items.form
 
 and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file
 itself before it hands it to a framework.
+
+Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, options · keras,
+litert, onnx, openvino, saved_model, torch, torch_export · torch_pickle.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@
 >>> catalog.search(framework="PyTorch", framework_version=">=2.7,<3")  # doctest: +SKIP
 >>> model = modelstac.load("convlstm-knmi-1.0.0-onnx-from-torch", catalog=catalog)  # doctest: +SKIP
 >>> forecast = model.predict(frames)  # doctest: +SKIP
+
+Order, each importing only from those before it: catalog · registry · training · exporters · jobs, report · overview ·
+demo · pipeline · matrix · cli · __main__, job.
 """
 
 from modelstac.catalog import open_catalog as open  # noqa: A004 - modelstac.open reads best, as in gzip or rasterio

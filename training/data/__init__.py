@@ -1,6 +1,9 @@
 """Radar frames: readers, download, generator, preparation and windows.
 
 Needs the extra ``data`` (h5py, xarray, pyproj).
+
+Order, each importing only from those before it: cf, layouts, open_data, public, readers · preparation, synthetic ·
+store · frames, windows, publish · augmentation.
 """
 
 from modelstac.catalog.errors import MissingPackageError

@@ -1,1 +1,5 @@
-"""What the server answers: reading, searching, counting, writing, uploads and downloads."""
+"""What the server answers: reading, searching, counting, writing, uploads and downloads.
+
+Order, each importing only from those before it: keys, openapi, requests · client, downloads, patches · direct, facets,
+incoming · bulk · transactions.
+"""

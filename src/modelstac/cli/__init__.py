@@ -2,6 +2,8 @@
 
 Each command imports what it needs inside its function, so that ``modelstac --help`` loads neither a framework nor the
 catalog's own dependencies.
+
+Order, each importing only from those before it: common · making, finding, running, keeping.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Commands that find, show and compare."""
+"""Commands that find, show and compare.
+
+Order, each importing only from those before it: search, show, resolve, diff, report, index.
+"""

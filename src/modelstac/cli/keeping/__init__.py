@@ -1,1 +1,4 @@
-"""Commands that look after a catalog."""
+"""Commands that look after a catalog.
+
+Order, each importing only from those before it: adopt, alias, cache, deprecate, serve, sign, sync.
+"""

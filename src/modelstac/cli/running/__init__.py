@@ -1,1 +1,4 @@
-"""Commands that run a model."""
+"""Commands that run a model.
+
+Order, each importing only from those before it: env, lock, nowcast, test · predict.
+"""
