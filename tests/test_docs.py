@@ -198,6 +198,11 @@ def test_the_diagram_is_that_of_the_imports():
     assert diagram.PICTURE.read_text("utf-8") == diagram.draw(), "run: python -m docs.diagram"
 
 
+def test_every_wing_is_explained_in_the_order_of_the_diagram():
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+/\w+)` \|", page, re.M) == diagram.wings()
+
+
 def test_every_setting_is_documented_and_no_other():
     sources = [
         p

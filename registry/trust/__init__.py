@@ -1,4 +1,4 @@
-"""What may be loaded: the policy, what a person trusts by name, and signatures.
+"""What may be loaded: the policy of the one who loads, and signatures.
 
 Order, each importing only from those before it: policy · bundle · sigstore · signing.
 """
