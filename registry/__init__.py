@@ -6,7 +6,8 @@ imported only once the artifact's bytes are known to be the published ones.
 
 from modelstac.registry.choosing.resolve import Resolution, resolve
 from modelstac.registry.load import load
-from modelstac.registry.running.model import Model, Signature, TensorSignature
+from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import Signature, TensorSignature
 from modelstac.registry.trust.policy import TrustPolicy
 
 __all__ = ["Model", "Resolution", "Signature", "TensorSignature", "TrustPolicy", "load", "resolve"]
