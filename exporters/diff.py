@@ -20,7 +20,7 @@ from modelstac.exporters.proof.parity import TOLERANCES, differences
 from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.tensors import Tensors, tensors
 from modelstac.exporters.workers import RemoteModel, Workers
-from modelstac.registry.running.model import Signature
+from modelstac.registry.running.signature import Signature
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model

@@ -259,7 +259,7 @@ def _rebuilding() -> Iterator[Edge]:
                 yield Edge(
                     source,
                     target,
-                    f"modelstac.exporters.{module}:rebuild",
+                    f"modelstac.exporters.converters.{module}:rebuild",
                     REBUILT,
                     backend=backend or start.backend,
                     packages=("keras",) if target == "saved-model" else (),

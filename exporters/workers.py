@@ -28,7 +28,8 @@ from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.registry.isolated.processes import WorkerProcess
 from modelstac.registry.load import load
-from modelstac.registry.running.model import Model, Signature
+from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes.backends import running_backend
 
 TIMED_RUNS = 5

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.registry.files.artifact import Artifact
-    from modelstac.registry.isolated.reopening import Recipe
 
 __all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
 
@@ -128,7 +126,7 @@ def load(
 
         require(found, require_signature)
     description, remarks = describe(found, asset, entrypoint)
-    _check(found, asset, description)
+    _check(found, asset)
     note = None if when == "always" else resolution.note  # it gets the versions that made it
     for text in [note, _remarks(found, asset, remarks)]:
         if text is not None:
@@ -138,29 +136,26 @@ def load(
     read = partial(fetched, found, asset, policy, rehash=rehash, report=say)
     isolate = when == "always" or resolution.chosen.kind == ISOLATED
     model = _open(read, asset.artifact_type, found, description, policy, isolate=isolate, options=options, report=say)
-    model.recipe = partial(
-        _recipe, model, asset, read, entrypoint=entrypoint, isolated=isolate, policy=policy, options=options
+    model.reopen = partial(
+        _reopen, model, asset, read, entrypoint=entrypoint, isolated=isolate, policy=policy, options=options
     )
     report(Finished(task))
     return model
 
 
-def _recipe(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how: Any) -> Recipe:
-    from modelstac.registry.isolated.reopening import Recipe
+def _reopen(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how: Any) -> tuple[Any, ...]:
+    """Say what makes the model in another process."""
+    from modelstac.registry.isolated.reopening import Recipe, Reopened
 
-    return Recipe.of(model.item, asset.key, read().sha256, **how)
+    outputs = tuple(tensor.name for tensor in model.signature.outputs)
+    return Reopened, (Recipe.of(model.item, asset.key, read().sha256, outputs=outputs, **how),)
 
 
-def _check(item: pystac.Item, asset: ModelAsset, description: ModelDescription) -> None:
-    """Refuse an item that contradicts itself, or that is of a kind that nothing here runs."""
+def _check(item: pystac.Item, asset: ModelAsset) -> None:
+    """Refuse an item that contradicts itself."""
     # Not at the top: what only loading needs would be a tenth of `import modelstac`.
     from modelstac.registry.inspecting.inspection import check_media_type
 
-    if len(description.inputs) != 1 or len(description.outputs) != 1:
-        raise InvalidItemError(
-            f"item {item.id!r} has {len(description.inputs)} inputs and {len(description.outputs)} outputs; "
-            "a model that can be loaded has one of each"
-        )
     if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
         check_media_type(item, asset.key, asset.artifact_type)
 
@@ -214,8 +209,9 @@ def _open_here(
     inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:
         import_keras(description.backend, item_id=item.id, report=report)
-    native, predict = runtime(artifact_type, item_id=item.id).load(artifact, description, policy, options)
-    return Model(item, description, native, predict)
+    return Model(
+        item, description, runtime(artifact_type, item_id=item.id).load(artifact, description, policy, options)
+    )
 
 
 def _log(message: Message) -> None:

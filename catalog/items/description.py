@@ -18,6 +18,7 @@ from modelstac.catalog.items.formats import FORMATS, Format
 from modelstac.catalog.items.geometry import Geometry, bounding_box, check_geometry
 from modelstac.catalog.items.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
 from modelstac.catalog.items.provenance import ExtraAsset, Parity, Place, Provider, Source, Step, Timing
+from modelstac.catalog.items.sizes import Size
 
 __all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step", "Timing"]
 
@@ -55,6 +56,12 @@ class ModelDescription(Fragment):
         Version of the framework that wrote the file, semantic (see :func:`modelstac.catalog.items.versions.semver`).
     backend, backend_version
         What Keras ran on, for Keras models only.
+    sizes
+        Lengths that open axes may have, by the name of the input or output and of the axis; what is not named may be of
+        any length, as far as is known.
+    halo
+        How many pixels around it an output pixel depends on, by input and axis, or ``global``; None where nobody
+        measured.
     memory_size
         Bytes needed to load the model.
     entrypoint
@@ -103,6 +110,8 @@ class ModelDescription(Fragment):
     tasks: tuple[Task, ...] = Field(min_length=1)
     inputs: tuple[ModelInput, ...] = Field(min_length=1)
     outputs: tuple[ModelOutput, ...] = Field(min_length=1)
+    sizes: dict[str, dict[str, Size]] = Field(default_factory=dict)
+    halo: dict[str, dict[str, Any]] | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     parameters: int = Field(ge=0)
     memory_size: int | None = Field(default=None, ge=0)

@@ -7,7 +7,8 @@ the JSON schema states are stated here too, so that a mistake is found where the
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +21,7 @@ DATACUBE_SCHEMA_URI = "https://stac-extensions.github.io/datacube/v2.3.0/schema.
 RASTER_SCHEMA_URI = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
 
 MODEL_ROLE = "mlm:model"
+DTYPE_FIELD = "interop:data_type"
 
 Task = Literal[
     "regression",
@@ -231,7 +233,11 @@ class Structure(Fragment):
         Name of every axis; ``bands`` and ``variables`` are reserved for the lists of the same name.
     data_type
         Name of the data type, as in the raster extension.
+
+    Other fields have a prefix: ``interop:data_type`` names a type that the extension calls ``other``.
     """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
     shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1)
     dim_order: tuple[DimensionName, ...] = Field(min_length=1)
@@ -243,7 +249,22 @@ class Structure(Fragment):
             raise ValueError(f"shape {self.shape} and dim_order {self.dim_order} differ in length")
         if len(set(self.dim_order)) != len(self.dim_order):
             raise ValueError(f"dim_order {self.dim_order} names an axis twice")
+        if unknown := [name for name in self.model_extra or () if ":" not in name]:
+            raise ValueError(f"{unknown[0]!r} is no field of shape, dim_order and data_type")
         return self
+
+    @property
+    def dtype(self) -> str:
+        """NumPy name of the data type."""
+        return str((self.model_extra or {}).get(DTYPE_FIELD, self.data_type))
+
+    @classmethod
+    def of(cls, shape: Sequence[int], dim_order: Sequence[str], dtype: str) -> Self:
+        """Make it of a NumPy type, which may be one that MLM has no name for."""
+        if dtype in get_args(DataType):
+            return cls(shape=tuple(shape), dim_order=tuple(dim_order), data_type=cast(DataType, dtype))
+        fields: dict[str, Any] = {"shape": tuple(shape), "dim_order": tuple(dim_order), "data_type": "other"}
+        return cls(**(fields | {DTYPE_FIELD: dtype}))
 
 
 class InputStructure(Structure):

@@ -15,6 +15,7 @@ from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import MODEL_ROLE
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.sizes import Size
 
 Document = dict[str, Any]
 _PLAIN_FIELDS = {
@@ -49,6 +50,7 @@ _PLAIN_FIELDS = {
     "interop:timing": "timing",
     "interop:scores": "scores",
     "interop:job": "job",
+    "interop:halo": "halo",
 }
 
 
@@ -140,6 +142,7 @@ def _fields(document: Document) -> dict[str, Any]:
         **_checksum(item_id, key, asset),
         "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
     }
+    fields["sizes"] = _sizes(item_id, properties.get("interop:sizes"))
     fields.setdefault("format", _format(item_id, asset))
     fields.setdefault("pretrained", None)
     # A typed object is made of these; a field that is missing altogether is named there.
@@ -151,6 +154,15 @@ def _fields(document: Document) -> dict[str, Any]:
             "by mlm:name, version and interop:variant"
         )
     return fields
+
+
+def _sizes(item_id: str, found: Any) -> dict[str, dict[str, Size]]:
+    try:
+        return {
+            name: {axis: Size.from_json(size) for axis, size in axes.items()} for name, axes in (found or {}).items()
+        }
+    except (AttributeError, InvalidItemError) as error:
+        raise InvalidItemError(f"item {item_id!r}: interop:sizes makes no sense: {error}") from error
 
 
 def _moment(item_id: str, properties: Document, name: str) -> datetime:

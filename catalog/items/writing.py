@@ -131,6 +131,12 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         properties["interop:backend_version_key"] = version_key(description.backend_version)
     if description.model_title is not None:
         properties["interop:model_title"] = description.model_title
+    if description.sizes:
+        properties["interop:sizes"] = {
+            name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in description.sizes.items()
+        }
+    if description.halo is not None:
+        properties["interop:halo"] = description.halo
     if description.route:
         properties["interop:route"] = [step.to_json() for step in description.route]
     if description.parity is not None:

@@ -19,13 +19,14 @@ from modelstac.registry.isolated.environments import Environment, timeout_of
 from modelstac.registry.isolated.processes import WorkerProcess
 from modelstac.registry.isolated.shared import SharedBuffer
 from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
-    import numpy as np
     import pystac
 
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.artifact import Artifact
+    from modelstac.registry.running.signature import Arrays
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -48,7 +49,7 @@ class IsolatedModel(Model):
     """A model whose ``predict`` runs elsewhere; the rest is :class:`~modelstac.registry.running.model.Model`."""
 
     def __init__(self, item: pystac.Item, description: ModelDescription, runner: Runner) -> None:
-        super().__init__(item, description, None, runner.predict)
+        super().__init__(item, description, runner.opened)
         self._runner = runner
 
     @property
@@ -133,6 +134,7 @@ class Runner:
         self._stack.callback(self._given.close)
         self._stack.callback(self._found.close)
         self._running: list[WorkerProcess] = []
+        self._interface: dict[str, Any] = {}
         self._stack.callback(_close_all, self._running)
 
     @property
@@ -154,8 +156,13 @@ class Runner:
         with self._lock:
             self._twice(lambda _: None)
 
-    def predict(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Run the model.
+    @property
+    def opened(self) -> Opened:
+        """The model, as the worker that was started last told of its file."""
+        return Opened(None, self.run, **{name: _frozen(value) for name, value in self._interface.items()})
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Run the model, by the names of its file.
 
         Raises
         ------
@@ -163,8 +170,8 @@ class Runner:
             If the worker dies or hangs, and the one started in its place does too.
         """
         with self._lock:
-            outputs: np.ndarray[Any, Any] = self._twice(lambda process: self._run(process, inputs))
-            return outputs
+            found: Arrays = self._twice(lambda process: self._run(process, arrays))
+            return found
 
     def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
         """Let the worker save the model anew into a file; see :func:`modelstac.registry.isolated.saving.save`."""
@@ -177,13 +184,14 @@ class Runner:
         """End the worker and remove what was shared with it."""
         self._end()
 
-    def _run(self, process: WorkerProcess, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        request = {**self._given.put(inputs), "room": self._found.reserve(inputs.nbytes)}
+    def _run(self, process: WorkerProcess, arrays: Arrays) -> Arrays:
+        size = sum(array.nbytes for array in arrays.values())
+        request = {**self._given.put(arrays), "room": self._found.reserve(size)}
         answer = process.ask("predict", request, timeout=self._timeout)
         if not answer["there"]:
             room = {"room": self._found.reserve(answer["size"])}
             answer = process.ask("result", room, timeout=self._timeout)
-        return self._found.take(answer["shape"], answer["dtype"])
+        return self._found.take(answer["arrays"])
 
     def _twice(self, action: Callable[[WorkerProcess], Any]) -> Any:
         first: _EndedError | None = None
@@ -237,10 +245,10 @@ class Runner:
         import numpy as np
 
         artifact = self._artifact()
-        given = self._given.put(np.frombuffer(artifact.data, np.uint8))
+        given = self._given.put({"file": np.frombuffer(artifact.data, np.uint8)})
         if self._rebuilt is not None:
             weights = {"memory": given["memory"], "size": len(artifact.data), **self._rebuilt}
-            process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
+            self._interface = process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
             self._given.close()
             return
         request = {
@@ -256,8 +264,12 @@ class Runner:
             "policy": self._policy.to_dict(),
             "options": asdict(self._options),
         }
-        process.ask("load", request, report=self._report, timeout=self._timeout)
+        self._interface = process.ask("load", request, report=self._report, timeout=self._timeout)
         self._given.close()  # a model is much larger than what it is given
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _close_all(processes: list[WorkerProcess]) -> None:

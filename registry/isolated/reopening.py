@@ -19,11 +19,12 @@ from modelstac.catalog.items.reading import asset_href
 from modelstac.registry.choosing.model_assets import model_assets
 from modelstac.registry.load import describe, load
 from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import TrustPolicy
 
 if TYPE_CHECKING:
-    import numpy as np
+    from modelstac.registry.running.signature import Arrays
 
 KEPT = 4
 _open: OrderedDict[Recipe, Model] = OrderedDict()
@@ -40,10 +41,13 @@ class Recipe:
         The item as JSON, with absolute hrefs and the checksum of its file.
     asset, entrypoint, isolated, policy, options
         As it was loaded.
+    outputs
+        Names of what it gives.
     """
 
     item: str
     asset: str
+    outputs: tuple[str, ...]
     entrypoint: str | None
     isolated: bool
     policy: TrustPolicy
@@ -56,6 +60,7 @@ class Recipe:
         asset: str,
         sha256: str,
         *,
+        outputs: tuple[str, ...],
         entrypoint: str | None,
         isolated: bool,
         policy: TrustPolicy,
@@ -66,7 +71,7 @@ class Recipe:
         for key, found in item.assets.items():
             document["assets"][key]["href"] = asset_href(found)
         document["assets"][asset].setdefault("file:checksum", multihash(sha256))
-        return cls(json.dumps(document), asset, entrypoint, isolated, policy, options)
+        return cls(json.dumps(document), asset, outputs, entrypoint, isolated, policy, options)
 
 
 class Reopened(Model):
@@ -77,18 +82,19 @@ class Reopened(Model):
         asset = next(found for found in model_assets(item) if found.key == recipe.asset)
         description, _ = describe(item, asset, recipe.entrypoint)
 
-        def run(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return _opened(recipe)._running()(values)
+        def run(arrays: Arrays) -> Arrays:
+            return _opened(recipe).run(arrays)
 
-        super().__init__(item, description, None, run)
-        self.recipe = lambda: recipe
+        inputs = tuple(tensor.name for tensor in description.inputs)
+        super().__init__(item, description, Opened(None, run, inputs, recipe.outputs))
+        self._recipe = recipe
+        self.reopen = lambda: (Reopened, (recipe,))
 
     @property
     def native(self) -> Any:
         """The framework's own object."""
         self._running()
-        assert self.recipe is not None
-        return _opened(self.recipe()).native
+        return _opened(self._recipe).native
 
 
 def _opened(recipe: Recipe) -> Model:

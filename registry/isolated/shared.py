@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import StorageError
 
+_ALIGNMENT = 64  # bytes; frameworks copy what lies askew
 _MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it, not a temporary file
 
 
@@ -49,18 +51,18 @@ class SharedBuffer:
                 ) from error
         return self._memory.name
 
-    def put(self, array: NDArray[Any]) -> dict[str, Any]:
-        """Copy an array there, and return what :func:`open_array` needs."""
-        name = self.reserve(array.nbytes)
+    def put(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Copy arrays there, and say where each lies, for :meth:`OpenedMemory.arrays`."""
+        places, size = placed(arrays)
+        name = self.reserve(size)
         assert self._memory is not None
-        np.ndarray(array.shape, array.dtype, self._memory.buf)[...] = array
-        return {"memory": name, "shape": list(array.shape), "dtype": array.dtype.str}
+        _copy(arrays, places, self._memory)
+        return {"memory": name, "arrays": places}
 
-    def take(self, shape: list[int], dtype: str) -> NDArray[Any]:
-        """Copy an array from there."""
+    def take(self, places: Mapping[str, Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+        """Copy arrays from there."""
         assert self._memory is not None
-        found: NDArray[Any] = np.ndarray(shape, dtype, self._memory.buf).copy()
-        return found
+        return {name: array.copy() for name, array in _views(places, self._memory).items()}
 
     def close(self) -> None:
         """Remove it."""
@@ -80,9 +82,17 @@ class OpenedMemory:
     def __init__(self, name: str) -> None:
         self._memory = _attach(name)
 
-    def array(self, shape: list[int], dtype: str) -> NDArray[Any]:
-        """Return an array over it."""
-        return np.ndarray(shape, dtype, self._memory.buf)
+    def bytes(self, size: int) -> bytes:
+        """Copy so many bytes from its begin."""
+        return np.ndarray(size, np.uint8, self._memory.buf).tobytes()
+
+    def arrays(self, places: Mapping[str, Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
+        """Return arrays over it."""
+        return _views(places, self._memory)
+
+    def fill(self, arrays: Mapping[str, NDArray[Any]], places: Mapping[str, Mapping[str, Any]]) -> None:
+        """Copy arrays there."""
+        _copy(arrays, places, self._memory)
 
     @property
     def size(self) -> int:
@@ -95,6 +105,26 @@ class OpenedMemory:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(BufferError):  # a framework still looks at it; it goes when that does
             self._memory.close()
+
+
+def placed(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, dict[str, Any]], int]:
+    """Lay arrays one after the other: where each is to lie, in what shape and type, and how many bytes all take."""
+    places, size = {}, 0
+    for name, array in arrays.items():
+        places[name] = {"offset": size, "shape": list(array.shape), "dtype": array.dtype.str}
+        size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+    return places, size
+
+
+def _views(places: Mapping[str, Mapping[str, Any]], memory: SharedMemory) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.ndarray(place["shape"], place["dtype"], memory.buf, place["offset"]) for name, place in places.items()
+    }
+
+
+def _copy(arrays: Mapping[str, NDArray[Any]], places: Mapping[str, Mapping[str, Any]], memory: SharedMemory) -> None:
+    for name, view in _views(places, memory).items():
+        view[...] = arrays[name]
 
 
 def _allocate(memory: SharedMemory) -> None:

@@ -35,14 +35,13 @@ class Worker:
 
     def __init__(self, answers: Any) -> None:
         self._heard = answers.heard
-        self._native: Any = None
-        self._predict: Any = None
+        self._opened: Any = None
         self._result: Any = None
 
     def load(
         self, artifact: dict[str, Any], description: dict[str, Any], policy: dict[str, Any], options: dict[str, Any]
-    ) -> None:
-        """Load a model from memory."""
+    ) -> dict[str, Any]:
+        """Load a model from memory, and say what its file calls inputs and outputs."""
         from modelstac.catalog.items.formats import FORMATS
         from modelstac.registry.files.artifact import Artifact
         from modelstac.registry.inspecting.inspection import inspect
@@ -53,7 +52,7 @@ class Worker:
         from modelstac.registry.trust.policy import TrustPolicy
 
         with OpenedMemory(artifact["memory"]) as memory:
-            data = memory.array([artifact["size"]], "u1").tobytes()
+            data = memory.bytes(artifact["size"])
         found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"])
         artifact_type = artifact["artifact_type"]
         trust = TrustPolicy.from_dict(policy)
@@ -61,9 +60,13 @@ class Worker:
         if artifact_type == FORMATS["keras"].artifact_type:
             import_keras(description["backend"], item_id=found.item_id, report=self._heard)
         loader: Any = runtime(artifact_type, item_id=found.item_id)
-        self._native, self._predict = loader.load(found, SimpleNamespace(**description), trust, Options(**options))
+        self._opened = loader.load(found, SimpleNamespace(**description), trust, Options(**options))
+        return self._interface()
 
-    def rebuild(self, memory: str, size: int, backend: str, builder: str, fields: dict[str, Any]) -> None:
+    def _interface(self) -> dict[str, Any]:
+        return {name: getattr(self._opened, name) for name in ("inputs", "outputs", "named")}
+
+    def rebuild(self, memory: str, size: int, backend: str, builder: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Build a Keras model by a function of ours, from its specification and an archive of its weights."""
         import importlib
         import io
@@ -74,38 +77,41 @@ class Worker:
         from modelstac.registry.runtimes.backends import import_keras
 
         with OpenedMemory(memory) as given:
-            data = given.array([size], "u1").tobytes()
+            data = given.bytes(size)
         import_keras(backend, item_id="the rebuilt model", report=self._heard)
         with np.load(io.BytesIO(data), allow_pickle=False) as weights:
             module, _, function = builder.partition(":")
-            self._native = getattr(importlib.import_module(module), function)(fields, dict(weights))
+            model = getattr(importlib.import_module(module), function)(fields, dict(weights))
         runtime: Any = importlib.import_module("modelstac.registry.runtimes.keras")
-        self._predict = runtime.PREDICT[backend](self._native)
+        self._opened = runtime.opened(model)
+        return self._interface()
 
-    def predict(self, memory: str, shape: list[int], dtype: str, room: str) -> dict[str, Any]:
+    def predict(self, memory: str, arrays: dict[str, Any], room: str) -> dict[str, Any]:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""
         import numpy as np
 
         from modelstac.registry.isolated.shared import OpenedMemory
 
         with OpenedMemory(memory) as given:
-            inputs = given.array(shape, dtype)
-            inputs.flags.writeable = False
-            self._result = np.ascontiguousarray(self._predict(inputs))
-            if np.shares_memory(self._result, inputs):  # a model may give back what it was given
-                self._result = self._result.copy()
-            del inputs
+            inputs = given.arrays(arrays)
+            for array in inputs.values():
+                array.flags.writeable = False
+            self._result = {name: np.ascontiguousarray(found) for name, found in self._opened.run(inputs).items()}
+            for name, found in self._result.items():  # a model may give back what it was given
+                if any(np.shares_memory(found, array) for array in inputs.values()):
+                    self._result[name] = found.copy()
+            del inputs, array
         return self.result(room)
 
     def result(self, room: str) -> dict[str, Any]:
         """Leave the last result in memory of the one who asks, if it fits there."""
-        from modelstac.registry.isolated.shared import OpenedMemory
+        from modelstac.registry.isolated.shared import OpenedMemory, placed
 
-        array = self._result
-        answer = {"shape": list(array.shape), "dtype": array.dtype.str, "size": array.nbytes, "there": False}
+        places, size = placed(self._result)
+        answer = {"arrays": places, "size": size, "there": False}
         with OpenedMemory(room) as memory:
-            if array.nbytes <= memory.size:
-                memory.array(answer["shape"], answer["dtype"])[...] = array
+            if size <= memory.size:
+                memory.fill(self._result, places)
                 answer["there"], self._result = True, None
         return answer
 
@@ -113,7 +119,7 @@ class Worker:
         """Save the model anew, as this environment does it."""
         from modelstac.registry.isolated.saving import save
 
-        return save(self._native, form, Path(path), shape, open_axes)
+        return save(self._opened.native, form, Path(path), shape, open_axes)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from modelstac.catalog.errors import DataError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from modelstac.registry.running.model import TensorSignature
+    from modelstac.registry.running.signature import TensorSignature
 
 Run = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 

@@ -9,7 +9,7 @@ import io
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.catalog.items.description import ModelDescription
-    from modelstac.registry.running.model import Model
 
 INPUT, OUTPUT = "example-input", "example-output"
 MEDIA_TYPE = "application/octet-stream; format=npy"
@@ -31,6 +30,17 @@ ABSOLUTE, RELATIVE = 1e-5, 1e-4
 """What an example may differ by where the item has no parity with a tolerance of its own."""
 
 Array = np.ndarray[Any, Any]
+
+
+class Loaded(Protocol):
+    """What a self-test asks of a model: :class:`modelstac.registry.running.model.Model` is one."""
+
+    item: pystac.Item
+    description: ModelDescription
+
+    def predict(self, inputs: Array, /) -> Any:
+        """Compute the outputs for inputs in the layout that the item declares."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def _no_array(item_id: str, key: str, reason: str) -> InvalidItemError:
     return InvalidItemError(f"asset {key!r} of item {item_id!r} is no plain array ({reason}): publish the model anew")
 
 
-def self_test(model: Model, *, report: Report = ignore) -> SelfTest:
+def self_test(model: Loaded, *, report: Report = ignore) -> SelfTest:
     """Replay the published example; see :meth:`modelstac.registry.running.model.Model.self_test`."""
     inputs, expected = read_example(model.item, report=report)
     return _compare(model.predict(inputs), expected, model.description)

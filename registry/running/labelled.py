@@ -20,7 +20,7 @@ from modelstac.registry.running.scaling import BAND_AXES, processed, scale
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
-    from modelstac.registry.running.model import Model, TensorSignature
+    from modelstac.registry.running.signature import Runnable, TensorSignature
 
 ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -57,14 +57,14 @@ class Aligned:
     added: frozenset[str]
 
 
-def predict_labelled(model: Model, inputs: xr.DataArray | xr.Dataset, overlap: Mapping[str, int]) -> xr.DataArray:
+def predict_labelled(model: Runnable, given: Any, overlap: Mapping[str, int]) -> xr.DataArray:
     """Run a model on named dimensions; block by block and only when computed, where the values are Dask's.
 
     Parameters
     ----------
     model
         The model.
-    inputs
+    given
         Physical values.
     overlap
         Pixels that neighbouring blocks share, by dimension; see :mod:`modelstac.registry.running.blocks`.
@@ -77,6 +77,7 @@ def predict_labelled(model: Model, inputs: xr.DataArray | xr.Dataset, overlap: M
         If the scaling that the item names cannot be computed.
     """
     before, after = model.signature.inputs[0], model.signature.outputs[0]
+    inputs = given if isinstance(given, xr.Dataset) else next(iter(given.values()))
     found = align(_one_array(inputs, model.description), before, model.description)
     run = _runner(model)
     if found.array.chunks is None:
@@ -91,14 +92,14 @@ def predict_labelled(model: Model, inputs: xr.DataArray | xr.Dataset, overlap: M
     return _labelled(values, found, model)
 
 
-def _runner(model: Model) -> Any:
+def _runner(model: Runnable) -> Any:
     before, after = model.signature.inputs[0], model.signature.outputs[0]
     post = getattr(model.description.outputs[0], "post_processing_function", None)
     owner = f"item {model.item.id!r}"
 
     def run(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         scaled = scale(values, before.scaling, before.dim_order, of=f"{owner}, input {before.name!r}")
-        outputs: np.ndarray[Any, Any] = model.predict(scaled)
+        outputs = model.run({before.name: scaled})[after.name]
         return outputs if post is None else processed(outputs, _plain(post), of=f"{owner}, output {after.name!r}")
 
     return run
@@ -216,7 +217,7 @@ def _duration(text: object, description: ModelDescription) -> pd.Timedelta | Non
         raise InvalidItemError(f"item {description.id!r}: {text!r} is no duration, such as PT5M") from error
 
 
-def _labelled(values: Any, found: Aligned, model: Model) -> xr.DataArray:
+def _labelled(values: Any, found: Aligned, model: Runnable) -> xr.DataArray:
     """Name the output's dimensions as the data do, and give it the coordinates that are known."""
     source = found.array
     output = model.description.outputs[0]

@@ -4,9 +4,10 @@ A runtime module imports its framework at its top, and is itself imported only b
 
     def load(
         artifact: Artifact, description: ModelDescription, policy: TrustPolicy, options: Options
-    ) -> tuple[Any, Predict]
+    ) -> Opened
 
-which returns the framework's own object and a function from one array to one array, both in the item's layout.
+which gives the framework's own object and a function from arrays by the file's names of inputs to arrays by its names
+of outputs. :func:`modelstac.registry.runtimes.names.bind` makes the item's names of these, for all of them.
 
 Other packages add runtimes by entry points (:data:`modelstac.catalog.items.formats.GROUP` adds the format)::
 
@@ -16,31 +17,28 @@ Other packages add runtimes by entry points (:data:`modelstac.catalog.items.form
 and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file
 itself before it hands it to a framework.
 
-Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, options · keras,
-litert, onnx, openvino, saved_model, torch, torch_export · torch_pickle.
+Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, opened, options ·
+names · keras, litert, onnx, openvino, saved_model, torch · torch_export, torch_pickle.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry.trust.policy import PICKLE
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
+    from modelstac.registry.runtimes.opened import Opened
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
-
-    Predict = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 
 
 class Runtime(Protocol):
@@ -48,8 +46,8 @@ class Runtime(Protocol):
 
     def load(
         self, artifact: Artifact, description: ModelDescription, policy: TrustPolicy, options: Options
-    ) -> tuple[Any, Predict]:  # pragma: no cover - a shape, not code
-        """Return the framework's own object and a function from one array to one array."""
+    ) -> Opened:  # pragma: no cover - a shape, not code
+        """Open a verified file."""
         ...
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -15,13 +16,13 @@ from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.registry.runtimes.keras_on_torch import quick
+from modelstac.registry.runtimes.keras_on_torch import packed, quick
+from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.trust.policy import DEFAULT_POLICY, LAMBDA
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -31,20 +32,54 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
-) -> tuple[keras.Model, Predict]:
-    """Load the archive without its optimizer, and make a quick ``predict`` of it.
+) -> Opened:
+    """Load the archive without its optimizer, and make what runs it quickly.
 
     Raises
     ------
     InvalidItemError
         If Keras cannot read it.
     """
-    model = read_archive(artifact, policy)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise InvalidItemError(
-            f"{artifact.path} has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a model has one of each"
-        )
-    return model, PREDICT.get(keras.config.backend(), _predict_on_any)(model)
+    return opened(read_archive(artifact, policy))
+
+
+def opened(model: keras.Model) -> Opened:
+    """Return a model of Keras and what runs it, on the backend of this process."""
+    inputs, outputs = interface(model)
+    run_flat = RUN.get(keras.config.backend(), _on_any)(model)
+
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        return dict(zip(outputs, run_flat([arrays[name] for name in inputs]), strict=True))
+
+    return Opened(model, run, inputs, outputs)
+
+
+def interface(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name inputs and outputs: by the keys of a dictionary, where the model was made with one, else by their layers.
+
+    They stand in the order of ``model.inputs`` and ``model.outputs``, which is that of Keras' own flattening.
+    """
+    functional = getattr(model, "_functional", None) or model
+    inputs = [tensor.name for tensor in model.inputs]
+    # Keras numbers the tensors themselves anew in each process.
+    outputs = [tensor._keras_history.operation.name for tensor in model.outputs]
+    found = [
+        _keys(getattr(functional, struct, None), names)
+        for struct, names in (("_inputs_struct", inputs), ("_outputs_struct", outputs))
+    ]
+    return found[0], found[1]
+
+
+def _keys(struct: Any, names: list[str]) -> tuple[str, ...]:
+    """Take the keys of a flat dictionary as names; a layer that gives several outputs numbers them."""
+    if isinstance(struct, dict) and len(struct) == len(names):
+        return tuple(str(path[-1]) for path, _ in keras.tree.flatten_with_path(struct))
+    counts = dict.fromkeys(names, 0)
+    found = []
+    for name in names:
+        found.append(name if names.count(name) == 1 else f"{name}_{counts[name]}")
+        counts[name] += 1
+    return tuple(found)
 
 
 def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> keras.Model:
@@ -74,37 +109,41 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
         raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
 
 
-def _predict_on_tensorflow(model: keras.Model) -> Predict:
+RunFlat = Callable[[list[np.ndarray[Any, Any]]], list[np.ndarray[Any, Any]]]
+"""From arrays in the order of ``model.inputs`` to arrays in that of ``model.outputs``."""
+
+
+def _on_tensorflow(model: keras.Model) -> RunFlat:
     """One traced graph for every batch; ``model.predict`` sets up a data pipeline for each call (5 times slower)."""
     tensorflow = importlib.import_module("tensorflow")  # not at the top: the backend may be another one
-    signature = tensorflow.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
-    graph = tensorflow.function(lambda inputs: model(inputs, training=False), input_signature=[signature])
+    signature = [tensorflow.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
+    graph = tensorflow.function(
+        lambda *flat: keras.tree.flatten(model(packed(model, flat), training=False)), input_signature=signature
+    )
 
-    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        outputs: np.ndarray[Any, Any] = graph(inputs).numpy()
-        return outputs
+    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        return [tensor.numpy() for tensor in graph(*flat)]
 
-    return predict
+    return run
 
 
-def _predict_on_torch(model: keras.Model) -> Predict:
+def _on_torch(model: keras.Model) -> RunFlat:
     torch = importlib.import_module("torch")
-    run = quick(model)
+    forecast = quick(model)
 
-    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         with torch.inference_mode():
-            outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(run(inputs))
-        return outputs
+            return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(forecast(flat))]
 
-    return predict
-
-
-def _predict_on_any(model: keras.Model) -> Predict:
-    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        outputs: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(model(inputs, training=False))
-        return outputs
-
-    return predict
+    return run
 
 
-PREDICT = {"tensorflow": _predict_on_tensorflow, "torch": _predict_on_torch}
+def _on_any(model: keras.Model) -> RunFlat:
+    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        found = model(packed(model, flat), training=False)
+        return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(found)]
+
+    return run
+
+
+RUN = {"tensorflow": _on_tensorflow, "torch": _on_torch}

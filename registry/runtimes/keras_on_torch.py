@@ -7,7 +7,7 @@ dimensions is slow where it gives few channels. The model itself stays as it is:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,21 +19,30 @@ FEW = 8
 """Channels that a convolution in three dimensions gives, up to which it is quicker in two."""
 
 
-def quick(model: Any) -> Callable[[Any], Any]:
-    """Give what runs a model in inference mode, the quickest way that is known for its layers."""
+def packed(model: Any, flat: Sequence[Any]) -> Any:
+    """Give tensors in the order of ``model.inputs`` in the structure that the model is called with."""
+    functional = getattr(model, "_functional", None) or model
+    struct = getattr(functional, "_inputs_struct", None)
+    return flat[0] if struct is None else keras.tree.pack_sequence_as(struct, list(flat))
+
+
+def quick(model: Any) -> Callable[[Sequence[Any]], Any]:
+    """Give what runs a model in inference mode, the quickest way that is known for its layers.
+
+    It takes what the model takes, in the order of ``model.inputs``, and gives what the model gives.
+    """
     known = {id(layer): found for layer in model.layers if (found := _run_of(layer)) is not None}
     if not known or type(model) is not Functional or "operation_fn" not in _parameters(model):
-        return lambda inputs: model(inputs, training=False)
+        return lambda flat: model(packed(model, flat), training=False)
 
     def choose(operation: Any) -> Any:
         found = known.get(id(operation))
         return operation if found is None else partial(_either, operation, found)
 
-    def forecast(inputs: Any) -> Any:
-        given = ops.convert_to_tensor(inputs, dtype=model.inputs[0].dtype)
+    def forecast(flat: Sequence[Any]) -> Any:
+        given = [ops.convert_to_tensor(x, dtype=t.dtype) for x, t in zip(flat, model.inputs, strict=True)]
         # What the model does itself when it is called, there with its own layers.
-        outputs = model._run_through_graph([given], operation_fn=choose)
-        return outputs[0] if isinstance(outputs, list | tuple) else outputs
+        return model._run_through_graph(given, operation_fn=choose)
 
     return forecast
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -22,13 +23,13 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,  # noqa: ARG001 - the plain interpreter knows no operator that runs code or reads files
     options: Options,
-) -> tuple[Interpreter, Predict]:
+) -> Opened:
     """Make an interpreter over the verified bytes.
 
     Raises
     ------
     InvalidItemError
-        If they are no LiteRT model, need operators that are not built in, or have several inputs or outputs.
+        If they are no LiteRT model, or need operators that are not built in.
     """
     try:
         interpreter = Interpreter(model_content=artifact.data, num_threads=options.threads)
@@ -37,23 +38,39 @@ def load(
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by LiteRT: {reason}") from error
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InvalidItemError(
-            f"{artifact.path} has {len(inputs)} inputs and {len(outputs)} outputs; a model has one of each"
-        )
-    source, target = inputs[0]["index"], outputs[0]["index"]
+    names = _signature(interpreter)
+    into = {names[0].get(detail["name"], detail["name"]): detail["index"] for detail in inputs}
+    back = {names[1].get(detail["name"], detail["name"]): detail["index"] for detail in outputs}
 
-    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         try:
-            if tuple(interpreter.get_input_details()[0]["shape"]) != values.shape:
-                interpreter.resize_tensor_input(source, values.shape, strict=True)
+            shapes = {detail["index"]: tuple(detail["shape"]) for detail in interpreter.get_input_details()}
+            other = [name for name, array in arrays.items() if shapes[into[name]] != array.shape]
+            for name in other:
+                interpreter.resize_tensor_input(into[name], arrays[name].shape, strict=True)
+            if other:
                 interpreter.allocate_tensors()
-            interpreter.set_tensor(source, values)
+            for name, array in arrays.items():
+                interpreter.set_tensor(into[name], array)
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"LiteRT refuses an array of shape {list(values.shape)}: {reason}") from error
-        result: np.ndarray[Any, Any] = interpreter.get_tensor(target)  # a copy
-        return result
+            found = ", ".join(str(list(array.shape)) for array in arrays.values())
+            raise DataError(f"LiteRT refuses an array of shape {found}: {reason}") from error
+        return {name: interpreter.get_tensor(index) for name, index in back.items()}  # copies
 
-    return interpreter, predict
+    return Opened(interpreter, run, tuple(into), tuple(back))
+
+
+def _signature(interpreter: Interpreter) -> tuple[dict[str, str], dict[str, str]]:
+    """Say how the signature calls the tensors of inputs and outputs: the tensors' own names are the converter's."""
+    signatures = interpreter.get_signature_list()
+    if len(signatures) != 1:
+        return {}, {}
+    [key] = signatures
+    runner = interpreter.get_signature_runner(key)
+    inputs, outputs = (
+        {detail["name"]: name for name, detail in details.items()}
+        for details in (runner.get_input_details(), runner.get_output_details())
+    )
+    return inputs, outputs

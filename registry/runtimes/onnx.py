@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, SpecError
+from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -64,13 +64,13 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,  # noqa: ARG001 - kept by the inspection before ONNX Runtime is imported
     options: Options,
-) -> tuple[onnxruntime.InferenceSession, Predict]:
+) -> Opened:
     """Open a session over the verified bytes.
 
     Raises
     ------
     InvalidItemError
-        If it is no ONNX graph, or not one of a single input and output.
+        If it is no ONNX graph that can be run here.
     """
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = WARNINGS_OFF
@@ -82,15 +82,12 @@ def load(
     except Exception as error:  # ONNX Runtime's own classes are private, and derive from Exception alone
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by ONNX Runtime: {reason}") from error
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InvalidItemError(
-            f"{artifact.path} has {len(inputs)} inputs and {len(outputs)} outputs; a model has one of each"
-        )
-    source, target = inputs[0].name, [outputs[0].name]
+    # An input with a default is among those that may be overridden, and may be left out.
+    inputs = tuple(value.name for value in (*session.get_inputs(), *session.get_overridable_initializers()))
+    outputs = [value.name for value in session.get_outputs()]
+    run_session = session.run
 
-    def predict(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        result: np.ndarray[Any, Any] = session.run(target, {source: frames})[0]
-        return result
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        return dict(zip(outputs, run_session(outputs, arrays), strict=True))
 
-    return session, predict
+    return Opened(session, run, inputs, tuple(outputs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,11 @@ import openvino
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.registry.inspecting.folders import read_members
+from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -28,7 +29,7 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
     options: Options,
-) -> tuple[openvino.CompiledModel, Predict]:
+) -> Opened:
     """Compile the model from memory; operators of extensions are not known to it.
 
     Raises
@@ -49,14 +50,18 @@ def load(
     except Exception as error:  # OpenVINO raises RuntimeError and classes that it does not export
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by OpenVINO: {reason}") from error
-    if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
-        raise InvalidItemError(
-            f"{artifact.path} has {len(compiled.inputs)} inputs and {len(compiled.outputs)} outputs; "
-            "a model has one of each"
-        )
+    inputs, outputs = (tuple(map(_name, ports)) for ports in (compiled.inputs, compiled.outputs))
 
-    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        result: np.ndarray[Any, Any] = np.array(compiled(values)[0])  # a copy: the next call writes there again
-        return result
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        found = compiled([arrays[name] for name in inputs])
+        return {
+            name: np.array(found[number]) for number, name in enumerate(outputs)
+        }  # copies: the next call writes there
 
-    return compiled, predict
+    return Opened(compiled, run, inputs, outputs)
+
+
+def _name(port: Any) -> str:
+    """Name an input or output: a port may have several names, or none, where its node still has one."""
+    names = sorted(port.names, key=lambda name: (len(name), name))
+    return str(names[0] if names else port.node.friendly_name)

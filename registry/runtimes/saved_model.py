@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ import tensorflow as tf
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.inspecting.folders import read_members, unpack
 from modelstac.registry.inspecting.saved_model import MEMBERS
+from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -28,7 +29,7 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
-) -> tuple[Any, Predict]:
+) -> Opened:
     """Unpack the folder where only this user reaches it, load it and take its one signature.
 
     Raises
@@ -36,7 +37,7 @@ def load(
     UntrustedError
         If the archive holds other files than a model needs; its graph was looked into before TensorFlow was imported.
     InvalidItemError
-        If TensorFlow cannot load it, or its signature has several inputs or outputs.
+        If TensorFlow cannot load it.
     """
     members = read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=policy.max_bytes)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
@@ -48,18 +49,14 @@ def load(
             reason = " ".join(str(error).split())
             raise InvalidItemError(f"{artifact.path} cannot be loaded by TensorFlow: {reason}") from error
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise InvalidItemError(
-            f"{artifact.path} has {len(inputs)} inputs and {len(outputs)} outputs; a model has one of each"
-        )
-    (source,), (target,) = inputs, outputs
 
-    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         try:
-            result: np.ndarray[Any, Any] = signature(**{source: tf.constant(values)})[target].numpy()
+            found = signature(**{name: tf.constant(array) for name, array in arrays.items()})
+            return {name: tensor.numpy() for name, tensor in found.items()}
         except (ValueError, TypeError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"TensorFlow refuses an array of shape {list(values.shape)}: {reason}") from error
-        return result
+            shapes = ", ".join(str(list(array.shape)) for array in arrays.values())
+            raise DataError(f"TensorFlow refuses an array of shape {shapes}: {reason}") from error
 
-    return model, predict
+    return Opened(model, run, tuple(inputs), tuple(outputs))

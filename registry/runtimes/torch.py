@@ -6,9 +6,11 @@ of the entry point, which returns a ``torch.nn.Module``.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import warnings
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,11 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.registry.runtimes.opened import Opened, numbered
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -46,7 +48,7 @@ def load(
     description: ModelDescription,
     policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
-) -> tuple[torch.nn.Module, Predict]:
+) -> Opened:
     """Build the module by its entry point and fill in the weights, every one of them.
 
     Raises
@@ -79,20 +81,54 @@ def load(
             f"item {artifact.item_id!r}: {description.entrypoint} could not build the model: "
             f"{type(error).__name__}: {reason}"
         ) from error
-    return module, predictor(module.eval())
+    return opened(module)
 
 
-def predictor(module: torch.nn.Module) -> Predict:
-    """Return what runs a module on an array."""
+def opened(module: torch.nn.Module) -> Opened:
+    """Return a module in inference mode; its inputs are the arguments of its ``forward``."""
+    module.eval()
 
-    def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if not inputs.flags.writeable:  # torch has no read-only tensors, and warns
-            inputs = inputs.copy()
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         with torch.inference_mode():
-            outputs: np.ndarray[Any, Any] = module(torch.from_numpy(inputs)).numpy()
-        return outputs
+            if len(arrays) == 1:
+                return outputs_of(module(*map(tensor, arrays.values())))
+            return outputs_of(module(**{name: tensor(array) for name, array in arrays.items()}))
 
-    return predict
+    return Opened(module, run, _arguments(module), None, named=False)
+
+
+def _arguments(module: torch.nn.Module) -> tuple[str, ...]:
+    """Name the arguments that have no default; a script has a schema instead of Python's signature."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return tuple(argument.name for argument in module.forward.schema.arguments[1:])  # type: ignore[attr-defined]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = inspect.signature(module.forward).parameters.values()
+    names = tuple(p.name for p in found if p.kind in kinds and p.default is inspect.Parameter.empty)
+    return names or ("input",)  # one that takes what it is given
+
+
+def tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Give an array as a tensor; PyTorch has no read-only ones, and warns."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def outputs_of(found: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Give what a module returns by name: a tensor, several in an order, or a dictionary of them.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is more than tensors.
+    """
+    if isinstance(found, torch.Tensor):
+        found = (found,)
+    named = found if isinstance(found, Mapping) else None
+    if named is None and isinstance(found, tuple | list):
+        named = dict(zip(numbered(len(found)), found, strict=True))
+    if named is None or not all(isinstance(value, torch.Tensor) for value in named.values()):
+        kind = type(found).__name__ if named is None else "more than tensors"
+        raise InvalidItemError(f"the model returns {kind}, not tensors, several of them, or a dictionary of them")
+    return {str(name): value.numpy() for name, value in named.items()}
 
 
 def _tensors(data: bytes) -> dict[str, torch.Tensor]:

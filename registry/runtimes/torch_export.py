@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 
 from modelstac.catalog.errors import DataError, InvalidItemError, UntrustedError
 from modelstac.registry.inspecting.torch_export import inspect_program
+from modelstac.registry.runtimes.opened import Opened
+from modelstac.registry.runtimes.torch import outputs_of, tensor
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -24,7 +26,7 @@ def load(
     description: ModelDescription,  # noqa: ARG001 - every runtime has this verb
     policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
-) -> tuple[torch.export.ExportedProgram, Predict]:
+) -> Opened:
     """Load the program from a copy that holds only what was looked at.
 
     Raises
@@ -48,15 +50,39 @@ def load(
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be loaded by PyTorch {torch.__version__}: {reason}") from error
 
-    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if not values.flags.writeable:  # torch has no read-only tensors, and warns
-            values = values.copy()
+    inputs = _inputs(program, artifact.path)
+
+    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        arguments, keywords = torch.utils._pytree.tree_unflatten(
+            [tensor(arrays[name]) for name in inputs], program.call_spec.in_spec
+        )
         try:
             with torch.inference_mode():
-                result: np.ndarray[Any, Any] = module(torch.from_numpy(values)).numpy()
+                return outputs_of(module(*arguments, **keywords))
         except (RuntimeError, AssertionError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"the program refuses an array of shape {list(values.shape)}: {reason}") from error
-        return result
+            shapes = ", ".join(str(list(array.shape)) for array in arrays.values())
+            raise DataError(f"the program refuses an array of shape {shapes}: {reason}") from error
 
-    return program, predict
+    outputs = _outputs(program)
+    return Opened(program, run, inputs, outputs, named=False)
+
+
+def _inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]:
+    """Name the tensors that a program is called with, in the order of its call.
+
+    Raises
+    ------
+    InvalidItemError
+        If one is no tensor.
+    """
+    specs = [spec for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
+    if odd := [spec.arg.name for spec in specs if type(spec.arg).__name__ != "TensorArgument"]:
+        raise InvalidItemError(f"{path} takes more than tensors ({odd[0]}): export it with tensors alone")
+    return tuple(spec.arg.name for spec in specs)
+
+
+def _outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | None:
+    """Name the outputs where the program returns a dictionary; else only their order is known."""
+    spec = program.call_spec.out_spec
+    return tuple(map(str, spec.context)) if spec is not None and spec.type is dict else None

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError, UntrustedError
-from modelstac.registry.runtimes.torch import fit, predictor
+from modelstac.registry.runtimes.opened import Opened
+from modelstac.registry.runtimes.torch import fit, opened
 from modelstac.registry.trust.policy import PICKLE
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.artifact import Artifact
-    from modelstac.registry.runtimes import Predict
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
@@ -28,7 +28,7 @@ def load(
     description: ModelDescription,
     policy: TrustPolicy,
     options: Options,  # noqa: ARG001 - its threads and device are the process's own
-) -> tuple[torch.nn.Module, Predict]:
+) -> Opened:
     """Read a module, or weights for the module that an allow-listed entry point builds.
 
     Raises
@@ -43,7 +43,7 @@ def load(
     try:
         read = _read(artifact.data)
         module = read if isinstance(read, torch.nn.Module) else _built(read, artifact, description, policy)
-        return module, predictor(module.eval())
+        return opened(module)
     except ModelStacError:
         raise
     except Exception as error:  # unpickling may raise anything

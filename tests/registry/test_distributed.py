@@ -19,6 +19,7 @@ import modelstac
 from modelstac.catalog.errors import IntegrityError, ModelStacError
 from modelstac.registry import Model, TrustPolicy
 from modelstac.registry.isolated import reopening
+from modelstac.registry.runtimes.opened import Opened
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_what_arrives_is_the_same_file_under_the_same_policy(
 
 def test_the_policy_goes_with_it(model: Model) -> None:
     strict = modelstac.load(model.item, policy=TrustPolicy(max_bytes=1 << 20), threads=2)
-    recipe = strict.recipe()
+    _, (recipe,) = strict.reopen()
     assert (recipe.policy.max_bytes, recipe.options.threads) == (1 << 20, 2)
     with pytest.raises(ModelStacError, match=r"not made by modelstac\.load"):
-        pickle.dumps(Model(model.item, model.description, None, lambda x: x))
+        pickle.dumps(Model(model.item, model.description, Opened(None, dict, ("x",), ("x",))))

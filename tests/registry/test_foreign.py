@@ -391,7 +391,7 @@ def test_pickles_are_refused_whatever_they_are_called(tmp_path: Path, name: str,
         ({"mlm_output": []}, "has no mlm:output"),
         ({"mlm_input": [{"name": "x"}]}, "'x' has no 'input' with shape and dim_order"),
         ({"mlm_input": [{"name": "x", "input": RGB | {"shape": [1, 2]}}]}, "'x' makes no sense.*differ in length"),
-        ({"mlm_input": [{"name": "x", "input": RGB}] * 2}, "has 2 inputs and 1 outputs"),
+        ({"mlm_input": [{"name": "x", "input": RGB}] * 2}, "two inputs of the model are called 'x'"),
     ],
 )
 def test_items_that_leave_out_too_much(tmp_path: Path, change: dict[str, Any], said: str) -> None:

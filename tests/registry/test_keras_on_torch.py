@@ -5,7 +5,7 @@ from collections.abc import Callable
 COMPARE = """
     import keras, numpy as np, torch
     from keras import layers
-    from modelstac.registry import keras_on_torch
+    from modelstac.registry.runtimes import keras_on_torch
 
     random = np.random.default_rng(7)
 
@@ -23,7 +23,7 @@ COMPARE = """
             layer.call = lambda *a, _own=own, _name=layer.name, **k: called.append(_name) or _own(*a, **k)
         with torch.inference_mode():
             run = keras_on_torch.quick(model)
-            ours = keras.ops.convert_to_numpy(run(frames))
+            ours = keras.ops.convert_to_numpy(run([frames]))
             slow = sorted(called)
             theirs = keras.ops.convert_to_numpy(model(frames, training=False))
         assert ours.shape == theirs.shape, (ours.shape, theirs.shape)

@@ -26,9 +26,12 @@ from modelstac.catalog.errors import (
     UntrustedError,
 )
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.sizes import ANY, Size
 from modelstac.catalog.messages import Finished, Message, Started
 from modelstac.registry import TrustPolicy
-from modelstac.registry.running.model import Model, TensorSignature
+from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import TensorSignature
+from modelstac.registry.runtimes.opened import Opened
 from modelstac.training.architectures import convlstm_torch
 from modelstac.training.spec import ConvLSTMSpec
 
@@ -337,17 +340,17 @@ def test_wrong_arrays_name_what_was_declared_and_what_was_found(
 
 
 def test_what_a_framework_raises_on_an_array_is_one_line(catalog: Catalog, frames: np.ndarray) -> None:
-    def fail(_: object) -> np.ndarray:
+    def fail(_: object) -> dict[str, np.ndarray]:
         raise RuntimeError("convolution\n  does not fit")
 
     with modelstac.load("smooth-1.0.0-onnx", catalog=catalog) as model:
-        broken = Model(model.item, model.description, None, fail)
+        broken = Model(model.item, model.description, Opened(None, fail, ("x",), ("y",)))
     with pytest.raises(DataError, match=r"^'smooth-1.0.0-onnx' \(ONNX\) fails .*: convolution does not fit$"):
         broken.predict(frames)
 
 
 def test_whole_numbers_are_taken_where_they_are_declared() -> None:
-    tokens = TensorSignature("tokens", (-1, 3), ("batch", "time"), "int32")
+    tokens = TensorSignature("tokens", (ANY, Size.fixed(3)), ("batch", "time"), "int32")
     found = tokens.check(np.array([[1, 2, 3]], dtype=np.int64))
     assert (found.dtype, found.tolist()) == (np.int32, [[1, 2, 3]])
     with pytest.raises(DataError, match="found an array of float64"):

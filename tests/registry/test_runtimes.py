@@ -143,13 +143,15 @@ RUNTIME = '''
     """A model that is a number in JSON, by which the input is multiplied."""
     import json
     from modelstac.catalog.errors import DataError, InvalidItemError
+    from modelstac.registry.runtimes.opened import Opened
 
     def load(artifact, description, policy, options):
         try:
             factor = float(json.loads(artifact.data)["factor"])
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidItemError(f"{artifact.path} is no factor: publish the model anew") from error
-        return factor, lambda values: (values * factor).astype("float32")
+        run = lambda arrays: {"scaled": (arrays["values"] * factor).astype("float32")}
+        return Opened(factor, run, ("values",), ("scaled",))
 '''
 FORMAT = """
     from modelstac.catalog.items.formats import Format

@@ -16,7 +16,7 @@ from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry import Model
 from modelstac.registry.running.labelled import LEAD_TIME
-from modelstac.registry.running.model import TensorSignature
+from modelstac.registry.running.signature import TensorSignature
 from modelstac.training.data import Preparation, read_frames, require_no_gap
 from modelstac.training.data.layouts import FRAME_AXES, number_of_frames
 

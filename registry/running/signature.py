@@ -1,0 +1,281 @@
+"""What a model takes and gives: named tensors, and whether arrays are such."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.catalog.items.sizes import ANY, OPEN, Size
+from modelstac.registry.running.arrays import as_array
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pystac
+
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.catalog.items.mlm import ModelInput, ModelOutput
+
+Arrays = Mapping[str, Any]
+"""Arrays by the name of their input or output."""
+BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class TensorSignature:
+    """One input or output.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    sizes
+        Which lengths each axis may have, in the order of ``dim_order``.
+    dim_order
+        Names of the axes.
+    dtype
+        NumPy name of the data type.
+    scaling
+        ``value_scaling`` of the item, as it stands there; None if it names none.
+    optional
+        Whether the model runs without it.
+    """
+
+    name: str
+    sizes: tuple[Size, ...]
+    dim_order: tuple[str, ...]
+    dtype: str
+    scaling: tuple[dict[str, Any], ...] | None = None
+    optional: bool = False
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis as MLM writes it; -1 where it is open."""
+        return tuple(size.mlm for size in self.sizes)
+
+    @cached_property
+    def axes(self) -> dict[str, Size]:
+        """Which lengths each axis may have, by its name."""
+        return dict(zip(self.dim_order, self.sizes, strict=True))
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        import numpy as np  # not at the top: it would be a quarter of the time that `import modelstac` takes
+
+        return np.dtype(self.dtype)
+
+    def __str__(self) -> str:
+        return f"{self.dtype} ({', '.join(f'{axis} {size}' for axis, size in self.axes.items())})"
+
+    def check(self, values: Any) -> np.ndarray[Any, Any]:
+        """Return the values as a contiguous array of this type and layout; no copy where none is needed.
+
+        Raises
+        ------
+        DataError
+            If they are numbers of another kind, do not fit, have another rank or size, or are not all finite.
+        """
+        import numpy as np
+
+        array, declared = np.asarray(values), self._dtype
+        if array.dtype.kind != declared.kind and not (array.dtype.kind in "iu" and declared.kind in "iu"):
+            raise DataError(
+                f"input {self.name!r} is {self}; found an array of {array.dtype}: "
+                f"scale it as the item says and convert it with .astype({self.dtype!r})"
+            )
+        self._check_shape(array)
+        if array.dtype == declared and array.flags.c_contiguous and array.dtype.isnative:
+            converted = array
+        else:
+            converted = self._converted(array, declared)
+        if declared.kind == "f" and not np.isfinite(converted).all():
+            bad = converted.size - np.count_nonzero(np.isfinite(converted))
+            raise DataError(
+                f"input {self.name!r} is {self} without gaps; found {bad} of {array.size} values NaN or infinite: "
+                "fill them (masked pixels with 0)"
+            )
+        return converted
+
+    def _converted(self, array: np.ndarray[Any, Any], declared: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused
+            converted = np.ascontiguousarray(array, dtype=declared)
+        if declared.kind in "iu" and not np.array_equal(converted, array):
+            raise DataError(f"input {self.name!r} is {self}; found {array.dtype} values that do not fit into it")
+        return converted
+
+    def _check_shape(self, array: np.ndarray[Any, Any]) -> None:
+        shape = array.shape
+        if len(shape) != len(self.sizes) or 0 in shape:
+            raise DataError(f"input {self.name!r} is {self}; found shape {list(shape)}: use that layout")
+        for axis, size, found in zip(self.dim_order, self.sizes, shape, strict=True):
+            if size is not ANY and not size.fits(found):
+                raise self._unfit(axis, size, shape, found)
+
+    def _unfit(self, axis: str, size: Size, shape: tuple[int, ...], found: int) -> DataError:
+        begin = f"input {self.name!r} is {self}; found shape {list(shape)}"
+        if size.is_fixed:
+            return DataError(f"{begin}: use that layout, {axis} {size.at_least}")
+        fitting = " or ".join(map(str, size.nearest(found)))
+        return DataError(f"{begin}: {axis} {found} does not fit, the nearest that does is {fitting}: cut or pad it")
+
+
+class Runnable(Protocol):
+    """What runs; :class:`modelstac.registry.running.model.Model` is one."""
+
+    item: pystac.Item
+    description: ModelDescription
+    signature: Signature
+
+    def run(self, inputs: Arrays, /) -> dict[str, np.ndarray[Any, Any]]:
+        """Run it on arrays by the name of their input, and return arrays by the name of their output."""
+        ...
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a model, in the order of its item.
+
+    Raises
+    ------
+    InvalidItemError
+        If two inputs, or two outputs, have one name.
+    """
+
+    inputs: tuple[TensorSignature, ...]
+    outputs: tuple[TensorSignature, ...]
+
+    def __post_init__(self) -> None:
+        for kind, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            names = [tensor.name for tensor in tensors]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise InvalidItemError(f"two {kind} of the model are called {twice[0]!r}: name each once")
+
+    @classmethod
+    def of(cls, description: ModelDescription) -> Signature:
+        """Read the signature of an item."""
+        sizes = description.sizes
+        return cls(
+            tuple(_input(source, sizes.get(source.name, {})) for source in description.inputs),
+            tuple(_output(source, sizes.get(source.name, {})) for source in description.outputs),
+        )
+
+    def without_made(self, description: ModelDescription, found: Sequence[str] | None) -> Signature:
+        """Leave out outputs that the item lists and only a function after the model makes.
+
+        Parameters
+        ----------
+        description
+            The item, which says of an output whether a function is applied.
+        found
+            Names of the outputs in the file; None where nobody knows.
+        """
+        made = [output.name for output in description.outputs if output.post_processing_function is not None]
+        kept = [
+            o for o in self.outputs if o.name not in made or (o.dtype != "other" if found is None else o.name in found)
+        ]
+        if found is not None and len(kept) < len(found) <= len(self.outputs):  # it calls them otherwise
+            kept = list(self.outputs[: len(found)])
+        return self if len(kept) == len(self.outputs) or not kept else replace(self, outputs=tuple(kept))
+
+    @cached_property
+    def _by_name(self) -> dict[str, TensorSignature]:
+        return {tensor.name: tensor for tensor in self.inputs}
+
+    @cached_property
+    def _needed(self) -> frozenset[str]:
+        return frozenset(tensor.name for tensor in self.inputs if not tensor.optional)
+
+    def check(self, given: Arrays) -> dict[str, np.ndarray[Any, Any]]:
+        """Return arrays for the inputs, each checked, and all of them together.
+
+        Parameters
+        ----------
+        given
+            Arrays or tensors by the name of their input.
+
+        Raises
+        ------
+        DataError
+            If names are missing or unknown (the nearest is named), an array does not fit its input, or axes that grow
+            together have lengths that do not go together.
+        """
+        if given.keys() != self._by_name.keys():
+            self.check_names(given)
+        arrays = {name: self._by_name[name].check(as_array(values)) for name, values in given.items()}
+        self._check_shared(arrays)
+        return arrays
+
+    def check_names(self, given: Iterable[str]) -> None:
+        """Raise DataError unless these are the names of the inputs, but for those that may be left out."""
+        names = list(given)
+        declared = ", ".join(self._by_name)
+        for name in names:
+            if name not in self._by_name:
+                near = difflib.get_close_matches(name, self._by_name, 1, 0.5)
+                advice = f"did you mean {near[0]!r}?" if near else "use these names"
+                raise DataError(f"the model has no input {name!r}: its inputs are {declared}; {advice}")
+        if missing := [name for name in self._by_name if name in self._needed and name not in names]:
+            found = ", ".join(names) or "none"
+            raise DataError(
+                f"the model needs the input{'s' if len(missing) > 1 else ''} {', '.join(missing)}; found {found}: "
+                f"give {declared} by name"
+            )
+
+    def _check_shared(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Refuse lengths that do not go together: steps above the least must be the same for all axes of a symbol."""
+        for symbol, axes in self._shared.items():
+            found = [
+                (name, dim, arrays[name].shape[axis], size.steps(arrays[name].shape[axis]))
+                for name, axis, dim, size in axes
+                if name in arrays
+            ]
+            if len({steps for *_, steps in found}) > 1:
+                shown = ", ".join(f"{dim} {length} of {name!r}" for name, dim, length, _ in found)
+                raise DataError(f"sizes along {symbol!r} go together; found {shown}: cut or pad the inputs alike")
+
+    @cached_property
+    def _shared(self) -> dict[str, list[tuple[str, int, str, Size]]]:
+        """Give the open axes of inputs that grow together, by symbol."""
+        found: dict[str, list[tuple[str, int, str, Size]]] = {}
+        for tensor in self.inputs:
+            for axis, (dim, size) in enumerate(tensor.axes.items()):
+                symbol = size.symbol or (BATCH if dim == BATCH else None)
+                if symbol is not None and not size.is_fixed:
+                    found.setdefault(symbol, []).append((tensor.name, axis, dim, size))
+        return {symbol: axes for symbol, axes in found.items() if len(axes) > 1}
+
+
+def _sizes(shape: Iterable[int], dim_order: Iterable[str], measured: Mapping[str, Size]) -> tuple[Size, ...]:
+    """Take what was measured of an open axis; any length, where nothing was."""
+    return tuple(
+        measured.get(dim, ANY) if length == OPEN else Size.fixed(length)
+        for length, dim in zip(shape, dim_order, strict=True)
+    )
+
+
+def _input(source: ModelInput, measured: Mapping[str, Size]) -> TensorSignature:
+    layout = source.input
+    scaling = source.value_scaling
+    return TensorSignature(
+        source.name,
+        _sizes(layout.shape, layout.dim_order, measured),
+        tuple(layout.dim_order),
+        layout.dtype,
+        None if scaling is None else tuple(step.model_dump(exclude_none=True) for step in scaling),
+        optional=(source.model_extra or {}).get("optional") is True,
+    )
+
+
+def _output(source: ModelOutput, measured: Mapping[str, Size]) -> TensorSignature:
+    layout = source.result
+    return TensorSignature(
+        source.name,
+        _sizes(layout.shape, layout.dim_order, measured),
+        tuple(layout.dim_order),
+        layout.dtype,
+    )

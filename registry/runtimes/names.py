@@ -1,0 +1,91 @@
+"""From the names of a file to those of its item, and back: the one place where formats' renaming is undone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.registry.runtimes.opened import Opened
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from modelstac.registry.runtimes.opened import Bound
+
+# What TensorFlow Lite makes of the name of a signature's argument, and TensorFlow of a tensor's.
+_DECORATION = re.compile(r"^serving_default_|:\d+$")
+
+
+def bind(opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where: str) -> Bound:
+    """Return what runs a model by the names of its item.
+
+    Parameters
+    ----------
+    opened
+        The model, by the names of its file.
+    inputs, outputs
+        Names in the item, in its order.
+    where
+        Which file it is, for messages.
+
+    Returns
+    -------
+    callable
+        From a mapping by the item's names of inputs to a dictionary by those of outputs, in the item's order.
+
+    Raises
+    ------
+    InvalidItemError
+        If the file has others, or another number of them; names both.
+    """
+    into = paired(inputs, opened.inputs, "input", named=opened.named, where=where)
+    run, names = opened.run, tuple(outputs)
+    back = None if opened.outputs is None else paired(names, opened.outputs, "output", named=opened.named, where=where)
+    same_in = all(name == found for name, found in into.items())
+    single = None if back is None or len(names) != 1 else (names[0], back[names[0]])
+
+    def bound(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        found = run(arrays if same_in else {into[name]: array for name, array in arrays.items()})
+        if single is not None:
+            return {single[0]: found[single[1]]}
+        match = back or paired(names, tuple(found), "output", named=opened.named, where=where)
+        return {name: found[other] for name, other in match.items()}
+
+    return bound
+
+
+def paired(
+    declared: Sequence[str], found: Sequence[str], kind: str, *, named: bool = True, where: str
+) -> dict[str, str]:
+    """Say by which name of the file each name of the item goes.
+
+    One goes with one, whatever they are called. Several go by name where the names are the same, but for what a format
+    puts around them; and by order where the file's names mean nothing.
+
+    Raises
+    ------
+    InvalidItemError
+        If they do not go together.
+    """
+    if len(declared) != len(found):
+        raise InvalidItemError(
+            f"{where} has {_several(len(found), kind)} ({', '.join(found)}), its item {len(declared)} "
+            f"({', '.join(declared)}): describe the file anew"
+        )
+    if len(declared) == 1:
+        return {declared[0]: found[0]}
+    plain = {_DECORATION.sub("", _DECORATION.sub("", name)): name for name in found}
+    for names in ({name: name for name in found}, plain):
+        if set(names) == set(declared):
+            return {name: names[name] for name in declared}
+    if not named:
+        return dict(zip(declared, found, strict=True))
+    raise InvalidItemError(
+        f"{where} calls its {kind}s {', '.join(found)}, its item {', '.join(declared)}: describe the file anew"
+    )
+
+
+def _several(count: int, kind: str) -> str:
+    return f"{count} {kind}{'' if count == 1 else 's'}"

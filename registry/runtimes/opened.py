@@ -1,0 +1,45 @@
+"""What a runtime gives: a model as its file names things, from a mapping of arrays to a mapping of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Run = Callable[[Mapping[str, np.ndarray[Any, Any]]], Mapping[str, np.ndarray[Any, Any]]]
+    """From arrays by the names of inputs to arrays by the names of outputs, in whatever order."""
+    Bound = Callable[[Mapping[str, Any]], dict[str, np.ndarray[Any, Any]]]
+    """The same by the names of an item, in its order."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model file that was opened and can run.
+
+    Parameters
+    ----------
+    native
+        The framework's own object.
+    run
+        Runs it, by the names of the file. It may be called with arrays that cannot be written to, does not keep them,
+        and gives arrays of their own memory.
+    inputs, outputs
+        Names in the file, in its order. Outputs are None where nobody can know how many there are before it runs.
+    named
+        Whether these names are the publisher's. Where they are not (arguments of a Python function, an order of
+        outputs), the order says which is which unless the names are those of the item.
+    """
+
+    native: Any
+    run: Run
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...] | None
+    named: bool = True
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Name outputs that have an order and no names."""
+    return tuple(f"output_{number}" for number in range(count))
