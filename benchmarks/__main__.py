@@ -14,6 +14,7 @@ COMPARISONS = (
     "servers",
     "registering",
     "registry",
+    "predicting",
     "training",
 )
 OTHERS = ("capacity", "routes")

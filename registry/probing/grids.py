@@ -1,4 +1,4 @@
-"""Shapes on which a claim about sizes is tried: the least, a step more and far away, each axis alone and all together."""
+"""Shapes on which a claim about sizes is tried: the least, one step more and far away, axis by axis and together."""
 
 from __future__ import annotations
 
