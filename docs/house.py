@@ -22,9 +22,6 @@ TOP = "modelstac"
 ROOMS = {"catalog": "catalog", "registry": "registry", "training": "training", "exporters": "exporters"}
 """Folders by the name under which they are imported; the command line is at home in ``src/modelstac`` itself."""
 
-WAITING = frozenset({f"{TOP}.registry.load", f"{TOP}.registry.isolated.reopening"})
-"""Modules that still import each other in a circle: a change on its way opens it, and removes this list."""
-
 _ORDER = re.compile(r"^(Order, each importing only from those before it: .+?)\.$", re.M | re.S)
 
 
@@ -103,7 +100,7 @@ def imports() -> tuple[Import, ...]:
         lines = source.splitlines()
         for name, line in read(source):
             target = name if name in known else name.rpartition(".")[0]
-            if target in known and target != module and not {module, target} <= WAITING:
+            if target in known and target != module:
                 found[module, target, line] = Import(module, target, path, line, lines[line - 1].strip())
     return tuple(found.values())
 

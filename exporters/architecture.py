@@ -14,8 +14,8 @@ import numpy as np
 
 from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.files.fetch import Artifact, fetch
-from modelstac.registry.load import model_asset
 from modelstac.registry.running.model import Model
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.architecture import ARCHITECTURES, Architecture, Spec

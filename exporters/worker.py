@@ -19,8 +19,9 @@ from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.tensors import tensors
 from modelstac.exporters.workers import latency
+from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.isolated.answers import Answers
-from modelstac.registry.load import load, model_asset
+from modelstac.registry.load import load
 from modelstac.registry.running.model import Model
 
 KEPT = 4

@@ -13,8 +13,7 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.query import Query
-from modelstac.registry.choosing.candidates import ISOLATED, model_asset
-from modelstac.registry.choosing.default import VARIABLE, default_catalog
+from modelstac.registry.choosing.candidates import ISOLATED
 from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign
 from modelstac.registry.choosing.resolve import resolve
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.registry.files.artifact import Artifact
+    from modelstac.registry.isolated.reopening import Recipe
 
-__all__ = ["VARIABLE", "default_catalog", "load", "model_asset"]
 
 REQUIRE_SIGNATURE = "MODELSTAC_REQUIRE_SIGNATURE"
 
@@ -145,10 +144,34 @@ def load(
 
 def _reopen(model: Model, asset: ModelAsset, read: Callable[[], Artifact], **how: Any) -> tuple[Any, ...]:
     """Say what makes the model in another process."""
-    from modelstac.registry.isolated.reopening import Recipe, Reopened
+    from modelstac.registry.isolated.reopening import Recipe
 
     outputs = tuple(tensor.name for tensor in model.signature.outputs)
-    return Reopened, (Recipe.of(model.item, asset.key, read().sha256, outputs=outputs, **how),)
+    return reopened, (Recipe.of(model.item, asset.key, read().sha256, outputs=outputs, **how),)
+
+
+def reopened(recipe: Recipe) -> Model:
+    """Make a model that arrived from another process; it is loaded when it first runs."""
+    from modelstac.registry.isolated.reopening import Reopened
+
+    item, asset = recipe.found
+    description, _ = describe(item, asset, recipe.entrypoint)
+    model = Reopened(recipe, item, description, _load_again)
+    model.reopen = lambda: (reopened, (recipe,))
+    return model
+
+
+def _load_again(recipe: Recipe) -> Model:
+    item, asset = recipe.found
+    return load(
+        item,
+        asset=asset.key,
+        policy=recipe.policy,
+        entrypoint=recipe.entrypoint,
+        isolated=recipe.isolated,
+        threads=recipe.options.threads,
+        device=recipe.options.device,
+    )
 
 
 def _check(item: pystac.Item, asset: ModelAsset) -> None:

@@ -28,8 +28,8 @@ from modelstac.catalog.items.description import ModelDescription, Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.converters.onnx_graph import operators, parts
+from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.files.fetch import fetch
-from modelstac.registry.load import model_asset
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 QUANTISED = MappingProxyType({"Conv": "ConvInteger", "MatMul": "MatMulInteger", "Gemm": "MatMulInteger"})

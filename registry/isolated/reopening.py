@@ -10,6 +10,7 @@ import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pystac
@@ -17,13 +18,16 @@ import pystac
 from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.reading import asset_href
 from modelstac.registry.choosing.model_assets import model_assets
-from modelstac.registry.load import describe, load
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import TrustPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.choosing.model_assets import ModelAsset
     from modelstac.registry.running.signature import Arrays
 
 KEPT = 4
@@ -73,43 +77,46 @@ class Recipe:
         document["assets"][asset].setdefault("file:checksum", multihash(sha256))
         return cls(json.dumps(document), asset, outputs, entrypoint, isolated, policy, options)
 
+    @property
+    def found(self) -> tuple[pystac.Item, ModelAsset]:
+        """The item, and its file that is loaded."""
+        item = pystac.Item.from_dict(json.loads(self.item))
+        return item, next(asset for asset in model_assets(item) if asset.key == self.asset)
+
 
 class Reopened(Model):
-    """A model that arrived in this process: loaded when it first runs, as schedulers unpack what workers run."""
+    """A model that arrived in this process: loaded when it first runs, as schedulers unpack what workers run.
 
-    def __init__(self, recipe: Recipe) -> None:
-        item = pystac.Item.from_dict(json.loads(recipe.item))
-        asset = next(found for found in model_assets(item) if found.key == recipe.asset)
-        description, _ = describe(item, asset, recipe.entrypoint)
+    Parameters
+    ----------
+    recipe, item, description
+        What it is.
+    load
+        Loads what a recipe says.
+    """
 
+    def __init__(
+        self, recipe: Recipe, item: pystac.Item, description: ModelDescription, load: Callable[[Recipe], Model]
+    ) -> None:
         def run(arrays: Arrays) -> Arrays:
-            return _opened(recipe).run(arrays)
+            return _opened(recipe, load).run(arrays)
 
         inputs = tuple(tensor.name for tensor in description.inputs)
         super().__init__(item, description, Opened(None, run, inputs, recipe.outputs))
-        self._recipe = recipe
-        self.reopen = lambda: (Reopened, (recipe,))
+        self._open: Callable[[], Model] = partial(_opened, recipe, load)
 
     @property
     def native(self) -> Any:
         """The framework's own object."""
         self._running()
-        return _opened(self._recipe).native
+        return self._open().native
 
 
-def _opened(recipe: Recipe) -> Model:
+def _opened(recipe: Recipe, load: Callable[[Recipe], Model]) -> Model:
     """Load what a recipe says, unless it is open in this process; the last few stay so."""
     with _lock:
         if recipe not in _open:
-            _open[recipe] = load(
-                pystac.Item.from_dict(json.loads(recipe.item)),
-                asset=recipe.asset,
-                policy=recipe.policy,
-                entrypoint=recipe.entrypoint,
-                isolated=recipe.isolated,
-                threads=recipe.options.threads,
-                device=recipe.options.device,
-            )
+            _open[recipe] = load(recipe)
         _open.move_to_end(recipe)
         while len(_open) > KEPT:
             _open.popitem(last=False)

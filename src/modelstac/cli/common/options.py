@@ -46,7 +46,7 @@ def trust_option(command: Command) -> Command:
 
 def existing_catalog(href: str | None) -> Catalog:
     """Open the catalog that the command was given, or that the environment names."""
-    from modelstac.registry.load import default_catalog
+    from modelstac.registry.choosing.default import default_catalog
 
     return default_catalog(href)
 
@@ -61,7 +61,7 @@ def named_item(what: str, catalog: str | None) -> pystac.Item:
 def new_or_existing_catalog(href: str | None) -> Catalog:
     """Open the catalog to publish into; it is made when its folder is not there or empty."""
     from modelstac.catalog import open_catalog
-    from modelstac.registry.load import default_catalog
+    from modelstac.registry.choosing.default import default_catalog
 
     return open_catalog(href, create=True) if href else default_catalog()
 
