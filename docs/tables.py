@@ -44,6 +44,7 @@ def interop_fields() -> str:
     parts = []
     for kind, title in (
         ("fields", "`properties` of an item"),
+        ("size", "A size of `interop:sizes`"),
         ("parity", "`interop:parity`"),
         ("timing", "`interop:timing`"),
         ("step", "A step of `interop:route`"),
@@ -54,14 +55,18 @@ def interop_fields() -> str:
         rows = [
             (f"`{name}`{' *' if name in required else ''}", _type(field), field.get("description", ""), _example(field))
             for name, field in definitions[kind]["properties"].items()
-            if name not in {"type", "mlm:output"}
+            if name not in {"type", "mlm:input", "mlm:output"}
         ]
         parts.append(f"## {title}\n\n{_table(('field', 'type', 'meaning', 'example'), rows)}")
     lead_time = definitions["fields"]["properties"]["mlm:output"]["items"]["properties"]["interop:lead_time"]
     item_id = definitions["item"]["properties"]["links"]["items"]["properties"]["interop:item_id"]
     rows = [
         (f"`{n}`", _type(f), f["description"], _example(f))
-        for n, f in (("interop:lead_time", lead_time), ("interop:item_id", item_id))
+        for n, f in (
+            ("interop:bands", definitions["bands"]),
+            ("interop:lead_time", lead_time),
+            ("interop:item_id", item_id),
+        )
     ]
     parts.append(f"## Elsewhere\n\n{_table(('field', 'type', 'meaning', 'example'), rows)}")
     return "\n\n".join(parts)

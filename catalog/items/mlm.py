@@ -22,6 +22,10 @@ RASTER_SCHEMA_URI = "https://stac-extensions.github.io/raster/v1.1.0/schema.json
 
 MODEL_ROLE = "mlm:model"
 DTYPE_FIELD = "interop:data_type"
+BANDS_FIELD = "interop:bands"
+"""In an input or output: names along an axis of bands that is not called ``bands``, where MLM wants no list."""
+BAND_AXES = ("bands", "band", "channel", "channels", "c")
+"""What publishers call the axis of bands; MLM reserves the first for it."""
 
 Task = Literal[
     "regression",
@@ -208,6 +212,11 @@ ValueScaling = Annotated[
 DimensionName = Annotated[str, Field(pattern=r"^[a-z_-]+$")]
 
 
+def band_axis(dim_order: Sequence[str]) -> str | None:
+    """Name the axis of the bands, as somebody calls it; None if there is none."""
+    return next((axis for axis in BAND_AXES if axis in dim_order), None)
+
+
 class BandOrVariable(Fragment):
     """A band or variable that is computed from others ("Model Bands or Variables Object")."""
 
@@ -284,19 +293,33 @@ class _Array(Fragment):
     variables: tuple[str | BandOrVariable, ...] = ()
     description: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bands_of_another_axis(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or BANDS_FIELD not in fields:
+            return fields
+        rest = {name: value for name, value in fields.items() if name != BANDS_FIELD}
+        return rest | {"bands": fields[BANDS_FIELD]}
+
     def _check_reserved_axes(self, structure: Structure) -> None:
         axes = dict(zip(structure.dim_order, structure.shape, strict=True))
-        for axis, names in (("bands", self.bands), ("variables", self.variables)):
-            if bool(names) != (axis in axes):
-                raise ValueError(f"{self.name!r}: the axis {axis!r} in dim_order and the list {axis!r} need each other")
+        for reserved, names in (("bands", self.bands), ("variables", self.variables)):
+            axis = (band_axis(structure.dim_order) if reserved == "bands" else None) or reserved
+            # MLM reserves "bands"; a channel may be anything, and has a list where it is made of bands.
+            if bool(names) != (axis in axes) and (names or axis == reserved):
+                raise ValueError(
+                    f"{self.name!r}: the axis {axis!r} in dim_order and the list {reserved!r} need each other"
+                )
             if names and axes[axis] not in {-1, len(names)}:
                 raise ValueError(f"{self.name!r}: axis {axis!r} has length {axes[axis]}, the list {len(names)} names")
 
-    def to_json(self) -> dict[str, Any]:
+    def _json(self, structure: Structure) -> dict[str, Any]:
         """Return the JSON object; ``bands`` is always there, as readers of earlier versions of MLM need it."""
         content = super().to_json()
         if not self.variables:
             del content["variables"]
+        if self.bands and "bands" not in structure.dim_order:  # its schema forbids the list beside another axis
+            content |= {"bands": [], BANDS_FIELD: content["bands"]}
         return content
 
 
@@ -313,6 +336,10 @@ class ModelInput(_Array):
         self._check_reserved_axes(self.input)
         return self
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return self._json(self.input)
+
 
 class ModelOutput(_Array):
     """One output of a model ("Model Output Object")."""
@@ -325,3 +352,7 @@ class ModelOutput(_Array):
     def _reserved_axes(self) -> ModelOutput:
         self._check_reserved_axes(self.result)
         return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return self._json(self.result)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.describing.facts import Facts, Tensor, read_facts
+from modelstac.registry.describing.measuring import measured
+from modelstac.registry.describing.stating import Dims, Said, by_tensor, check_dims, missing_dims, stated_sizes
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
+
+Layout = TypeVar("Layout", InputStructure, ResultStructure)
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Statement:
     name, version
         Of the model.
     tasks
-        What it is for, in MLM's terms.
+        What it is for, in MLM's terms: all of it, or by the name of each output.
     architecture
         Kind of network, such as ``ResNet`` or ``U-Net``.
     license
@@ -33,9 +38,10 @@ class Statement:
     geometry, start, end
         Footprint (GeoJSON, degrees) and time of the training data.
     input_dims, output_dims
-        What the axes mean, such as ``batch``, ``height``, ``width``, ``bands``.
+        What the axes mean, such as ``batch``, ``height``, ``width``, ``bands``: of the only input or output, or by the
+        name of each. An input with a default is described where its axes are named, and left out otherwise.
     bands, output_bands
-        Names along an axis ``bands``.
+        Names along the axis of the bands (``bands``, ``band``, ``channel``, ``channels`` or ``c``), in the same way.
     variant
         By default the format, with the backend where one is named.
     title, description, keywords
@@ -50,16 +56,16 @@ class Statement:
 
     name: str | None = None
     version: str | None = None
-    tasks: tuple[str, ...] = ()
+    tasks: Said = ()
     architecture: str | None = None
     license: str | None = None
     geometry: dict[str, Any] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    input_dims: tuple[str, ...] = ()
-    output_dims: tuple[str, ...] = ()
-    bands: tuple[str, ...] = ()
-    output_bands: tuple[str, ...] = ()
+    input_dims: Said = ()
+    output_dims: Said = ()
+    bands: Said = ()
+    output_bands: Said = ()
     variant: str | None = None
     title: str | None = None
     description: str | None = None
@@ -71,8 +77,10 @@ class Statement:
     sources: tuple[str, ...] = ()
 
 
-def describe_file(path: Path, said: Statement, *, policy: TrustPolicy = DEFAULT_POLICY) -> ModelDescription:
-    """Describe a model file, ready to be published.
+def describe_file(
+    path: Path, said: Statement, *, policy: TrustPolicy = DEFAULT_POLICY, report: Report = ignore
+) -> ModelDescription:
+    """Describe a model file, ready to be published, once it has run.
 
     Parameters
     ----------
@@ -82,24 +90,35 @@ def describe_file(path: Path, said: Statement, *, policy: TrustPolicy = DEFAULT_
         What the file does not say.
     policy
         What may be in it.
+    report
+        Gets notes, such as that nothing here could run the file, so that sizes and halo were not measured.
 
     Raises
     ------
     SpecError
         If something is missing that only the publisher can know; names all of it.
     InvalidItemError
-        If what was said contradicts the file or breaks MLM.
+        If what was said contradicts the file or breaks MLM, or if its own runtime cannot run the file.
     ModelStacError
         As :func:`modelstac.registry.describing.facts.read_facts` does.
     """
     facts = read_facts(path, policy=policy)
-    if missing := list(_missing(said, facts)):
+    return measured(_described(path, said, facts), policy=policy, report=report)
+
+
+def _described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
+    """Describe a file by what it says itself and what its publisher said."""
+    input_dims = by_tensor(said.input_dims, facts.inputs, "--input-dims", kind="input")
+    output_dims = by_tensor(said.output_dims, facts.outputs, "--output-dims", kind="output")
+    if missing := [*_missing(said), *_missing_dims(facts, input_dims, output_dims)]:
         raise SpecError(f"{path.name} does not say everything: give {', '.join(missing)}")
     # What was not said above is None; the types and MLM's own lists are checked when the description is made.
     fields: dict[str, Any] = {name: getattr(said, name) for name in _AS_SAID}
-    source, target = facts.inputs[0], facts.outputs[0]
     form = FORMATS[facts.format]
     title = said.title or str(said.name)
+    inputs = [tensor for tensor in facts.inputs if tensor.name in input_dims]
+    tasks = _tasks(said, facts)
+    fields["tasks"] = tuple(dict.fromkeys(task for found in tasks.values() for task in found))
     return ModelDescription(
         **fields,
         variant=said.variant or "-".join(filter(None, (facts.format, said.backend))),
@@ -108,19 +127,14 @@ def describe_file(path: Path, said: Statement, *, policy: TrustPolicy = DEFAULT_
         or f"{title}: a {form.framework} model of {facts.parameters:,} parameters, published from `{path.name}`.",
         format=facts.format,
         framework_version=facts.framework_version,
-        inputs=(
-            ModelInput(
-                name=source.name, bands=said.bands, input=InputStructure(**_structure(source, said.input_dims, "input"))
-            ),
+        inputs=_inputs(inputs, input_dims, by_tensor(said.bands, facts.inputs, "--bands", kind="input")),
+        outputs=_outputs(
+            facts.outputs,
+            output_dims,
+            by_tensor(said.output_bands, facts.outputs, "--output-bands", kind="output"),
+            tasks,
         ),
-        outputs=(
-            ModelOutput(
-                name=target.name,
-                bands=said.output_bands,
-                tasks=fields["tasks"],
-                result=ResultStructure(**_structure(target, said.output_dims, "output")),
-            ),
-        ),
+        sizes=stated_sizes(inputs, facts.outputs, input_dims, output_dims),
         hyperparameters={facts.format: dict(facts.details)} if facts.details else {},
         parameters=facts.parameters,
         sources=tuple(Source(href=s) if "://" in s else Source(item_id=s) for s in said.sources),
@@ -129,13 +143,13 @@ def describe_file(path: Path, said: Statement, *, policy: TrustPolicy = DEFAULT_
 
 
 _AS_SAID = (
-    *("name", "version", "license", "keywords", "architecture", "tasks", "geometry", "start", "end"),
+    *("name", "version", "license", "keywords", "architecture", "geometry", "start", "end"),
     *("backend", "backend_version", "pretrained", "pretrained_source"),
 )
 
 
-def _missing(said: Statement, facts: Facts) -> Iterator[str]:
-    """Name, as the command line does, what must be said and was not."""
+def _missing(said: Statement) -> Iterator[str]:
+    """Name, as the command line does, what must be said of the model and was not."""
     needed = {
         "--name": said.name,
         "--version": said.version,
@@ -144,16 +158,44 @@ def _missing(said: Statement, facts: Facts) -> Iterator[str]:
         "--license (SPDX, such as CC-BY-4.0)": said.license,
         "--bbox or --geometry (of the training data)": said.geometry,
         "--datetime (of the training data)": said.start and said.end,
-        f"--input-dims (a name for each axis of {facts.inputs[0]})": said.input_dims,
-        f"--output-dims (a name for each axis of {facts.outputs[0]})": said.output_dims,
     }
     yield from (flag for flag, value in needed.items() if not value)
 
 
-def _structure(tensor: Tensor, names: tuple[str, ...], side: str) -> dict[str, Any]:
-    if len(names) != len(tensor.shape):
-        raise SpecError(
-            f"--{side}-dims names {len(names)} axes ({', '.join(names)}), and {tensor.name!r} is {tensor}: name "
-            f"{len(tensor.shape)}"
-        )
-    return {"shape": tensor.shape, "dim_order": names, "data_type": tensor.dtype}
+def _missing_dims(facts: Facts, input_dims: Dims, output_dims: Dims) -> Iterator[str]:
+    yield from missing_dims(input_dims, facts.inputs, "--input-dims")
+    yield from missing_dims(output_dims, facts.outputs, "--output-dims")
+
+
+def _tasks(said: Statement, facts: Facts) -> Mapping[str, tuple[str, ...]]:
+    """Give the tasks of each output: those said of it, or all."""
+    names = [tensor.name for tensor in facts.outputs]
+    if not isinstance(said.tasks, Mapping):
+        return dict.fromkeys(names, tuple(said.tasks))
+    found = by_tensor(said.tasks, facts.outputs, "--task", kind="output")
+    if without := [name for name in names if name not in found]:
+        raise SpecError(f"nothing is said of what the output {without[0]!r} is for: give --task {without[0]}=…")
+    return found
+
+
+def _inputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims) -> tuple[ModelInput, ...]:
+    made = []
+    for tensor in tensors:
+        fields: dict[str, Any] = {"name": tensor.name, "bands": bands.get(tensor.name, ())}
+        fields |= {"input": _structure(InputStructure, tensor, dims, "--input-dims")}
+        made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
+    return tuple(made)
+
+
+def _outputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims, tasks: Dims) -> tuple[ModelOutput, ...]:
+    made = []
+    for tensor in tensors:
+        fields: dict[str, Any] = {"name": tensor.name, "bands": bands.get(tensor.name, ()), "tasks": tasks[tensor.name]}
+        made.append(ModelOutput(**fields, result=_structure(ResultStructure, tensor, dims, "--output-dims")))
+    return tuple(made)
+
+
+def _structure(kind: type[Layout], tensor: Tensor, dims: Dims, flag: str) -> Layout:
+    names = dims[tensor.name]
+    check_dims(tensor, names, flag)
+    return kind.of(tensor.shape, names, tensor.dtype)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
-from modelstac.registry.inspecting.folders import read_members, words
+from modelstac.registry.inspecting.folders import read_members
+from modelstac.registry.inspecting.size_expressions import is_arithmetic
 
 logger = logging.getLogger("modelstac")
 
@@ -50,18 +51,10 @@ _TARGET = re.compile(
     r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|torch\._sym_sqrt|math\.(ceil|floor|trunc)"
 )
-_FUNCTIONS = words(
-    """FloorDiv ModularIndexing Where PythonMod Mod CleanDiv CeilToInt FloorToInt CeilDiv LShift RShift PowByNatural
-    FloatPow FloatTrueDiv IntTrueDiv TruncToFloat TruncToInt RoundToInt RoundDecimal ToFloat Identity Max Min Eq Ne Lt
-    Le Gt Ge And Or Not true false True False IsNonOverlappingAndDenseIndicator Symbol Integer Float Rational Add Mul
-    Pow Equality Unequality StrictLessThan LessThan StrictGreaterThan GreaterThan integer positive nonnegative real
-    finite precision oo int_oo"""
-)
-_EXPRESSION = re.compile(r"(?:[\s\d()+\-*/,<>=!&|~']|(?<=\d)\.(?=\d)|[A-Za-z_]\w*)*", re.ASCII)
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_SYMBOL = re.compile(r"[suz][uf]?\d+", re.ASCII)
 _TEXT = re.compile(r"[\w.,:>+\-/ ]*", re.ASCII)  # names and the like: nothing that could end a name in generated code
-_TREE_TYPES = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict"})
+_OTHER_SIGNS = re.compile(r"[^\w.,:>+\-/ ]", re.ASCII)
+_ASSERTIONS = frozenset({"torch.ops.aten._assert_scalar.default", "torch.ops.aten._assert_async.msg"})
+_TREE_TYPES = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"})
 
 
 def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, bytes]:
@@ -113,11 +106,14 @@ def _check_tensors(config: Any, path: Path) -> None:
 
 
 def _clean(program: Any) -> None:
-    """Drop what nothing needs, in place: notes on nodes, and guards as source code."""
+    """Drop what nothing needs, in place: notes on nodes, guards as source code, signs in the words of assertions."""
     program["guards_code"] = []
     for graph in _graphs(program["graph_module"]["graph"]):
         for node in graph["nodes"]:
             node["metadata"] = {}
+            if node["target"] in _ASSERTIONS:  # they speak of sizes that depend on the data
+                for argument in (given["arg"] for given in node["inputs"] if "as_string" in given["arg"]):
+                    argument["as_string"] = _OTHER_SIGNS.sub(" ", argument["as_string"])
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
@@ -151,7 +147,8 @@ def _check_strings(program: Any, path: Path) -> None:
         key, value = stack.pop()
         if isinstance(value, dict):
             stack.extend(value.items())
-            strings = [name for name in value if not _TEXT.fullmatch(name)]
+            named = is_arithmetic if key == "range_constraints" else _TEXT.fullmatch  # "2*s39": {"min_val": 4, …}
+            strings = [name for name in value if not named(name)]
         elif isinstance(value, list):
             stack.extend((key, part) for part in value)
             continue
@@ -167,9 +164,7 @@ def _harmless(key: str, value: str) -> bool:
     if key in {"in_spec", "out_spec"}:
         return not value or _plain_tree(json.loads(value))
     if key == "expr_str":
-        words = _WORD.findall(value)
-        known = all(word in _FUNCTIONS or _SYMBOL.fullmatch(word) for word in words)
-        return known and _EXPRESSION.fullmatch(value) is not None
+        return is_arithmetic(value)
     return _TEXT.fullmatch(value) is not None
 
 

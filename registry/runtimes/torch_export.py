@@ -85,4 +85,6 @@ def _inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]
 def _outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | None:
     """Name the outputs where the program returns a dictionary; else only their order is known."""
     spec = program.call_spec.out_spec
-    return tuple(map(str, spec.context)) if spec is not None and spec.type is dict else None
+    if spec is None or not isinstance(spec.type, type) or not issubclass(spec.type, dict):  # an OrderedDict, too
+        return None
+    return tuple(map(str, spec.context))

@@ -21,6 +21,7 @@ from typing import Any, Protocol, cast
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, NotFoundError, StorageError, UntrustedError
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.sizes import Size
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 
@@ -31,19 +32,28 @@ class Tensor:
     Parameters
     ----------
     name
-        Its name in the file.
-    shape
-        Size of each axis; -1 where any will do.
+        Its name in the file, which is the one that its runtime gives it.
+    sizes
+        Lengths that each axis may have, as far as the file says. Axes of one symbol grow together; where a length
+        depends on values (boxes of a detector) it is :data:`modelstac.catalog.items.sizes.BY_DATA`.
     dtype
         NumPy name of the data type.
+    optional
+        Whether the model runs without it: it has a default.
     """
 
     name: str
-    shape: tuple[int, ...]
+    sizes: tuple[Size, ...]
     dtype: str
+    optional: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis as MLM writes it; -1 where it is open."""
+        return tuple(size.mlm for size in self.sizes)
 
     def __str__(self) -> str:
-        return f"{self.dtype} [{', '.join('any' if n == -1 else str(n) for n in self.shape)}]"
+        return f"{self.dtype} [{', '.join(map(str, self.sizes))}]"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Facts:
     framework_version
         Of what wrote the file or, where that is not recorded, the first release that can read it; semantic.
     inputs, outputs
-        What the model takes and gives.
+        What the model takes and gives, in the order of the file.
     parameters
         Numbers that the file holds as weights, statistics of normalisations included.
     details
@@ -88,6 +98,11 @@ SUFFIXES = MappingProxyType(
         ".pt2": ("torch-export", None, None),
     }
 )
+TYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
+"""What NumPy has numbers of; it has no bfloat16."""
 PICKLES = frozenset({".bin", ".ckpt", ".h5", ".hdf5", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 
 
@@ -111,7 +126,8 @@ def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY) -> Facts:
         If it is a pickle or the like, or holds what the policy refuses: custom layers, Lambda layers, operators of
         somebody's own, each by name.
     InvalidItemError
-        If it is no model file, or a damaged one, or one with several inputs or outputs.
+        If it is no model file, or a damaged one, or one that takes or gives more than arrays of numbers: sequences,
+        texts, complex numbers, single numbers without an axis, each by name.
     MissingPackageError
         If the package that reads it is not installed.
     """
@@ -126,14 +142,33 @@ def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY) -> Facts:
         raise StorageError.doing(f"read {path}", error, advice="check the path and who may read it") from error
     facts = _reader(form, path).read(data, path, policy)
     for kind, tensors in (("input", facts.inputs), ("output", facts.outputs)):
-        if len(tensors) != 1:
-            names = ", ".join(tensor.name for tensor in tensors[:4])
-            raise InvalidItemError(
-                f"{path} has {len(tensors)} {kind}s ({names}): a model that can be loaded and compared has one of each"
-            )
-        if not tensors[0].shape:
-            raise InvalidItemError(f"{path} has an {kind} without axes: a model takes and gives arrays")
+        _check(tensors, kind, path)
     return facts
+
+
+def _check(tensors: tuple[Tensor, ...], kind: str, path: Path) -> None:
+    """Refuse what no item can describe, by name."""
+    if not tensors:
+        raise InvalidItemError(f"{path} has no {kind}: a model takes arrays and gives arrays")
+    names = [tensor.name for tensor in tensors]
+    for tensor in tensors:
+        what = f"{path}: the {kind} {tensor.name!r}"
+        if not tensor.name:
+            raise InvalidItemError(f"{path} has an {kind} without a name: export it with one")
+        if names.count(tensor.name) > 1:
+            raise InvalidItemError(
+                f"{what} is there {names.count(tensor.name)} times: give each {kind} a name of its own"
+            )
+        if tensor.dtype not in TYPES:
+            raise InvalidItemError(
+                f"{what} is of {tensor.dtype}, and an array here is of {TYPES[0]}, {', '.join(TYPES[1:])}: "
+                f"convert it {'from one' if kind == 'input' else 'to one'} of these within the model"
+            )
+        if not tensor.sizes and not tensor.optional:
+            raise InvalidItemError(
+                f"{what} is a single number without axes, and MLM describes arrays of one axis at least: give it one "
+                "(unsqueeze or reshape to [1]) within the model, and export it anew"
+            )
 
 
 def find_format(path: Path) -> str:

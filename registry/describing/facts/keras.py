@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.sizes import ANY, Size
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.describing.facts import Facts, Tensor
 from modelstac.registry.files.fetch import Artifact
@@ -32,25 +33,23 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidItemError(f"{path} does not say which Keras wrote it ({error!r}): save it anew") from error
     import_keras(None, item_id=path.name)
-    from modelstac.registry.runtimes.keras import read_archive
+    from modelstac.registry.runtimes.keras import interface, read_archive
 
     model = read_archive(Artifact(path.name, path, data, hashlib.sha256(data).hexdigest()))
+    inputs, outputs = interface(model)
     saved = metadata.get("date_saved")
     return Facts(
         format="keras",
         framework_version=version,
-        inputs=tuple(_tensor(tensor.name, tensor) for tensor in model.inputs),
-        outputs=tuple(_tensor(*pair) for pair in zip(_output_names(model), model.outputs, strict=True)),
+        inputs=tuple(_tensor(*pair) for pair in zip(inputs, model.inputs, strict=True)),
+        outputs=tuple(_tensor(*pair) for pair in zip(outputs, model.outputs, strict=True)),
         parameters=int(model.count_params()),
         details={"date_saved": saved} if isinstance(saved, str) else {},
     )
 
 
-def _output_names(model: Any) -> list[str]:
-    """Name the outputs after their layers: Keras numbers the tensors themselves anew in each process."""
-    return [tensor._keras_history.operation.name for tensor in model.outputs]
-
-
 def _tensor(name: str, tensor: Any) -> Tensor:
-    shape = tuple(-1 if size is None else int(size) for size in tensor.shape)
-    return Tensor(name, shape, str(tensor.dtype))
+    """Describe a tensor of Keras, which knows a length or does not, and has no name for one."""
+    sizes = tuple(ANY if size is None else Size.fixed(int(size)) for size in tensor.shape)
+    layer = getattr(getattr(tensor, "_keras_history", None), "operation", None)
+    return Tensor(name, sizes, str(tensor.dtype), optional=getattr(layer, "optional", False) is True)

@@ -11,7 +11,8 @@ import onnx
 from onnx import helper
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.registry.describing.facts import Facts, Tensor
+from modelstac.registry.describing.facts import Facts
+from modelstac.registry.describing.facts.onnx_interface import interface
 from modelstac.registry.inspecting.onnx import inspect_graph
 from modelstac.registry.trust.policy import TrustPolicy
 
@@ -26,9 +27,7 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         model = onnx.load_from_string(data)
         if any(not _has_shape(value) for value in model.graph.output):
             model = onnx.shape_inference.infer_shapes(model)
-        constants = {tensor.name for tensor in model.graph.initializer}
-        inputs = tuple(_tensor(value, path) for value in model.graph.input if value.name not in constants)
-        outputs = tuple(_tensor(value, path) for value in model.graph.output)
+        inputs, outputs = interface(model, path)
     except InvalidItemError:
         raise
     except Exception as error:  # protobuf's DecodeError, of whichever implementation is at work, and ONNX' own
@@ -62,14 +61,6 @@ def _release(ir_version: int, opset: int, path: Path) -> str:
 
 def _has_shape(value: onnx.ValueInfoProto) -> bool:
     return bool(value.type.tensor_type.HasField("shape"))
-
-
-def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
-    if value.type.WhichOneof("value") != "tensor_type" or not _has_shape(value):
-        raise InvalidItemError(f"{path}: {value.name!r} is no tensor with a known number of axes: export it with one")
-    kind = value.type.tensor_type
-    shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else -1 for d in kind.shape.dim)
-    return Tensor(value.name, shape, helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,37 @@ if TYPE_CHECKING:
 ADDRESSES = ("http://", "https://", "s3://", "gs://", "az://")
 
 
-class Words(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
-    """Words with commas between them."""
+class Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
+    """Words with commas between them, of the only input or output, or of one that is named: ``s1=batch,height``."""
 
-    name = "words"
+    name = "named words"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002 - the names are click's
-        """Split the words."""
-        return value if isinstance(value, tuple) else tuple(word.strip() for word in value.split(","))
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002 - the names are click's
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Split name and words."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, words = value.rpartition("=")
+        return (name.strip() if equals else None), tuple(word.strip() for word in words.split(","))
+
+
+def by_name(
+    ctx: click.Context, param: click.Parameter, values: tuple[tuple[str | None, tuple[str, ...]], ...]
+) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
+    """Give the words of the only one, or those of each by its name; what is said again is added."""
+    names = [name for name, _ in values]
+    if all(name is None for name in names):
+        return tuple(word for _, words in values for word in words)
+    if None in names:
+        raise click.BadParameter(f"name each: {ctx.command_path} {param.opts[0]} NAME=…", ctx, param)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, words in values:
+        found[str(name)] = (*found.get(str(name), ()), *words)
+    return found
 
 
 class Box(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
@@ -67,20 +91,25 @@ class Period(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
         return start, end
 
 
+def named(flag: str, name: str, metavar: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make an option that is given once, or once for each input or output."""
+    return click.option(flag, name, metavar=metavar, type=Named(), multiple=True, callback=by_name, help=text)
+
+
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--name", metavar="NAME", help="Name of the model.")
 @click.option("--version", metavar="VERSION", help="Version of the model, such as 1.0.0.")
-@click.option("--task", "tasks", metavar="TASK", multiple=True, help="What it is for, in MLM's terms; repeatable.")
+@named("--task", "tasks", "TASK", "What it is for, in MLM's terms; repeatable, and by output: NAME=TASK.")
 @click.option("--architecture", metavar="TEXT", help="Kind of network, such as U-Net.")
 @click.option("--license", metavar="SPDX", help="Licence, such as CC-BY-4.0.")
 @click.option("--bbox", "box", metavar="W,S,E,N", type=Box(), help="Place of the training data, degrees.")
 @click.option("--geometry", metavar="GEOJSON", type=click.Path(path_type=Path), help="The same as a GeoJSON geometry.")
 @click.option("--datetime", "period", metavar="START/END", type=Period(), help="Time of the training data, ISO 8601.")
-@click.option("--input-dims", metavar="A,B,…", type=Words(), help="What the axes of the input are, in their order.")
-@click.option("--output-dims", metavar="A,B,…", type=Words(), help="What the axes of the output are.")
-@click.option("--bands", metavar="A,B,…", type=Words(), help="Names along an input axis called bands.")
-@click.option("--output-bands", metavar="A,B,…", type=Words(), help="Names along an output axis called bands.")
+@named("--input-dims", "input_dims", "[NAME=]A,B,…", "What the axes of the input are, in their order; of each by name.")
+@named("--output-dims", "output_dims", "[NAME=]A,B,…", "What the axes of the output are.")
+@named("--bands", "bands", "[NAME=]A,B,…", "Names along an input axis called bands, band, channel, channels or c.")
+@named("--output-bands", "output_bands", "[NAME=]A,B,…", "The same of an output.")
 @click.option("--variant", metavar="NAME", help="Last part of the item id.  [default: the format]")
 @click.option("--title", metavar="TEXT", help="Title.  [default: the name]")
 @click.option("--description", metavar="TEXT", help="What the model is, in Markdown.")
@@ -96,10 +125,11 @@ class Period(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
 def publish(*, file: Path, catalog: str | None, by_reference: bool, as_json: bool, **said: Any) -> None:
     """Publish FILE: a model (.keras, .pt2, .onnx) or a STAC item (.json) whose assets lie beside it.
 
-    Shapes, types, parameters, framework and version are read from a model file, without running code from it; what it
-    cannot say is asked for. With --by-reference the assets of an item lie anywhere else.
+    Shapes, types, parameters, framework and version are read from a model file, without running code from it, and it is
+    run once; what it cannot say is asked for. Of several inputs or outputs say which: --input-dims s1=batch,bands,y,x
+    --input-dims s2=batch,bands,y,x. With --by-reference the assets of an item lie anywhere else.
     """
-    given = {name: value for name, value in said.items() if value not in (None, ())}
+    given = {name: value for name, value in said.items() if value not in (None, (), {})}
     if file.suffix.lower() == ".json":
         if given:
             raise click.UsageError("an item says all by itself: give the .json file without options about the model")
@@ -112,7 +142,8 @@ def publish(*, file: Path, catalog: str | None, by_reference: bool, as_json: boo
 
         statement = _statement(given)
         quiet_frameworks()
-        item = write_item(describe_file(file, statement))
+        with progress() as report:
+            item = write_item(describe_file(file, statement, report=report))
     with progress() as report:
         published = new_or_existing_catalog(catalog).publish(item, report=report)
     if as_json:

@@ -1,0 +1,153 @@
+"""Run a file once before it is published: what it says of itself holds, and what it does not say is measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError, InvalidItemError, MissingPackageError, StorageError
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.items.writing import write_item
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.registry.files.artifact import Artifact
+from modelstac.registry.inspecting.inspection import inspect, require_packages
+from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes import runtime
+from modelstac.registry.runtimes.options import Options
+from modelstac.registry.trust.policy import TrustPolicy
+
+Sizes = Mapping[str, Mapping[str, Size]]
+"""By tensor and axis."""
+UNSAID = 2
+"""The least length that ``torch.export`` writes where nobody asked for one: 1 may run all the same."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found by running a model.
+
+    Parameters
+    ----------
+    sizes
+        By tensor and axis.
+    halo
+        By input and axis; None where nobody measured.
+    notes
+        What a person should know, each in a line.
+    """
+
+    sizes: Sizes
+    halo: Mapping[str, Mapping[str, Any]] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def measured(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> ModelDescription:
+    """Run a described file in its own runtime, and describe it with the sizes and the halo that were found.
+
+    Parameters
+    ----------
+    description
+        Of a file on this machine; its sizes are what the file says.
+    policy
+        What may be in it.
+    report
+        Gets notes, also that no runtime is installed here: then the description stays as it is.
+
+    Raises
+    ------
+    InvalidItemError
+        If its runtime cannot open it, calls its inputs and outputs otherwise than the description, or runs it on
+        nothing that fits.
+    """
+    try:
+        model = opened(description.model_copy(update={"sizes": {}}), policy=policy)
+    except MissingPackageError as error:
+        text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
+        report(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
+        return description
+    with model:
+        try:
+            found = measure(model, _stated(description))
+        except DataError as error:
+            raise InvalidItemError(
+                f"{description.artifact} does not run in its own runtime, so nobody could use it: {error}"
+            ) from error
+    for note in found.notes:
+        report(Note(note))
+    sizes = {name: dict(axes) for name, axes in found.sizes.items() if axes}
+    halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
+    return description.model_copy(update={"sizes": sizes, "halo": halo})
+
+
+def opened(description: ModelDescription, *, policy: TrustPolicy) -> Model:
+    """Open the file of a description in this process, as loading does.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package of its runtime is not installed.
+    InvalidItemError
+        If it cannot be opened, or does not have the inputs and outputs of the description.
+    """
+    item, kind = write_item(description), description.file_format.artifact_type
+    require_packages(kind, item_id=item.id)
+    path = Path(description.artifact)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StorageError.doing(f"read {path}", error) from error
+    artifact = Artifact(item.id, path, data, hashlib.sha256(data).hexdigest())
+    policy = policy.without_code()
+    inspect(artifact, kind, policy)
+    return Model(
+        item, description, runtime(kind, item_id=item.id).load(artifact, description, policy, Options.of(None, None))
+    )
+
+
+def _stated(description: ModelDescription) -> Sizes:
+    """Give what the file says, without the least length that PyTorch writes unasked: that one is found out."""
+    if description.format != "torch-export":
+        return description.sizes
+    return {name: {axis: _unbound(size) for axis, size in axes.items()} for name, axes in description.sizes.items()}
+
+
+def _unbound(size: Size) -> Size:
+    unsaid = size.at_least == UNSAID and size.step == 1 and size.at_most is None
+    return replace(size, at_least=1) if unsaid else size
+
+
+def measure(model: Model, stated: Sizes) -> Measured:
+    """Run a model on shapes that the file allows, until one fits; nothing else is measured.
+
+    Raises
+    ------
+    DataError
+        If it runs on none.
+    """
+    reason: DataError | None = None
+    for shapes in _shapes(model, stated):
+        try:
+            model.run({t.name: np.zeros(shapes[t.name], t.dtype) for t in model.signature.inputs})
+        except DataError as error:
+            reason = reason or error
+        else:
+            return Measured(stated)
+    assert reason is not None, "a model has a least shape"
+    raise reason
+
+
+def _shapes(model: Model, stated: Sizes) -> Iterator[dict[str, tuple[int, ...]]]:
+    for length in (1, 16, 64, 96, 224):
+        yield {
+            tensor.name: tuple(
+                size.at_least if size.is_fixed else stated.get(tensor.name, {}).get(dim, size).nearest(length)[-1]
+                for dim, size in tensor.axes.items()
+            )
+            for tensor in model.signature.inputs
+        }
