@@ -16,9 +16,10 @@ from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.files.artifact import Artifact
-from modelstac.registry.inspecting.inspection import inspect, require_packages
+from modelstac.registry.inspecting.inspection import inspect
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes import runtime
+from modelstac.registry.runtimes.installed import require_packages
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import TrustPolicy
 

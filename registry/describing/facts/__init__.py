@@ -7,7 +7,7 @@ One module a format, each with the same verb, imported when a file of its format
 It looks into the file as the loader would, and so refuses what the loader would refuse. What a file does not say (what
 the model is for, what its axes mean, its licence, the place and time of its data) is nobody's to guess.
 
-Order, each importing only from those before it: keras, onnx, torch_export.
+Order, each importing only from those before it: keras, lengths · onnx_interface, torch_export · onnx.
 """
 
 from __future__ import annotations
