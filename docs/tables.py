@@ -64,6 +64,7 @@ def interop_fields() -> str:
         (f"`{n}`", _type(f), f["description"], _example(f))
         for n, f in (
             ("interop:bands", definitions["bands"]),
+            ("interop:tensor", definitions["tensor"]),
             ("interop:lead_time", lead_time),
             ("interop:item_id", item_id),
         )

@@ -232,9 +232,11 @@ def _open_here(
     inspect(artifact, artifact_type, policy)
     if artifact_type == FORMATS["keras"].artifact_type:
         import_keras(description.backend, item_id=item.id, report=report)
-    return Model(
-        item, description, runtime(artifact_type, item_id=item.id).load(artifact, description, policy, options)
-    )
+    opened = runtime(artifact_type, item_id=item.id).load(artifact, description, policy, options)
+    model = Model(item, description, opened)
+    for remark in model.remarks:
+        report(Note(remark))
+    return model
 
 
 def _log(message: Message) -> None:

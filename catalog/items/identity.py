@@ -8,6 +8,8 @@ import pystac
 
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 
+OUR_FIELD = "interop:variant"
+"""What every item has that was made here."""
 # Pointers of the collection to an item, shown on the item by the store that returns it.
 CONFORMANCE = "urn:modelstac:conformance:search"
 """What a server says whose searches are ours: fields, sorting, text, CQL2 whatever the case, sortable versions."""

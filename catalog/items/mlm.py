@@ -24,6 +24,8 @@ MODEL_ROLE = "mlm:model"
 DTYPE_FIELD = "interop:data_type"
 BANDS_FIELD = "interop:bands"
 """In an input or output: names along an axis of bands that is not called ``bands``, where MLM wants no list."""
+TENSOR_FIELD = "interop:tensor"
+"""In an input or output: its name in the file, where the item calls it otherwise."""
 BAND_AXES = ("bands", "band", "channel", "channels", "c")
 """What publishers call the axis of bands; MLM reserves the first for it."""
 
@@ -292,6 +294,11 @@ class _Array(Fragment):
     bands: tuple[str | BandOrVariable, ...] = ()
     variables: tuple[str | BandOrVariable, ...] = ()
     description: str | None = None
+
+    @property
+    def name_in_file(self) -> str:
+        """What the file calls it."""
+        return str((self.model_extra or {}).get(TENSOR_FIELD, self.name))
 
     @model_validator(mode="before")
     @classmethod

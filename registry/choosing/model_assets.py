@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pystac
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.items.mlm import MODEL_ROLE
 from modelstac.registry.trust.policy import PICKLES
 
-OUR_FIELD = "interop:variant"
 # Sources: MLM 1.0 to 1.5, "Artifact Type Enum" and best practices; the functions that write such files.
 _BY_WORD = MappingProxyType(
     {
@@ -69,6 +70,26 @@ class ModelAsset:
 def is_foreign(item: pystac.Item) -> bool:
     """Tell whether an item was made by other means than modelstac."""
     return OUR_FIELD not in item.properties
+
+
+def sides(item: pystac.Item) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what somebody else's item says of inputs and outputs.
+
+    Raises
+    ------
+    InvalidItemError
+        If it says nothing of one, or has something else than a list of objects there.
+    """
+    return _listed(item, "mlm:input", "takes"), _listed(item, "mlm:output", "gives")
+
+
+def _listed(item: pystac.Item, name: str, verb: str) -> list[dict[str, Any]]:
+    found = item.properties.get(name)
+    if isinstance(found, list) and found and all(isinstance(part, dict) for part in found):
+        return found
+    has = f"has no {name}" if found in (None, []) else f"has an {name} that is no list of objects"
+    advice = "ask its publisher" + (" to write it in a list" if isinstance(found, dict) else "")
+    raise InvalidItemError(f"item {item.id!r} {has}, so nobody can tell what the model {verb}: {advice}")
 
 
 def model_assets(item: pystac.Item) -> list[ModelAsset]:

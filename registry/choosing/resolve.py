@@ -31,7 +31,7 @@ from modelstac.registry.choosing import references
 from modelstac.registry.choosing.candidates import ISOLATED, KINDS, NONE, SIBLING, Candidate, judge
 from modelstac.registry.choosing.default import default_catalog
 from modelstac.registry.choosing.machine import Machine
-from modelstac.registry.choosing.model_assets import UNKNOWN, ModelAsset, model_assets
+from modelstac.registry.choosing.model_assets import UNKNOWN, ModelAsset, is_foreign, model_assets, sides
 from modelstac.registry.choosing.references import Found
 from modelstac.registry.choosing.wishes import Wishes, precision_of
 from modelstac.registry.runtimes import RUNTIMES
@@ -219,6 +219,8 @@ def _judged(
 ) -> list[Candidate]:
     try:
         assets = model_assets(item)
+        if is_foreign(item):
+            sides(item)
     except InvalidItemError as error:
         return [Candidate(item, ModelAsset(MODEL_ASSET, UNKNOWN), NONE, str(error), error=error)]
     alone = not any(asset.artifact_type in RUNTIMES for asset in assets)  # what runs code is no fallback

@@ -7,18 +7,19 @@ is fetched, pinned and looked into as for loading, and what would be refused the
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pystac
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import AmbiguousError, SpecError, StorageError
+from modelstac.catalog.errors import AmbiguousError, MissingPackageError, SpecError, StorageError
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import TASKS
+from modelstac.catalog.items.mlm import TASKS, TENSOR_FIELD, ModelInput, ModelOutput
 from modelstac.catalog.items.versions import semver
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Report, ignore
@@ -29,11 +30,16 @@ from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
 from modelstac.registry.describing.facts import SUFFIXES, read_facts
 from modelstac.registry.describing.foreign import NO_VERSION, describe
+from modelstac.registry.describing.measuring import open_artifact
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.files.fetch import place_of
 from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.runtimes.names import Naming, matched
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
+
+Array = TypeVar("Array", ModelInput, ModelOutput)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ def adopt(
     description, remarks = describe(item, asset, entrypoint=said.entrypoint)
     artifact = fetched(item, asset, policy, rehash=False, report=report)
     inspect(artifact, asset.artifact_type, policy)
+    description = _as_in_file(description, artifact, policy, remarks)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
         path = _written(artifact, Path(folder) / f"model{FORMATS[description.format].suffix}")
         fields = _completed(item, description, path, said, policy)
@@ -118,6 +125,39 @@ def adopt(
         origin = f"Adopted from the item `{item.id}`" + (f"; {'; '.join(remarks)}." if remarks else ".")
         made = ModelDescription(**known | fields | {"description": f"{description.description}\n\n{origin}"})
         return into.publish(write_item(made), report=report)
+
+
+def _as_in_file(
+    description: ModelDescription, artifact: Artifact, policy: TrustPolicy, remarks: list[str]
+) -> ModelDescription:
+    """Open the file as loading would, and say in the description what it calls its inputs and outputs.
+
+    A file of weights has no names, and is only opened with code that the policy allows: it stays closed. So does one
+    whose runtime is not installed here.
+    """
+    if description.format == "torch":
+        return description
+    try:
+        opened = open_artifact(artifact, description, policy=policy)
+    except MissingPackageError as error:
+        remarks.append(f"its names were not compared with those of the file ({error})")
+        return description
+    signature = Signature.of(description).without_made(description, opened.outputs)
+    inputs, outputs = ([tensor.name for tensor in side] for side in (signature.inputs, signature.outputs))
+    where = f"the file of {artifact.item_id!r}"
+    into, back = matched(opened, inputs, outputs, where=where, naming=Naming(free=True), remarks=remarks)
+    return description.model_copy(
+        update={
+            "inputs": tuple(_called(tensor, into) for tensor in description.inputs),
+            "outputs": tuple(_called(tensor, back or {}) for tensor in description.outputs),
+        }
+    )
+
+
+def _called(tensor: Array, names: Mapping[str, str]) -> Array:
+    if len(names) < 2 or names.get(tensor.name, tensor.name) == tensor.name:  # of one, there is no doubt
+        return tensor
+    return tensor.model_copy(update={TENSOR_FIELD: names[tensor.name]})
 
 
 def _one(item: pystac.Item, wanted: str | None) -> ModelAsset:

@@ -9,7 +9,7 @@ Source: https://github.com/stac-extensions/mlm/blob/main/CHANGELOG.md
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import ModelInput, ModelOutput
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import semver
-from modelstac.registry.choosing.model_assets import ModelAsset
+from modelstac.registry.choosing.model_assets import ModelAsset, sides
 
 NO_VERSION = "0.0.0"
 """What stands for a version that an item does not say."""
@@ -72,8 +72,9 @@ def describe(
     moment = item.datetime or datetime.now(UTC)
     href = item.assets[asset.key].get_absolute_href() or item.assets[asset.key].href
     hyperparameters = get("mlm:hyperparameters")
-    inputs = tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _listed(item, "mlm:input"))
-    outputs = tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _listed(item, "mlm:output"))
+    taken, given = sides(item)
+    inputs = tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _all_named(taken, "input"))
+    outputs = tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _all_named(given, "output"))
     variables = {v if isinstance(v, str) else v.name for tensor in (*inputs, *outputs) for v in tensor.variables}
     description = ModelDescription(
         name=_slug(str(get("mlm:name") or item.id)),
@@ -100,19 +101,19 @@ def describe(
     return description, remarks
 
 
-def _listed(item: pystac.Item, name: str) -> Sequence[Mapping[str, Any]]:
-    found = item.properties.get(name)
-    if not isinstance(found, list) or not found or not all(isinstance(part, dict) for part in found):
-        verb = "takes" if name == "mlm:input" else "gives"
-        raise InvalidItemError(
-            f"item {item.id!r} has no {name}, so nobody can tell what the model {verb}: ask its publisher"
-        )
-    return found
+def _all_named(tensors: Sequence[Mapping[str, Any]], kind: str) -> Iterator[Mapping[str, Any]]:
+    """Give a name to each that has none: that of its kind, and of several the number that it is."""
+    names = [str(found.get("name") or "") for found in tensors]
+    for number, (found, name) in enumerate(zip(tensors, names, strict=True)):
+        made = kind if len(tensors) == 1 else f"{kind}_{number}"
+        while not name and made in names:
+            made = f"{made}_"
+        yield {**found, "name": name or made}
 
 
 def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.Item, remarks: list[str]) -> Any:
     """Read one input or output; axes that no list of names belongs to lose their reserved meaning."""
-    name = str(found.get("name") or inner)
+    name = str(found["name"])
     layout = found.get(inner)
     if not isinstance(layout, dict):
         raise InvalidItemError(

@@ -19,7 +19,9 @@ from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.inspection import inspect
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes import runtime
+from modelstac.registry.runtimes.backends import import_keras
 from modelstac.registry.runtimes.installed import require_packages
+from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import TrustPolicy
 
@@ -67,7 +69,7 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         nothing that fits.
     """
     try:
-        model = opened(description.model_copy(update={"sizes": {}}), policy=policy)
+        model = opened(description.model_copy(update={"sizes": {}}), policy=policy, report=report)
     except MissingPackageError as error:
         text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
         report(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
@@ -86,7 +88,7 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     return description.model_copy(update={"sizes": sizes, "halo": halo})
 
 
-def opened(description: ModelDescription, *, policy: TrustPolicy) -> Model:
+def opened(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> Model:
     """Open the file of a description in this process, as loading does.
 
     Raises
@@ -96,19 +98,33 @@ def opened(description: ModelDescription, *, policy: TrustPolicy) -> Model:
     InvalidItemError
         If it cannot be opened, or does not have the inputs and outputs of the description.
     """
-    item, kind = write_item(description), description.file_format.artifact_type
-    require_packages(kind, item_id=item.id)
-    path = Path(description.artifact)
+    item, path = write_item(description), Path(description.artifact)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
     artifact = Artifact(item.id, path, data, hashlib.sha256(data).hexdigest())
-    policy = policy.without_code()
+    return Model(item, description, open_artifact(artifact, description, policy=policy, report=report))
+
+
+def open_artifact(
+    artifact: Artifact, description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore
+) -> Opened:
+    """Look into a file and open it in its runtime, in this process.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package of its runtime is not installed.
+    ModelStacError
+        As loading does.
+    """
+    kind, item_id, policy = description.file_format.artifact_type, artifact.item_id, policy.without_code()
+    require_packages(kind, item_id=item_id)
     inspect(artifact, kind, policy)
-    return Model(
-        item, description, runtime(kind, item_id=item.id).load(artifact, description, policy, Options.of(None, None))
-    )
+    if description.format == "keras":
+        import_keras(description.backend, item_id=item_id, report=report)
+    return runtime(kind, item_id=item_id).load(artifact, description, policy, Options.of())
 
 
 def _stated(description: ModelDescription) -> Sizes:

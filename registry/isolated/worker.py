@@ -64,7 +64,7 @@ class Worker:
         return self._interface()
 
     def _interface(self) -> dict[str, Any]:
-        return {name: getattr(self._opened, name) for name in ("inputs", "outputs", "named")}
+        return {name: getattr(self._opened, name) for name in ("inputs", "outputs", "named", "optional")}
 
     def rebuild(self, memory: str, size: int, backend: str, builder: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Build a Keras model by a function of ours, from its specification and an archive of its weights."""

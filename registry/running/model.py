@@ -7,11 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from modelstac.catalog.errors import DataError, InvalidItemError, ModelStacError
+from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.running.arrays import is_labelled
 from modelstac.registry.running.card import card, card_html
 from modelstac.registry.running.signature import Arrays, Signature
-from modelstac.registry.runtimes.names import bind
+from modelstac.registry.runtimes.names import Naming, bind
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,6 +40,8 @@ class Model:
         Inputs and outputs.
     native
         The framework's own object: ``keras.Model``, ``torch.nn.Module``, ``onnxruntime.InferenceSession``.
+    remarks
+        What a person should know of how its names and those of its file go together.
     reopen
         What makes the same model in another process, as :mod:`pickle` wants it; None if it was made by hand.
     """
@@ -51,7 +54,15 @@ class Model:
         except InvalidItemError as error:
             raise InvalidItemError(f"item {item.id!r}: {error}") from error
         inputs, outputs = ([tensor.name for tensor in side] for side in (self.signature.inputs, self.signature.outputs))
-        self._run: Bound | None = bind(opened, inputs, outputs, where=f"the file of {item.id!r}")
+        # Its publisher's names of an item that was not made here are words of theirs.
+        naming = Naming(
+            {tensor.name: tensor.name_in_file for tensor in description.inputs},
+            {tensor.name: tensor.name_in_file for tensor in description.outputs},
+            free=OUR_FIELD not in item.properties,
+        )
+        self.remarks: list[str] = []
+        where = f"the file of {item.id!r}"
+        self._run: Bound | None = bind(opened, inputs, outputs, where=where, naming=naming, remarks=self.remarks)
         self._native = opened.native
         self._only_input = inputs[0] if len(inputs) == 1 else None
         self._only_output = outputs[0] if len(outputs) == 1 else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -46,12 +46,21 @@ def load(
 def opened(model: keras.Model) -> Opened:
     """Return a model of Keras and what runs it, on the backend of this process."""
     inputs, outputs = interface(model)
-    run_flat = RUN.get(keras.config.backend(), _on_any)(model)
+    run_flat, run_partly = RUN.get(keras.config.backend(), _on_any)(model), _on_any(model)
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
-        return dict(zip(outputs, run_flat([arrays[name] for name in inputs]), strict=True))
+        flat = [arrays.get(name) for name in inputs]
+        found = run_partly(flat) if any(array is None for array in flat) else run_flat(flat)
+        return dict(zip(outputs, found, strict=True))
 
-    return Opened(model, run, inputs, outputs)
+    return Opened(model, run, inputs, outputs, optional=optional(model))
+
+
+def optional(model: keras.Model) -> tuple[str, ...]:
+    """Name the inputs that were made with ``optional=True``: what is left out is None to the layers."""
+    layers = [getattr(tensor._keras_history, "operation", None) for tensor in model.inputs]
+    names, _ = interface(model)
+    return tuple(name for name, layer in zip(names, layers, strict=True) if getattr(layer, "optional", False) is True)
 
 
 def interface(model: keras.Model) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -109,7 +118,7 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
         raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
 
 
-RunFlat = Callable[[list[np.ndarray[Any, Any]]], list[np.ndarray[Any, Any]]]
+RunFlat = Callable[[Sequence[Any]], list[np.ndarray[Any, Any]]]
 """From arrays in the order of ``model.inputs`` to arrays in that of ``model.outputs``."""
 
 
@@ -121,7 +130,7 @@ def _on_tensorflow(model: keras.Model) -> RunFlat:
         lambda *flat: keras.tree.flatten(model(packed(model, flat), training=False)), input_signature=signature
     )
 
-    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
         return [tensor.numpy() for tensor in graph(*flat)]
 
     return run
@@ -131,7 +140,7 @@ def _on_torch(model: keras.Model) -> RunFlat:
     torch = importlib.import_module("torch")
     forecast = quick(model)
 
-    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
         with torch.inference_mode():
             return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(forecast(flat))]
 
@@ -139,7 +148,7 @@ def _on_torch(model: keras.Model) -> RunFlat:
 
 
 def _on_any(model: keras.Model) -> RunFlat:
-    def run(flat: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
         found = model(packed(model, flat), training=False)
         return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(found)]
 

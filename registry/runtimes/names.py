@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
@@ -18,7 +19,35 @@ if TYPE_CHECKING:
 _DECORATION = re.compile(r"^serving_default_|:\d+$")
 
 
-def bind(opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where: str) -> Bound:
+@dataclass(frozen=True)
+class Naming:
+    """How the names of an item stand to those of its file.
+
+    Parameters
+    ----------
+    inputs, outputs
+        By the item's name the file's, where the item says that it is another.
+    free
+        Whether the item's names are its publisher's own words: then those of which the file has none go by order.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    free: bool = False
+
+
+STRICT = Naming()
+
+
+def bind(
+    opened: Opened,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    where: str,
+    naming: Naming = STRICT,
+    remarks: list[str] | None = None,
+) -> Bound:
     """Return what runs a model by the names of its item.
 
     Parameters
@@ -29,6 +58,10 @@ def bind(opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where
         Names in the item, in its order.
     where
         Which file it is, for messages.
+    naming
+        How the item's names are meant.
+    remarks
+        Gets a line for what goes by order alone.
 
     Returns
     -------
@@ -40,9 +73,9 @@ def bind(opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where
     InvalidItemError
         If the file has others, or another number of them; names both.
     """
-    into = paired(inputs, opened.inputs, "input", named=opened.named, where=where)
-    run, names = opened.run, tuple(outputs)
-    back = None if opened.outputs is None else paired(names, opened.outputs, "output", named=opened.named, where=where)
+    names, remarks = tuple(outputs), [] if remarks is None else remarks
+    into, back = matched(opened, inputs, names, where=where, naming=naming, remarks=remarks)
+    run = opened.run
     same_in = all(name == found for name, found in into.items())
     single = None if back is None or len(names) != 1 else (names[0], back[names[0]])
 
@@ -50,10 +83,55 @@ def bind(opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where
         found = run(arrays if same_in else {into[name]: array for name, array in arrays.items()})
         if single is not None:
             return {single[0]: found[single[1]]}
-        match = back or paired(names, tuple(found), "output", named=opened.named, where=where)
+        match = back or _pairs(names, tuple(found), "output", opened, where=where, naming=naming, remarks=[])
         return {name: found[other] for name, other in match.items()}
 
     return bound
+
+
+def matched(
+    opened: Opened, inputs: Sequence[str], outputs: Sequence[str], *, where: str, naming: Naming, remarks: list[str]
+) -> tuple[dict[str, str], dict[str, str] | None]:
+    """Say by which names of the file those of the item go, as :func:`bind` does; None for outputs that run to be known.
+
+    Raises
+    ------
+    InvalidItemError
+        As :func:`bind` does.
+    """
+    taken = [name for name in opened.inputs if name in inputs or name not in opened.optional]
+    into = _pairs(inputs, taken, "input", opened, where=where, naming=naming, remarks=remarks)
+    if opened.outputs is None:
+        return into, None
+    return into, _pairs(outputs, opened.outputs, "output", opened, where=where, naming=naming, remarks=remarks)
+
+
+def _pairs(
+    declared: Sequence[str],
+    found: Sequence[str],
+    kind: str,
+    opened: Opened,
+    *,
+    where: str,
+    naming: Naming,
+    remarks: list[str],
+) -> dict[str, str]:
+    """Pair names by themselves, then by what the item says that they are in the file, then freely by order."""
+    try:
+        return paired(declared, found, kind, named=opened.named, where=where)
+    except InvalidItemError:
+        if len(declared) != len(found):
+            raise
+        other = naming.inputs if kind == "input" else naming.outputs
+        others = [other.get(name, name) for name in declared]
+        if others != list(declared):
+            return dict(
+                zip(declared, paired(others, found, kind, named=opened.named, where=where).values(), strict=True)
+            )
+        if not naming.free or set(declared) & set(found):
+            raise
+    remarks.append(f"{where} calls its {kind}s {', '.join(found)}: taken in this order as {', '.join(declared)}")
+    return dict(zip(declared, found, strict=True))
 
 
 def paired(

@@ -82,12 +82,12 @@ def load(
     except Exception as error:  # ONNX Runtime's own classes are private, and derive from Exception alone
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by ONNX Runtime: {reason}") from error
-    # An input with a default is among those that may be overridden, and may be left out.
-    inputs = tuple(value.name for value in (*session.get_inputs(), *session.get_overridable_initializers()))
+    optional = [value.name for value in session.get_overridable_initializers()]
+    inputs = (*(value.name for value in session.get_inputs()), *optional)
     outputs = [value.name for value in session.get_outputs()]
     run_session = session.run
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         return dict(zip(outputs, run_session(outputs, arrays), strict=True))
 
-    return Opened(session, run, inputs, tuple(outputs))
+    return Opened(session, run, inputs, tuple(outputs), optional=tuple(optional))

@@ -31,6 +31,8 @@ class Opened:
     named
         Whether these names are the publisher's. Where they are not (arguments of a Python function, an order of
         outputs), the order says which is which unless the names are those of the item.
+    optional
+        Inputs that have a default: the model runs without them, and an item need not have them.
     """
 
     native: Any
@@ -38,6 +40,7 @@ class Opened:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...] | None
     named: bool = True
+    optional: tuple[str, ...] = ()
 
 
 def numbered(count: int) -> tuple[str, ...]:

@@ -33,23 +33,23 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidItemError(f"{path} does not say which Keras wrote it ({error!r}): save it anew") from error
     import_keras(None, item_id=path.name)
-    from modelstac.registry.runtimes.keras import interface, read_archive
+    from modelstac.registry.runtimes.keras import interface, optional, read_archive
 
     model = read_archive(Artifact(path.name, path, data, hashlib.sha256(data).hexdigest()))
     inputs, outputs = interface(model)
+    spare = optional(model)
     saved = metadata.get("date_saved")
     return Facts(
         format="keras",
         framework_version=version,
-        inputs=tuple(_tensor(*pair) for pair in zip(inputs, model.inputs, strict=True)),
+        inputs=tuple(_tensor(n, tensor, optional=n in spare) for n, tensor in zip(inputs, model.inputs, strict=True)),
         outputs=tuple(_tensor(*pair) for pair in zip(outputs, model.outputs, strict=True)),
         parameters=int(model.count_params()),
         details={"date_saved": saved} if isinstance(saved, str) else {},
     )
 
 
-def _tensor(name: str, tensor: Any) -> Tensor:
+def _tensor(name: str, tensor: Any, *, optional: bool = False) -> Tensor:
     """Describe a tensor of Keras, which knows a length or does not, and has no name for one."""
     sizes = tuple(ANY if size is None else Size.fixed(int(size)) for size in tensor.shape)
-    layer = getattr(getattr(tensor, "_keras_history", None), "operation", None)
-    return Tensor(name, sizes, str(tensor.dtype), optional=getattr(layer, "optional", False) is True)
+    return Tensor(name, sizes, str(tensor.dtype), optional)
