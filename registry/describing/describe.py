@@ -175,7 +175,7 @@ def _tasks(said: Statement, facts: Facts) -> Mapping[str, tuple[str, ...]]:
     found = by_tensor(said.tasks, facts.outputs, "--task", kind="output")
     if without := [name for name in names if name not in found]:
         raise SpecError(f"nothing is said of what the output {without[0]!r} is for: give --task {without[0]}=…")
-    return found
+    return {name: found[name] for name in names}
 
 
 def _inputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims) -> tuple[ModelInput, ...]:

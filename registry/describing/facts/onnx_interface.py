@@ -88,7 +88,7 @@ def _length(dim: int | str | None, plain: set[str]) -> Length:
     except ValueError:
         return ast.Name(dim)
     found = linear(tree)
-    multiple = found is not None and [*found.factors.values()] > [1]
+    multiple = found is not None and len(found.factors) == 1 and max(found.factors.values()) > 1
     return tree if multiple or symbols(tree) <= plain else ast.Name(dim)
 
 
