@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.registry.statements import graph as write_graph
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.validation import validate
@@ -57,6 +58,50 @@ def test_a_model_file_is_published_shown_and_run(modelstac_command: Command, gra
     made = modelstac_command("export", item.id, "--to", "openvino", "-c", tmp_path / "new")
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.startswith("published halver-2.1.0-openvino-from-onnx: at most 0.0e+00 ")
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """An ONNX file: the sum and the difference of two images."""
+    shape: list[int | str | None] = ["N", 2, "h", "w"]
+    nodes = [("Add", ["s1", "s2"], ["sum"]), ("Sub", ["s1", "s2"], ["difference"])]
+    return write_graph(
+        tmp_path / "n.onnx", nodes, [(n, shape) for n in ("s1", "s2")], [(n, shape) for n in ("sum", "difference")]
+    )
+
+
+DIMS = "batch,channel,height,width"
+EACH = [f"--{side}-dims={name}={DIMS}" for side, name in (("input", "s1"), ("input", "s2"), ("output", "sum"))]
+
+
+def test_several_inputs_and_outputs_are_said_by_name(modelstac_command: Command, several: Path, tmp_path: Path) -> None:
+    options = [*said(input_dims=None, output_dims=None, task=None), *EACH, f"--output-dims=difference={DIMS}"]
+    options += ["--bands", "s2=B04,B08", "--task", "sum=regression", "--task", "difference=regression"]
+    done = modelstac_command("publish", several, *options, "-c", tmp_path / "new")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "published halver-2.1.0-onnx\n", "")
+    item = open_catalog(tmp_path / "new").get("halver-2.1.0-onnx")
+    validate(item)
+    assert [tensor["name"] for tensor in item.properties["mlm:output"]] == ["sum", "difference"]
+    assert item.properties["mlm:input"][1]["interop:bands"] == ["B04", "B08"]
+    shown = modelstac_command("show", item.id, "-c", tmp_path / "new").stdout
+    assert "s2: float32 (batch any, channel 2, height any, width any)" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (EACH, ("--output-dims difference=…", "float32 [any, 2, any, any]")),
+        (EACH[1:], ("--input-dims s1=…", "--output-dims difference=…")),
+        ([*EACH, f"--input-dims={DIMS}"], ("name each", "--input-dims NAME=")),
+        ([*EACH, f"--output-dims=diference={DIMS}"], ("no output 'diference'", "did you mean 'difference'")),
+        ([f"--input-dims={DIMS}"], ("the file has the inputs s1, s2; say which",)),
+    ],
+)
+def test_which_of_several_is_missing_or_unknown_is_said(
+    modelstac_command: Command, several: Path, tmp_path: Path, options: list[str], parts: tuple[str, ...]
+) -> None:
+    given = [*said(input_dims=None, output_dims=None), *options]
+    refused(modelstac_command("publish", several, *given, "-c", tmp_path / "new"), tmp_path, *parts)
 
 
 def keras_file(path: Path, layer: dict[str, object]) -> Path:
