@@ -223,6 +223,10 @@ def models() -> None:
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
     keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x)).save("unet.keras")
+    radar, optical = (keras.Input((None, None, bands), name=name) for name, bands in (("s1", 2), ("s2", 3)))
+    both = keras.layers.Concatenate()([radar, optical])
+    outputs = [keras.layers.Conv2D(1, 3, padding="same", name=name)(both) for name in ("mask", "depth")]
+    keras.Model([radar, optical], outputs).save("fused.keras")
     np.save("tile.npy", np.random.default_rng(0).random((1, 32, 32, 3), np.float32))
 
 
