@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from modelstac.catalog.errors import DataError, InvalidItemError, MissingPackage
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
-from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.inspection import inspect
 from modelstac.registry.running.model import Model
@@ -24,6 +25,8 @@ from modelstac.registry.runtimes.installed import require_packages
 from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import TrustPolicy
+
+logger = logging.getLogger("modelstac")
 
 Sizes = Mapping[str, Mapping[str, Size]]
 """By tensor and axis."""
@@ -62,7 +65,8 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     policy
         What may be in it.
     report
-        Gets notes, also that no runtime is installed here: then the description stays as it is.
+        Gets notes, also that no runtime is installed here: then the description stays as it is. Without it, notes are
+        logged.
 
     Raises
     ------
@@ -70,11 +74,12 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         If its runtime cannot open it, calls its inputs and outputs otherwise than the description, or runs it on
         nothing that fits.
     """
+    say = _log if report is ignore else report
     try:
-        model = opened(description.model_copy(update={"sizes": {}}), policy=policy, report=report)
+        model = opened(description.model_copy(update={"sizes": {}}), policy=policy, report=say)
     except MissingPackageError as error:
         text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
-        report(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
+        say(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
         return description
     with model:
         try:
@@ -86,10 +91,15 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
                 f"{description.artifact} does not run in its own runtime, so nobody could use it: {error}"
             ) from error
     for note in found.notes:
-        report(Note(note))
+        say(Note(note))
     sizes = {name: dict(axes) for name, axes in found.sizes.items() if axes}
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
     return description.model_copy(update={"sizes": sizes, "halo": halo})
+
+
+def _log(message: Message) -> None:
+    if isinstance(message, Note):
+        logger.warning(message.text)
 
 
 def opened(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> Model:

@@ -71,7 +71,7 @@ def _check(value: onnx.ValueInfoProto, kind: str, path: Path) -> None:
 def _dims(value: onnx.ValueInfoProto) -> list[int | str | None]:
     """Give the length of each axis, the name of one, or None where nothing is said."""
     return [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None
         for dim in value.type.tensor_type.shape.dim
     ]
 
