@@ -72,19 +72,26 @@ def is_foreign(item: pystac.Item) -> bool:
     return OUR_FIELD not in item.properties
 
 
-def sides(item: pystac.Item) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def sides(item: pystac.Item, *, needed: bool = True) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what somebody else's item says of inputs and outputs.
+
+    Parameters
+    ----------
+    needed
+        Whether it must say something of both.
 
     Raises
     ------
     InvalidItemError
-        If it says nothing of one, or has something else than a list of objects there.
+        If it says nothing of one that is needed, or has something else than a list of objects there.
     """
-    return _listed(item, "mlm:input", "takes"), _listed(item, "mlm:output", "gives")
+    return _listed(item, "mlm:input", "takes", needed=needed), _listed(item, "mlm:output", "gives", needed=needed)
 
 
-def _listed(item: pystac.Item, name: str, verb: str) -> list[dict[str, Any]]:
+def _listed(item: pystac.Item, name: str, verb: str, *, needed: bool) -> list[dict[str, Any]]:
     found = item.properties.get(name)
+    if found in (None, []) and not needed:
+        return []
     if isinstance(found, list) and found and all(isinstance(part, dict) for part in found):
         return found
     has = f"has no {name}" if found in (None, []) else f"has an {name} that is no list of objects"

@@ -36,7 +36,8 @@ from modelstac.registry.files.fetch import place_of
 from modelstac.registry.inspecting.inspection import inspect
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import RUNTIMES
-from modelstac.registry.runtimes.names import Naming, matched
+from modelstac.registry.runtimes.names import matched
+from modelstac.registry.runtimes.opened import Naming
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 Array = TypeVar("Array", ModelInput, ModelOutput)

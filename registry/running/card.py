@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items.sizes import OPEN, Size
-
 if TYPE_CHECKING:
     import pystac
 
@@ -45,11 +42,8 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     if item.bbox:
         yield "bbox", ", ".join(f"{n:.4g}" for n in item.bbox)
     for key, inner in (("input", "input"), ("output", "result")):
-        for tensor in _listed(item, f"mlm:{key}"):
-            yield (
-                key,
-                _tensor(tensor, tensor.get(inner) or {}, (get("interop:sizes") or {}).get(tensor.get("name"), {})),
-            )
+        for tensor in get(f"mlm:{key}", ()):
+            yield key, _tensor(tensor, tensor.get(inner, {}))
     for step in get("interop:route") or ():
         yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
     if parity := get("interop:parity"):
@@ -76,16 +70,7 @@ def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:
         yield label, text
 
 
-def _listed(item: pystac.Item, name: str) -> list[dict[str, Any]]:
-    found = item.properties.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(tensor, dict) for tensor in found):
-        raise InvalidItemError(f"item {item.id!r} has an {name} that is no list of objects: ask its publisher")
-    return found
-
-
-def _tensor(tensor: dict[str, Any], layout: dict[str, Any], sizes: dict[str, Any]) -> str:
-    lengths = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
-    shape = ", ".join(
-        f"{dim} {Size.from_json(sizes.get(dim, {})) if length == OPEN else length}" for dim, length in lengths
-    )
+def _tensor(tensor: dict[str, Any], layout: dict[str, Any]) -> str:
+    sizes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
+    shape = ", ".join(f"{name} {'any' if size == -1 else size}" for name, size in sizes)
     return f"{tensor.get('name')}: {layout.get('data_type')} ({shape})"

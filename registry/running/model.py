@@ -12,7 +12,8 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.running.arrays import is_labelled
 from modelstac.registry.running.card import card, card_html
 from modelstac.registry.running.signature import Arrays, Signature
-from modelstac.registry.runtimes.names import Naming, bind
+from modelstac.registry.runtimes.names import bind
+from modelstac.registry.runtimes.opened import Naming
 
 if TYPE_CHECKING:
     from types import TracebackType

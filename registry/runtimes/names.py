@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.registry.runtimes.opened import Opened
+from modelstac.registry.runtimes.opened import STRICT, Naming, Opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,26 +16,6 @@ if TYPE_CHECKING:
 
 # What TensorFlow Lite makes of the name of a signature's argument, and TensorFlow of a tensor's.
 _DECORATION = re.compile(r"^serving_default_|:\d+$")
-
-
-@dataclass(frozen=True)
-class Naming:
-    """How the names of an item stand to those of its file.
-
-    Parameters
-    ----------
-    inputs, outputs
-        By the item's name the file's, where the item says that it is another.
-    free
-        Whether the item's names are its publisher's own words: then those of which the file has none go by order.
-    """
-
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    free: bool = False
-
-
-STRICT = Naming()
 
 
 def bind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +41,26 @@ class Opened:
     outputs: tuple[str, ...] | None
     named: bool = True
     optional: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How the names of an item stand to those of its file.
+
+    Parameters
+    ----------
+    inputs, outputs
+        By the item's name the file's, where the item says that it is another.
+    free
+        Whether the item's names are its publisher's own words: then those of which the file has none go by order.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    free: bool = False
+
+
+STRICT = Naming()
 
 
 def numbered(count: int) -> tuple[str, ...]:

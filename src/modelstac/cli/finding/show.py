@@ -20,6 +20,8 @@ def show(what: str, catalog: str | None, as_json: bool) -> None:
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
+    from modelstac.registry.choosing.model_assets import sides
     from modelstac.registry.running.card import card
 
+    sides(item, needed=False)  # a page of an item that says them in another form would be a page without them
     click.echo(card(item))
