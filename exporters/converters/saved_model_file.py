@@ -1,0 +1,100 @@
+"""A SavedModel whose signature has the names of an item, from a Keras model or a function of TensorFlow.
+
+Keras' own exporter calls outputs ``output_0`` and inputs as Keras numbered them. Here the arguments and results of the
+signature have the item's names; TensorFlow wants identifiers there
+(:func:`modelstac.registry.runtimes.names.identifiers`) and keeps no order, which is why names are what counts.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from modelstac.catalog.backends.storage import explained
+from modelstac.catalog.errors import ConversionError
+from modelstac.exporters.converters.keras_interface import call_of, inputs_of
+from modelstac.exporters.layouts import Found
+from modelstac.registry.runtimes.names import identifiers
+from modelstac.registry.runtimes.saved_model import SIGNATURE
+
+if TYPE_CHECKING:
+    from modelstac.registry.running.signature import Signature
+
+
+def write_keras(network: keras.Model, signature: Signature, folder: Path, *, item_id: str) -> None:
+    """Write a Keras model, with its variables, as a SavedModel into a folder that is not there yet.
+
+    Raises
+    ------
+    ConversionError
+        When TensorFlow cannot trace it; names the layer.
+    InvalidItemError
+        When its inputs and outputs are not those of the item.
+    StorageError
+        When it cannot be written.
+    """
+    where = f"the file of {item_id!r}"
+    tensors, call = inputs_of(network, signature, where), call_of(network, signature, where)
+    known = identifiers(tensors)
+    arguments = [tf.TensorSpec(tensor.shape, tensor.dtype, name=known[name]) for name, tensor in tensors.items()]
+    names = identifiers(tensor.name for tensor in signature.outputs)
+
+    def serve(*given: Any) -> dict[str, Any]:
+        return {names[name]: tf.identity(tensor) for name, tensor in call(*given).items()}
+
+    with explained(f"write {folder}"):
+        try:
+            archive = keras.export.ExportArchive()
+            archive.track(network)
+            with _plain_operators():
+                archive.add_endpoint(SIGNATURE, serve, arguments)
+            archive.write_out(folder, verbose=False)
+        except OSError:
+            raise
+        except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
+            reason = " ".join(str(error).split())[:300]
+            raise ConversionError(f"Keras cannot export {item_id!r}: {reason}") from error
+
+
+def tensors_of(folder: Path) -> tuple[Sequence[Found], Sequence[Found]]:
+    """Read which inputs and outputs a SavedModel in a folder has."""
+    signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+    return (
+        [_found(name, spec) for name, spec in signature.structured_input_signature[1].items()],
+        [_found(name, spec) for name, spec in signature.structured_outputs.items()],
+    )
+
+
+def _found(name: str, spec: Any) -> Found:
+    return Found(name, tuple(-1 if size is None else int(size) for size in spec.shape), spec.dtype.name)
+
+
+@contextmanager
+def _plain_operators() -> Iterator[None]:
+    """Let Keras find the sign of zeros without reading a number's bits, which neither ONNX nor LiteRT can.
+
+    Keras asks for it in ``argmax`` and ``argmin``, and so for every map of labels: 1/x tells -0 from 0 as well.
+    """
+    module: Any = importlib.import_module("keras.src.backend.tensorflow.numpy")
+    before = getattr(module, "signbit", None)  # not public: without it, Keras does as it does
+    if before is None:
+        yield
+        return
+
+    def signbit(x: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        if not x.dtype.is_floating:
+            return before(x)
+        return tf.logical_or(tf.less(x, 0), tf.less(tf.math.divide(tf.ones([], x.dtype), x), 0))
+
+    module.signbit = signbit
+    try:
+        yield
+    finally:
+        module.signbit = before
