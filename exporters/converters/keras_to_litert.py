@@ -6,13 +6,11 @@ does not have. Keras' recurrent layers can say the same step by step (``unroll=T
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import tensorflow as tf
 
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.closing import asked
@@ -27,7 +25,6 @@ from modelstac.registry.runtimes.keras_on_torch import packed
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
 
-_RESIZING = (keras.layers.UpSampling1D, keras.layers.UpSampling2D, keras.layers.UpSampling3D, keras.layers.Resizing)
 UNROLLED = f"{EXPORTED}, recurrences unrolled"
 
 
@@ -103,15 +100,8 @@ def _clone(network: keras.Model, clone: Callable[[Any], Any], inputs: Any = None
 
 
 def _unrolled(network: keras.Model) -> keras.Model:
-    """Build the same model with recurrences that write down each step and upsampling that states its channels."""
-
-    def clone(layer: Any) -> Any:
-        new = type(layer).from_config(_unrolling(layer.get_config()))
-        if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1:
-            new.call = _stating(new.call, layer.output.shape)
-        return new
-
-    return _clone(network, clone)
+    """Build the same model with recurrences that write down each step."""
+    return _clone(network, lambda layer: type(layer).from_config(_unrolling(layer.get_config())))
 
 
 def _unrolling(config: Any) -> Any:
@@ -119,15 +109,3 @@ def _unrolling(config: Any) -> Any:
     if isinstance(config, dict):
         return {key: True if key == "unroll" else _unrolling(value) for key, value in config.items()}
     return [_unrolling(value) for value in config] if isinstance(config, list) else config
-
-
-def _stating(call: Any, shape: tuple[int | None, ...]) -> Any:
-    """State the sizes that Keras knows: on an open grid TensorFlow loses the channels, which LiteRT wants to know."""
-
-    @functools.wraps(call)
-    def stating(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
-        sizes = tf.shape(result)
-        return tf.reshape(result, [sizes[axis] if size is None else size for axis, size in enumerate(shape)])
-
-    return stating

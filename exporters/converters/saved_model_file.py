@@ -7,6 +7,7 @@ signature have the item's names; TensorFlow wants identifiers there
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Signature
+
+
+_RESIZING = (keras.layers.UpSampling1D, keras.layers.UpSampling2D, keras.layers.UpSampling3D, keras.layers.Resizing)
 
 
 def write_keras(network: keras.Model, signature: Signature, folder: Path, *, item_id: str) -> None:
@@ -52,9 +56,9 @@ def write_keras(network: keras.Model, signature: Signature, folder: Path, *, ite
         try:
             archive = keras.export.ExportArchive()
             archive.track(network)
-            with _plain_operators():
-                archive.add_endpoint(SIGNATURE, serve, arguments)
-            archive.write_out(folder, verbose=False)
+            archive.add_endpoint(SIGNATURE, serve, arguments)
+            with _plain_operators(), _stated_channels(network):
+                archive.write_out(folder, verbose=False)
         except OSError:
             raise
         except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
@@ -73,6 +77,33 @@ def tensors_of(folder: Path) -> tuple[Sequence[Found], Sequence[Found]]:
 
 def _found(name: str, spec: Any) -> Found:
     return Found(name, tuple(-1 if size is None else int(size) for size in spec.shape), spec.dtype.name)
+
+
+@contextmanager
+def _stated_channels(network: keras.Model) -> Iterator[None]:
+    """Let upsampling state the sizes that Keras knows: on an open grid TensorFlow loses them, and LiteRT needs them."""
+    layers = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1 and "call" not in vars(layer)
+    ]
+    for layer in layers:
+        layer.call = _stating(layer.call, layer.output.shape)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _stating(call: Any, shape: tuple[int | None, ...]) -> Any:
+    @functools.wraps(call)
+    def stating(*args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        sizes = tf.shape(result)
+        return tf.reshape(result, [sizes[axis] if size is None else size for axis, size in enumerate(shape)])
+
+    return stating
 
 
 @contextmanager
