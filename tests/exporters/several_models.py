@@ -4,15 +4,14 @@
 map; ``split`` takes one image and gives labels (an argmax), heights and where these are above zero; ``odd`` has names
 that are no identifiers. Keras' part as a program, since a process has one backend::
 
-    KERAS_BACKEND=… python several_models.py CATALOG
+    KERAS_BACKEND=… python several_models.py CATALOG FOLDER
 
-publishes and converts them, and prints what happened as JSON.
+publishes, converts and runs them, and prints what happened as JSON.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -22,16 +21,22 @@ import numpy as np
 
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.items.writing import write_item
 
-ROUTES = {
-    "keras-tensorflow": ("saved-model", "litert", "onnx", "openvino", "keras-torch", "torch-export"),
-    "keras-torch": ("torch-export",),
-    "torch-export": ("onnx", "openvino"),
-}
-"""By the node where a model stands, the formats that it is converted to, each by the cheapest route."""
-MORE = (("saved-model", "litert"), ("saved-model", "openvino"))
-"""Further routes, from what was converted before."""
+TARGETS = ("saved-model", "litert", "onnx", "openvino", "keras-torch", "torch-export")
+"""What a Keras model becomes, each by the cheapest route."""
+STEPS = (1, 5)
+"""How many steps above the least the grids are on which models are compared."""
+SERIES = (
+    ("series onnx", "onnx", {}),
+    ("series torch-export", "torch-export", {}),
+    ("series torch-export fixed", "torch-export", {"fixed": True}),
+    ("series litert", "litert", {}),
+    ("series litert time 7", "litert", {"fixed": {"time": 7}}),
+    ("series litert fixed", "litert", {"fixed": True}),
+)
 
 
 def grid(step=1, symbol=True):
@@ -219,13 +224,15 @@ def publish_torch(catalog, folder):
         values, dims = given[name]
         torch.export.save(torch.export.export(module.eval(), values, dynamic_shapes=dims), folder / f"{name}.pt2")
         described = describe(name, folder / f"{name}.pt2", "torch-export", channels_last=False)
-        items[name] = catalog.publish(described.to_item())
+        items[name] = catalog.publish(write_item(described))
     return items
 
 
 def publish_keras(catalog, folder):
     """Publish the networks in Keras, on the backend of this process."""
     import keras
+
+    from modelstac.training.variants.keras import versions
 
     backend, items = keras.config.backend(), {}
     for name, model in keras_networks().items():
@@ -239,12 +246,38 @@ def publish_keras(catalog, folder):
             channels_last=True,
             int_type="int32",
             variant=f"keras-{backend}",
-            backend=backend,
-            backend_version="1.2.3",
-            framework_version=keras.__version__,
+            **versions(),
         )
-        items[name] = catalog.publish(described.to_item())
+        items[name] = catalog.publish(write_item(described))
     return items
+
+
+def publish_series(catalog, folder):
+    """Publish a recurrence of Keras that takes any batch and any number of steps."""
+    import keras
+    from keras import layers
+
+    from modelstac.training.variants.keras import versions
+
+    x = keras.Input((None, 3), name="series")
+    y = layers.Bidirectional(layers.GRU(3, return_sequences=True))(x)
+    keras.Model(x, layers.Dense(1, name="out")(layers.LSTM(4, return_sequences=True)(y))).save(folder / "series.keras")
+    dims = ("batch", "time", "feature")
+    described = describe(
+        "split",
+        folder / "series.keras",
+        "keras",
+        channels_last=True,
+        name="series",
+        variant="keras",
+        **versions(),
+        inputs=(ModelInput(name="series", input=InputStructure.of((-1, -1, 3), dims, "float32")),),
+        outputs=(
+            ModelOutput(name="out", tasks=("regression",), result=ResultStructure.of((-1, -1, 1), dims, "float32")),
+        ),
+        sizes={"series": {"time": Size(1, 1, symbol="time")}, "out": {"time": Size(1, 1, symbol="time")}},
+    )
+    return catalog.publish(write_item(described))
 
 
 def convert(catalog, item, target, workers, options=None):
@@ -252,15 +285,15 @@ def convert(catalog, item, target, workers, options=None):
     from modelstac.exporters.jobs import describe_result
     from modelstac.exporters.routes import ROUTES as EDGES
 
-    found = source = ModelDescription.from_item(item)
+    found = source = read_item(item)
     for edge in EDGES.plan(source, target):
-        folder = Path(tempfile.mkdtemp(dir=os.environ["SEVERAL_FOLDER"]))
-        made = workers.convert(edge, item, folder, options or {})
-        variant = f"{edge.target}-from-{source.variant}"
+        made = workers.convert(edge, item, Path(tempfile.mkdtemp()), options or {})
+        fixed = f"-fixed-{len(str(options['fixed']))}" if options else ""
+        variant = f"{edge.target}{fixed}-from-{source.variant}"
         found = describe_result(source, found, made, variant=variant, target=edge.target)
         found = found.model_copy(update={"sizes": dict(made.sizes)})
-        item = found.to_item()
-    return catalog.publish(item)
+        item = write_item(found)
+    return catalog.publish(item), made
 
 
 def run(item, steps):
@@ -271,27 +304,51 @@ def run(item, steps):
         return model.run(arrays(model.description, steps))
 
 
+def keep(item, folder):
+    """Keep what a model makes of a small grid and a larger one."""
+    np.savez(folder / f"{item.id}.npz", **{f"{n} {name}": v for n in STEPS for name, v in run(item, n).items()})
+
+
+def attempt(found, key, action):
+    from modelstac.catalog.errors import ModelStacError
+
+    try:
+        item, made = action()
+    except ModelStacError as error:
+        found[key] = f"{type(error).__name__}: {error}"
+        return None
+    found[key] = {"id": item.id, "closed": made.closed}
+    return item
+
+
 def main(href, folder):
     from modelstac.catalog import open_catalog
-    from modelstac.catalog.errors import ModelStacError
-    from modelstac.exporters.routes import node_of
     from modelstac.exporters.workers import Workers
 
-    catalog, found = open_catalog(href, create=True), {}
+    folder, catalog, found = Path(folder), open_catalog(href, create=True), {}
     with Workers() as workers:
-        for network, item in publish_keras(catalog, Path(folder)).items():
-            np.savez(f"{folder}/{network}.npz", **{f"{n} {k}": v for n in (1, 5) for k, v in run(item, n).items()})
-            for target in ROUTES[node_of(ModelDescription.from_item(item))]:
-                try:
-                    made = convert(catalog, item, target, workers)
-                    found[f"{network} {target}"] = made.id
-                    for start, further in MORE:
-                        if start == target:
-                            found[f"{network} {start} {further}"] = convert(catalog, made, further, workers).id
-                except ModelStacError as error:
-                    found[f"{network} {target}"] = f"{type(error).__name__}: {error}"
+        for name, item in publish_keras(catalog, folder).items():
+            keep(item, folder)
+            for target in TARGETS:
+                made = attempt(found, f"{name} {target}", lambda t=target, i=item: convert(catalog, i, t, workers))
+                if target == "saved-model" and made is not None:
+                    keep(made, folder)
+                    for more in ("litert", "openvino"):
+                        key = f"{name} {target} {more}"
+                        attempt(found, key, lambda t=more, i=made: convert(catalog, i, t, workers))
+        series = publish_series(catalog, folder)
+        for key, target, options in SERIES:
+            attempt(found, key, lambda t=target, o=options: convert(catalog, series, t, workers, o))
     print("\n" + json.dumps(found))
 
 
+def rerun(href, folder, *ids):
+    """Run models of the backend of this process."""
+    from modelstac.catalog import open_catalog
+
+    for item_id in ids:
+        keep(open_catalog(href).get(item_id), Path(folder))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (rerun if len(sys.argv) > 3 else main)(*sys.argv[1:])
