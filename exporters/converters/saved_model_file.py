@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from modelstac.catalog.backends.storage import explained
@@ -88,7 +89,7 @@ def _stated_channels(network: keras.Model) -> Iterator[None]:
         if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1 and "call" not in vars(layer)
     ]
     for layer in layers:
-        layer.call = _stating(layer.call, layer.output.shape)
+        layer.call = _stating(layer, layer.call, layer.output.shape)
     try:
         yield
     finally:
@@ -96,11 +97,18 @@ def _stated_channels(network: keras.Model) -> Iterator[None]:
             del layer.call
 
 
-def _stating(call: Any, shape: tuple[int | None, ...]) -> Any:
+def _stating(layer: Any, call: Any, shape: tuple[int | None, ...]) -> Any:
+    factors = np.ones(len(shape), int)
+    if (size := getattr(layer, "size", None)) is not None:
+        grid = np.atleast_1d(size)
+        first = 2 if getattr(layer, "data_format", "channels_last") == "channels_first" else 1
+        factors[first : first + len(grid)] = grid
+
     @functools.wraps(call)
-    def stating(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
-        sizes = tf.shape(result)
+    def stating(x: Any, *args: Any, **kwargs: Any) -> Any:
+        # From the sizes of what comes in: of those of what comes out, tf2onnx makes wrong ones.
+        sizes = tf.shape(x) * tf.constant(factors, tf.int32)
+        result = call(x, *args, **kwargs)
         return tf.reshape(result, [sizes[axis] if size is None else size for axis, size in enumerate(shape)])
 
     return stating

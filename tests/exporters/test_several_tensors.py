@@ -30,10 +30,10 @@ from modelstac.exporters.converters.onnx_names import name_as
 from modelstac.exporters.tracing import shapes_near
 from modelstac.exporters.workers import Workers
 from modelstac.registry.load import load
-from modelstac.registry.runtimes.names import identifiers, paired
-from modelstac.registry.runtimes.torch import opened
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
+from modelstac.registry.runtimes.names import identifiers, paired
+from modelstac.registry.runtimes.torch import opened
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # what PyTorch's tracer calls speaks of its own future
@@ -189,7 +189,7 @@ def test_files_have_the_names_of_the_item(keras_models):
 
 
 def test_an_axis_is_closed_only_where_the_job_says_so(keras_models):
-    catalog, found, folder = keras_models
+    catalog, found, _ = keras_models
     assert found["series onnx"]["closed"] == {}
     refusal = found["series torch-export"]
     assert refusal.startswith("ConversionError: ")
@@ -236,15 +236,16 @@ def test_what_the_code_of_a_module_fixes_is_refused_and_named(torch_models, tmp_
 
 def test_lengths_to_fix_are_checked(torch_models):
     description = read_item(torch_models[0]["join"])
-    assert asked(description, {"fixed": {"s1.height": 8, "batch": 3, "channel": 3}}) == {
+    assert asked(description, {"fixed": {"s1.height": 8, "batch": 3, "s1.channel": 2}}) == {
         "s1": {"height": 8, "batch": 3},
         "s2": {"batch": 3},
         "orbit": {"batch": 3},
         "clear": {"batch": 3},
-    } or pytest.fail("channel 3 is not that of s1")
+    }
     for fixed, said in (
         ({"depth": 3}, "no axis 'depth' to fix: its inputs have batch, channel, height, width"),
         ({"s1.height": 7}, "cannot be fixed at 7, but at 6 or 8"),
+        ({"channel": 3}, "channel of 's1' is 2: it cannot be fixed at 3, but at 2"),
         ({"batch": 0}, "positive number, not batch at 0"),
         (6, "maps axes to lengths, not 6"),
     ):
