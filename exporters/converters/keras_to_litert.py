@@ -15,8 +15,8 @@ import keras
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import EXPORTED, FIXED, Conversion, no_options
-from modelstac.exporters.converters.keras_interface import inputs_of
-from modelstac.exporters.converters.saved_model_file import write_keras
+from modelstac.exporters.converters.interfaces.keras import inputs_of
+from modelstac.exporters.converters.interfaces.saved_model import write_keras
 from modelstac.exporters.converters.to_litert import written
 from modelstac.exporters.tracing import example_shapes
 from modelstac.registry.running.signature import BATCH

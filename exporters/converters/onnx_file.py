@@ -12,7 +12,7 @@ from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.conversion import EXPORTED, Conversion
-from modelstac.exporters.converters.onnx_names import name_as
+from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.layouts import measured
 from modelstac.registry.describing.facts import read_facts
 

@@ -14,9 +14,9 @@ from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import take_apart_convlstm
 from modelstac.exporters.conversion import REBUILT, Conversion, no_options
 from modelstac.exporters.converters import convlstm_onnx
+from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.converters.onnx_file import write_graph
 from modelstac.exporters.converters.onnx_graph import operators
-from modelstac.exporters.converters.onnx_names import name_as
 from modelstac.exporters.layouts import relaid
 from modelstac.registry.running.model import Model
 

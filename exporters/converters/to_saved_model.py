@@ -18,7 +18,7 @@ from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.converters.saved_model_file import tensors_of, write_keras
+from modelstac.exporters.converters.interfaces.saved_model import tensors_of, write_keras
 from modelstac.exporters.layouts import CHANNELS_LAST, fixed_sizes, measured, relaid
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.running.signature import Signature

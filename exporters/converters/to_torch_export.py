@@ -15,8 +15,8 @@ from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import EXPORTED, FIXED, REBUILT, Conversion, no_options
-from modelstac.exporters.converters.torch_call import Call, call_of, called
-from modelstac.exporters.converters.torch_dims import Dims, automatic, explicit
+from modelstac.exporters.converters.interfaces.torch_call import Call, call_of, called
+from modelstac.exporters.converters.interfaces.torch_dims import Dims, automatic, explicit
 from modelstac.exporters.layouts import CHANNELS_THIRD, measured, relaid
 from modelstac.exporters.tracing import WISHES, Shapes, example_shapes, shapes_near
 from modelstac.registry.describing.facts import read_facts
@@ -37,9 +37,9 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 
 def convert_keras(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Trace a Keras model of any architecture, which is a PyTorch module where Keras runs on PyTorch."""
-    from modelstac.exporters.converters import keras_interface  # it imports Keras
+    from modelstac.exporters.converters.interfaces import keras as interface  # it imports Keras
 
-    call = keras_interface.call_of(model.native, model.signature, f"the file of {model.description.id!r}")
+    call = interface.call_of(model.native, model.signature, f"the file of {model.description.id!r}")
     return _convert(model, _Inference(model.native), call, folder, options)
 
 

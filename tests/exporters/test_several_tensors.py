@@ -26,7 +26,7 @@ from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.converters import to_torch_export
-from modelstac.exporters.converters.onnx_names import name_as
+from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.tracing import shapes_near
 from modelstac.exporters.workers import Workers
 from modelstac.registry.load import load

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError
-from modelstac.exporters.converters.keras_interface import call_of, inputs_of
+from modelstac.exporters.converters.interfaces.keras import call_of, inputs_of
 from modelstac.exporters.layouts import Found
 from modelstac.registry.runtimes.names import identifiers
 from modelstac.registry.runtimes.saved_model import SIGNATURE
