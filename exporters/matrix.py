@@ -16,10 +16,9 @@ from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.exporters.jobs import ExportJob, export
-from modelstac.exporters.layouts import example_shape
 from modelstac.exporters.proof.evidence import PARITY_ASSET
 from modelstac.exporters.routes import NODES, ROUTES, Routes, node_of
-from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.tracing import WISHES, shapes_near
 from modelstac.exporters.workers import Workers, measured_latency
 from modelstac.registry.files.fetch import fetch
 from modelstac.registry.trust.policy import DEFAULT_POLICY
@@ -96,8 +95,8 @@ def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
     # Every conversion of a source predicts on the same grid, whatever its file would take besides.
     origin = read_item(source)
     with workers.open(item) as model:
-        shape = example_shape(found, _usual_sizes(origin), find_sizes(model))
-        x = np.random.default_rng(0).random(shape, np.float32)
+        shapes = shapes_near(model.signature, {}, {**WISHES, **_usual_sizes(origin)})
+        x = np.random.default_rng(0).random(shapes[found.inputs[0].name], np.float32)
         latency = measured_latency(model, x)
     names = [step.target_format for step in found.route]
     return Row(

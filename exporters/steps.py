@@ -14,6 +14,7 @@ import pystac
 
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.messages import Message, Note, Report
+from modelstac.exporters.closing import settle
 from modelstac.exporters.conversion import Conversion, Converter
 from modelstac.exporters.routes import Edge, extra_of
 from modelstac.registry.load import load
@@ -45,7 +46,7 @@ def run_step(
     MissingPackageError
         If a package is not installed; names the extra.
     ConversionError
-        If the converter cannot convert the model.
+        If the converter cannot convert the model, or closes an axis that it leaves open; see `exporters/closing.py`.
     """
     if edge.backend is not None:
         require_keras(edge.backend, purpose=f"the conversion from {edge.source} to {edge.target}")
@@ -58,7 +59,7 @@ def run_step(
 
     with opener(item, report=heard) as model, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        conversion = _converter(edge)(model, folder, options)
+        conversion = settle(_converter(edge)(model, folder, options), model.description, options)
     said = [*notes, *(f"{entry.category.__name__}: {entry.message}" for entry in caught)]
     first, *rest = conversion.steps
     *before, last = (first.model_copy(update={"source_format": edge.source}), *rest)

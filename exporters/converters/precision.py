@@ -108,6 +108,7 @@ def convert(item: pystac.Item, description: ModelDescription, precision: str, fo
         outputs=description.outputs,
         steps=(reduced.step.model_copy(update={"warnings": said}),),
         hyperparameters={"onnx": reduced.facts},
+        sizes=description.sizes,
     )
 
 

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import onnx
 import tensorflow as tf
 import tf2onnx
 
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
 from modelstac.exporters.converters.onnx_file import exported
+from modelstac.registry.runtimes.names import paired
 from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
@@ -47,23 +49,43 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "ONNX")
-    description = model.description
+    item_id = model.description.id
     signature = model.native.signatures[SIGNATURE]
-    ((name, spec),) = signature.structured_input_signature[1].items()
-    (output,) = signature.structured_outputs
-    function = tf.function(lambda x: signature(**{name: x})[output], autograph=False)
+    specs, where = signature.structured_input_signature[1], f"the file of {item_id!r}"
+    names = [[tensor.name for tensor in side] for side in (model.signature.inputs, model.signature.outputs)]
+    into = paired(names[0], tuple(specs), "input", where=where)
+    back = paired(names[1], tuple(signature.structured_outputs), "output", where=where)
+
+    def function(*tensors: Any) -> list[Any]:
+        found = signature(**dict(zip(into.values(), tensors, strict=True)))
+        return [found[name] for name in back.values()]
+
+    arguments = [tf.TensorSpec(specs[name].shape, specs[name].dtype, name=name) for name in into.values()]
     with _listening() as heard:
         try:
             graph, _ = tf2onnx.convert.from_function(
-                function, input_signature=[tf.TensorSpec(spec.shape, spec.dtype, name=name)], opset=OPSET
+                tf.function(function, autograph=False), input_signature=arguments, opset=OPSET
             )
         except Exception as error:  # tf2onnx raises what its handlers do
             reason = "; ".join(heard.texts) or str(error)
-            raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(reason)}") from error
+            raise ConversionError(f"tf2onnx cannot convert {item_id!r}: {_short(reason)}") from error
     if missing := [text for text in heard.texts if _UNSUPPORTED.search(text)]:
-        raise ConversionError(f"tf2onnx cannot convert {description.id!r}: {_short(missing[0])}")
-    warnings = tuple(heard.texts)
-    return exported(description, graph, folder, tool="tf2onnx", version=tf2onnx.__version__, warnings=warnings)
+        raise ConversionError(f"tf2onnx cannot convert {item_id!r}: {_short(missing[0])}")
+    return exported(
+        model,
+        graph,
+        folder,
+        inputs={name: _called(graph, other) for name, other in into.items()},
+        outputs=[value.name for value in graph.graph.output],
+        tool="tf2onnx",
+        version=tf2onnx.__version__,
+        warnings=tuple(heard.texts),
+    )
+
+
+def _called(graph: onnx.ModelProto, name: str) -> str:
+    """Give the name of an input in the graph: tf2onnx may leave TensorFlow's ``:0`` there."""
+    return next((value.name for value in graph.graph.input if value.name in {name, f"{name}:0"}), name)
 
 
 def _short(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError
@@ -20,9 +21,11 @@ from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import artifact_of, take_apart_convlstm
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_LAST, relaid
+from modelstac.exporters.layouts import CHANNELS_LAST, Found, measured, relaid
 from modelstac.registry.inspecting.folders import read_members, unpack
 from modelstac.registry.inspecting.saved_model import MEMBERS
+from modelstac.registry.runtimes.names import identifiers
+from modelstac.registry.runtimes.saved_model import SIGNATURE
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.spec import BATCH_NORM_EPSILON, ConvLSTMSpec
 
@@ -51,14 +54,13 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     unpacked = folder / "saved_model"
     artifact = artifact_of(model)
     unpack(read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=DEFAULT_POLICY.max_bytes), unpacked)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(unpacked))
-    return written(model.description, converter, folder, method=EXPORTED)
+    return written(model.description, unpacked, folder, method=EXPORTED)
 
 
-def written(description: ModelDescription, converter: Any, folder: Path, *, method: str) -> Conversion:
-    """Write ``model.tflite``, made of built-in operators only."""
+def written(description: ModelDescription, saved_model: Path, folder: Path, *, method: str) -> Conversion:
+    """Write ``model.tflite``, made of built-in operators only, with the signature of a SavedModel and its names."""
     path = folder / "model.tflite"
-    content = _converted(description, converter)
+    content = _converted(description, tf.lite.TFLiteConverter.from_saved_model(str(saved_model), [SIGNATURE]))
     with explained(f"write {path}"):
         path.write_bytes(content)
     step = Step(
@@ -68,7 +70,7 @@ def written(description: ModelDescription, converter: Any, folder: Path, *, meth
         version=semver(tf.__version__),
         method=method,
     )
-    inputs, outputs = relaid(description, None, {})
+    inputs, outputs = measured(description, *_tensors(content))
     return Conversion(
         artifact=path, framework_version=semver(tf.__version__), inputs=inputs, outputs=outputs, steps=(step,)
     )
@@ -84,6 +86,17 @@ def _converted(description: ModelDescription, converter: Any) -> bytes:
         raise ConversionError(f"TensorFlow cannot convert {description.id!r} to LiteRT: {reason}") from error
 
 
+def _tensors(content: bytes) -> list[list[Found]]:
+    runner = Interpreter(model_content=content).get_signature_runner(SIGNATURE)
+    return [
+        [
+            Found(name, tuple(map(int, detail["shape_signature"])), np.dtype(detail["dtype"]).name)
+            for name, detail in details.items()
+        ]
+        for details in (runner.get_input_details(), runner.get_output_details())
+    ]
+
+
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Write ``model.tflite`` into a folder.
 
@@ -96,15 +109,16 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     """
     no_options(options, "LiteRT")
     spec, weights = take_apart_convlstm(model)
-    frames = tf.TensorSpec((None, spec.frames, spec.height, spec.width, 1), name="frames")
-    network = tf.function(_network(spec, weights), input_signature=[frames], autograph=False)
-    owner = tf.Module()
-    owner.network = network
     fixed = {"batch": -1, "time": spec.frames, "height": spec.height, "width": spec.width}
     inputs, outputs = relaid(model.description, CHANNELS_LAST, fixed)
     layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], owner)
-    return written(layout, converter, folder, method=REBUILT)
+    into, back = (identifiers([entry.name])[entry.name] for entry in (inputs[0], outputs[0]))
+    frames = tf.TensorSpec((None, spec.frames, spec.height, spec.width, 1), name=into)
+    network, owner, unpacked = _network(spec, weights), tf.Module(), folder / "saved_model"
+    owner.network = tf.function(lambda x: {back: network(x)}, input_signature=[frames], autograph=False)
+    with explained(f"write {unpacked}"):
+        tf.saved_model.save(owner, str(unpacked), signatures={SIGNATURE: owner.network})
+    return written(layout, unpacked, folder, method=REBUILT)
 
 
 def _network(spec: ConvLSTMSpec, weights: Weights) -> Activation:

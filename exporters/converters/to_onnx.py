@@ -14,6 +14,7 @@ from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import take_apart_convlstm
 from modelstac.exporters.conversion import REBUILT, Conversion, no_options
 from modelstac.exporters.converters import convlstm_onnx
+from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.converters.onnx_file import write_graph
 from modelstac.exporters.converters.onnx_graph import operators
 from modelstac.exporters.layouts import relaid
@@ -47,6 +48,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         graph = convlstm_onnx.build(spec, weights, dim_order=dim_order, unroll=unroll)
     except SpecError as error:
         raise ConversionError(f"item {description.id!r} does not hold the model that it describes: {error}") from error
+    name_as(graph.graph, model.signature, {model.signature.inputs[0].name: convlstm_onnx.INPUT}, [convlstm_onnx.OUTPUT])
     convlstm_onnx.check(graph)
     path = write_graph(graph, folder)
     step = Step(

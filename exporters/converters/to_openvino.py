@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino
 
 from modelstac.catalog.backends.storage import explained
@@ -14,9 +15,11 @@ from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import artifact_of
 from modelstac.exporters.conversion import EXPORTED, Conversion, no_options
+from modelstac.exporters.layouts import Found, measured
 from modelstac.registry.inspecting.folders import pack, read_members, unpack
 from modelstac.registry.inspecting.saved_model import MEMBERS
 from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.names import identifiers, paired
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
@@ -56,10 +59,12 @@ def _convert(model: Model, source: Path, folder: Path) -> Conversion:
         except Exception as error:  # OpenVINO's frontends raise classes that it does not export
             reason = " ".join(str(error).split())[:300]
             raise ConversionError(f"OpenVINO cannot convert {model.description.id!r}: {reason}") from error
+        inputs, outputs = _named(model, converted)
         # Left to itself it compresses the weights to fp16: 5e-5 to 9e-5 apart instead of 1e-7.
         openvino.save_model(converted, unpacked / "model.xml", compress_to_fp16=False)
         pack(unpacked, path)
     version = semver(openvino.__version__.split("-")[0])
+    sides = measured(model.description, inputs, outputs)
     step = Step(
         source_format=model.description.format,
         target_format="openvino",
@@ -67,10 +72,37 @@ def _convert(model: Model, source: Path, folder: Path) -> Conversion:
         version=version,
         method=EXPORTED,
     )
-    return Conversion(
-        artifact=path,
-        framework_version=version,
-        inputs=model.description.inputs,
-        outputs=model.description.outputs,
-        steps=(step,),
-    )
+    return Conversion(artifact=path, framework_version=version, inputs=sides[0], outputs=sides[1], steps=(step,))
+
+
+def _named(model: Model, converted: openvino.Model) -> tuple[list[Found], list[Found]]:
+    """Give inputs and outputs the names of the item, and no other; say what each is.
+
+    What may be left out of an ONNX graph has a default there, which OpenVINO takes for good.
+    """
+    needed = [tensor.name for tensor in model.signature.inputs if not tensor.optional]
+    every = [tensor.name for tensor in model.signature.inputs]
+    names = every if len(converted.inputs) == len(every) else needed
+    found = []
+    for kind, ports, declared in (
+        ("input", converted.inputs, names),
+        ("output", converted.outputs, [tensor.name for tensor in model.signature.outputs]),
+    ):
+        called = [_name(port, declared) for port in ports]
+        pairs = paired(declared, called, kind, where=f"what OpenVINO makes of {model.description.id!r}")
+        tensors = []
+        for name, other in pairs.items():
+            port = ports[called.index(other)]
+            port.get_tensor().set_names({name})
+            shape = tuple(size.get_length() if size.is_static else -1 for size in port.partial_shape)
+            tensors.append(Found(name, shape, np.dtype(port.element_type.to_dtype()).name))
+        found.append(tensors)
+    return found[0], found[1]
+
+
+def _name(port: Any, declared: Sequence[str]) -> str:
+    """Choose among the names of a port one that says which tensor of the item it is."""
+    written = identifiers(declared)
+    known = {*declared, *written.values()}
+    names: set[str] = port.names or {port.node.friendly_name}
+    return min(names, key=lambda name: (name not in known, len(name), name))

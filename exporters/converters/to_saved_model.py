@@ -1,4 +1,4 @@
-"""To a TensorFlow SavedModel, by Keras' own exporter, in a process that runs Keras on TensorFlow.
+"""To a TensorFlow SavedModel, by Keras' own archive of exports, in a process that runs Keras on TensorFlow.
 
 Keras on PyTorch cannot write one (``export(format="tf_saved_model")`` fails on dynamic shapes), and need not: its
 ``.keras`` file is read by Keras on TensorFlow, and the weights of other formats are put into a Keras model first.
@@ -14,22 +14,24 @@ import keras
 import tensorflow as tf
 
 from modelstac.catalog.backends.storage import explained
-from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_LAST, Sides, fixed_sizes, relaid
+from modelstac.exporters.converters.interfaces.saved_model import tensors_of, write_keras
+from modelstac.exporters.layouts import CHANNELS_LAST, fixed_sizes, measured, relaid
 from modelstac.registry.inspecting.folders import pack
+from modelstac.registry.running.signature import Signature
 
 if TYPE_CHECKING:
+    from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.model import Model
 
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Export a Keras model of any architecture."""
     no_options(options, "saved-model")
-    return _export(model, model.native, folder, relaid(model.description, None, {}), method=EXPORTED)
+    return _export(model.description, model.signature, model.native, folder, method=EXPORTED)
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -47,28 +49,26 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     adapter = named(model.description).module("keras")
     network = adapter.build(spec)
     adapter.set_weights(network, weights)
-    sides = relaid(model.description, CHANNELS_LAST, *fixed_sizes(spec))
-    return _export(model, network, folder, sides, method=REBUILT)
+    inputs, outputs = relaid(model.description, CHANNELS_LAST, *fixed_sizes(spec))
+    layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
+    return _export(layout, Signature.of(layout), network, folder, method=REBUILT)
 
 
-def _export(model: Model, network: keras.Model, folder: Path, sides: Sides, *, method: str) -> Conversion:
+def _export(
+    description: ModelDescription, signature: Signature, network: keras.Model, folder: Path, *, method: str
+) -> Conversion:
     path, unpacked = folder / "model.savedmodel.zip", folder / "saved_model"
-    with explained(f"write {unpacked}"):
-        try:
-            network.export(unpacked, format="tf_saved_model", verbose=False)
-        except OSError:
-            raise
-        except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
-            reason = " ".join(str(error).split())[:300]
-            raise ConversionError(f"Keras cannot export {model.description.id!r}: {reason}") from error
+    write_keras(network, signature, unpacked, item_id=description.id)
+    inputs, outputs = measured(description, *tensors_of(unpacked))
+    with explained(f"write {path}"):
         pack(unpacked, path)
     step = Step(
-        source_format=model.description.format,
+        source_format=description.format,
         target_format="saved-model",
-        tool="keras.Model.export",
+        tool="keras.export.ExportArchive",
         version=semver(keras.__version__),
         method=method,
     )
     return Conversion(
-        artifact=path, framework_version=semver(tf.__version__), inputs=sides[0], outputs=sides[1], steps=(step,)
+        artifact=path, framework_version=semver(tf.__version__), inputs=inputs, outputs=outputs, steps=(step,)
     )

@@ -13,39 +13,42 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import named, take_apart
-from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
-from modelstac.exporters.layouts import CHANNELS_THIRD, example_shape, measured, relaid
-from modelstac.exporters.sizes import SIZES, find_sizes
+from modelstac.exporters.closing import asked
+from modelstac.exporters.conversion import EXPORTED, FIXED, REBUILT, Conversion, no_options
+from modelstac.exporters.converters.interfaces.torch_call import Call, call_of, called
+from modelstac.exporters.converters.interfaces.torch_dims import Dims, automatic, explicit
+from modelstac.exporters.layouts import CHANNELS_THIRD, measured, relaid
+from modelstac.exporters.tracing import WISHES, Shapes, example_shapes, shapes_near
 from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.running.signature import Signature
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.model import Model
 
+Fixed = Mapping[str, Mapping[str, int]]
+
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Trace a PyTorch module of any architecture; dimensions that its code fixes are fixed in the program."""
-    no_options(options, "torch-export")
-    shape = example_shape(model.description, {}, find_sizes(model))
-    return _export(model.description, model.native, folder, shape, fixed={}, method=EXPORTED)
+    module: torch.nn.Module = model.native
+    return _convert(model, module, call_of(module, model), folder, options)
 
 
 def convert_keras(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
     """Trace a Keras model of any architecture, which is a PyTorch module where Keras runs on PyTorch."""
-    no_options(options, "torch-export")
-    shape = example_shape(model.description, {}, find_sizes(model))
-    return _export(model.description, _Inference(model.native), folder, shape, fixed={}, method=EXPORTED)
+    from modelstac.exporters.converters.interfaces import keras as interface  # it imports Keras
+
+    call = interface.call_of(model.native, model.signature, f"the file of {model.description.id!r}")
+    return _convert(model, _Inference(model.native), call, folder, options)
 
 
 class _Inference(torch.nn.Module):
-    """A Keras model as it is for prediction."""
+    """A Keras model as it is for prediction; what is called in its place is its forward pass."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model.eval()
-
-    def forward(self, x: torch.Tensor) -> Any:
-        return self.model(x, training=False)
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -67,51 +70,75 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     frames = [sizes | {"time": number} for number in (spec.frames_in, spec.frames_out)]
     inputs, outputs = relaid(model.description, CHANNELS_THIRD, *frames)
     layout = model.description.model_copy(update={"inputs": inputs, "outputs": outputs})
-    fixed = {"time": spec.frames_in}
+    signature, fixed = Signature.of(layout), asked(layout, options)
     # The grid that it was trained on is one that it takes: what is pooled several times takes no small one.
-    traced_on = {**SIZES, "height": (spec.height, spec.height), "width": (spec.width, spec.width)}
-    return _export(layout, module, folder, example_shape(layout, fixed, traced_on), fixed=fixed, method=REBUILT)
+    shapes = shapes_near(signature, fixed, {**WISHES, "height": spec.height, "width": spec.width})
+
+    def call(tensor: torch.Tensor) -> dict[str, Any]:
+        return {outputs[0].name: type(module).forward(module, tensor)}
+
+    with called(module, call, signature):
+        program = _traced(layout, module, _examples(signature, shapes), _ways(signature, fixed, options))
+    return _written(layout, program, folder, method=REBUILT)
 
 
-def _export(
-    description: ModelDescription,
-    module: torch.nn.Module,
-    folder: Path,
-    shape: tuple[int, ...],
-    *,
-    fixed: Mapping[str, int],
-    method: str,
+def _convert(model: Model, module: torch.nn.Module, call: Call, folder: Path, options: Mapping[str, Any]) -> Conversion:
+    no_options(options, "torch-export")
+    description, signature, fixed = model.description, model.signature, asked(model.description, options)
+    examples = _examples(signature, example_shapes(model, fixed))
+    with called(module, call, signature):
+        program = _traced(description, module, examples, _ways(signature, fixed, options))
+    return _written(description, program, folder, method=EXPORTED)
+
+
+def _examples(signature: Signature, shapes: Shapes) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.zeros(shapes[tensor.name], dtype=getattr(torch, tensor.dtype)) for tensor in signature.inputs)
+
+
+def _ways(signature: Signature, fixed: Fixed, options: Mapping[str, Any]) -> list[Dims]:
+    """Give what to say of open axes: what the item says of them, else what PyTorch finds, else, if it may be, nothing.
+
+    PyTorch left to itself fixes axes without a word, and refuses what is said of an axis that its code fixes.
+    """
+    closed: list[Dims] = [tuple({} for _ in signature.inputs)] if options.get(FIXED) is True else []
+    return [explicit(signature, fixed), automatic(signature, fixed), *closed]
+
+
+def _traced(
+    description: ModelDescription, module: torch.nn.Module, examples: tuple[torch.Tensor, ...], ways: list[Dims]
+) -> torch.export.ExportedProgram:
+    reason: Exception | None = None
+    for dims in ways:
+        try:
+            with torch.no_grad():
+                return torch.export.export(module, examples, dynamic_shapes=dims)
+        except Exception as error:  # noqa: BLE001 - torch.export has no root class of its own errors
+            reason = error
+    text = f"{type(reason).__name__}: {' '.join(str(reason).split())[:300]}"
+    raise ConversionError(f"torch.export cannot trace {description.id!r}: {text}") from reason
+
+
+def _written(
+    description: ModelDescription, program: torch.export.ExportedProgram, folder: Path, *, method: str
 ) -> Conversion:
-    layout = description.inputs[0].input
-    dtype = getattr(torch, layout.data_type)
-    dynamic = {
-        axis: torch.export.Dim.AUTO
-        for axis, (name, size) in enumerate(zip(layout.dim_order, layout.shape, strict=True))
-        if size == -1 and name not in fixed
-    }
-    try:
-        with torch.no_grad():
-            example = torch.zeros(shape, dtype=dtype)
-            program = torch.export.export(module, (example,), dynamic_shapes=(dynamic,))
-    except Exception as error:  # torch.export has no root class of its own errors
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise ConversionError(f"torch.export cannot trace {description.id!r}: {reason}") from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names files of the machine that exported it
     path = folder / "model.pt2"
     with explained(f"write {path}"):
         torch.export.save(program, path)
+    version = semver(str(torch.__version__))
     step = Step(
         source_format=description.format,
         target_format="torch-export",
         tool="torch.export",
-        version=semver(str(torch.__version__)),
+        version=version,
         method=method,
     )
-    inputs, outputs = measured(description, read_facts(path))
+    facts = read_facts(path)
+    inputs, outputs = measured(description, facts.inputs, facts.outputs)
     return Conversion(
         artifact=path,
-        framework_version=semver(str(torch.__version__)),
+        framework_version=version,
         inputs=inputs,
         outputs=outputs,
         steps=(step,),

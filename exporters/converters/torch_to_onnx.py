@@ -15,6 +15,9 @@ import torch
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
 from modelstac.exporters.converters.onnx_file import exported
+from modelstac.registry.runtimes.names import paired
+from modelstac.registry.runtimes.opened import numbered
+from modelstac.registry.runtimes.torch_export import named_inputs, named_outputs
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
@@ -35,16 +38,52 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "ONNX")
-    description = model.description
+    item_id, program = model.description.id, model.native
     try:
-        with _quiet():
-            program = torch.onnx.export(model.native, dynamo=True, external_data=False, verbose=False)
-            assert program is not None
-            graph = program.model_proto
+        with _quiet(), _symbols_alone(program):
+            made = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False)
+            assert made is not None
+            graph = made.model_proto
     except Exception as error:  # the exporter's root class is not public
-        raise ConversionError(f"PyTorch cannot convert {description.id!r} to ONNX: {_reason(error)}") from error
-    tool = f"torch.onnx.export ({which_exporter(graph)})"
-    return exported(description, graph, folder, tool=tool, version=str(torch.__version__))
+        raise ConversionError(f"PyTorch cannot convert {item_id!r} to ONNX: {_reason(error)}") from error
+    where = f"the file of {item_id!r}"
+    names = [[tensor.name for tensor in side] for side in (model.signature.inputs, model.signature.outputs)]
+    made_outputs = [value.name for value in graph.graph.output]
+    known = named_outputs(program) or numbered(len(made_outputs))
+    back = paired(names[1], known, "output", named=False, where=where)
+    return exported(
+        model,
+        graph,
+        folder,
+        inputs=paired(names[0], named_inputs(program, where), "input", named=False, where=where),
+        outputs=[made_outputs[known.index(other)] for other in back.values()],
+        tool=f"torch.onnx.export ({which_exporter(graph)})",
+        version=str(torch.__version__),
+    )
+
+
+@contextmanager
+def _symbols_alone(program: torch.export.ExportedProgram) -> Iterator[None]:
+    """Hide the ranges that a program which was read from a file states for multiples of a length.
+
+    PyTorch stumbles over them when it takes the program apart; they follow from the ranges of the lengths themselves.
+    """
+    shapes = [getattr(node.meta.get("val"), "shape", ()) for node in program.graph.nodes]
+    ranges = {
+        id(size.node.shape_env): size.node.shape_env.var_to_range
+        for shape in shapes
+        for size in shape
+        if isinstance(size, torch.SymInt)
+    }
+    hidden = [(known, {key: known[key] for key in known if not key.is_Symbol}) for known in ranges.values()]
+    for known, others in hidden:
+        for key in others:
+            del known[key]
+    try:
+        yield
+    finally:
+        for known, others in hidden:
+            known.update(others)
 
 
 def which_exporter(graph: onnx.ModelProto) -> str:

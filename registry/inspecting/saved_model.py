@@ -58,7 +58,7 @@ ARITHMETIC = words(
     Neg Abs Sign Exp Expm1 Log Log1p Sin Cos Tan Asin Acos Atan Atan2 Sinh Cosh Tanh Asinh Acosh Atanh Erf Erfc Lgamma
     Digamma Xlogy Xdivy Floor Ceil Round Rint Maximum Minimum SquaredDifference ClipByValue IsNan IsInf IsFinite Equal
     NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr LogicalNot ArgMax ArgMin Sum Mean Prod Max Min All
-    Any EuclideanNorm SegmentSum UnsortedSegmentSum"""
+    Any EuclideanNorm SegmentSum UnsortedSegmentSum BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift"""
 )
 NETWORKS = words(
     """MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum BiasAdd Conv2D Conv3D DepthwiseConv2dNative

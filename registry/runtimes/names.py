@@ -1,9 +1,15 @@
-"""From the names of a file to those of its item, and back: the one place where formats' renaming is undone."""
+"""From the names of a file to those of its item, and back: the one place where formats' renaming is undone.
+
+An item may call a tensor anything. ONNX and OpenVINO hold any name; arguments of a signature of TensorFlow and of
+LiteRT and those of a PyTorch program are identifiers, which :func:`identifiers` makes by one rule, for those who write
+such a file and for those who read it.
+"""
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
@@ -16,6 +22,30 @@ if TYPE_CHECKING:
 
 # What TensorFlow Lite makes of the name of a signature's argument, and TensorFlow of a tensor's.
 _DECORATION = re.compile(r"^serving_default_|:\d+$")
+
+
+def identifiers(names: Iterable[str]) -> dict[str, str]:
+    """Give by each name what stands for it where only identifiers may.
+
+    One that is an identifier stays. In others, each character that is no letter of ASCII, digit or underscore becomes
+    an underscore, ``n`` comes before one that does not begin with a letter, an underscore after a keyword of Python,
+    and a number, in the order of the names, after one that is taken.
+    """
+    names = list(names)
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: _identifier(name) != name):
+        plain, number = _identifier(name), 1
+        while plain in found.values():
+            number += 1
+            plain = f"{_identifier(name)}_{number}"
+        found[name] = plain
+    return {name: found[name] for name in names}
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+    plain = plain if plain[:1].isalpha() else f"n{plain}"
+    return f"{plain}_" if keyword.iskeyword(plain) else plain
 
 
 def bind(
@@ -119,7 +149,7 @@ def paired(
     """Say by which name of the file each name of the item goes.
 
     One goes with one, whatever they are called. Several go by name where the names are the same, but for what a format
-    puts around them; and by order where the file's names mean nothing.
+    puts around them and for what it does not allow in them; and by order where the file's names mean nothing.
 
     Raises
     ------
@@ -134,9 +164,12 @@ def paired(
     if len(declared) == 1:
         return {declared[0]: found[0]}
     plain = {_DECORATION.sub("", _DECORATION.sub("", name)): name for name in found}
+    written = identifiers(declared)
     for names in ({name: name for name in found}, plain):
         if set(names) == set(declared):
             return {name: names[name] for name in declared}
+        if set(names) == set(written.values()):
+            return {name: names[written[name]] for name in declared}
     if not named:
         return dict(zip(declared, found, strict=True))
     raise InvalidItemError(

@@ -50,7 +50,7 @@ def load(
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be loaded by PyTorch {torch.__version__}: {reason}") from error
 
-    inputs = _inputs(program, artifact.path)
+    inputs = named_inputs(program, artifact.path)
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         arguments, keywords = torch.utils._pytree.tree_unflatten(
@@ -64,11 +64,11 @@ def load(
             shapes = ", ".join(str(list(array.shape)) for array in arrays.values())
             raise DataError(f"the program refuses an array of shape {shapes}: {reason}") from error
 
-    outputs = _outputs(program)
+    outputs = named_outputs(program)
     return Opened(program, run, inputs, outputs, named=False)
 
 
-def _inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]:
+def named_inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]:
     """Name the tensors that a program is called with, in the order of its call.
 
     Raises
@@ -82,7 +82,7 @@ def _inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]
     return tuple(spec.arg.name for spec in specs)
 
 
-def _outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | None:
+def named_outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | None:
     """Name the outputs where the program returns a dictionary; else only their order is known."""
     spec = program.call_spec.out_spec
     if spec is None or not isinstance(spec.type, type) or not issubclass(spec.type, dict):  # an OrderedDict, too

@@ -25,12 +25,14 @@ from modelstac.catalog.items.versions import semver
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Report
 from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.closing import kept_sizes
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.jobs import describe_result
-from modelstac.exporters.layouts import CHANNELS_LAST, example_shape, fixed_sizes, measured, relaid
+from modelstac.exporters.layouts import CHANNELS_LAST, fixed_sizes, measured, relaid
 from modelstac.exporters.proof.parity import TOLERANCES, ParityReport, measure
 from modelstac.exporters.proof.real_windows import frames_of
 from modelstac.exporters.routes import NODES
+from modelstac.exporters.tracing import shapes_near
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import backend_in, lacking, open_in, said
 from modelstac.registry.describing.facts import read_facts
@@ -41,6 +43,7 @@ from modelstac.registry.isolated.pins import requiring, with_requirements
 from modelstac.registry.isolated.requirements import parse
 from modelstac.registry.load import load
 from modelstac.registry.running.examples import read_example, write_example
+from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
@@ -155,9 +158,13 @@ def _saved(
         fixed["time"] = frames_of(description)[0]
     sized = zip(layout.dim_order, layout.shape, strict=True)
     open_axes = [axis for axis, (name, size) in enumerate(sized) if size == -1 and name not in fixed]
-    tools = opened.model.save(form, path, example_shape(description, fixed), open_axes)
-    traced = form in {"torch-export", "onnx"}  # these say themselves what they take
-    inputs, outputs = measured(description, read_facts(path)) if traced else (description.inputs, description.outputs)
+    name = description.inputs[0].name
+    shape = shapes_near(Signature.of(description), {name: fixed})[name]
+    tools = opened.model.save(form, path, shape, open_axes)
+    inputs, outputs = description.inputs, description.outputs
+    if form in {"torch-export", "onnx"}:  # these say themselves what they take
+        facts = read_facts(path)
+        inputs, outputs = measured(description, facts.inputs, facts.outputs)
     framework = {"keras": "keras", "saved-model": "tensorflow"}.get(form, "torch")
     step = Step(
         source_format=source_format,
@@ -176,4 +183,5 @@ def _saved(
         backend=backend if keras else None,
         backend_version=semver(tools[str(backend)]) if keras else None,
         entrypoint=description.entrypoint if form == "torch" else None,
+        sizes=kept_sizes(description, inputs, outputs),
     )

@@ -1,0 +1,139 @@
+"""A SavedModel whose signature has the names of an item, from a Keras model or a function of TensorFlow.
+
+Keras' own exporter calls outputs ``output_0`` and inputs as Keras numbered them. Here the arguments and results of the
+signature have the item's names; TensorFlow wants identifiers there
+(:func:`modelstac.registry.runtimes.names.identifiers`) and keeps no order, which is why names are what counts.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modelstac.catalog.backends.storage import explained
+from modelstac.catalog.errors import ConversionError
+from modelstac.exporters.converters.interfaces.keras import call_of, inputs_of
+from modelstac.exporters.layouts import Found
+from modelstac.registry.runtimes.names import identifiers
+from modelstac.registry.runtimes.saved_model import SIGNATURE
+
+if TYPE_CHECKING:
+    from modelstac.registry.running.signature import Signature
+
+
+_RESIZING = (keras.layers.UpSampling1D, keras.layers.UpSampling2D, keras.layers.UpSampling3D, keras.layers.Resizing)
+
+
+def write_keras(network: keras.Model, signature: Signature, folder: Path, *, item_id: str) -> None:
+    """Write a Keras model, with its variables, as a SavedModel into a folder that is not there yet.
+
+    Raises
+    ------
+    ConversionError
+        When TensorFlow cannot trace it; names the layer.
+    InvalidItemError
+        When its inputs and outputs are not those of the item.
+    StorageError
+        When it cannot be written.
+    """
+    where = f"the file of {item_id!r}"
+    tensors, call = inputs_of(network, signature, where), call_of(network, signature, where)
+    known = identifiers(tensors)
+    arguments = [tf.TensorSpec(tensor.shape, tensor.dtype, name=known[name]) for name, tensor in tensors.items()]
+    names = identifiers(tensor.name for tensor in signature.outputs)
+
+    def serve(*given: Any) -> dict[str, Any]:
+        return {names[name]: tf.identity(tensor) for name, tensor in call(*given).items()}
+
+    with explained(f"write {folder}"):
+        try:
+            archive = keras.export.ExportArchive()
+            archive.track(network)
+            archive.add_endpoint(SIGNATURE, serve, arguments)
+            with _plain_operators(), _stated_channels(network):
+                archive.write_out(folder, verbose=False)
+        except OSError:
+            raise
+        except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
+            reason = " ".join(str(error).split())[:300]
+            raise ConversionError(f"Keras cannot export {item_id!r}: {reason}") from error
+
+
+def tensors_of(folder: Path) -> tuple[Sequence[Found], Sequence[Found]]:
+    """Read which inputs and outputs a SavedModel in a folder has."""
+    signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+    return (
+        [_found(name, spec) for name, spec in signature.structured_input_signature[1].items()],
+        [_found(name, spec) for name, spec in signature.structured_outputs.items()],
+    )
+
+
+def _found(name: str, spec: Any) -> Found:
+    return Found(name, tuple(-1 if size is None else int(size) for size in spec.shape), spec.dtype.name)
+
+
+@contextmanager
+def _stated_channels(network: keras.Model) -> Iterator[None]:
+    """Let upsampling state the sizes that Keras knows: on an open grid TensorFlow loses them, and LiteRT needs them."""
+    layers = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1 and "call" not in vars(layer)
+    ]
+    for layer in layers:
+        layer.call = _stating(layer, layer.call, layer.output.shape)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _stating(layer: Any, call: Any, shape: tuple[int | None, ...]) -> Any:
+    factors = np.ones(len(shape), int)
+    if (size := getattr(layer, "size", None)) is not None:
+        grid = np.atleast_1d(size)
+        first = 2 if getattr(layer, "data_format", "channels_last") == "channels_first" else 1
+        factors[first : first + len(grid)] = grid
+
+    @functools.wraps(call)
+    def stating(x: Any, *args: Any, **kwargs: Any) -> Any:
+        # From the sizes of what comes in: of those of what comes out, tf2onnx makes wrong ones.
+        sizes = tf.shape(x) * tf.constant(factors, tf.int32)
+        result = call(x, *args, **kwargs)
+        return tf.reshape(result, [sizes[axis] if size is None else size for axis, size in enumerate(shape)])
+
+    return stating
+
+
+@contextmanager
+def _plain_operators() -> Iterator[None]:
+    """Let Keras find the sign of zeros without reading a number's bits, which neither ONNX nor LiteRT can.
+
+    Keras asks for it in ``argmax`` and ``argmin``, and so for every map of labels: 1/x tells -0 from 0 as well.
+    """
+    module: Any = importlib.import_module("keras.src.backend.tensorflow.numpy")
+    before = getattr(module, "signbit", None)  # not public: without it, Keras does as it does
+    if before is None:
+        yield
+        return
+
+    def signbit(x: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        if not x.dtype.is_floating:
+            return before(x)
+        return tf.logical_or(tf.less(x, 0), tf.less(tf.math.divide(tf.ones([], x.dtype), x), 0))
+
+    module.signbit = signbit
+    try:
+        yield
+    finally:
+        module.signbit = before
