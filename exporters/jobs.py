@@ -27,11 +27,12 @@ from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.proof.cases import Case
 from modelstac.exporters.proof.evidence import failure, prove, with_evidence
-from modelstac.exporters.proof.parity import TOLERANCES
 from modelstac.exporters.proof.real_windows import real_windows
+from modelstac.exporters.proof.tolerances import TOLERANCES
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
 from modelstac.exporters.workers import Workers
 from modelstac.registry.isolated.pins import with_requirements
+from modelstac.registry.running.signature import Arrays
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def export(
     catalog: Catalog,
     *,
     routes: Routes = ROUTES,
-    windows: NDArray[np.float32] | None = None,
+    windows: NDArray[Any] | Arrays | None = None,
     workers: Workers | None = None,
     lock: bool = False,
     report: Report = ignore,
@@ -140,7 +141,8 @@ def export(
     routes
         The conversions to choose from.
     windows
-        Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job.
+        Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job; by
+        name where there are several.
     workers
         Processes to share between jobs; by default the job has its own.
     lock
@@ -173,8 +175,7 @@ def export(
     if (existing := catalog.find(item_id)) is not None:
         return _existing(existing, digest, job, report)
     path = _plan(routes, source, job)
-    cases = [] if windows is None else [Case("real windows", np.ascontiguousarray(windows, np.float32))]
-    cases += [] if real is None else real.cases
+    cases = [*_given(windows, source), *([] if real is None else real.cases)]
     task = f"export {job.source} to {job.target}"
     report(Started(task))
     with ExitStack() as stack:
@@ -202,6 +203,14 @@ def export(
         published = catalog.publish(write_item(described), report=report)
     report(Finished(task))
     return published
+
+
+def _given(windows: NDArray[Any] | Arrays | None, source: ModelDescription) -> list[Case]:
+    if windows is None:
+        return []
+    named = windows if isinstance(windows, Mapping) else {source.inputs[0].name: windows}
+    dtypes = {tensor.name: tensor.input.dtype for tensor in source.inputs}
+    return [Case("real windows", {name: np.ascontiguousarray(a, dtypes.get(name)) for name, a in named.items()})]
 
 
 def variant_of(job: ExportJob, source: str) -> str:
