@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.sizes import Size
+from modelstac.registry.probing.sizes import measure_sizes
 from modelstac.registry.running.signature import BATCH, Signature
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def open_sizes(model: Runnable) -> dict[str, dict[str, Size]]:
 
     Raises
     ------
-    ConversionError
+    DataError
         When the model takes none of those tried.
     """
     stated = model.description.sizes
@@ -88,15 +89,7 @@ def open_sizes(model: Runnable) -> dict[str, dict[str, Size]]:
     ]
     if not unknown:
         return stated
-    found = find_sizes(model)
-    return stated | {
-        tensor.name: {dim: _size(found[dim]) for dim, size in tensor.axes.items() if not size.is_fixed}
-        for tensor in model.signature.inputs
-    }
-
-
-def _size(pair: tuple[int, int]) -> Size:
-    return Size(min(pair), max(1, abs(pair[0] - pair[1])))
+    return stated | measure_sizes(model).sizes
 
 
 def sized(model: Runnable) -> Signature:

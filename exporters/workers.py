@@ -146,7 +146,7 @@ class RemoteModel:
     def __init__(
         self, worker: WorkerProcess, number: int, folder: Path, item: pystac.Item, outputs: Sequence[str]
     ) -> None:
-        self.item, self.description = item, ModelDescription.from_item(item)
+        self.item, self.description = item, read_item(item)
         # What the file gives, without what the item lists and only a function after the model makes.
         self.signature = Signature.of(self.description).without_made(self.description, outputs)
         self._worker, self._number = worker, number
