@@ -14,6 +14,7 @@ import pystac
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
+from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report
 from modelstac.exporters.proof.cases import USUAL, Case, make_cases
 from modelstac.exporters.proof.counterparts import Counterparts
@@ -25,7 +26,7 @@ from modelstac.exporters.sizes import sized
 from modelstac.exporters.workers import RemoteModel, Workers, measured_latency
 from modelstac.registry.running.examples import Example, write_example
 from modelstac.registry.running.model import Model
-from modelstac.registry.running.signature import Arrays
+from modelstac.registry.running.signature import Arrays, Signature
 
 PARITY_ASSET, PICTURE_ASSET = "parity", "parity-picture"
 TURNS = 3
@@ -33,16 +34,31 @@ TURNS = 3
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured of a conversion: parity, an example, latencies of source and result (s) for some shapes.
+    """What was measured of a conversion.
 
-    ``names`` are what the result calls the outputs of its source.
+    Parameters
+    ----------
+    parity, picture
+        How far it is from its source, and a picture of that.
+    example
+        To be published with it.
+    latencies, shapes
+        Of source and result in seconds, for inputs of these shapes.
+    sizes
+        Lengths of its open axes: those of the source, on which both were compared.
+    halo
+        That of the source, which computes the same on all grids that were compared.
+    names
+        What it calls the outputs of its source.
     """
 
     parity: ParityReport
+    picture: bytes | None
     example: Example
     latencies: tuple[float, float]
     shapes: dict[str, tuple[int, ...]]
-    picture: bytes | None
+    sizes: dict[str, dict[str, Size]]
+    halo: dict[str, dict[str, Any]] | None
     names: dict[str, str]
 
 
@@ -67,14 +83,16 @@ def prove(
     """
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
         sides = Counterparts.of(model.signature, result.signature)
-        cases = make_cases(sized(model), result.signature, seed=seed, windows=windows)
+        known = sized(model)
+        cases = make_cases(known, result.signature, seed=seed, windows=windows)
         parity = compare(model, result, cases=cases, tolerance=tolerance, report=report)
         timed = next(case for case in cases if case.name == USUAL)
         latencies = _in_turns(model, result, timed.inputs, sides) if parity.passed else (0.0, 0.0)
         example = make_example(source, model, result, cases)
     picture = _picture(parity, report) if parity.passed else None
     names = {ours.name: theirs.name for ours, theirs in sides.outputs}
-    return Proof(parity, example, latencies, timed.shapes, picture, names)
+    sizes, halo = kept_sizes(known, result.signature), kept_halo(model.description.halo, sides)
+    return Proof(parity, picture, example, latencies, timed.shapes, sizes, halo, names)
 
 
 def failure(item_id: str, source: str, parity: ParityReport) -> str:
@@ -128,7 +146,31 @@ def with_evidence(
             path.write_bytes(data)
         assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=titles[key])
     parity = proof.parity.summary(source, proof.names)
-    return converted.model_copy(update={"parity": parity, "timing": timing, "assets": assets})
+    known = {"sizes": proof.sizes, "halo": proof.halo}
+    return converted.model_copy(update={"parity": parity, "timing": timing, "assets": assets} | known)
+
+
+def kept_sizes(source: Signature, target: Signature) -> dict[str, dict[str, Size]]:
+    """Give the lengths on which a conversion was proved, of the axes that it leaves open.
+
+    Inputs have the lengths that both take. Outputs have those of the source, as these follow from the inputs.
+    """
+    sides = Counterparts.of(source, target)
+    pairs = [
+        *((ours, theirs) for ours, (_, theirs) in zip(sides.shared().inputs, sides.inputs, strict=True)),
+        *sides.outputs,
+    ]
+    found = {
+        theirs.name: {dim: ours.axes[dim] for dim, size in theirs.axes.items() if not size.is_fixed}
+        for ours, theirs in pairs
+    }
+    return {name: axes for name, axes in found.items() if axes}
+
+
+def kept_halo(halo: dict[str, dict[str, Any]] | None, sides: Counterparts) -> dict[str, dict[str, Any]] | None:
+    """Give the halo of a source to its conversion, by its names of the inputs."""
+    names = {ours.name: theirs.name for ours, theirs in sides.inputs}
+    return None if halo is None else {names.get(name, name): axes for name, axes in halo.items()}
 
 
 def _in_turns(
