@@ -46,6 +46,7 @@ def interop_fields() -> str:
         ("fields", "`properties` of an item"),
         ("size", "A size of `interop:sizes`"),
         ("parity", "`interop:parity`"),
+        ("output_parity", "An output of `interop:parity`"),
         ("timing", "`interop:timing`"),
         ("step", "A step of `interop:route`"),
         ("environment", "An environment of `interop:verified`"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +15,21 @@ from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.layers import OUTPUT, known_layers, layers, match
-from modelstac.exporters.proof.cases import make_cases, permutation
-from modelstac.exporters.proof.parity import TOLERANCES, differences
-from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.proof.cases import usual_inputs
+from modelstac.exporters.proof.counterparts import Counterparts, lengths
+from modelstac.exporters.proof.tolerances import TOLERANCES
+from modelstac.exporters.sizes import sized
 from modelstac.exporters.tensors import Tensors, tensors
 from modelstac.exporters.workers import RemoteModel, Workers
-from modelstac.registry.running.signature import Signature
+from modelstac.registry.running.differences import (
+    are_labels,
+    count_differing,
+    differences,
+    few_enough,
+    in_ppm,
+    largest,
+)
+from modelstac.registry.running.signature import Arrays, Signature
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
@@ -70,7 +79,8 @@ class LayerDifference:
     Parameters
     ----------
     layer
-        Its name in the first model; the last is :data:`modelstac.exporters.layers.OUTPUT`.
+        Its name in the first model; for an output :data:`modelstac.exporters.layers.OUTPUT`, with its name where there
+        are several.
     shape
         Of what the layer gives in the first model.
     largest, relative
@@ -80,6 +90,10 @@ class LayerDifference:
         Whether the share is within the tolerance.
     first_frame
         Number of the first frame, from 1, that is out of tolerance; None where none is or there are no frames.
+    is_output
+        Whether it is an output of the model.
+    differing_ppm
+        Of whole numbers and truth values, which are judged by it: how many are not the same, in parts per million.
     """
 
     layer: str
@@ -88,6 +102,8 @@ class LayerDifference:
     relative: float | None
     passed: bool
     first_frame: int | None = None
+    is_output: bool = False
+    differing_ppm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +119,8 @@ class Comparison:
     weights_note
         What keeps weights from being compared, wholly or in part; empty where nothing does.
     layers
-        After each layer that both have, in the order of the first, and at last the output. Empty where the two do not
-        take the same input.
+        After each layer that both have, in the order of the first, and at last each output. Empty where the two do not
+        take the same inputs.
     layers_note
         Why no layer, or no output, could be compared; empty where all could.
     """
@@ -117,11 +133,12 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether the two give the same output for the same input.
+        """Whether the two give the same outputs for the same inputs.
 
         Layers may be apart all the same: tools fold one into another, and what follows may take a difference out.
         """
-        return bool(self.layers) and self.layers[-1].passed
+        outputs = [row for row in self.layers if row.is_output]
+        return bool(outputs) and all(row.passed for row in outputs)
 
     @property
     def begins(self) -> LayerDifference | None:
@@ -176,28 +193,27 @@ def _compare_layers(
     one: Model | RemoteModel, other: Model | RemoteModel, tolerance: float, *, alike: bool
 ) -> tuple[tuple[LayerDifference, ...], str]:
     try:
-        cases = make_cases(one.signature, other.signature, sizes=find_sizes(one, other))
-        outwards = permutation(other.signature.outputs[0], one.signature.outputs[0])
+        sides = Counterparts.of(one.signature, other.signature)
+        inputs = usual_inputs(sized(one), sized(other))
+        pairs, note = match(_known(one), _known(other), alike=alike)
+        ours = _layers(one, inputs, [layer.name for layer, _ in pairs])
+        theirs = _layers(other, sides.to_target(inputs), [layer.name for _, layer in pairs])
+        outputs = one.run(inputs), sides.to_source(other.run(sides.to_target(inputs)))
     except ConversionError as error:
         return (), f"nothing that they compute can be compared: {error}"
-    inputs = next(case.inputs for case in cases if case.name == "random")
-    inwards = permutation(one.signature.inputs[0], other.signature.inputs[0])
-    pairs, note = match(_known(one), _known(other), alike=alike)
-    ours = _layers(one, inputs, [layer.name for layer, _ in pairs])
-    given = np.ascontiguousarray(inputs.transpose(inwards))
-    theirs = _layers(other, given, [layer.name for _, layer in pairs])
-    theirs[OUTPUT] = theirs[OUTPUT].transpose(outwards)
-    lengths = dict(zip(one.signature.inputs[0].dim_order, inputs.shape, strict=True))
-    order = one.signature.outputs[0].dim_order
+    frames = lengths(one.signature.inputs, inputs).get("time")
     rows = []
-    for name, counterpart in [*((layer.name, same.name) for layer, same in pairs), (OUTPUT, OUTPUT)]:
-        if name in ours and counterpart in theirs:
-            here, there = ours[name], theirs[counterpart]
-            if name == OUTPUT:
-                time = order.index("time") if "time" in order else None
-            else:
-                there, time = aligned(there, here), _time_axis(here.shape, lengths.get("time"))
-            rows.append(_compare(name, here, there, time, tolerance))
+    for layer, same in pairs:
+        if layer.name in ours and same.name in theirs:
+            here = ours[layer.name]
+            there = aligned(theirs[same.name], here)
+            rows.append(_compare(layer.name, here, there, _time_axis(here.shape, frames), tolerance))
+    for tensor, _ in sides.outputs:
+        name = OUTPUT if len(sides.outputs) == 1 else f"{OUTPUT}, {tensor.name}"
+        time = tensor.dim_order.index("time") if "time" in tensor.dim_order else None
+        here, there = (np.asarray(side[tensor.name]) for side in outputs)
+        row = _compare(name, here, there, time, tolerance)
+        rows.append(replace(row, is_output=True))
     return tuple(rows), f"layers are not compared: {note}" if note else ""
 
 
@@ -205,7 +221,7 @@ def _known(model: Model | RemoteModel) -> Any:
     return model.known_layers() if isinstance(model, RemoteModel) else known_layers(model)
 
 
-def _layers(model: Model | RemoteModel, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
+def _layers(model: Model | RemoteModel, inputs: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
     return model.layers(inputs, wanted) if isinstance(model, RemoteModel) else layers(model, inputs, wanted)
 
 
@@ -233,15 +249,20 @@ def aligned(theirs: Array, ours: Array) -> Array:
 def _compare(name: str, ours: Array, theirs: Array, time: int | None, tolerance: float) -> LayerDifference:
     if ours.shape != theirs.shape:
         return LayerDifference(name, ours.shape, None, None, passed=False)
-    apart = differences(ours.astype(np.float64), theirs.astype(np.float64))
-    scale = float(np.max(np.abs(ours[np.isfinite(ours)]), initial=0.0)) or 1.0
-    largest = float(np.max(apart, initial=0.0))
-    passed = largest <= tolerance * scale
+    apart = differences(ours, theirs)
+    scale = largest(ours) or 1.0
+    most = float(np.max(apart, initial=0.0))
+    if are_labels(ours, theirs):
+        differing, allowed = count_differing(ours, theirs), TOLERANCES["fp32"].differing_ppm
+        passed = few_enough(differing, ours.size, allowed)
+        ppm = in_ppm(differing, ours.size)
+        return LayerDifference(name, ours.shape, most, most / scale, passed, differing_ppm=ppm)
+    passed = most <= tolerance * scale
     first_frame = None
     if time is not None and not passed:
         by_frame = np.max(np.moveaxis(apart, time, 0).reshape(apart.shape[time], -1), axis=1)
         first_frame = int(np.argmax(by_frame > tolerance * scale)) + 1
-    return LayerDifference(name, ours.shape, largest, largest / scale, passed, first_frame)
+    return LayerDifference(name, ours.shape, most, most / scale, passed, first_frame)
 
 
 def compare_weights(ours: Tensors, theirs: Tensors) -> tuple[tuple[WeightDifference, ...], str]:
@@ -252,9 +273,8 @@ def compare_weights(ours: Tensors, theirs: Tensors) -> tuple[tuple[WeightDiffere
         if one.shape != other.shape:
             rows.append(WeightDifference(name, one.shape, None, None))
             continue
-        largest = float(np.max(differences(one.astype(np.float64), other.astype(np.float64)), initial=0.0))
-        scale = float(np.max(np.abs(one), initial=0.0)) or 1.0
-        rows.append(WeightDifference(name, one.shape, largest, largest / scale))
+        most = float(np.max(differences(one, other), initial=0.0))
+        rows.append(WeightDifference(name, one.shape, most, most / (largest(one) or 1.0)))
     if not ours or not theirs:
         which = "either" if not ours and not theirs else "the first" if not ours else "the second"
         return (), f"the format of {which} does not give its weights back"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,14 +25,17 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
-from modelstac.exporters.conversion import Conversion
+from modelstac.exporters.closing import said
+from modelstac.exporters.conversion import FIXED, Conversion
 from modelstac.exporters.proof.cases import Case
+from modelstac.exporters.proof.counterparts import Counterparts
 from modelstac.exporters.proof.evidence import failure, prove, with_evidence
-from modelstac.exporters.proof.parity import TOLERANCES
 from modelstac.exporters.proof.real_windows import real_windows
+from modelstac.exporters.proof.tolerances import TOLERANCES
 from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
 from modelstac.exporters.workers import Workers
 from modelstac.registry.isolated.pins import with_requirements
+from modelstac.registry.running.signature import Arrays, Signature
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class ExportJob:
     data
         Folder of radar frames: source and result are compared and scored on windows of them, too.
     options
-        For the last converter of the route.
+        For the last converter of the route. ``fixed`` is for all of them: it allows axes to be closed that the source
+        leaves open, ``True`` for any, or a mapping of axes to lengths; see :mod:`modelstac.exporters.closing`.
     """
 
     source: str
@@ -124,7 +129,7 @@ def export(
     catalog: Catalog,
     *,
     routes: Routes = ROUTES,
-    windows: NDArray[np.float32] | None = None,
+    windows: NDArray[Any] | Arrays | None = None,
     workers: Workers | None = None,
     lock: bool = False,
     report: Report = ignore,
@@ -140,7 +145,8 @@ def export(
     routes
         The conversions to choose from.
     windows
-        Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job.
+        Real inputs, in the layout of the source, on which the two are compared too, beside the data of the job; by
+        name where there are several.
     workers
         Processes to share between jobs; by default the job has its own.
     lock
@@ -160,7 +166,7 @@ def export(
     ItemExistsError
         When the item id is taken by the result of another job.
     ConversionError
-        When there is no such conversion, or it fails.
+        When there is no such conversion, or it fails, or closes an axis of an input unasked.
     ParityError
         When the result is farther from its source than the tolerance; nothing is published.
     """
@@ -173,8 +179,7 @@ def export(
     if (existing := catalog.find(item_id)) is not None:
         return _existing(existing, digest, job, report)
     path = _plan(routes, source, job)
-    cases = [] if windows is None else [Case("real windows", np.ascontiguousarray(windows, np.float32))]
-    cases += [] if real is None else real.cases
+    cases = [*_given(windows, source), *([] if real is None else real.cases)]
     task = f"export {job.source} to {job.target}"
     report(Started(task))
     with ExitStack() as stack:
@@ -204,12 +209,24 @@ def export(
     return published
 
 
+def _given(windows: NDArray[Any] | Arrays | None, source: ModelDescription) -> list[Case]:
+    if windows is None:
+        return []
+    named = windows if isinstance(windows, Mapping) else {source.inputs[0].name: windows}
+    dtypes = {tensor.name: tensor.input.dtype for tensor in source.inputs}
+    return [Case("real windows", {name: np.ascontiguousarray(a, dtypes.get(name)) for name, a in named.items()})]
+
+
 def variant_of(job: ExportJob, source: str) -> str:
     """Name the variant that a job makes: ``<format>-from-<source>``, what else sets it apart before ``-from``."""
     precision = "" if job.precision == "fp32" else f"-{job.precision}"
     unrolled = f"-unrolled-{job.options['unroll']}" if "unroll" in job.options else ""
+    fixed = "" if not job.options.get(FIXED) else "-fixed"
+    if isinstance(lengths := job.options.get(FIXED), Mapping):
+        named = (f"-{axis}-{length}" for axis, length in sorted(lengths.items()))
+        fixed += re.sub("[^a-z0-9]+", "-", "".join(named).lower())
     passing = "" if job.via is None else f"-via-{job.via}"
-    return f"{job.target}{precision}{unrolled}{passing}-from-{source}"
+    return f"{job.target}{precision}{unrolled}{fixed}{passing}-from-{source}"
 
 
 def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> tuple[Edge, ...]:
@@ -244,28 +261,55 @@ def _convert(
 ) -> ModelDescription:
     """Walk the route; what lies between source and target is described and loaded like any model, never published."""
     source = read_item(item)
-    found = source
+    found, told = source, dict[str, set[str]]()
+    everywhere = {name: value for name, value in job.options.items() if name == FIXED}
     for number, edge in enumerate(path):
         place = folder / str(number)
         with explained(f"write {place}"):
             place.mkdir()
         last = number == len(path) - 1
-        conversion = workers.convert(edge, item, place, job.options if last else {}, report=report)
+        conversion = workers.convert(edge, item, place, job.options if last else everywhere, report=report)
+        for tensor, axes in conversion.closed.items():
+            told.setdefault(tensor, set()).update(axes)
         name = variant if last and job.precision == "fp32" else f"{edge.target}-between-{number}"
         found = describe_result(source, found, conversion, variant=name, target=edge.target)
         item = write_item(found)
-    if job.precision == "fp32":
-        return found
-    from modelstac.exporters.converters.precision import convert  # needs onnxruntime
+    if job.precision != "fp32":
+        from modelstac.exporters.converters.precision import convert  # needs onnxruntime
 
-    return describe_result(
-        source,
-        found,
-        convert(item, found, job.precision, folder),
-        variant=variant,
-        target="onnx",
-        precision=job.precision,
-    )
+        reduced = convert(item, found, job.precision, folder)
+        found = describe_result(source, found, reduced, variant=variant, target="onnx", precision=job.precision)
+    return _with_closed(found, source, told, report)
+
+
+def _with_closed(
+    found: ModelDescription, source: ModelDescription, told: Mapping[str, set[str]], report: Report
+) -> ModelDescription:
+    """Say which axes are closed; see for oneself that names and axes are those of the source, whatever was told.
+
+    Raises
+    ------
+    ConversionError
+        When an axis is closed of which no step said so, or inputs or outputs stand in another order.
+    """
+    sides = Counterparts.of(Signature.of(source), Signature.of(found))
+    for kind, pairs, tensors in (("inputs", sides.inputs, found.inputs), ("outputs", sides.outputs, found.outputs)):
+        wanted, there = [theirs.name for _, theirs in pairs], [tensor.name for tensor in tensors]
+        if wanted != there:
+            raise ConversionError(
+                f"{found.id!r} has the {kind} {', '.join(there)}, its source {', '.join(wanted)}: the order is part of"
+                " what a model is"
+            )
+    closed = {
+        theirs.name: {dim: n.at_least for dim, n in theirs.axes.items() if n.is_fixed and not ours.axes[dim].is_fixed}
+        for ours, theirs in sides.inputs
+    }
+    closed = {name: axes for name, axes in closed.items() if axes}
+    if unsaid := {n: {d: axes[d] for d in axes if d not in told.get(n, ())} for n, axes in closed.items()}:
+        if any(unsaid.values()):
+            raise ConversionError(f"{found.id!r} takes {said(unsaid)} only, which its source leaves open: say --fixed")
+        report(Note(f"{found.id} takes {said(closed)} only, which its source leaves open"))
+    return found.model_copy(update={"closed": closed})
 
 
 def describe_result(
@@ -307,6 +351,8 @@ def describe_result(
             "backend_version": conversion.backend_version,
             "inputs": conversion.inputs,
             "outputs": conversion.outputs,
+            "sizes": {name: dict(axes) for name, axes in conversion.sizes.items()},
+            "closed": {},
             "hyperparameters": {**facts, **conversion.hyperparameters},
             "entrypoint": conversion.entrypoint,
             "sources": (Source(item_id=source.id, title=source.title),),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pystac
+from numpy.typing import NDArray
 
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
@@ -16,11 +17,13 @@ from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.exporters.jobs import ExportJob, export
+from modelstac.exporters.proof.cases import random_values, usual_shapes
 from modelstac.exporters.proof.evidence import PARITY_ASSET
 from modelstac.exporters.routes import NODES, ROUTES, Routes, node_of
-from modelstac.exporters.tracing import WISHES, shapes_near
+from modelstac.exporters.sizes import sized
 from modelstac.exporters.workers import Workers, measured_latency
 from modelstac.registry.files.fetch import fetch
+from modelstac.registry.running.signature import Signature
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
@@ -95,9 +98,7 @@ def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
     # Every conversion of a source predicts on the same grid, whatever its file would take besides.
     origin = read_item(source)
     with workers.open(item) as model:
-        shapes = shapes_near(model.signature, {}, {**WISHES, **_usual_sizes(origin)})
-        x = np.random.default_rng(0).random(shapes[found.inputs[0].name], np.float32)
-        latency = measured_latency(model, x)
+        latency = measured_latency(model, _inputs(sized(model), _usual_sizes(origin)))
     names = [step.target_format for step in found.route]
     return Row(
         source=source.id,
@@ -109,6 +110,17 @@ def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
         difference=None if found.parity is None else found.parity.max_absolute_difference,
         latency=latency,
     )
+
+
+def _inputs(signature: Signature, usual: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    """Give random inputs of the sizes that a model was made for; else of some that fit."""
+    rng, found = np.random.default_rng(0), usual_shapes(signature)
+    for tensor in signature.inputs:
+        wanted = (usual.get(dim, length) for dim, length in zip(tensor.dim_order, found[tensor.name], strict=True))
+        shape = tuple(wanted)
+        if all(size.fits(length) for size, length in zip(tensor.sizes, shape, strict=True)):
+            found[tensor.name] = shape
+    return {tensor.name: random_values(tensor, found[tensor.name], rng) for tensor in signature.inputs}
 
 
 def _usual_sizes(description: ModelDescription) -> Mapping[str, int]:

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pystac
 
 from modelstac.catalog.messages import Message, Note, Report
@@ -18,7 +17,7 @@ from modelstac.exporters.layers import known_layers, layers
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.exporters.tensors import tensors
-from modelstac.exporters.workers import latency
+from modelstac.exporters.workers import latency, read_arrays, write_arrays
 from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.isolated.answers import Answers
 from modelstac.registry.load import load
@@ -42,12 +41,12 @@ class Worker:
         made = run_step(known, pystac.Item.from_dict(item), Path(folder), options, report=self.heard, opener=self._open)
         return made.to_json()
 
-    def load(self, item: dict[str, Any]) -> int:
-        """Load a model and give its number."""
+    def load(self, item: dict[str, Any]) -> tuple[int, list[str]]:
+        """Load a model, and give its number and the names of its outputs."""
         self._count += 1
         with self._open(pystac.Item.from_dict(item), report=self.heard) as model:
             self._models[self._count] = model
-        return self._count
+        return self._count, [tensor.name for tensor in model.signature.outputs]
 
     @contextmanager
     def _open(self, item: pystac.Item, *, report: Report) -> Iterator[Model]:
@@ -68,37 +67,32 @@ class Worker:
         model = load(item, report=heard.append)
         return model, tuple(message for message in heard if isinstance(message, Note))
 
-    def predict(self, number: int, inputs: str, outputs: str) -> None:
-        """Run a model from file to file."""
-        np.save(outputs, self._models[number].predict(np.load(inputs)))
+    def run(self, number: int, inputs: str, names: list[str], outputs: str) -> list[str]:
+        """Run a model from file to file; give the names of its outputs, in the order of the file."""
+        return write_arrays(outputs, self._models[number].run(read_arrays(inputs, names)))
 
     def known_layers(self, number: int) -> list[dict[str, Any]]:
         """List the layers of a model."""
         return [asdict(layer) for layer in known_layers(self._models[number])]
 
-    def layers(self, number: int, inputs: str, outputs: str, wanted: list[str]) -> list[str]:
+    def layers(self, number: int, inputs: str, names: list[str], outputs: str, wanted: list[str]) -> list[str]:
         """Run a model from file to file, and keep what its layers give; give their names, in the order of the file."""
-        return _save(outputs, layers(self._models[number], np.load(inputs), wanted))
+        return write_arrays(outputs, layers(self._models[number], read_arrays(inputs, names), wanted))
 
     def tensors(self, number: int, outputs: str) -> list[str]:
         """Keep the weights of a model; give their names, in the order of the file."""
-        return _save(outputs, tensors(self._models[number]))
+        return write_arrays(outputs, tensors(self._models[number]))
 
-    def latency(self, number: int, inputs: str, runs: int) -> float:
+    def latency(self, number: int, inputs: str, names: list[str], runs: int) -> float:
         """Measure a model."""
-        return latency(self._models[number].predict, np.load(inputs), runs)
+        return latency(self._models[number].run, read_arrays(inputs, names), runs)
 
     def close(self, number: int) -> None:
         """Let go of a model."""
         del self._models[number]
 
 
-def _save(path: str, arrays: dict[str, Any]) -> list[str]:
-    np.savez(path, **{f"{number}": array for number, array in enumerate(arrays.values())})
-    return list(arrays)
-
-
-VERBS = ("convert", "load", "predict", "known_layers", "layers", "tensors", "latency", "close")
+VERBS = ("convert", "load", "run", "known_layers", "layers", "tensors", "latency", "close")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from modelstac.exporters.steps import run_step
 from modelstac.registry.isolated.processes import WorkerProcess
 from modelstac.registry.load import load
 from modelstac.registry.running.model import Model
-from modelstac.registry.running.signature import Signature
+from modelstac.registry.running.signature import Arrays, Signature
 from modelstac.registry.runtimes.backends import running_backend
 
 TIMED_RUNS = 5
@@ -70,8 +70,8 @@ class Workers:
         if near or backend in {None, running_backend()}:
             return load(item, report=report)
         worker = self._worker(str(backend))
-        number = worker.ask("load", {"item": plain(item)}, report=report)
-        return RemoteModel(worker, int(number), Path(self._folder.name), Signature.of(description))
+        number, outputs = worker.ask("load", {"item": plain(item)}, report=report)
+        return RemoteModel(worker, int(number), Path(self._folder.name), item, outputs)
 
     def close(self) -> None:
         """End all processes."""
@@ -93,20 +93,32 @@ class Workers:
         self.close()
 
 
-def latency(predict: Callable[[NDArray[Any]], Any], inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
+def latency(run: Callable[[Arrays], Any], inputs: Arrays, runs: int = TIMED_RUNS) -> float:
     """Give the median time of a prediction in seconds, after one that warms up."""
-    predict(inputs)
+    run(inputs)
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        predict(inputs)
+        run(inputs)
         times.append(time.perf_counter() - start)
     return float(np.median(times))
 
 
-def measured_latency(model: Model | RemoteModel, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
+def measured_latency(model: Model | RemoteModel, inputs: Arrays, runs: int = TIMED_RUNS) -> float:
     """Give the latency of a model where it runs, without the way to its process."""
-    return model.latency(inputs, runs) if isinstance(model, RemoteModel) else latency(model.predict, inputs, runs)
+    return model.latency(inputs, runs) if isinstance(model, RemoteModel) else latency(model.run, inputs, runs)
+
+
+def write_arrays(path: Path | str, arrays: Arrays) -> list[str]:
+    """Write arrays into a file for another process, and give their names in the order of the file."""
+    np.savez(path, **{f"{number}": array for number, array in enumerate(arrays.values())})
+    return list(arrays)
+
+
+def read_arrays(path: Path | str, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read what :func:`write_arrays` wrote, by the names that it gave."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[f"{number}"] for number, name in enumerate(names)}
 
 
 def plain(item: pystac.Item) -> dict[str, Any]:
@@ -131,42 +143,41 @@ def _start(backend: str, folder: Path) -> WorkerProcess:
 class RemoteModel:
     """A model in a worker."""
 
-    def __init__(self, worker: WorkerProcess, number: int, folder: Path, signature: Signature) -> None:
-        self.signature = signature
+    def __init__(
+        self, worker: WorkerProcess, number: int, folder: Path, item: pystac.Item, outputs: Sequence[str]
+    ) -> None:
+        self.item, self.description = item, read_item(item)
+        # What the file gives, without what the item lists and only a function after the model makes.
+        self.signature = Signature.of(self.description).without_made(self.description, outputs)
         self._worker, self._number = worker, number
-        self._given, self._found = folder / f"given-{number}.npy", folder / f"found-{number}.npy"
+        self._given, self._found = folder / f"given-{number}.npz", folder / f"found-{number}.npz"
 
-    def predict(self, inputs: NDArray[Any], /) -> NDArray[Any]:
+    def run(self, inputs: Arrays, /) -> dict[str, NDArray[Any]]:
         """Run the model in its process."""
-        np.save(self._given, inputs)
-        request = {"number": self._number, "inputs": str(self._given), "outputs": str(self._found)}
-        self._worker.ask("predict", request)
-        outputs: NDArray[Any] = np.load(self._found)
-        return outputs
+        return self._arrays("run", self._inputs(inputs))
 
     def known_layers(self) -> tuple[Layer, ...]:
         """List its layers; see :func:`modelstac.exporters.layers.known_layers`."""
         return tuple(Layer(**fields) for fields in self._worker.ask("known_layers", {"number": self._number}))
 
-    def layers(self, inputs: NDArray[Any], wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    def layers(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Run the model in its process; see :func:`modelstac.exporters.layers.layers`."""
-        np.save(self._given, inputs)
-        return self._arrays("layers", {"inputs": str(self._given), "wanted": list(wanted)})
+        return self._arrays("layers", self._inputs(inputs) | {"wanted": list(wanted)})
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """Give its weights; see :func:`modelstac.exporters.tensors.tensors`."""
         return self._arrays("tensors", {})
 
-    def _arrays(self, verb: str, request: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        found = self._found.with_suffix(".npz")
-        names = self._worker.ask(verb, {"number": self._number, "outputs": str(found)} | request)
-        with np.load(found) as arrays:
-            return {name: arrays[f"{number}"] for number, name in enumerate(names)}
-
-    def latency(self, inputs: NDArray[Any], runs: int = TIMED_RUNS) -> float:
+    def latency(self, inputs: Arrays, runs: int = TIMED_RUNS) -> float:
         """Measure the model in its process."""
-        np.save(self._given, inputs)
-        return float(self._worker.ask("latency", {"number": self._number, "inputs": str(self._given), "runs": runs}))
+        return float(self._worker.ask("latency", {"number": self._number, "runs": runs} | self._inputs(inputs)))
+
+    def _inputs(self, arrays: Arrays) -> dict[str, Any]:
+        return {"inputs": str(self._given), "names": write_arrays(self._given, arrays)}
+
+    def _arrays(self, verb: str, request: dict[str, Any]) -> dict[str, NDArray[Any]]:
+        names = self._worker.ask(verb, {"number": self._number, "outputs": str(self._found)} | request)
+        return read_arrays(self._found, names)
 
     def __enter__(self) -> Self:
         return self

@@ -59,6 +59,8 @@ class ModelDescription(Fragment):
     sizes
         Lengths that open axes may have, by the name of the input or output and of the axis; what is not named may be of
         any length, as far as is known.
+    closed
+        Of a converted file, by input and axis: the one length of axes that its source leaves open.
     halo
         How many pixels around it an output pixel depends on, by input and axis, or ``global``; None where nobody
         measured.
@@ -111,6 +113,7 @@ class ModelDescription(Fragment):
     inputs: tuple[ModelInput, ...] = Field(min_length=1)
     outputs: tuple[ModelOutput, ...] = Field(min_length=1)
     sizes: dict[str, dict[str, Size]] = Field(default_factory=dict)
+    closed: dict[str, dict[str, int]] = Field(default_factory=dict)
     halo: dict[str, dict[str, Any]] | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     parameters: int = Field(ge=0)

@@ -44,8 +44,35 @@ class Step(Fragment):
     warnings: tuple[str, ...] = ()
 
 
+class OutputParity(Fragment):
+    """How far one output of several is from that of the source.
+
+    Parameters
+    ----------
+    max_absolute_difference, max_relative_difference, root_mean_square_difference, percentile_99_difference, cosine
+        As in :class:`Parity`, of this output.
+    differing_ppm
+        Of whole numbers and truth values: how many are not the same, in parts per million.
+    values
+        How many values were compared; 0 where the output was empty in every case.
+    passed
+        Whether what was allowed held.
+    """
+
+    max_absolute_difference: float = Field(ge=0)
+    max_relative_difference: float = Field(ge=0)
+    root_mean_square_difference: float = Field(ge=0)
+    percentile_99_difference: float = Field(ge=0)
+    cosine: float
+    differing_ppm: float | None = Field(default=None, ge=0, le=1e6)
+    values: int = Field(ge=0)
+    passed: bool
+
+
 class Parity(Fragment):
     """How far a converted model is from its source, over all cases compared (``interop:parity``).
+
+    Of several outputs each measure is that of the output which is worst by it.
 
     Parameters
     ----------
@@ -61,9 +88,14 @@ class Parity(Fragment):
         Whether it held.
     percentile_99_difference, cosine
         99th percentile of the absolute differences; cosine of the angle between the two outputs.
+    differing_ppm, differing_ppm_tolerance
+        Of whole numbers and truth values (class ids, masks): how many are not the same, in parts per million, and how
+        many were allowed to be. These are judged by nothing else.
     rmse_change, csi_change
         What the conversion changes in the task on real data, where there were any: in the root mean square error, and
         (largest over the thresholds, without sign) in the critical success index.
+    outputs
+        Where there are several outputs: each by its name.
     """
 
     source: str
@@ -76,8 +108,11 @@ class Parity(Fragment):
     passed: bool
     percentile_99_difference: float | None = Field(default=None, ge=0)
     cosine: float | None = None
+    differing_ppm: float | None = Field(default=None, ge=0, le=1e6)
+    differing_ppm_tolerance: float | None = Field(default=None, ge=0)
     rmse_change: float | None = None
     csi_change: float | None = Field(default=None, ge=0)
+    outputs: dict[str, OutputParity] | None = None
 
 
 class Timing(Fragment):
@@ -90,13 +125,16 @@ class Timing(Fragment):
     latency_seconds, source_latency_seconds
         Median time of one prediction of the result, and of its source in turns with it.
     shape
-        Of the input that was timed, in the layout of the source.
+        Of the input that was timed, in the layout of the source; of several inputs, of the first.
+    shapes
+        Where there are several inputs: of each by its name.
     """
 
     conversion_seconds: float = Field(ge=0)
     latency_seconds: float = Field(ge=0)
     source_latency_seconds: float = Field(ge=0)
     shape: tuple[int, ...]
+    shapes: dict[str, tuple[int, ...]] | None = None
 
 
 class Source(Fragment):

@@ -51,6 +51,7 @@ _PLAIN_FIELDS = {
     "interop:scores": "scores",
     "interop:job": "job",
     "interop:halo": "halo",
+    "interop:closed": "closed",
 }
 
 

@@ -135,6 +135,8 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         properties["interop:sizes"] = {
             name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in description.sizes.items()
         }
+    if description.closed:
+        properties["interop:closed"] = description.closed
     if description.halo is not None:
         properties["interop:halo"] = description.halo
     if description.route:

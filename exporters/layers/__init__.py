@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelstac.registry.runtimes.names import paired
+
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Arrays
 
 Array = NDArray[Any]
 OUTPUT = "output of the model"
@@ -61,22 +64,41 @@ def known_layers(model: Model) -> tuple[Layer, ...]:
     return () if reader is None else tuple(_reader(reader).known(model))
 
 
-def layers(model: Model, inputs: Array, wanted: Sequence[str] = ()) -> dict[str, Array]:
-    """Run a model and give what some of its layers make of the input, and its output.
+def layers(model: Model, inputs: Arrays, wanted: Sequence[str] = ()) -> dict[str, Array]:
+    """Run a model and give what some of its layers make of the inputs.
 
     Parameters
     ----------
     model
         A loaded model.
     inputs
-        In its layout.
+        By name, in its layouts.
     wanted
         Names of :func:`known_layers`.
     """
-    found: dict[str, Array] = {}
-    if wanted:
-        found = _reader(_READERS[model.description.format]).run(model, inputs, tuple(wanted))
-    return found | {OUTPUT: np.asarray(model.predict(inputs))}
+    if not wanted:
+        return {}
+    found: dict[str, Array] = _reader(_READERS[model.description.format]).run(model, inputs, tuple(wanted))
+    return found
+
+
+def by_file(model: Model, inputs: Arrays, found: Sequence[str], *, named: bool = True) -> dict[str, Array]:
+    """Give inputs by the names of the file, as the runtime does; in its order.
+
+    Parameters
+    ----------
+    model
+        A loaded model.
+    inputs
+        By the names of its item.
+    found
+        Names in the file.
+    named
+        Whether these are the publisher's.
+    """
+    match = paired([*inputs], tuple(found), "input", named=named, where=f"the file of {model.item.id!r}")
+    given = {match[name]: np.asarray(array) for name, array in inputs.items()}
+    return {name: given[name] for name in found}
 
 
 def match(ours: Sequence[Layer], theirs: Sequence[Layer], *, alike: bool) -> tuple[list[Pair], str]:

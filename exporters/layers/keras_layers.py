@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from modelstac.exporters.layers import Array, Layer
+from modelstac.exporters.layers import Array, Layer, by_file
+from modelstac.registry.runtimes.keras import interface
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Arrays
 
 
 def known(model: Model) -> Iterator[Layer]:
@@ -24,11 +26,11 @@ def known(model: Model) -> Iterator[Layer]:
             yield Layer(layer.name, kind, named=not counted)
 
 
-def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
-    """Give what they make of an input."""
+def run(model: Model, inputs: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
+    """Give what they make of inputs."""
     outputs = [model.native.get_layer(name).output for name in wanted]
-    inner = keras.Model(model.native.inputs[0], outputs)
-    made = inner(inputs, training=False)
+    inner = keras.Model(model.native.inputs, outputs)
+    made = inner([*by_file(model, inputs, interface(model.native)[0]).values()], training=False)
     made = made if isinstance(made, list | tuple) else [made]
     return {name: np.asarray(keras.ops.convert_to_numpy(one)) for name, one in zip(wanted, made, strict=True)}
 

@@ -12,12 +12,13 @@ import onnxruntime
 
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.architecture import artifact_of, read_spec
-from modelstac.exporters.layers import Array, Layer
+from modelstac.exporters.layers import Array, Layer, by_file
 from modelstac.training.architecture import ARCHITECTURES
 from modelstac.training.spec import ConvLSTMSpec
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Arrays
 
 _WEIGHED = frozenset({"Conv", "ConvTranspose", "Gemm", "BatchNormalization", "LayerNormalization"})
 """Operators that are a layer with its weights and its bias in one."""
@@ -42,8 +43,8 @@ def known(model: Model) -> Iterator[Layer]:
         )
 
 
-def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
-    """Give what they make of an input."""
+def run(model: Model, inputs: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
+    """Give what they make of inputs."""
     graph = _graph(model)
     places = _places(model, graph)
     names = {name: places.get(name, name) for name in wanted}
@@ -52,11 +53,12 @@ def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    made = session.run([*names.values()], {session.get_inputs()[0].name: inputs})
+    made = session.run([*names.values()], by_file(model, inputs, [value.name for value in session.get_inputs()]))
     found = {name: array.astype(np.float32) for name, array in zip(names, made, strict=True) if array.dtype.kind == "f"}
     if not _ours(graph):
         return found
-    batch = inputs.shape[model.signature.inputs[0].dim_order.index("batch")]
+    first = model.signature.inputs[0]
+    batch = inputs[first.name].shape[first.dim_order.index("batch")]
     steps = {
         name: array if array.ndim == 5 else array.reshape(-1, batch, *array.shape[1:]) for name, array in found.items()
     }

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from modelstac.exporters.layers import Array, Layer
+from modelstac.exporters.layers import Array, Layer, by_file
 from modelstac.exporters.layers.torch_layers import shared_names
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Arrays
 
 _WEIGHED = ("conv1d", "conv2d", "conv3d", "conv_transpose", "linear", "batch_norm", "layer_norm", "group_norm")
 """Operators that are a layer with its weights and its bias in one."""
@@ -27,8 +28,8 @@ def known(model: Model) -> Iterator[Layer]:
         yield Layer(name, str(node.target))
 
 
-def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
-    """Give what they make of an input."""
+def run(model: Model, inputs: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
+    """Give what they make of inputs."""
     module = model.native.module()
     places = {node: name for name, node in _places(model, module).items() if name in wanted}
     found: dict[str, Array] = {}
@@ -40,8 +41,9 @@ def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
                 found[places[n]] = made.detach().cpu().float().numpy()
             return made
 
+    given = by_file(model, inputs, tuple(model.native.graph_signature.user_inputs), named=False)
     with torch.inference_mode():
-        Watched(module).run(torch.from_numpy(np.array(inputs)))
+        Watched(module).run(*(torch.from_numpy(np.array(array)) for array in given.values()))
     return found
 
 

@@ -15,6 +15,7 @@ from modelstac.exporters.layers import Array, Layer
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Arrays
 
 _CHANNELS_LAST = {4: (0, 2, 3, 1), 5: (1, 0, 3, 4, 2)}
 """Of our own modules, whose five dimensions begin with time, to the order that Keras has."""
@@ -30,8 +31,8 @@ def known(model: Model) -> Iterator[Layer]:
         yield from (Layer(path, type(one).__name__) for path, one in inside.items() if path and _runs(one))
 
 
-def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
-    """Give what they make of an input; a module that is called several times, what it gives first."""
+def run(model: Model, inputs: Arrays, wanted: Sequence[str]) -> dict[str, Array]:
+    """Give what they make of inputs; a module that is called several times, what it gives first."""
     module, names = model.native, shared_names(model.description)
     paths = {name: path for path, name in names.items()} or {name: name for name in wanted}
     found: dict[str, Array] = {}
@@ -47,8 +48,7 @@ def run(model: Model, inputs: Array, wanted: Sequence[str]) -> dict[str, Array]:
 
     hooks = [module.get_submodule(paths[name]).register_forward_hook(keep(name)) for name in wanted]
     try:
-        with torch.inference_mode():
-            module(torch.from_numpy(np.array(inputs)))
+        model.run(inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,4 +1,5 @@
 """The proof that a conversion computes what its source computes.
 
-Order, each importing only from those before it: cases · parity, real_windows · examples, parity_picture · evidence.
+Order, each importing only from those before it: counterparts, tolerances · cases, measuring · real_windows, report ·
+parity, parity_picture · examples · evidence.
 """

@@ -1,149 +1,175 @@
-"""Inputs on which two models are compared, and how an array goes from the layout of one to that of the other."""
+"""Inputs on which two models are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modelstac.catalog.errors import ConversionError, DataError
-from modelstac.exporters.sizes import OTHER, SIZES, Sizes
+from modelstac.catalog.errors import DataError
+from modelstac.exporters.proof.counterparts import Counterparts
+from modelstac.registry.probing.grids import grids, shapes, symbol_of
+from modelstac.registry.running.signature import BATCH, Signature, TensorSignature
 
 if TYPE_CHECKING:
     from modelstac.training.scoring.metrics import Scores
 
-
-class Tensor(Protocol):
-    """Layout of one input or output."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def dim_order(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def dtype(self) -> str: ...  # noqa: D102
+Shapes = Mapping[str, tuple[int, ...]]
+MOST_VALUES = 1 << 18
+"""A batch far above its least length is cut so that all inputs together have no more numbers than these."""
+USUAL = "random"
+"""Name of the case that is timed, and published as the example where the source has none."""
 
 
-class Layouts(Protocol):
-    """Inputs and outputs of a model."""
-
-    @property
-    def inputs(self) -> Sequence[Tensor]: ...  # noqa: D102
-    @property
-    def outputs(self) -> Sequence[Tensor]: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """An input on which two models are compared.
+    """Inputs on which two models are compared.
 
     Parameters
     ----------
     name
         For people.
     inputs
-        In the layout of the source.
+        Arrays by the name of the source's inputs, in its layouts.
     score
-        Where it is known what should come out: scores of an output of the source's layout, which add up over cases.
+        Where it is known what should come out: scores of the only output of the source's layout, which add up over
+        cases.
     beyond
         Whether the numbers are larger than those that models are fed: reduced precision promises nothing there.
     """
 
     name: str
-    inputs: NDArray[Any]
+    inputs: Mapping[str, NDArray[Any]]
     score: Callable[[NDArray[Any]], Scores] | None = None
     beyond: bool = False
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each input."""
+        return {name: array.shape for name, array in self.inputs.items()}
+
 
 def make_cases(
-    source: Layouts, target: Layouts, *, seed: int = 0, windows: Sequence[Case] = (), sizes: Sizes = SIZES
+    source: Signature, target: Signature, *, seed: int = 0, windows: Sequence[Case] = ()
 ) -> tuple[Case, ...]:
-    """Make the cases for two models: zeros, random numbers in two shapes, large numbers, and real data when given.
+    """Make the cases for two models.
 
-    Whole numbers are 0 and 1 only: they may be indices, and more is not known of them.
+    Random numbers from 0 to 1 are given in every shape of :func:`modelstac.registry.probing.grids.grids`: the least,
+    one step more and far away, in each open axis alone and in all together. Zeros and large numbers are given in one
+    shape, that of the case :data:`USUAL`: far away, with the least batch. Whole numbers are 0 and 1 only, as they may
+    be indices, and more is not known of them.
 
     Parameters
     ----------
     source, target
-        Signatures of the two models. A dimension that either of them fixes has that size in every case.
+        Signatures of the two models. An axis that either of them fixes has that length in every case.
     seed
         Of the random numbers.
     windows
         Cases of real data.
-    sizes
-        Of the dimensions that both leave open.
 
     Raises
     ------
     ConversionError
-        When the two have other dimensions, or fix one at different sizes.
+        When the two have other tensors or dimensions, or no length in common.
     DataError
         When a model does not take windows of this size.
     """
-    first, second = (_shape(source, target, number, sizes) for number in (0, 1))
-    rng = np.random.default_rng(seed)
-    kind = np.dtype(source.inputs[0].dtype)
-    if kind.kind in "iu":
-        cases = [
-            Case("zeros", np.zeros(first, kind)),
-            Case("random", rng.integers(0, 2, first, kind)),
-            Case("random, second shape", rng.integers(0, 2, second, kind)),
-        ]
-        return (*cases, *windows)
-    cases = [
-        Case("zeros", np.zeros(first, np.float32)),
-        Case("random", rng.random(first, np.float32)),
-        Case("random, second shape", rng.random(second, np.float32)),
-        Case("large values", 10 * rng.standard_normal(first, np.float32), beyond=True),
-    ]
+    shared = Counterparts.of(source, target).shared()
     for case in windows:
         _require_fit(case, source, target)
-    return (*cases, *windows)
+    return (*_made(shared, np.random.default_rng(seed)), *windows)
 
 
-def _require_fit(case: Case, source: Layouts, target: Layouts) -> None:
-    sizes = dict(zip(source.inputs[0].dim_order, case.inputs.shape, strict=True))
-    for layout in (source.inputs[0], target.inputs[0]):
-        for name, size in zip(layout.dim_order, layout.shape, strict=True):
-            if size not in {-1, sizes[name]} and name != "batch":
-                raise DataError(
-                    f"{case.name} has {sizes[name]} as its dimension {name!r} and the model takes {size}: give"
-                    " the frames that it was made for"
-                )
+def _made(shared: Signature, rng: np.random.Generator) -> Iterator[Case]:
+    usual = usual_shapes(shared)
+    yield Case("zeros", {t.name: np.zeros(usual[t.name], t.dtype) for t in shared.inputs})
+    given = _random(shared, usual, rng)
+    yield Case(USUAL, given)
+    tried = [usual]
+    for grid in grids(shared):
+        found = _bounded(shared, grid.shapes)
+        if found not in tried:
+            tried.append(found)
+            yield Case(f"random, {grid.name}", _random(shared, found, rng))
+    if optional := [tensor.name for tensor in shared.inputs if tensor.optional]:
+        needed = {name: array for name, array in given.items() if name not in optional}
+        yield Case(f"random, without {', '.join(optional)}", needed)
+    if any(np.dtype(tensor.dtype).kind == "f" for tensor in shared.inputs):
+        yield Case("large values", _random(shared, usual, rng, large=True), beyond=True)
 
 
-def _shape(source: Layouts, target: Layouts, number: int, open_: Sizes) -> tuple[int, ...]:
-    """Give a shape in the layout of the source that both models take."""
-    ours, theirs = source.inputs[0], target.inputs[0]
-    permutation(ours, theirs)
-    sizes = dict(zip(theirs.dim_order, theirs.shape, strict=True))
-    return tuple(
-        _size(name, size, sizes[name], open_.get(name, OTHER)[number])
-        for name, size in zip(ours.dim_order, ours.shape, strict=True)
-    )
+def usual_inputs(source: Signature, target: Signature, *, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Give the inputs of the case :data:`USUAL`, without making all the others.
+
+    Raises
+    ------
+    ConversionError
+        As :func:`make_cases` does.
+    """
+    shared = Counterparts.of(source, target).shared()
+    return _random(shared, usual_shapes(shared), np.random.default_rng(seed))
 
 
-def _size(name: str, ours: int, theirs: int, otherwise: int) -> int:
-    fixed = {size for size in (ours, theirs) if size != -1}
-    if len(fixed) > 1:
-        raise ConversionError(f"the source has {ours} as its dimension {name!r}, the conversion {theirs}")
-    return fixed.pop() if fixed else otherwise
+def usual_shapes(signature: Signature) -> dict[str, tuple[int, ...]]:
+    """Give shapes of a usual kind: every open axis far above its least length, and the least batch."""
+    growing = {
+        symbol_of(size, dim, tensor.name)
+        for tensor in signature.inputs
+        for dim, size in tensor.axes.items()
+        if not size.is_fixed
+    }
+    return shapes(signature, dict.fromkeys(growing - {BATCH}, True))
 
 
-def permutation(held: Tensor, wanted: Tensor) -> tuple[int, ...]:
-    """Give the axes that turn an array held in one layout into the other."""
-    if sorted(held.dim_order) != sorted(wanted.dim_order):
-        raise ConversionError(
-            f"{held.name!r} has the dimensions {', '.join(held.dim_order)}, but {wanted.name!r} has "
-            f"{', '.join(wanted.dim_order)}: these cannot be compared"
-        )
-    return tuple(_positions(held.dim_order, wanted.dim_order))
+def random_values(tensor: TensorSignature, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
+    """Give random numbers of the type of an input: from 0 to 1, or 0 and 1."""
+    kind = np.dtype(tensor.dtype)
+    return rng.integers(0, 2, shape).astype(kind) if kind.kind in "iub" else rng.random(shape, np.float32).astype(kind)
 
 
-def _positions(held: tuple[str, ...], wanted: tuple[str, ...]) -> Iterator[int]:
-    return (held.index(name) for name in wanted)
+def _random(
+    signature: Signature, wanted: Shapes, rng: np.random.Generator, *, large: bool = False
+) -> dict[str, NDArray[Any]]:
+    return {
+        tensor.name: 10 * rng.standard_normal(wanted[tensor.name], np.float32).astype(tensor.dtype)
+        if large and np.dtype(tensor.dtype).kind == "f"
+        else random_values(tensor, wanted[tensor.name], rng)
+        for tensor in signature.inputs
+    }
+
+
+def _bounded(signature: Signature, wanted: Shapes) -> dict[str, tuple[int, ...]]:
+    """Cut a batch that makes a shape too costly, not below one step above its least length."""
+    found = dict(wanted)
+    total = sum(int(np.prod(shape)) for shape in found.values())
+    if total <= MOST_VALUES:
+        return found
+    for tensor in signature.inputs:
+        size = tensor.axes.get(BATCH)
+        if size is not None and not size.is_fixed and size.symbol is None:
+            axis, shape = tensor.dim_order.index(BATCH), found[tensor.name]
+            fitting = (shape[axis] * MOST_VALUES // total - size.at_least) // size.step
+            length = min(shape[axis], size.above(max(1, fitting)))
+            found[tensor.name] = (*shape[:axis], length, *shape[axis + 1 :])
+    return found
+
+
+def _require_fit(case: Case, source: Signature, target: Signature) -> None:
+    for ours, theirs in Counterparts.of(source, target).inputs:
+        if ours.name not in case.inputs:
+            raise DataError(f"{case.name} has no {ours.name!r}, which the model takes: give an array for each input")
+        found = case.inputs[ours.name].shape
+        if len(found) != len(ours.dim_order):
+            raise DataError(f"{case.name} has shape {list(found)} for {ours.name!r}, and the model takes {ours}")
+        sizes = dict(zip(ours.dim_order, found, strict=True))
+        for layout in (ours, theirs):
+            for name, size in layout.axes.items():
+                if name != BATCH and not size.fits(sizes[name]):
+                    raise DataError(
+                        f"{case.name} has {sizes[name]} as its dimension {name!r} and the model takes {size}: give"
+                        " the frames that it was made for"
+                    )

@@ -10,19 +10,23 @@ from typing import Any
 
 import numpy as np
 import pystac
-from numpy.typing import NDArray
 
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
+from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report
-from modelstac.exporters.proof.cases import Case, make_cases
-from modelstac.exporters.proof.examples import Example, make_example
-from modelstac.exporters.proof.parity import ParityReport, Tolerance, compare
-from modelstac.exporters.sizes import find_sizes
+from modelstac.exporters.proof.cases import USUAL, Case, make_cases
+from modelstac.exporters.proof.counterparts import Counterparts
+from modelstac.exporters.proof.examples import make_example
+from modelstac.exporters.proof.parity import compare
+from modelstac.exporters.proof.report import ParityReport
+from modelstac.exporters.proof.tolerances import Tolerance
+from modelstac.exporters.sizes import sized
 from modelstac.exporters.workers import RemoteModel, Workers, measured_latency
-from modelstac.registry.running.examples import write_example
+from modelstac.registry.running.examples import Example, write_example
 from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import Arrays, Signature
 
 PARITY_ASSET, PICTURE_ASSET = "parity", "parity-picture"
 TURNS = 3
@@ -30,13 +34,32 @@ TURNS = 3
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured of a conversion: parity, an example, latencies of source and result (s) for a shape."""
+    """What was measured of a conversion.
+
+    Parameters
+    ----------
+    parity, picture
+        How far it is from its source, and a picture of that.
+    example
+        To be published with it.
+    latencies, shapes
+        Of source and result in seconds, for inputs of these shapes.
+    sizes
+        Lengths of its open axes: those of the source, on which both were compared.
+    halo
+        That of the source, which computes the same on all grids that were compared.
+    names
+        What it calls the outputs of its source.
+    """
 
     parity: ParityReport
+    picture: bytes | None
     example: Example
     latencies: tuple[float, float]
-    shape: tuple[int, ...]
-    picture: bytes | None
+    shapes: dict[str, tuple[int, ...]]
+    sizes: dict[str, dict[str, Size]]
+    halo: dict[str, dict[str, Any]] | None
+    names: dict[str, str]
 
 
 def prove(
@@ -59,23 +82,35 @@ def prove(
         When they do not take the windows.
     """
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
-        cases = make_cases(
-            model.signature, result.signature, seed=seed, windows=windows, sizes=find_sizes(model, result)
-        )
+        sides = Counterparts.of(model.signature, result.signature)
+        known = sized(model)
+        cases = make_cases(known, result.signature, seed=seed, windows=windows)
         parity = compare(model, result, cases=cases, tolerance=tolerance, report=report)
-        timed = next(case for case in cases if case.name == "random").inputs
-        latencies = _in_turns(model, result, timed) if parity.passed else (0.0, 0.0)
+        timed = next(case for case in cases if case.name == USUAL)
+        latencies = _in_turns(model, result, timed.inputs, sides) if parity.passed else (0.0, 0.0)
         example = make_example(source, model, result, cases)
-    return Proof(parity, example, latencies, timed.shape, _picture(parity, report) if parity.passed else None)
+    picture = _picture(parity, report) if parity.passed else None
+    names = {ours.name: theirs.name for ours, theirs in sides.outputs}
+    sizes, halo = kept_sizes(known, result.signature), kept_halo(model.description.halo, sides)
+    return Proof(parity, picture, example, latencies, timed.shapes, sizes, halo, names)
 
 
 def failure(item_id: str, source: str, parity: ParityReport) -> str:
     """Say why a conversion is not published."""
-    worst = parity.worst
+    worst, allowed = parity.worst, parity.tolerance
+    if worst.note:
+        return f"{item_id} differs from {source}: {worst.note}: nothing was published"
+    which = f" of {worst.output!r}" if len(parity.outputs) > 1 else ""
+    if worst.differing_ppm is not None:
+        return (
+            f"{item_id} differs from {source} in {worst.differing_ppm:.0f} of a million values{which}, by at most "
+            f"{worst.max_absolute:g}, in the case {worst.case!r}, more than {allowed.differing_ppm:.0f}: nothing was "
+            "published"
+        )
     return (
         f"{item_id} differs from {source} by {worst.max_absolute:.1e} ({worst.max_relative:.1e} of the largest "
-        f"value) in the case {worst.case!r}, more than {parity.tolerance.absolute:.0e} "
-        f"({parity.tolerance.relative:.0e}): nothing was published"
+        f"value){which} in the case {worst.case!r}, more than {allowed.absolute:.0e} "
+        f"({allowed.relative:.0e}): nothing was published"
     )
 
 
@@ -93,7 +128,8 @@ def with_evidence(
         conversion_seconds=seconds,
         latency_seconds=proof.latencies[1],
         source_latency_seconds=proof.latencies[0],
-        shape=proof.shape,
+        shape=next(iter(proof.shapes.values())),
+        shapes=proof.shapes if len(proof.shapes) > 1 else None,
     )
     content: dict[str, Any] = {"source": source, "target": converted.id, **facts, "seconds": seconds}
     content |= {"timing": timing.to_json()} | proof.parity.to_dict()
@@ -109,15 +145,39 @@ def with_evidence(
         with explained(f"write {path}"):
             path.write_bytes(data)
         assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=titles[key])
-    return converted.model_copy(update={"parity": proof.parity.summary(source), "timing": timing, "assets": assets})
+    parity = proof.parity.summary(source, proof.names)
+    known = {"sizes": proof.sizes, "halo": proof.halo}
+    return converted.model_copy(update={"parity": parity, "timing": timing, "assets": assets} | known)
+
+
+def kept_sizes(source: Signature, target: Signature) -> dict[str, dict[str, Size]]:
+    """Give the lengths on which a conversion was proved, of the axes that it leaves open.
+
+    Inputs have the lengths that both take. Outputs have those of the source, as these follow from the inputs.
+    """
+    sides = Counterparts.of(source, target)
+    pairs = [
+        *((ours, theirs) for ours, (_, theirs) in zip(sides.shared().inputs, sides.inputs, strict=True)),
+        *sides.outputs,
+    ]
+    found = {
+        theirs.name: {dim: ours.axes[dim] for dim, size in theirs.axes.items() if not size.is_fixed}
+        for ours, theirs in pairs
+    }
+    return {name: axes for name, axes in found.items() if axes}
+
+
+def kept_halo(halo: dict[str, dict[str, Any]] | None, sides: Counterparts) -> dict[str, dict[str, Any]] | None:
+    """Give the halo of a source to its conversion, by its names of the inputs."""
+    names = {ours.name: theirs.name for ours, theirs in sides.inputs}
+    return None if halo is None else {names.get(name, name): axes for name, axes in halo.items()}
 
 
 def _in_turns(
-    source: Model | RemoteModel, converted: Model | RemoteModel, inputs: NDArray[np.float32]
+    source: Model | RemoteModel, converted: Model | RemoteModel, inputs: Arrays, sides: Counterparts
 ) -> tuple[float, float]:
     """Give the median latency of both, timed in turns, so that a busy machine slows both."""
-    ours, theirs = source.signature.inputs[0].dim_order, converted.signature.inputs[0].dim_order
-    relaid = np.ascontiguousarray(inputs.transpose([ours.index(name) for name in theirs]))
+    relaid = sides.to_target(inputs)
     pairs = [
         (measured_latency(source, inputs, runs=1), measured_latency(converted, relaid, runs=1)) for _ in range(TURNS)
     ]

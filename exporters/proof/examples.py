@@ -1,24 +1,24 @@
-"""The example that is published with a conversion: an input, and what its *source* gives for it."""
+"""The example that is published with a conversion: inputs, and what its *source* gives for them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pystac
 
 from modelstac.catalog.errors import NotFoundError
-from modelstac.exporters.proof.cases import Case, permutation
-from modelstac.exporters.proof.parity import Runnable
-from modelstac.registry.running.examples import read_example
+from modelstac.exporters.proof.cases import USUAL, Case
+from modelstac.exporters.proof.counterparts import Counterparts
+from modelstac.registry.running.examples import Example, read_example
 
-Array = np.ndarray[Any, Any]
-Example = tuple[Array, Array]
+if TYPE_CHECKING:
+    from modelstac.registry.running.signature import Arrays, Runnable
 
 
 def make_example(item: pystac.Item, source: Runnable, target: Runnable, cases: Sequence[Case]) -> Example:
-    """Give an example in the layout of the target: the source's own where the target takes it, else random numbers.
+    """Give an example by the names and in the layouts of the target: the source's own where the target takes it.
 
     Parameters
     ----------
@@ -27,23 +27,31 @@ def make_example(item: pystac.Item, source: Runnable, target: Runnable, cases: S
     source, target
         The two models.
     cases
-        On which they were compared, in the layout of the source.
+        On which they were compared; where the source has no example that fits, random numbers are one.
     """
-    inwards = permutation(source.signature.inputs[0], target.signature.inputs[0])
-    outwards = permutation(source.signature.outputs[0], target.signature.outputs[0])
+    sides = Counterparts.of(source.signature, target.signature)
     try:
         inputs, outputs = read_example(item)
     except NotFoundError:
         inputs, outputs = _random(source, cases)
-    if not _fits(inputs.transpose(inwards), target):
+    # An example of an earlier build may lack outputs that the item lists.
+    if outputs.keys() != {ours.name for ours, _ in sides.outputs} or not _fits(inputs, sides):
         inputs, outputs = _random(source, cases)
-    return inputs.transpose(inwards), outputs.transpose(outwards)
+    return sides.to_target(inputs), sides.outputs_to_target(outputs)
 
 
-def _fits(inputs: Array, target: Runnable) -> bool:
-    return all(n in (-1, found) for n, found in zip(target.signature.inputs[0].shape, inputs.shape, strict=True))
+def _fits(inputs: Arrays, sides: Counterparts) -> bool:
+    """Tell whether the target takes an example of the source."""
+    relaid = sides.to_target(inputs)
+    return all(
+        theirs.name in relaid
+        and all(size.fits(found) for size, found in zip(theirs.sizes, relaid[theirs.name].shape, strict=True))
+        for _, theirs in sides.inputs
+        if not theirs.optional
+    )
 
 
 def _random(source: Runnable, cases: Sequence[Case]) -> Example:
-    inputs = next(case.inputs for case in cases if case.name == "random")
-    return inputs, source.predict(inputs)
+    inputs = next(case.inputs for case in cases if case.name == USUAL)
+    outputs = {name: np.asarray(array) for name, array in source.run(inputs).items()}
+    return dict(inputs), outputs

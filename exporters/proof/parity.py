@@ -1,197 +1,34 @@
 """The proof that two models compute the same function: run both on the same cases and measure how far they are apart.
 
-Nothing here knows a framework: two objects with ``signature`` and ``predict`` are compared, as
-:func:`modelstac.registry.load.load` gives them, each in the layout that it declares.
+Nothing here knows a framework: two objects with ``signature`` and ``run`` are compared, as
+:func:`modelstac.registry.load.load` gives them, each with the layouts that it declares.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError, DataError
-from modelstac.catalog.items.description import Parity
-from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.exporters.proof.cases import Case, make_cases, permutation
+from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.exporters.proof.cases import Case, make_cases
+from modelstac.exporters.proof.counterparts import Counterparts, Pair, require_declared
+from modelstac.exporters.proof.measuring import Difference, badness, measure
+from modelstac.exporters.proof.report import OutputReport, ParityReport
+from modelstac.exporters.proof.tolerances import TOLERANCES, Tolerance
+from modelstac.registry.running.differences import differences
 
 if TYPE_CHECKING:
+    from modelstac.registry.running.signature import Runnable, TensorSignature
     from modelstac.training.scoring.metrics import Scores
 
-Array = NDArray[np.floating[Any]]
-
-
-class Runnable(Protocol):
-    """What can be compared; :class:`modelstac.registry.running.model.Model` is one."""
-
-    signature: Any  # Layouts; an attribute of a protocol is invariant, so that its own type would not fit
-
-    def predict(self, inputs: NDArray[Any], /) -> NDArray[Any]:
-        """Run the model on an array in the layout of its only input."""
-        ...
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What two models may differ by; both limits must hold in every case.
-
-    Parameters
-    ----------
-    absolute
-        Of every output value, where outputs are at most 1; where they are larger it grows with the largest of the
-        source in the same case, as the spacing of floating point numbers does.
-    relative
-        Of every output value, as a share of the largest output of the source in the same case. (A share of the value
-        itself would say nothing where outputs are near zero.)
-    beyond
-        Whether it must hold in cases beyond what models are fed, too.
-    """
-
-    absolute: float
-    relative: float
-    beyond: bool = True
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.absolute < math.inf and 0 <= self.relative < math.inf):
-            raise DataError(f"tolerances must be finite and not negative, not {self.absolute} and {self.relative}")
-
-
-TOLERANCES = MappingProxyType(
-    {
-        "fp32": Tolerance(absolute=1e-5, relative=1e-4),
-        "fp16": Tolerance(absolute=5e-3, relative=1e-2, beyond=False),
-        "int8": Tolerance(absolute=5e-2, relative=1e-1, beyond=False),
-    }
-)
-"""Tolerance of a conversion by the precision of its result. Half precision has a spacing of 5e-4 below 1, 8 bits one of
-4e-3 of the largest value; both add up over time steps and layers."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far apart the outputs of two models are.
-
-    Parameters
-    ----------
-    case
-        Name of the case, ``total`` for all of them.
-    shape
-        Shape of the input in the layout of the source; empty for the total.
-    max_absolute, max_relative, rmse, p99
-        Largest difference, the same as a share of the source's largest value, root of the mean square, and 99th
-        percentile; infinite when one model gives a number where the other gives none.
-    cosine
-        Cosine of the angle between the outputs as vectors; 1 when both are zero.
-    passed
-        Whether the tolerance holds.
-    judged
-        Whether it must.
-    by_lead_time
-        Largest difference at each lead time, where the output has a dimension ``time``.
-    """
-
-    case: str
-    shape: tuple[int, ...]
-    max_absolute: float
-    max_relative: float
-    rmse: float
-    p99: float
-    cosine: float
-    passed: bool
-    judged: bool = True
-    by_lead_time: tuple[float, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the fields as JSON types; what is not finite becomes None."""
-        fields = {name: _finite(value) for name, value in dataclasses.asdict(self).items()}
-        return fields | {"shape": list(self.shape), "by_lead_time": [_finite(value) for value in self.by_lead_time]}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """What a comparison found.
-
-    Parameters
-    ----------
-    cases, total
-        Case by case, and over all that are judged.
-    tolerance
-        What was allowed.
-    scores
-        Of source and conversion on real data, where there were any.
-    """
-
-    cases: tuple[Difference, ...]
-    total: Difference
-    tolerance: Tolerance
-    scores: tuple[Scores, Scores] | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the tolerance held in every case that is judged."""
-        return all(case.passed for case in self.cases if case.judged)
-
-    @property
-    def worst(self) -> Difference:
-        """The judged case with the largest absolute difference."""
-        judged = [case for case in self.cases if case.judged]
-        return max(judged, key=lambda case: (not case.passed, case.max_absolute))
-
-    @property
-    def task(self) -> dict[str, dict[str, float]] | None:
-        """Means over lead times of RMSE, MAE (mm/h) and CSI of both, and what the conversion changes."""
-        if self.scores is None:
-            return None
-        source, converted = (
-            {name: value for name, value in one.summary().items() if name.split("_")[0] in {"rmse", "mae", "csi"}}
-            for one in self.scores
-        )
-        change = {name: converted[name] - value for name, value in source.items() if name in converted}
-        return {"source": source, "converted": converted, "change": change}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the report as JSON types: the content of ``parity.json``."""
-        return {
-            "passed": self.passed,
-            "tolerance": dataclasses.asdict(self.tolerance),
-            "total": self.total.to_dict(),
-            "cases": [case.to_dict() for case in self.cases],
-        } | ({} if self.task is None else {"task": self.task})
-
-    def summary(self, source: str) -> Parity:
-        """Give what the item says: ``interop:parity``.
-
-        Parameters
-        ----------
-        source
-            Item id of the model that was converted.
-        """
-        change = {} if self.task is None else self.task["change"]
-        skill = [abs(value) for name, value in change.items() if name.startswith("csi")]
-        return Parity(
-            source=source,
-            max_absolute_difference=self.total.max_absolute,
-            max_relative_difference=self.total.max_relative,
-            root_mean_square_difference=self.total.rmse,
-            cases=len(self.cases),
-            absolute_tolerance=self.tolerance.absolute,
-            relative_tolerance=self.tolerance.relative,
-            passed=self.passed,
-            percentile_99_difference=self.total.p99,
-            cosine=self.total.cosine,
-            rmse_change=change.get("rmse"),
-            csi_change=max(skill, default=None),
-        )
+Array = NDArray[Any]
 
 
 def compare(
@@ -202,14 +39,14 @@ def compare(
     tolerance: Tolerance = TOLERANCES["fp32"],
     report: Report = ignore,
 ) -> ParityReport:
-    """Compare two models on the same inputs.
+    """Compare two models on the same inputs, each output with the one of its name.
 
     Parameters
     ----------
     source
         The model to be equal to.
     target
-        The model in question; it may declare another order of the same dimensions.
+        The model in question; it may declare another order of the same dimensions, and of its inputs and outputs.
     cases
         What to run them on, in the layout of the source; by default those of :func:`make_cases`.
     tolerance
@@ -218,90 +55,133 @@ def compare(
     Raises
     ------
     ConversionError
-        When the two cannot take the same inputs, or give outputs of different shapes.
+        When the two have other names or cannot take the same inputs, or give outputs of different shapes.
     DataError
-        When there is no case.
+        When there is no case, or neither gives a value in any.
     """
-    inwards = permutation(source.signature.inputs[0], target.signature.inputs[0])
-    outwards = permutation(target.signature.outputs[0], source.signature.outputs[0])
+    sides = Counterparts.of(source.signature, target.signature)
     cases = make_cases(source.signature, target.signature) if cases is None else cases
     if all(case.beyond and not tolerance.beyond for case in cases):
         raise DataError("a comparison of two models needs at least one case")
     report(Started("parity", len(cases)))
-    found, pairs = [], []
+    measured = {ours.name: _Measured(pair, source.signature.inputs) for pair in sides.outputs for ours in pair[:1]}
     scores: tuple[Scores, Scores] | None = None
     for case in cases:
-        expected = np.asarray(source.predict(case.inputs))
-        actual = np.asarray(target.predict(np.ascontiguousarray(case.inputs.transpose(inwards)))).transpose(outwards)
-        if expected.shape != actual.shape:
-            shapes = f"{list(expected.shape)} and {list(actual.shape)}"
-            raise ConversionError(f"in the case {case.name!r} source and conversion give different shapes: {shapes}")
-        difference = dataclasses.replace(
-            measure(case.name, case.inputs.shape, expected, actual, tolerance),
-            judged=tolerance.beyond or not case.beyond,
-            by_lead_time=_by_lead_time(expected, actual, source.signature.outputs[0].dim_order),
-        )
-        found.append(difference)
-        if difference.judged:
-            pairs.append((expected.ravel(), actual.ravel()))
+        expected, actual = _run_both(source, target, sides, case)
+        found = [
+            measured[name].add(case, expected[name], actual[name], tolerance)
+            for name in (o.name for o, _ in sides.outputs)
+        ]
         if case.score is not None:
-            both = case.score(expected), case.score(actual)
+            name = sides.outputs[0][0].name
+            both = case.score(expected[name]), case.score(actual[name])
             scores = both if scores is None else (scores[0] + both[0], scores[1] + both[1])
-        report(Advanced("parity", note=f"{case.name}: {difference.max_absolute:.1e}"))
+        worst = max(found, key=badness)
+        report(Advanced("parity", note=worst.note or f"{case.name}: {worst.max_absolute:.1e}"))
     report(Finished("parity"))
-    expected, actual = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    judged = [case for case in found if case.judged]
-    total = dataclasses.replace(
-        measure("total", (), expected, actual, tolerance),
-        max_relative=max(case.max_relative for case in judged),
-        passed=all(case.passed for case in judged),
-    )
-    return ParityReport(tuple(found), total, tolerance, scores)
+    outputs = tuple(one.report(tolerance) for one in measured.values())
+    if not any(output.total.values for output in outputs) and all(output.total.passed for output in outputs):
+        raise DataError(f"in the case {cases[0].name!r} the models give no values: nothing can be compared")
+    for output in outputs:
+        if not output.total.values and output.total.passed:
+            report(Note(f"the output {output.name!r} was empty in every case, in both: no value of it was compared"))
+    return ParityReport(outputs, tolerance, scores)
 
 
-def measure(name: str, shape: tuple[int, ...], expected: Array, actual: Array, tolerance: Tolerance) -> Difference:
-    """Measure how far two arrays of one shape are apart, in double precision."""
-    e, a = (np.asarray(side, np.float64).ravel() for side in (expected, actual))
-    if e.size == 0:
-        raise DataError(f"in the case {name!r} the models give no values: nothing can be compared")
-    apart = differences(e, a)
-    largest = float(apart.max())
-    finite = np.abs(e[np.isfinite(e)])
-    # Below the absolute tolerance nothing is told apart, not even from nothing.
-    scale = max(float(finite.max(initial=0.0)), tolerance.absolute)
-    relative = largest / scale if largest else 0.0
+def _run_both(
+    source: Runnable, target: Runnable, sides: Counterparts, case: Case
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    expected = {name: np.asarray(array) for name, array in source.run(case.inputs).items()}
+    for ours, _ in sides.outputs:
+        if expected[ours.name].ndim != len(ours.dim_order):
+            require_declared(ours, expected[ours.name])
+    try:
+        return expected, sides.to_source(target.run(sides.to_target(case.inputs)))
+    except (DataError, ConversionError) as error:
+        raise ConversionError(f"in the case {case.name!r} the conversion fails: {error}") from error
+
+
+@dataclass
+class _Measured:
+    """What is gathered of one output, case by case."""
+
+    pair: Pair
+    inputs: Sequence[TensorSignature]
+    cases: list[Difference] = field(default_factory=list)
+    expected: list[Array] = field(default_factory=list)
+    actual: list[Array] = field(default_factory=list)
+
+    def add(self, case: Case, expected: Array, actual: Array, tolerance: Tolerance) -> Difference:
+        name, judged = self.pair[0].name, tolerance.beyond or not case.beyond
+        if expected.shape == actual.shape:
+            found = dataclasses.replace(
+                measure(case.name, expected, actual, tolerance, output=name, shapes=case.shapes),
+                judged=judged,
+                by_lead_time=_by_lead_time(expected, actual, self.pair[0].dim_order),
+            )
+            if judged:
+                self.expected.append(expected.ravel())
+                self.actual.append(actual.ravel())
+        elif set(_unequal(self.pair[0], expected, actual)) <= set(self._by_data()):
+            found = _of_other_lengths(case, self.pair[0], expected, actual, judged=judged)
+        else:
+            shapes = f"{list(expected.shape)} and {list(actual.shape)}"
+            raise ConversionError(
+                f"in the case {case.name!r} source and conversion give different shapes of {name!r}: {shapes}"
+            )
+        self.cases.append(found)
+        return found
+
+    def _by_data(self) -> Iterator[str]:
+        """Name the axes whose length depends on the values: those that say so, and open ones that no input has."""
+        given = {dim for tensor in self.inputs for dim in tensor.dim_order}
+        for tensor in self.pair:
+            for dim, size in tensor.axes.items():
+                if not size.is_fixed and (size.at_least == 0 or dim not in given):
+                    yield dim
+
+    def report(self, tolerance: Tolerance) -> OutputReport:
+        name, judged = self.pair[0].name, [case for case in self.cases if case.judged]
+        expected, actual = (np.concatenate(side) if side else np.zeros(0) for side in (self.expected, self.actual))
+        total = dataclasses.replace(
+            measure("total", expected, actual, tolerance, output=name),
+            max_absolute=max(case.max_absolute for case in judged),
+            max_relative=max(case.max_relative for case in judged),
+            used=max(case.used for case in judged),
+            passed=all(case.passed for case in judged),
+        )
+        return OutputReport(name, tuple(self.cases), total)
+
+
+def _unequal(tensor: TensorSignature, expected: Array, actual: Array) -> list[str]:
+    return [dim for dim, a, b in zip(tensor.dim_order, expected.shape, actual.shape, strict=True) if a != b]
+
+
+def _of_other_lengths(
+    case: Case, tensor: TensorSignature, expected: Array, actual: Array, *, judged: bool
+) -> Difference:
+    """Say that there is a difference which no number measures: one model finds more boxes than the other."""
+    axes = dict(zip(tensor.dim_order, zip(expected.shape, actual.shape, strict=True), strict=True))
+    told = ", ".join(f"{a} along {dim!r} and the conversion {b}" for dim, (a, b) in axes.items() if a != b)
     return Difference(
-        case=name,
-        shape=tuple(shape),
-        max_absolute=largest,
-        max_relative=relative,
-        rmse=math.sqrt(float(np.mean(apart**2))),
-        p99=float(np.quantile(apart, 0.99, method="higher")),
-        cosine=_cosine(e, a),
-        passed=largest <= tolerance.absolute * max(1.0, scale) and relative <= tolerance.relative,
+        case=case.name,
+        output=tensor.name,
+        shapes=case.shapes,
+        values=0,
+        max_absolute=math.inf,
+        max_relative=math.inf,
+        rmse=math.inf,
+        p99=math.inf,
+        used=math.inf,
+        cosine=math.nan,
+        passed=False,
+        judged=judged,
+        note=f"in the case {case.name!r} the source gives {tensor.name!r} with {told}",
     )
-
-
-def differences(e: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the size of each difference: infinite or missing in both is none, in one alone it is an infinite one."""
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(a - e)
-    alike = (a == e) | (np.isnan(a) & np.isnan(e))
-    return np.where(alike, 0.0, np.where(np.isfinite(apart), apart, np.inf))
 
 
 def _by_lead_time(expected: Array, actual: Array, dim_order: Sequence[str]) -> tuple[float, ...]:
     if "time" not in dim_order or expected.size == 0:
         return ()
-    apart = differences(expected.astype(np.float64), actual.astype(np.float64))
-    steps = np.moveaxis(apart, list(dim_order).index("time"), 0)
+    steps = np.moveaxis(differences(expected, actual), list(dim_order).index("time"), 0)
     return tuple(float(step.max()) for step in steps)
-
-
-def _cosine(e: NDArray[np.float64], a: NDArray[np.float64]) -> float:
-    if not (np.isfinite(e).all() and np.isfinite(a).all()):
-        return math.nan
-    lengths = float(np.linalg.norm(e) * np.linalg.norm(a))
-    if lengths:
-        return float(e @ a) / lengths
-    return 1.0 if not e.any() and not a.any() else 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.training.scoring.plots import COLOURS, MARKS, new_figure
 
 if TYPE_CHECKING:
-    from modelstac.exporters.proof.parity import ParityReport
+    from modelstac.exporters.proof.report import ParityReport
 
 LEAST = 1e-9
 """What is less apart is drawn here: the axis is logarithmic."""
@@ -18,13 +18,15 @@ LEAST = 1e-9
 def draw_parity(report: ParityReport) -> bytes:
     """Draw the largest absolute difference by lead time, a line for each case, and the tolerance, as PNG.
 
-    Outputs without a dimension ``time`` have one point for each case.
+    Of several outputs it is that of the one farthest from what is allowed. Outputs without a dimension ``time`` have
+    one point for each case.
     """
     figure = new_figure(6.0, 3.0)
     figure.set_layout_engine("none")  # it takes longer than all else
     axis = figure.add_axes((0.1, 0.15, 0.57, 0.75))
     for number, case in enumerate(report.cases):
-        style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKS[number % len(MARKS)]}
+        mark = MARKS[(number + number // len(COLOURS)) % len(MARKS)]  # no two cases have both in common
+        style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": mark}
         values = case.by_lead_time or (case.max_absolute,)
         first = 1 if case.by_lead_time else 1 + number
         drawn = [max(value, LEAST) if math.isfinite(value) else math.nan for value in values]

@@ -128,6 +128,10 @@ def frames_of(source: ModelDescription) -> tuple[int, int]:
     DataError
         When its item does not say, or it is no model of frames.
     """
+    for kind, tensors in (("inputs", source.inputs), ("outputs", source.outputs)):
+        if len(tensors) > 1:
+            names = ", ".join(tensor.name for tensor in tensors)
+            raise DataError(f"item {source.id!r} has the {kind} {names}: radar frames go into one and come out of one")
     first, second = (_frames(source, layout.dim_order, layout.shape) for layout in _layouts(source))
     return first, second
 
@@ -193,4 +197,4 @@ def _case(windows: Cut, index: int, preparation: Preparation, source: ModelDescr
 
     start = np.datetime_as_string(windows.times[index][0], "m")
     inputs = np.ascontiguousarray(frames_to_layout(values, before), np.float32)
-    return Case(f"window from {start}Z", inputs, score=scores)
+    return Case(f"window from {start}Z", {source.inputs[0].name: inputs}, score=scores)

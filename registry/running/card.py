@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.sizes import OPEN, Size
+
 if TYPE_CHECKING:
     import pystac
 
@@ -43,16 +46,17 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
         yield "bbox", ", ".join(f"{n:.4g}" for n in item.bbox)
     for key, inner in (("input", "input"), ("output", "result")):
         for tensor in get(f"mlm:{key}", ()):
-            yield key, _tensor(tensor, tensor.get(inner, {}))
+            yield key, _tensor(tensor, tensor.get(inner, {}), get("interop:sizes"))
     for step in get("interop:route") or ():
         yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
     if parity := get("interop:parity"):
         verdict = "passed" if parity["passed"] else "FAILED"
         yield (
             "parity",
-            f"{verdict}, {parity['cases']} cases against {parity['source']}: at most "
-            f"{parity['max_absolute_difference']:.1e} apart",
+            f"{verdict}, {parity['cases']} cases against {parity['source']}: {_apart(parity)}",
         )
+        for name, output in (parity.get("outputs") or {}).items():
+            yield "", f"{name}: {_apart(output)}"
     for name, score in (get("interop:scores") or {}).items():
         yield "score", f"{name} {score:.4g}"
     for link in item.links:
@@ -61,7 +65,7 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
             yield "derived from", str(source)
     for key, asset in item.assets.items():
         size = asset.extra_fields.get("file:size")
-        yield f"asset {key}"[:INDENT], f"{asset.href}{f' ({size:,} bytes)' if isinstance(size, int) else ''}"
+        yield "asset", f"{key}: {asset.href}{f' ({size:,} bytes)' if isinstance(size, int) else ''}"
 
 
 def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:
@@ -70,7 +74,26 @@ def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:
         yield label, text
 
 
-def _tensor(tensor: dict[str, Any], layout: dict[str, Any]) -> str:
-    sizes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
-    shape = ", ".join(f"{name} {'any' if size == -1 else size}" for name, size in sizes)
+def _apart(parity: dict[str, Any]) -> str:
+    if parity.get("values") == 0:
+        return "empty in every case"
+    if (ppm := parity.get("differing_ppm")) is not None and "outputs" not in parity:
+        return f"{ppm:.0f} of a million values differ"
+    return f"at most {parity['max_absolute_difference']:.1e} apart"
+
+
+def _tensor(tensor: dict[str, Any], layout: dict[str, Any], known: Any) -> str:
+    sizes = known.get(tensor.get("name")) if isinstance(known, dict) else None
+    sizes = sizes if isinstance(sizes, dict) else {}
+    axes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
+    shape = ", ".join(f"{name} {_length(size, sizes.get(name))}" for name, size in axes)
     return f"{tensor.get('name')}: {layout.get('data_type')} ({shape})"
+
+
+def _length(length: Any, size: Any) -> str:
+    if length != OPEN:
+        return str(length)
+    try:
+        return str(Size.from_json(size)) if size else "any"
+    except ModelStacError:  # somebody else's; a card shows what there is
+        return "any"

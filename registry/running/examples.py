@@ -1,15 +1,18 @@
 """The example input and output published with an item, and whether a loaded model still gives the one from the other.
 
-Both are plain ``.npy`` files, with checksums like every file of an item, and in the layout that the item declares.
+Both are plain ``.npy`` files, with checksums like every file of an item, and in the layout that the item declares: one
+for each input and output. Of an only one the asset is called ``example-input``, of several ``example-input-<name>``.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,49 +20,75 @@ from modelstac.catalog.errors import InvalidItemError, NotFoundError, StorageErr
 from modelstac.catalog.items.description import ExtraAsset
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.files.fetch import fetch
+from modelstac.registry.running.differences import (
+    are_labels,
+    count_differing,
+    differences,
+    few_enough,
+    in_ppm,
+    largest,
+)
 
 if TYPE_CHECKING:
     import pystac
 
-    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.catalog.items.provenance import Parity
+    from modelstac.registry.running.signature import Runnable
 
 INPUT, OUTPUT = "example-input", "example-output"
 MEDIA_TYPE = "application/octet-stream; format=npy"
 MAX_BYTES = 256 << 20
-ABSOLUTE, RELATIVE = 1e-5, 1e-4
+ABSOLUTE, RELATIVE, PPM = 1e-5, 1e-4, 100.0
 """What an example may differ by where the item has no parity with a tolerance of its own."""
+_ODD = re.compile(r"[^0-9A-Za-z_.-]+")
 
 Array = np.ndarray[Any, Any]
+Example = tuple[dict[str, Array], dict[str, Array]]
+"""Inputs by name, and what comes out of them by name."""
 
 
-class Loaded(Protocol):
-    """What a self-test asks of a model: :class:`modelstac.registry.running.model.Model` is one."""
+@dataclass(frozen=True)
+class OutputTest:
+    """How far an output of a replayed example is from the published one.
 
-    item: pystac.Item
-    description: ModelDescription
+    Parameters
+    ----------
+    passed
+        Whether what is allowed holds.
+    max_absolute, max_relative
+        Largest difference between found and published output, and the same as a share of the largest published value;
+        infinite where the shapes differ or one has a number where the other has none.
+    differing_ppm
+        Of whole numbers and truth values, which are judged by it: how many are not the same, in parts per million.
+    shape
+        Of the published output.
+    """
 
-    def predict(self, inputs: Array, /) -> Any:
-        """Compute the outputs for inputs in the layout that the item declares."""
-        ...
+    passed: bool
+    max_absolute: float
+    max_relative: float
+    differing_ppm: float | None
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What replaying the example of an item found.
+    """What replaying the example of an item found; of several outputs, the one that is worst.
 
     Parameters
     ----------
     item
         Its id.
     passed
-        Whether both differences are within their tolerances.
-    max_absolute, max_relative
-        Largest difference between found and published output, and the same as a share of the largest published value;
-        infinite where the shapes differ or one has a number where the other has none.
-    absolute_tolerance, relative_tolerance
+        Whether the differences of all outputs are within their tolerances.
+    max_absolute, max_relative, differing_ppm, shape
+        As in :class:`OutputTest`, of the output that is worst.
+    absolute_tolerance, relative_tolerance, differing_ppm_tolerance
         What they may be.
-    shape
-        Of the published output.
+    output
+        Name of the output that is worst.
+    outputs
+        All of them by name.
     """
 
     item: str
@@ -69,23 +98,48 @@ class SelfTest:
     absolute_tolerance: float
     relative_tolerance: float
     shape: tuple[int, ...]
+    differing_ppm: float | None = None
+    differing_ppm_tolerance: float = PPM
+    output: str = ""
+    outputs: Mapping[str, OutputTest] = field(default_factory=dict)
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
+        several = f" in {self.output!r}, the worst of {len(self.outputs)} outputs," if len(self.outputs) > 1 else ""
+        if self.differing_ppm is not None:
+            return (
+                f"{self.item}: {verdict}, the example differs{several} in {self.differing_ppm:.0f} of a million values "
+                f"(tolerance {self.differing_ppm_tolerance:.0f}), by {self.max_absolute:g} at most"
+            )
         return (
-            f"{self.item}: {verdict}, the example differs by {self.max_absolute:.1e} at most "
+            f"{self.item}: {verdict}, the example differs{several} by {self.max_absolute:.1e} at most "
             f"(tolerance {self.absolute_tolerance:.0e}), "
             f"{self.max_relative:.1e} of the largest value ({self.relative_tolerance:.0e})"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON types; what is not finite becomes None."""
-        fields = asdict(self) | {"shape": list(self.shape)}
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in fields.items()}
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
 
 
-def write_example(folder: Path, inputs: Array, outputs: Array) -> dict[str, ExtraAsset]:
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_example(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, ExtraAsset]:
     """Write an example into a folder and describe the files.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    inputs, outputs
+        Arrays by the names of the item, in its order.
 
     Raises
     ------
@@ -93,19 +147,41 @@ def write_example(folder: Path, inputs: Array, outputs: Array) -> dict[str, Extr
         If they cannot be written.
     """
     assets = {}
-    for key, array in ((INPUT, inputs), (OUTPUT, outputs)):
-        path = folder / f"{key}.npy"
-        try:
-            np.save(path, np.ascontiguousarray(array), allow_pickle=False)
-        except OSError as error:
-            raise StorageError.doing(f"write {path}", error) from error
-        title = f"Example {key.removeprefix('example-')}, for self-tests"
-        assets[key] = ExtraAsset(path=path, media_type=MEDIA_TYPE, roles=("example",), title=title)
+    for kind, arrays in ((INPUT, inputs), (OUTPUT, outputs)):
+        for name, key in example_keys(kind, arrays).items():
+            path = folder / f"{key}.npy"
+            try:
+                np.save(path, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            except OSError as error:
+                raise StorageError.doing(f"write {path}", error) from error
+            which = f" {name!r}" if len(arrays) > 1 else ""
+            title = f"Example {kind.removeprefix('example-')}{which}, for self-tests"
+            assets[key] = ExtraAsset(path=path, media_type=MEDIA_TYPE, roles=("example",), title=title)
     return assets
 
 
-def read_example(item: pystac.Item, *, report: Report = ignore) -> tuple[Array, Array]:
+def example_keys(kind: str, names: Iterable[str]) -> dict[str, str]:
+    """Name the assets of an example by the inputs, or outputs, of the item: letters, digits, ``_``, ``.`` and ``-``.
+
+    Two names that would be one asset are told apart by their numbers.
+    """
+    names = list(names)
+    if len(names) == 1:
+        return {names[0]: kind}
+    plain = [_ODD.sub("-", name).strip("-.") for name in names]
+    return {
+        name: f"{kind}-{text}" if text and [p.lower() for p in plain].count(text.lower()) == 1 else f"{kind}-{number}"
+        for number, (name, text) in enumerate(zip(names, plain, strict=True), 1)
+    }
+
+
+def read_example(item: pystac.Item, *, report: Report = ignore) -> Example:
     """Fetch and verify the example of an item.
+
+    Returns
+    -------
+    inputs, outputs
+        Arrays by name, in the order of the item; an input that may be left out may be missing.
 
     Raises
     ------
@@ -114,14 +190,21 @@ def read_example(item: pystac.Item, *, report: Report = ignore) -> tuple[Array, 
     InvalidItemError
         If a file is no plain array.
     """
-    if not {INPUT, OUTPUT} <= item.assets.keys():
-        raise NotFoundError(
-            f"item {item.id!r} was published without an example ({INPUT}, {OUTPUT}): train or export a new version"
+    found: list[dict[str, Array]] = []
+    for kind, field_name in ((INPUT, "mlm:input"), (OUTPUT, "mlm:output")):
+        keys = example_keys(kind, [str(tensor.get("name")) for tensor in item.properties.get(field_name) or ()])
+        there = {name: key for name, key in keys.items() if key in item.assets}
+        if not there:
+            raise NotFoundError(
+                f"item {item.id!r} was published without an example ({INPUT}, {OUTPUT}): train or export a new version"
+            )
+        found.append(
+            {
+                name: _array(fetch(item, key, max_bytes=MAX_BYTES, report=report).data, item.id, key)
+                for name, key in there.items()
+            }
         )
-    first, second = (
-        _array(fetch(item, key, max_bytes=MAX_BYTES, report=report).data, item.id, key) for key in (INPUT, OUTPUT)
-    )
-    return first, second
+    return found[0], found[1]
 
 
 def _array(data: bytes, item_id: str, key: str) -> Array:
@@ -145,24 +228,60 @@ def _no_array(item_id: str, key: str, reason: str) -> InvalidItemError:
     return InvalidItemError(f"asset {key!r} of item {item_id!r} is no plain array ({reason}): publish the model anew")
 
 
-def self_test(model: Loaded, *, report: Report = ignore) -> SelfTest:
+def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
     """Replay the published example; see :meth:`modelstac.registry.running.model.Model.self_test`."""
     inputs, expected = read_example(model.item, report=report)
-    return _compare(model.predict(inputs), expected, model.description)
-
-
-def _compare(found: Array, expected: Array, description: ModelDescription) -> SelfTest:
-    parity = description.parity
-    absolute, relative = (
-        (ABSOLUTE, RELATIVE) if parity is None else (parity.absolute_tolerance, parity.relative_tolerance)
+    found = model.run(inputs)
+    parity = model.description.parity
+    outputs = {
+        name: _compare(np.asarray(found[name]), array, parity) for name, array in expected.items() if name in found
+    }
+    if not outputs:
+        raise InvalidItemError(
+            f"the example of item {model.item.id!r} has the outputs {', '.join(expected)}, the model "
+            f"{', '.join(found)}: publish the model anew"
+        )
+    worst = max(outputs, key=lambda name: (not outputs[name].passed, _used(outputs[name], parity)))
+    absolute, relative, ppm = _allowed(parity)
+    return SelfTest(
+        item=model.description.id,
+        absolute_tolerance=absolute,
+        relative_tolerance=relative,
+        differing_ppm_tolerance=ppm,
+        output=worst,
+        outputs=outputs,
+        **asdict(outputs[worst]),
     )
-    largest = math.inf
-    if found.shape == expected.shape:
-        f, e = (np.asarray(side, np.float64) for side in (found, expected))
-        with np.errstate(invalid="ignore"):
-            differences = np.where((f == e) | (np.isnan(f) & np.isnan(e)), 0.0, np.abs(f - e))
-        largest = float(np.where(np.isnan(differences), math.inf, differences).max(initial=0.0))
-    scale = max(float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)), absolute)
-    share = largest / scale if largest else 0.0
-    passed = largest <= absolute and share <= relative
-    return SelfTest(description.id, passed, largest, share, absolute, relative, tuple(expected.shape))
+
+
+def _allowed(parity: Parity | None) -> tuple[float, float, float]:
+    if parity is None:
+        return ABSOLUTE, RELATIVE, PPM
+    ppm = parity.differing_ppm_tolerance
+    return parity.absolute_tolerance, parity.relative_tolerance, PPM if ppm is None else ppm
+
+
+def _used(found: OutputTest, parity: Parity | None) -> float:
+    """Give a difference as a share of what is allowed."""
+    absolute, relative, ppm = _allowed(parity)
+    if found.differing_ppm is not None:
+        return found.differing_ppm / ppm if ppm else math.inf
+    return max(
+        found.max_absolute / absolute if absolute else math.inf, found.max_relative / relative if relative else math.inf
+    )
+
+
+def _compare(found: Array, expected: Array, parity: Parity | None) -> OutputTest:
+    absolute, relative, ppm = _allowed(parity)
+    labels, shape = are_labels(expected, found), tuple(expected.shape)
+    if found.shape != expected.shape:
+        return OutputTest(False, math.inf, math.inf, 1e6 if labels else None, shape)
+    most = float(differences(expected, found).max(initial=0.0))
+    scale = max(largest(expected), absolute)
+    share = most / scale if scale else most and math.inf
+    if not labels:
+        # Where values are larger than 1 the absolute tolerance grows with them, as it did when the file was proved.
+        return OutputTest(most <= absolute * max(1.0, scale) and share <= relative, most, share, None, shape)
+    differing = count_differing(expected, found)
+    passed = few_enough(differing, expected.size, ppm)
+    return OutputTest(passed, most, share, in_ppm(differing, expected.size), shape)

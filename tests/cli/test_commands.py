@@ -172,7 +172,7 @@ def test_self_test(modelstac_command: Command, tmp_path: Path, describe: Callabl
     frames = np.ones((1, 3, 1, 4, 4), np.float32)
     for number, (factor, code, verdict) in enumerate([(0.5, 0, "passed"), (0.6, 1, "FAILED")]):
         (tmp_path / str(number)).mkdir()
-        assets = write_example(tmp_path / str(number), frames, frames * np.float32(factor))
+        assets = write_example(tmp_path / str(number), {"x": frames}, {"y": frames * np.float32(factor)})
         catalog = open_catalog(tmp_path / f"examples-{number}", create=True)
         catalog.publish(write_item(describe(tmp_path / "damped.onnx", assets=assets)))
         done = modelstac_command("test", ID, "--rehash", "-c", catalog.href)

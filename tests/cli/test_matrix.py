@@ -56,7 +56,7 @@ def halves(item, describe, tmp_path):
     catalog = open_catalog(tmp_path / "halves", create=True)
     for name, outputs in (("half", inputs / 2), ("lie", inputs)):
         (tmp_path / name).mkdir()
-        assets = write_example(tmp_path / name, inputs, outputs)
+        assets = write_example(tmp_path / name, {"x": inputs}, {"y": outputs})
         catalog.publish(write_item(describe(graph, name=name, assets=assets)))
     catalog.publish(item)
     return tmp_path / "halves"
@@ -168,7 +168,7 @@ def test_a_model_that_hangs_and_one_that_is_deleted_do_not_keep_the_others_from_
     monkeypatch.setenv("MODELSTAC_WORKER_TIMEOUT", "5")
     catalog = open_catalog(halves)
     (tmp_path / "endless").mkdir()
-    assets = write_example(tmp_path / "endless", *(np.ones((1, 3, 1, 4, 5), np.float32),) * 2)
+    assets = write_example(tmp_path / "endless", *({"x": np.ones((1, 3, 1, 4, 5), np.float32)},) * 2)
     catalog.publish(write_item(describe(endless(tmp_path / "endless.onnx"), name="endless", assets=assets)))
     environments = read_environments(ENVIRONMENTS.partition("\n\n")[0], "e.toml")
     jobs = Plan(catalog, environments, str(tmp_path / "work"), timeout=120).reading()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,34 +11,35 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from modelstac.catalog.errors import ConversionError, DataError
-from modelstac.exporters.proof.cases import Case, make_cases
-from modelstac.exporters.proof.parity import TOLERANCES, Tolerance, compare, measure
+from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.messages import Note
+from modelstac.exporters.proof.cases import MOST_VALUES, Case, make_cases
+from modelstac.exporters.proof.measuring import measure
+from modelstac.exporters.proof.parity import compare
 from modelstac.exporters.proof.parity_picture import draw_parity
+from modelstac.exporters.proof.tolerances import TOLERANCES, Tolerance
+from modelstac.registry.running.signature import Signature, TensorSignature
 from modelstac.training.scoring.metrics import score
 
 FP32 = TOLERANCES["fp32"]
 
 
-@dataclass
-class Layout:
-    name: str
-    shape: tuple[int, ...]
-    dim_order: tuple[str, ...]
-    dtype: str = "float32"
+def tensor(name, dims=("batch", "height", "width"), shape=(-1, -1, -1), dtype="float32"):
+    return TensorSignature(name, tuple(map(Size.of, shape)), tuple(dims), dtype)
 
 
 class Function:
     """A model that is a NumPy function of an array (batch, height, width), held in some layout."""
 
-    def __init__(self, function, dim_order=("batch", "height", "width"), shape=(-1, -1, -1)):
-        layout = Layout("x", shape, dim_order)
-        self.signature = SimpleNamespace(inputs=(layout,), outputs=(layout,))
-        self.axes = [dim_order.index(name) for name in ("batch", "height", "width")]
+    def __init__(self, function, dim_order=("batch", "height", "width"), shape=(-1, -1, -1), output="float32"):
+        self.signature = Signature((tensor("x", dim_order, shape),), (tensor("y", dim_order, shape, output),))
+        self.axes = [dim_order.index(name) for name in ("batch", "height", "width") if name in dim_order]
         self.function = function
 
-    def predict(self, x):
+    def run(self, inputs):
+        x = inputs["x"]
         assert x.flags.c_contiguous
-        return self.function(x.transpose(self.axes)).transpose(np.argsort(self.axes))
+        return {"y": self.function(x.transpose(self.axes)).transpose(np.argsort(self.axes))}
 
 
 def rows_up(x):
@@ -95,7 +94,7 @@ def test_one_wrong_value_in_one_case_fails_the_whole():
 
 def test_tiny_outputs_are_judged_by_their_own_size():
     """Outputs of a millionth may be wrong by half within the absolute tolerance alone."""
-    difference = measure("tiny", (), np.full(4, 1e-4), np.full(4, 1.05e-4), FP32)
+    difference = measure("tiny", np.full(4, 1e-4), np.full(4, 1.05e-4), FP32)
     assert difference.max_absolute < FP32.absolute
     assert difference.max_relative == pytest.approx(0.05)
     assert not difference.passed
@@ -113,7 +112,7 @@ def test_tiny_outputs_are_judged_by_their_own_size():
     ],
 )
 def test_what_is_no_number_must_be_so_in_both(expected, actual, largest):
-    difference = measure("odd", (2,), np.array(expected, float), np.array(actual, float), FP32)
+    difference = measure("odd", np.array(expected, float), np.array(actual, float), FP32)
     assert difference.max_absolute == largest
     assert difference.passed is (largest == 0)
     json.dumps(difference.to_dict(), allow_nan=False)
@@ -124,7 +123,7 @@ values = arrays.arrays(np.float32, 12, elements=st.floats(-1, 1, width=32))
 
 @given(values, values)
 def test_measures_agree_with_their_definitions(e, a):
-    difference = measure("x", (12,), e, a, FP32)
+    difference = measure("x", e, a, FP32)
     wide = np.abs(a.astype(np.float64) - e.astype(np.float64))
     assert difference.max_absolute == wide.max()
     assert difference.rmse <= difference.max_absolute * (1 + 1e-12)
@@ -132,26 +131,53 @@ def test_measures_agree_with_their_definitions(e, a):
     assert difference.passed is bool(
         wide.max() <= FP32.absolute and wide.max() <= FP32.relative * max(np.abs(e).max(), FP32.absolute)
     )
-    assert measure("x", (12,), a, e, FP32).max_absolute == difference.max_absolute
+    assert measure("x", a, e, FP32).max_absolute == difference.max_absolute
 
 
-def test_cases_try_two_batches_and_two_grids():
-    cases = make_cases(Function(rows_up).signature, Function(rows_up).signature)
-    assert {case.name for case in cases} == {"zeros", "random", "random, second shape", "large values"}
-    batches, heights, widths = (set(sizes) for sizes in zip(*(case.inputs.shape for case in cases), strict=True))
-    assert len(batches) == len(heights) == len(widths) == 2
-    again = make_cases(Function(rows_up).signature, Function(rows_up).signature)
-    assert all(np.array_equal(a.inputs, b.inputs) for a, b in zip(cases, again, strict=True))
+def test_cases_try_every_open_axis_alone_and_all_together():
+    signature = Function(rows_up).signature
+    cases = make_cases(signature, signature)
+    names = [case.name for case in cases]
+    assert names[:2] == ["zeros", "random"]
+    assert names[-1] == "large values"
+    shapes = {case.name: case.inputs["x"].shape for case in cases}
+    assert shapes["random"] == shapes["zeros"] == shapes["large values"] == (1, 37, 37)
+    assert shapes["random, least"] == (1, 1, 1)
+    assert shapes["random, height of x one step more"] == (1, 2, 1)
+    assert shapes["random, width of x far"] == (1, 1, 37)
+    assert shapes["random, batch far"] == (37, 1, 1)
+    assert shapes["random, all one step more"] == (2, 2, 2)
+    assert shapes["random, all far"] == (37, 37, 37)
+    again = make_cases(signature, signature)
+    assert all(np.array_equal(a.inputs["x"], b.inputs["x"]) for a, b in zip(cases, again, strict=True))
+
+
+def test_sizes_with_a_least_length_and_a_step_are_kept():
+    sizes = (Size(), Size(16, 16), Size(32, 32, symbol="grid"))
+    signature = Signature((TensorSignature("x", sizes, ("batch", "height", "width"), "float32"),), (tensor("y"),))
+    fixed = Function(rows_up, shape=(-1, 48, -1)).signature
+    for case in make_cases(signature, Function(rows_up).signature):
+        assert all(size.fits(length) for size, length in zip(sizes, case.inputs["x"].shape, strict=True))
+    assert {case.inputs["x"].shape[1] for case in make_cases(signature, fixed)} == {48}
+    with pytest.raises(ConversionError, match="from 16 in steps of 16 as its dimension 'height', the conversion 40"):
+        make_cases(signature, Function(rows_up, shape=(-1, 40, -1)).signature)
+
+
+def test_a_batch_is_cut_where_it_would_cost_too_much():
+    signature = Function(rows_up, shape=(-1, 300, 300)).signature
+    batches = [case.inputs["x"].shape[0] for case in make_cases(signature, signature)]
+    assert sorted(set(batches)) == [1, 2]
+    assert max(case.inputs["x"].size for case in make_cases(signature, signature)) <= MOST_VALUES
 
 
 def test_a_size_that_either_model_fixes_is_kept():
     free, fixed = Function(rows_up), Function(rows_up, dim_order=("width", "batch", "height"), shape=(9, -1, -1))
-    assert {case.inputs.shape[2] for case in make_cases(free.signature, fixed.signature)} == {9}
-    assert {case.inputs.shape[0] for case in make_cases(fixed.signature, free.signature)} == {9}
+    assert {case.inputs["x"].shape[2] for case in make_cases(free.signature, fixed.signature)} == {9}
+    assert {case.inputs["x"].shape[0] for case in make_cases(fixed.signature, free.signature)} == {9}
 
 
 def test_real_windows_become_cases_where_they_fit():
-    window = Case("a window", np.ones((1, 3, 3), np.float32))
+    window = Case("a window", {"x": np.ones((1, 3, 3), np.float32)})
     signature = Function(rows_up).signature
     assert make_cases(signature, signature, windows=[window])[-1] is window
     with pytest.raises(DataError, match="a window has 3 as its dimension 'width' and the model takes 9"):
@@ -167,7 +193,7 @@ def test_scores_of_source_and_conversion_are_pooled_over_windows():
         def scores(output):
             return score(output.reshape(2, 8, 8), observed, scales=(), ssim=False)
 
-        return Case("window", observed[:1], score=scores)
+        return Case("window", {"x": observed[:1]}, score=scores)
 
     def same(x):
         return np.repeat(x, 2, axis=0)
@@ -186,8 +212,8 @@ def test_scores_of_source_and_conversion_are_pooled_over_windows():
 
 def test_large_outputs_may_differ_by_their_own_spacing():
     values = np.full(4, 1000.0)
-    assert measure("logits", (), values, values + 5e-3, FP32).passed
-    assert not measure("logits", (), values, values + 2e-2, FP32).passed
+    assert measure("logits", values, values + 5e-3, FP32).passed
+    assert not measure("logits", values, values + 2e-2, FP32).passed
 
 
 def test_reduced_precision_promises_nothing_beyond_what_models_are_fed():
@@ -205,7 +231,8 @@ def test_reduced_precision_promises_nothing_beyond_what_models_are_fed():
 def test_differences_by_lead_time_are_those_of_each_step():
     def function(drift):
         model = Function(lambda x: x + drift * np.arange(x.shape[1], dtype=np.float32)[:, None])
-        model.signature.inputs[0].dim_order = ("batch", "time", "width")
+        dims, shape = ("batch", "time", "width"), (-1, 6, -1)
+        model.signature = Signature((tensor("x", dims, shape),), (tensor("y", dims, shape),))
         return model
 
     report = compare(function(0), function(1e-6))
@@ -216,20 +243,23 @@ def test_differences_by_lead_time_are_those_of_each_step():
 
 def test_models_that_cannot_be_compared_are_refused():
     other = Function(rows_up)
-    other.signature.inputs[0].dim_order = ("batch", "y", "x")
+    other.signature = Signature((tensor("x", ("batch", "y", "x")),), other.signature.outputs)
     with pytest.raises(ConversionError, match="batch, height, width, but 'x' has batch, y, x"):
         compare(Function(rows_up), other)
     with pytest.raises(ConversionError, match="8 as its dimension 'width', the conversion 9"):
         compare(Function(rows_up, shape=(-1, -1, 8)), Function(rows_up, shape=(-1, -1, 9)))
-    with pytest.raises(ConversionError, match=r"'zeros'.*different shapes: \[1, 24, 20\] and \[1, 23, 20\]"):
+    with pytest.raises(ConversionError, match=r"'zeros'.*different shapes of 'y': \[1, 37, 37\] and \[1, 36, 37\]"):
         compare(Function(rows_up), Function(lambda x: rows_up(x)[:, 1:]))
+    with pytest.raises(ConversionError, match=r"'y' is declared float32 .*width 9.* and what comes is \[1, 37, 8\]"):
+        compare(Function(rows_up, shape=(-1, -1, 9)), Function(lambda x: x[:, :, 1:], shape=(-1, -1, 9)))
 
 
 def test_nothing_compared_is_no_proof():
     with pytest.raises(DataError, match="at least one case"):
         compare(Function(rows_up), Function(rows_up), cases=())
+    empty = Case("empty", {"x": np.zeros((0, 2, 2), np.float32)})
     with pytest.raises(DataError, match="no values"):
-        compare(Function(rows_up), Function(rows_up), cases=[Case("empty", np.zeros((0, 2, 2), np.float32))])
+        compare(Function(rows_up), Function(rows_up), cases=[empty])
 
 
 @pytest.mark.parametrize("absolute", [-1.0, np.nan, np.inf])
@@ -242,4 +272,228 @@ def test_a_tolerance_must_be_one(absolute):
 def test_the_absolute_tolerance_grows_with_outputs_beyond_one(difference, passed):
     """Half a millionth of a thousand is what float32 rounds; fifty times as much is another weight."""
     expected = np.linspace(-1000, 1000, 50)
-    assert measure("large", (50,), expected, expected + difference, TOLERANCES["fp32"]).passed is passed
+    assert measure("large", expected, expected + difference, TOLERANCES["fp32"]).passed is passed
+
+
+# Labels: whole numbers and truth values.
+
+
+def labels(*scores):
+    """A model that gives the class of the largest of some linear scores of each pixel."""
+    return Function(lambda x: np.argmax([a * x + b for a, b in scores], 0).astype(np.int64), output="int64")
+
+
+def test_labels_are_judged_by_how_many_differ():
+    source = labels((1, 0), (-1, 1))
+    near = compare(source, labels((1, 0), (-1, 1 + 2e-6)))
+    assert near.passed
+    assert near.total.differing_ppm < 100
+    # A twentieth of the numbers between 0 and 1 is beyond the moved border; two classes of three stay right.
+    far = compare(source, labels((1, 0), (-1, 1.1)))
+    assert not far.passed
+    assert far.total.differing_ppm == pytest.approx(50_000, rel=0.1)
+    assert far.total.max_absolute == 1
+    swapped = compare(source, labels((-1, 1), (1, 0)))
+    assert not swapped.passed
+    assert swapped.total.differing_ppm > 900_000
+    said = far.summary("a-1.0.0-torch")
+    assert (said.differing_ppm_tolerance, said.passed) == (100, False)
+    assert said.differing_ppm == far.total.differing_ppm
+
+
+def test_one_label_of_a_thousand_may_be_a_tie_and_one_of_few_may_not():
+    for size, passed in ((999, False), (1000, True)):
+        expected = np.zeros(size, np.int32)
+        actual = expected.copy()
+        actual[3] = 7
+        difference = measure("tie", expected, actual, FP32)
+        assert (difference.passed, difference.max_absolute) == (passed, 7)
+        assert difference.differing_ppm == pytest.approx(1e6 / size)
+        actual[4] = 1
+        assert not measure("two", expected, actual, FP32).passed
+    assert measure("none", expected, expected, Tolerance(0, 0, differing_ppm=0)).passed
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64])
+def test_truth_values_and_indices_are_labels(kind):
+    expected = np.ones(20_000, kind)
+    actual = expected.copy()
+    actual[:2] = 0
+    assert measure("x", expected, actual, FP32).differing_ppm == 100
+    assert measure("x", expected, actual, FP32).passed
+    actual[:3] = 0
+    assert not measure("x", expected, actual, FP32).passed
+    assert measure("x", expected, actual, TOLERANCES["fp16"]).passed
+
+
+def test_large_indices_are_not_rounded():
+    index = np.array([2**60], np.int64)
+    assert measure("x", index, index + 1, FP32).differing_ppm == 1e6
+
+
+# What is no number.
+
+
+def test_numbers_that_are_missing_in_both_agree_and_the_rest_is_measured():
+    def with_gaps(x):
+        y = np.sqrt(x - 0.5)
+        y[:, 0, 0] = np.inf
+        return y
+
+    with np.errstate(invalid="ignore"):
+        report = compare(Function(with_gaps), Function(with_gaps))
+    assert report.passed
+    assert report.total.cosine == pytest.approx(1)
+    assert report.summary("a-1.0.0-torch").passed
+
+
+# Several inputs and outputs.
+
+NHWC, NCHW = ("batch", "height", "width", "band"), ("batch", "band", "height", "width")
+
+
+class Two:
+    """A network of radar (2 bands) and optical (3 bands) that gives a mask and a height, in either layout."""
+
+    def __init__(self, order=NHWC, *, inputs=("s1", "s2"), outputs=("mask", "height"), change=None):
+        bands = {"s1": 2, "s2": 3, "mask": 1, "height": 1}
+
+        def layout(name):
+            dtype = "int32" if name == "mask" else "float32"
+            return tensor(name, order, [bands[name] if dim == "band" else -1 for dim in order], dtype)
+
+        self.signature = Signature(tuple(map(layout, inputs)), tuple(map(layout, outputs)))
+        self.out, self.change = [NHWC.index(name) for name in order], change
+        self.into = [order.index(name) for name in NHWC]
+
+    def run(self, inputs):
+        s1, s2 = (inputs[name].transpose(self.into) for name in ("s1", "s2"))
+        height = rows_up(s1[..., 0])[..., None] + s2[..., 2:]
+        found = {"mask": (s1[..., 1:] > s2[..., :1]).astype(np.int32), "height": height}
+        found = {name: array.transpose(self.out) for name, array in (self.change or dict)(found).items()}
+        return {tensor.name: found[tensor.name] for tensor in self.signature.outputs}
+
+
+def test_several_inputs_and_outputs_are_compared_in_different_layouts():
+    report = compare(Two(), Two(NCHW))
+    assert report.passed
+    assert [output.name for output in report.outputs] == ["mask", "height"]
+    assert report.total.max_absolute == report.total.differing_ppm == 0
+    assert all(output.total.values > 1000 for output in report.outputs)
+    said = report.summary("two-1.0.0-keras")
+    assert said.outputs["mask"].differing_ppm == 0
+    assert said.outputs["height"].differing_ppm is None
+    written = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert written["outputs"]["height"]["cases"][1]["shapes"]["s2"] == [1, 37, 37, 3]
+    assert written["cases"][1]["shape"] == [1, 37, 37, 2]
+    assert draw_parity(report).startswith(b"\x89PNG")
+
+
+def test_names_and_not_their_order_say_which_is_which():
+    assert compare(Two(), Two(inputs=("s2", "s1"), outputs=("height", "mask"))).passed
+
+
+def test_exchanged_outputs_fail():
+    def exchanged(found):
+        return {"mask": found["height"].round().astype(np.int32), "height": found["mask"].astype(np.float32)}
+
+    report = compare(Two(), Two(change=exchanged))
+    assert not report.passed
+    assert [output.total.passed for output in report.outputs] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "worst"),
+    [("height", lambda d: d.max_absolute == pytest.approx(0.5, 1e-5)), ("mask", lambda d: d.differing_ppm == 1e6)],
+)
+def test_the_worst_output_is_named(name, worst):
+    def damaged(found):
+        return found | {name: (found[name] + 0.5 if name == "height" else 1 - found[name]).astype(found[name].dtype)}
+
+    report = compare(Two(), Two(change=damaged))
+    assert not report.passed
+    assert report.worst.output == name
+    assert worst(report.worst)
+    assert {output.name: output.total.passed for output in report.outputs}[name] is False
+    assert sum(output.total.passed for output in report.outputs) == 1
+    assert report.summary("a").max_absolute_difference == report.worst.max_absolute
+
+
+def test_other_names_are_told_and_one_alone_needs_none():
+    other = Two()
+    other.signature = Signature((other.signature.inputs[0], tensor("s3", NHWC)), other.signature.outputs)
+    with pytest.raises(ConversionError, match="inputs s1, s2, the conversion s1, s3"):
+        compare(Two(), other)
+    renamed = Function(rows_up)
+    renamed.signature = Signature((tensor("x"),), (tensor("Identity"),))
+    renamed.run = lambda inputs: {"Identity": rows_up(inputs["x"])}
+    assert compare(Function(rows_up), renamed).passed
+
+
+def test_an_input_that_may_be_left_out_is_left_out_once():
+    def model(factor):
+        found = Two()
+        inputs = found.signature.inputs
+        optional = TensorSignature("mask", inputs[0].sizes, NHWC, "float32", optional=True)
+        found.signature = Signature((*inputs, optional), found.signature.outputs)
+        run = found.run
+        found.run = lambda given: run(given) if "mask" in given else {n: factor * a for n, a in run(given).items()}
+        return found
+
+    assert compare(model(1), model(1)).passed
+    worst = compare(model(1), model(2)).worst
+    assert worst.case == "random, without mask"
+
+
+# Boxes: as many as there are things to be found.
+
+
+class Boxes:
+    """A detector of bright pixels: their rows and columns, and how bright they are."""
+
+    def __init__(self, least=0.9, most=1.0, said=True):
+        sizes = (Size(at_least=0) if said else Size(), Size.fixed(2))
+        found = TensorSignature("boxes", sizes, ("box", "corner"), "float32")
+        self.signature = Signature((tensor("x", ("height", "width"), (-1, -1)),), (found,))
+        self.least, self.most = least, most
+
+    def run(self, inputs):
+        found = np.argwhere((inputs["x"] > self.least) & (inputs["x"] < self.most))
+        return {"boxes": found.astype(np.float32)}
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_boxes_are_compared_and_as_many_or_as_few_agree(said):
+    report = compare(Boxes(said=said), Boxes(said=said))
+    assert report.passed
+    empty = {case.case for case in report.cases if not case.values}
+    assert "zeros" in empty
+    assert "random" not in empty
+    assert report.total.values > 200
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_another_number_of_boxes_is_a_difference_in_one_line(said):
+    report = compare(Boxes(said=said), Boxes(0.8, said=said))
+    assert not report.passed
+    assert report.worst.note.startswith("in the case 'random' the source gives 'boxes' with ")
+    assert "along 'box' and the conversion " in report.worst.note
+    assert "\n" not in report.worst.note
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_an_output_that_is_always_empty_is_said_and_alone_proves_nothing():
+    heard = []
+
+    def both(model):
+        model.signature = Signature(model.signature.inputs, (*model.signature.outputs, tensor("sum", ("one",), (1,))))
+        run = model.run
+        model.run = lambda given: run(given) | {"sum": given["x"].sum(keepdims=True)[0]}
+        return model
+
+    assert compare(both(Boxes(2)), both(Boxes(2)), report=heard.append).passed
+    assert [m.text for m in heard if isinstance(m, Note)] == [
+        "the output 'boxes' was empty in every case, in both: no value of it was compared"
+    ]
+    with pytest.raises(DataError, match="give no values"):
+        compare(Boxes(2), Boxes(2))

@@ -19,7 +19,7 @@ from modelstac.exporters.converters import convlstm_onnx
 from modelstac.exporters.converters.onnx_graph import operators
 from modelstac.exporters.converters.precision import reduce
 from modelstac.exporters.jobs import ExportJob, export
-from modelstac.exporters.proof.parity import TOLERANCES
+from modelstac.exporters.proof.tolerances import TOLERANCES
 from modelstac.registry.load import load
 from modelstac.training.spec import ConvLSTMSpec
 

@@ -32,7 +32,7 @@ def make(tmp_path: Path, make_item: Make, frames: np.ndarray) -> Make:
         graph = helper.make_graph([helper.make_node("Mul", ["frames", "w"], ["forecast"])], "g", [x], [y], weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
         onnx.save(model, tmp_path / "model.onnx")
-        assets = write_example(tmp_path, frames, frames * np.float32(factor))
+        assets = write_example(tmp_path, {"frames": frames}, {"forecast": frames * np.float32(factor)})
         return make_item(tmp_path / "model.onnx", "onnx", assets=assets, **fields)
 
     return made

@@ -137,7 +137,7 @@ def test_the_published_example_is_what_the_model_gives(trained):
     _, catalog, item, _ = trained
     with load(item, catalog=catalog) as model:
         assert model.self_test().passed
-        inputs, _ = read_example(catalog.get(item.id))
+        inputs = read_example(catalog.get(item.id))[0]["frames"]
         assert inputs.shape == (1, 5, 1, 12, 10)
         assert inputs.max() > 0
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from modelstac.training.scoring.held_out import Evaluation
 
 VARIABLE = "rainfall_rate"
+FRAMES, FORECAST = "frames", "forecast"
+"""Names of input and output."""
 EXAMPLE = 32
 """Side in pixels of the example that is published with a model that takes any size."""
 KEYWORDS = ("nowcasting", "precipitation", "radar")
@@ -162,7 +164,7 @@ def _layout(variant: Variant, spec: Spec, frames: int) -> dict[str, Any]:
 def _input(variant: Variant, spec: Spec, job: TrainJob, step: int) -> ModelInput:
     order = "the newest first" if job.preparation.newest_first else "the latest last"
     return ModelInput(
-        name="frames",
+        name=FRAMES,
         variables=(VARIABLE,),
         description=(
             f"Rain rates in mm/h of {spec.frames_in} frames, one every {step} minutes, {order}, 0 where nothing was"
@@ -211,7 +213,7 @@ def _unscaling(preparation: Preparation) -> Processing:
 def _output(variant: Variant, spec: Spec, preparation: Preparation, step: int) -> ModelOutput:
     lead_time: dict[str, Any] = {LEAD_TIME: f"PT{step}M"}
     return ModelOutput(
-        name="forecast",
+        name=FORECAST,
         variables=(VARIABLE,),
         description=(
             f"Rain rates of the {spec.frames_out} frames that follow, one every {step} minutes, from 0 to 1:"
@@ -252,7 +254,7 @@ def _variable(frames: xr.Dataset) -> dict[str, Any]:
 
 def _example(
     variant: Variant, preparation: Preparation, windows: Windows, trained: Trained
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
     """Forecast the part of a training window where it rains most, or all of it where the file fixes its size."""
     rate = windows.inputs(len(windows) - 1)
     if not variant.fixed_shape:
@@ -263,7 +265,8 @@ def _example(
         rate = rate[:, starts[0] : starts[0] + EXAMPLE, starts[1] : starts[1] + EXAMPLE]
     inputs = preparation.inputs_to_model(rate)[None]
     axis = variant.dim_order.index("variables")
-    return np.expand_dims(inputs, axis), np.expand_dims(trained.forecast(np.ascontiguousarray(inputs)), axis)
+    outputs = trained.forecast(np.ascontiguousarray(inputs))
+    return {FRAMES: np.expand_dims(inputs, axis)}, {FORECAST: np.expand_dims(outputs, axis)}
 
 
 def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> dict[str, ExtraAsset]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ from modelstac.catalog.errors import DownloadError, ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Report
 from modelstac.exporters.proof.cases import Case
-from modelstac.exporters.proof.parity import TOLERANCES, ParityReport, compare
+from modelstac.exporters.proof.parity import compare
 from modelstac.exporters.proof.real_windows import Cut, cases_of
+from modelstac.exporters.proof.report import ParityReport
+from modelstac.exporters.proof.tolerances import TOLERANCES
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import lacking, open_in, said
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.requirements import Requirements, parse
 from modelstac.registry.running.examples import read_example
+from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import Arrays
 
 RUNS = 3
 Array = np.ndarray[Any, Any]
@@ -61,7 +65,7 @@ def _measure(item: pystac.Item, task: Task, report: Report) -> Result:
         loaded = time.perf_counter() - began
         known = _known(item, description, task, report)
         found = compare(
-            _Recorded(model.signature, known.outputs),
+            _Recorded(model, known.outputs),
             model,
             cases=known.cases,
             tolerance=TOLERANCES[description.precision or "fp32"],
@@ -69,7 +73,7 @@ def _measure(item: pystac.Item, task: Task, report: Report) -> Result:
         times = []
         for _ in range(RUNS):  # after the first predictions, in which graphs are traced
             began = time.perf_counter()
-            model.predict(known.cases[0].inputs)
+            model.run(known.cases[0].inputs)
             times.append(time.perf_counter() - began)
         memory = _peak_memory(model.pid)
     if not np.isfinite(found.total.max_absolute):
@@ -91,10 +95,10 @@ def _measure(item: pystac.Item, task: Task, report: Report) -> Result:
 
 @dataclass(frozen=True)
 class _Known:
-    """Inputs, what is to come out, whose that is, and why it is not the writer's forecast."""
+    """Inputs, what is to come out of each, whose that is, and why it is not the writer's forecast."""
 
     cases: Sequence[Case]
-    outputs: Sequence[Array]
+    outputs: Sequence[Mapping[str, Array]]
     what: str
     note: str = ""
 
@@ -106,22 +110,23 @@ def _known(item: pystac.Item, description: ModelDescription, task: Task, report:
         if "file" in forecast:
             windows = Cut.read(Path(task.inputs[task.parameters["windows"]]["file"]))
             with explained(f"read {forecast['file']}"):
-                outputs = np.load(forecast["file"], allow_pickle=False)
-            return _Known(cases_of(windows, description), outputs, "writer")
+                stacked = np.load(forecast["file"], allow_pickle=False)
+            name = description.outputs[0].name
+            return _Known(cases_of(windows, description), [{name: output} for output in stacked], "writer")
         note = forecast["reason"]
     inputs, expected = read_example(item, report=report)
     return _Known([Case("example", inputs)], [expected], "example", note)
 
 
 class _Recorded:
-    """What gave outputs once, and gives them again in the same order."""
+    """What gave the outputs of a model once, and gives them again in the same order."""
 
-    def __init__(self, signature: Any, outputs: Sequence[Array]) -> None:
-        self.signature = signature
+    def __init__(self, model: Model, outputs: Sequence[Mapping[str, Array]]) -> None:
+        self.item, self.description, self.signature = model.item, model.description, model.signature
         self._outputs = iter(outputs)
 
-    def predict(self, inputs: Array, /) -> Array:  # noqa: ARG002 - those that they were recorded for
-        return next(self._outputs)
+    def run(self, inputs: Arrays, /) -> dict[str, Array]:  # noqa: ARG002 - those that they were recorded for
+        return dict(next(self._outputs))
 
 
 def _numbers(found: ParityReport) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run(task: Task, *, report: Report) -> Result:
         (windows,) = task.inputs.values()
         cases = cases_of(Cut.read(Path(windows["file"])), description)
         with model:
-            outputs = np.stack([model.predict(case.inputs) for case in cases])
+            outputs = np.stack([model.run(case.inputs)[description.outputs[0].name] for case in cases])
     except (DownloadError, StorageError):
         raise
     except ModelStacError as error:

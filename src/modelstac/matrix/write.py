@@ -17,7 +17,14 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, ParityError, StorageError
+from modelstac.catalog.errors import (
+    ConversionError,
+    DataError,
+    DownloadError,
+    ModelStacError,
+    ParityError,
+    StorageError,
+)
 from modelstac.catalog.items.description import ModelDescription, Step
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
@@ -29,8 +36,10 @@ from modelstac.exporters.closing import kept_sizes
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.jobs import describe_result
 from modelstac.exporters.layouts import CHANNELS_LAST, fixed_sizes, measured, relaid
-from modelstac.exporters.proof.parity import TOLERANCES, ParityReport, measure
+from modelstac.exporters.proof.measuring import measure
 from modelstac.exporters.proof.real_windows import frames_of
+from modelstac.exporters.proof.report import OutputReport, ParityReport
+from modelstac.exporters.proof.tolerances import TOLERANCES
 from modelstac.exporters.routes import NODES
 from modelstac.exporters.tracing import shapes_near
 from modelstac.jobs.kinds import Result, Task
@@ -87,16 +96,18 @@ def run(task: Task, *, report: Report) -> Result:
             opened = _Opened(described, model, *read_example(source, report=report))
         with opened.model, tempfile.TemporaryDirectory(prefix="modelstac-") as temporary:
             folder, found = Path(temporary), opened.description
-            outputs = np.asarray(opened.model.predict(opened.inputs))
-            tolerance = TOLERANCES["fp32"]
-            difference = measure("example", opened.inputs.shape, opened.expected, outputs, tolerance)
-            if not difference.passed:
-                raise ParityError(f"{source.id} gives {difference.max_absolute:.1e} off what it should there")
+            outputs = {name: np.asarray(array) for name, array in opened.model.run(opened.inputs).items()}
+            compared = _compared(opened, outputs)
+            if not compared.passed:
+                raise ParityError(f"{source.id} gives {compared.worst.max_absolute:.1e} off what it should there")
             conversion = _saved(opened, source_format, given, folder, backend_in(environment.packages))
             variant = given["item"].removeprefix(f"{found.name}-{found.version}-")
             found = describe_result(found, found, conversion, variant=variant, target=given["format"])
-            parity = ParityReport((difference,), difference, tolerance).summary(source.id)
-            update = {"parity": parity, "job": digest(given), "assets": write_example(folder, opened.inputs, outputs)}
+            update = {
+                "parity": compared.summary(source.id),
+                "job": digest(given),
+                "assets": write_example(folder, opened.inputs, outputs),
+            }
             found = found.model_copy(update=update)
             # What wrote it may not run it, as PyTorch does not run ONNX: then what is here and does.
             runs = lacking(found.format, environment.packages) is None
@@ -114,8 +125,20 @@ class _Opened:
 
     description: ModelDescription
     model: IsolatedModel
-    inputs: NDArray[Any]
-    expected: NDArray[Any]
+    inputs: Mapping[str, NDArray[Any]]
+    expected: Mapping[str, NDArray[Any]]
+
+
+def _compared(opened: _Opened, outputs: Mapping[str, NDArray[Any]]) -> ParityReport:
+    """Compare what comes out for an example with what is published, output by output."""
+    tolerance, shapes = TOLERANCES["fp32"], {name: array.shape for name, array in opened.inputs.items()}
+    if apart := [name for name, array in opened.expected.items() if outputs[name].shape != array.shape]:
+        raise ParityError(f"{opened.description.id} gives {apart[0]!r} in another shape there than it should")
+    found = []
+    for name, expected in opened.expected.items():
+        difference = measure("example", expected, outputs[name], tolerance, output=name, shapes=shapes)
+        found.append(OutputReport(name, (difference,), difference))
+    return ParityReport(tuple(found), tolerance)
 
 
 def _rebuilt(source: pystac.Item, environment: Environment, backend: str, report: Report) -> _Opened:
@@ -145,13 +168,16 @@ def _rebuilt(source: pystac.Item, environment: Environment, backend: str, report
         rebuilt={"backend": backend, "builder": BUILDER, "fields": description.hyperparameters["architecture"]},
         report=report,
     )
-    return _Opened(description, runner.open(source), values, expected)
+    names = description.inputs[0].name, description.outputs[0].name
+    return _Opened(description, runner.open(source), {names[0]: values}, {names[1]: expected})
 
 
 def _saved(
     opened: _Opened, source_format: str, given: Mapping[str, Any], folder: Path, backend: str | None
 ) -> Conversion:
     form, description = NODES[given["format"]].format, opened.description
+    if len(description.inputs) > 1:
+        raise ConversionError(f"{description.id} takes several inputs, and only models of one are saved anew")
     path = folder / f"model{FORMATS[form].suffix}"
     layout, fixed = description.inputs[0].input, {}
     with contextlib.suppress(DataError):  # whatever traces a loop over time writes that many steps

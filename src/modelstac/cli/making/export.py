@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,6 +31,13 @@ from modelstac.cli.common.quiet import quiet_frameworks
     help="For ONNX: fix the number of frames and write each time step out, instead of a loop over any number.",
 )
 @click.option(
+    "--fixed",
+    is_flag=False,
+    flag_value="",
+    metavar="[AXIS=LENGTH,…]",
+    help="Allow axes to be closed that the source leaves open: any, or these, at these lengths.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder of radar frames: compare and score the two on windows of them, too.",
@@ -52,6 +61,7 @@ def export(
     via: str | None,
     precision: str,
     unroll: int | None,
+    fixed: str | None,
     data: Path | None,
     lock: bool,
     seed: int,
@@ -89,7 +99,7 @@ def export(
             precision=precision,
             seed=seed,
             data=None if data is None else str(data),
-            options={} if unroll is None else {"unroll": unroll},
+            options=_options(unroll, fixed),
         )
         item = export(job, opened, lock=lock, report=report)
     if as_json:
@@ -98,9 +108,35 @@ def export(
     parity = item.properties["interop:parity"]
     apart = f"at most {parity['max_absolute_difference']:.1e} from {source} in {parity['cases']} cases"
     click.echo(f"published {item.id}: {apart}")
+    for line in _several(parity):
+        click.echo(f"  {line}")
     if "rmse_change" in parity:
         skill = f", CSI by at most {parity['csi_change']:.1e}" if "csi_change" in parity else ""
         click.echo(f"on real windows the RMSE changes by {parity['rmse_change']:+.1e} mm/h{skill}")
+
+
+def _options(unroll: int | None, fixed: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {} if unroll is None else {"unroll": unroll}
+    if fixed is None:
+        return found
+    lengths: dict[str, int] = {}
+    for part in filter(None, fixed.split(",")):
+        axis, _, length = part.rpartition("=")
+        if not axis.strip() or not length.strip().isdecimal():
+            raise click.UsageError(f"--fixed maps axes to lengths, such as time=6,batch=2, not {part!r}")
+        lengths[axis.strip()] = int(length)
+    return found | {"fixed": lengths or True}
+
+
+def _several(parity: dict[str, Any]) -> Iterator[str]:
+    """Give a line for each output, where there are several."""
+    for name, output in (parity.get("outputs") or {}).items():
+        if not output["values"]:
+            yield f"{name}: empty in every case"
+        elif (ppm := output.get("differing_ppm")) is not None:
+            yield f"{name}: {ppm:.0f} of a million values differ"
+        else:
+            yield f"{name}: at most {output['max_absolute_difference']:.1e} apart"
 
 
 def _print_routes(as_json: bool) -> None:
