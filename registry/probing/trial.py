@@ -1,0 +1,120 @@
+"""Running a model on shapes that are being tried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError
+
+if TYPE_CHECKING:
+    from modelstac.registry.running.signature import Runnable, TensorSignature
+
+    Array = np.ndarray[Any, Any]
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of every input, by name."""
+Axis = tuple[str, str]
+"""Name of an input or output, and of one of its axes."""
+Lengths = Mapping[Axis, int]
+"""Of the axes of all outputs."""
+SEED = 20120
+KINDS = ("uniform", "zeros", "normal", "large")
+"""Values of inputs: from 0 to 1, all 0, around 0, and far from 0."""
+
+
+class Trial:
+    """A model whose shapes are being tried.
+
+    Parameters
+    ----------
+    model
+        Anything that runs. Its signature says which axes are open; the sizes that it gives them bound what is tried.
+    seconds
+        How long all runs together may take.
+    """
+
+    def __init__(self, model: Runnable, seconds: float) -> None:
+        self.model = model
+        self.signature = model.signature
+        self.reason = ""
+        self._until = time.monotonic() + seconds
+        self._seconds = seconds
+        self._dims = {output.name: output.dim_order for output in self.signature.outputs}
+        self._found: dict[tuple[tuple[str, tuple[int, ...]], ...], Lengths | None] = {}
+
+    def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model.
+
+        Raises
+        ------
+        DataError
+            If it does not run on these, or no time is left.
+        """
+        if time.monotonic() > self._until:
+            raise OutOfTimeError(f"trying it out took longer than {self._seconds:g} s: nothing is known for sure")
+        return self.model.run(arrays)
+
+    def lengths(self, shapes: Shapes) -> Lengths | None:
+        """Give the lengths of the outputs' axes for these shapes of inputs, None where the model does not run.
+
+        An output whose rank is not the declared one has none.
+        """
+        key = tuple(sorted(shapes.items()))
+        if key not in self._found:
+            self._found[key] = self._lengths(self.inputs(shapes, KINDS[0]))
+        return self._found[key]
+
+    def by_data(self, shapes: Shapes) -> frozenset[Axis]:
+        """Name the axes of outputs whose lengths differ between inputs of one shape."""
+        found = [self._lengths(self.inputs(shapes, kind)) for kind in KINDS]
+        known = [lengths for lengths in found if lengths is not None]
+        return frozenset(axis for axis in known[0] if len({lengths.get(axis) for lengths in known}) > 1)
+
+    def inputs(self, shapes: Shapes, kind: str) -> dict[str, Array]:
+        """Make inputs of a kind of values; the same each time."""
+        rng = np.random.default_rng(SEED)
+        return {tensor.name: values(tensor, shapes[tensor.name], kind, rng) for tensor in self.signature.inputs}
+
+    def _lengths(self, arrays: Mapping[str, Array]) -> Lengths | None:
+        try:
+            outputs = self.run(arrays)
+        except OutOfTimeError:
+            raise
+        except DataError as error:
+            self.reason = self.reason or str(error)
+            return None
+        return {
+            (name, dim): length
+            for name, array in outputs.items()
+            if len(self._dims[name]) == array.ndim
+            for dim, length in zip(self._dims[name], array.shape, strict=True)
+        }
+
+
+class OutOfTimeError(DataError):
+    """The time that a trial may take is over."""
+
+
+def values(tensor: TensorSignature, shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> Array:
+    """Make values of a kind in the type of an input; whole numbers are small unless they are to be large."""
+    dtype = np.dtype(tensor.dtype)
+    if dtype.kind == "f":
+        made = {
+            "uniform": lambda: rng.random(shape),
+            "zeros": lambda: np.zeros(shape),
+            "normal": lambda: rng.standard_normal(shape),
+            "large": lambda: 1e3 * rng.standard_normal(shape),
+        }[kind]()
+        return made.astype(dtype)
+    if kind == "zeros":
+        return np.zeros(shape, dtype)
+    if dtype.kind == "b":
+        return rng.random(shape) < (0.1 if kind == "large" else 0.5)
+    if dtype.kind in "iu":
+        most = min(int(np.iinfo(dtype).max), {"uniform": 1, "normal": 7, "large": 255}[kind])
+        return rng.integers(0, most, shape, endpoint=True).astype(dtype)
+    raise DataError(f"input {tensor.name!r} is of {tensor.dtype}: give numbers to try it with")
