@@ -36,12 +36,15 @@ class Sizes:
     follows
         How axes of outputs follow axes of inputs. What is not named has one length, or one that the data or several
         axes decide.
+    free
+        Axes of outputs whose length the data decide, or several axes.
     notes
         What is worth saying, for people.
     """
 
     sizes: dict[str, dict[str, Size]]
     follows: tuple[Follows, ...]
+    free: frozenset[Axis] = frozenset()
     notes: tuple[str, ...] = ()
 
     def signature(self, of: Signature) -> Signature:
@@ -90,6 +93,7 @@ def join(ground: Ground, groups: Sequence[Group], found: Mapping[Axis, Size]) ->
         whole,
         sizes=whole.sizes | _by_data(signature, by_data),
         follows=(*follows, *_fixed(ground, follows)),
+        free=frozenset(uneven | ground.ignored | _of_several(ground, groups)),
         notes=tuple(notes),
     )
 
@@ -144,6 +148,10 @@ def _follows(ground: Ground, groups: Sequence[Group]) -> Iterator[Follows]:
         for axis in alike or group.deltas:
             scale = Fraction(group.slopes[output, dim], group.deltas[axis])
             yield Follows(output, dim, *axis, scale, length - scale * ground.lengths[axis])
+
+
+def _of_several(ground: Ground, groups: Sequence[Group]) -> set[Axis]:
+    return {a for a in ground.outputs() or {} if sum(bool(group.slopes.get(a)) for group in groups) > 1}
 
 
 def _fixed(ground: Ground, known: Sequence[Follows]) -> Iterator[Follows]:
