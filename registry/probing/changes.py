@@ -11,11 +11,11 @@ import numpy as np
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
-AMPLITUDES = (1.0, 1e4, 1e10, 1e-2, 1e2, 1e7, 1e15, 1e22, 1e30)
+AMPLITUDES = (1.0, 1e4, 1e10, 1e-2, 1e7, 1e15, 1e22, 1e30)
 """How large a change is: at the edge of what it reaches a deep network leaves the 1e-14th part of it, and a gate of an
 LSTM, or a sigmoid, shows small ones only."""
-SIGNS = ("mixed", "up", "down")
-BACKGROUNDS = ("uniform", "normal", "zeros")
+KINDS = (("uniform", "mixed"), ("zeros", "mixed"), ("normal", "mixed"), ("uniform", "up"), ("uniform", "down"))
+"""Backgrounds, and whether values rise, fall, or each does as chance will have it."""
 COUNTS = (1, 3, 255, 60000)
 ROOM = 100.0
 """By how much a change stays below the largest number of a type."""
@@ -67,12 +67,7 @@ def changes(dtype: str) -> tuple[Change, ...]:
     kind = np.dtype(dtype)
     if kind.kind == "b":
         return tuple(Change(background, 1.0, "mixed") for background in ("uniform", "large", "zeros"))
-    return tuple(
-        Change(background, amplitude, sign)
-        for background in BACKGROUNDS
-        for sign in SIGNS
-        for amplitude in _amplitudes(kind)
-    )
+    return tuple(Change(background, amplitude, sign) for background, sign in KINDS for amplitude in _amplitudes(kind))
 
 
 def _amplitudes(kind: np.dtype[Any]) -> Iterator[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from modelstac.registry.probing.reach import Line, Reach, TouchesError
 from modelstac.registry.probing.trial import Trial
 
 if TYPE_CHECKING:
+    from modelstac.registry.probing.changes import Change
     from modelstac.registry.probing.joining import Sizes
-    from modelstac.registry.probing.trial import Axis
+    from modelstac.registry.probing.trial import Axis, Shapes
     from modelstac.registry.running.signature import Runnable
 
     Halo = dict[str, dict[str, Any]]
@@ -27,7 +29,7 @@ SECONDS = 300.0
 FIRST_LENGTH = 64
 FIRST_STEPS = 4
 MOST_LENGTH = 2048
-MOST_PIXELS = 1 << 16
+MOST_PIXELS = 1 << 18
 """Of a grid that is probed; all of its samples, bands and times beside."""
 SLOW = 0.1
 """Seconds of a run from which on its growth with the grid is looked at."""
@@ -50,7 +52,7 @@ def measure_halo(model: Runnable, sizes: Sizes, *, seconds: float = SECONDS) -> 
 
     It is found by changing a part of an input, by amounts from a hundredth to 1e30 and against several backgrounds, and
     comparing outputs bit by bit. What no number of the model's type shows is not counted. Where a change reaches the
-    edge of every grid tried (up to 2048 pixels, 65536 pixels in all, and fewer for a model whose cost grows faster than
+    edge of every grid tried (up to 2048 pixels, 2**18 pixels in all, and fewer for a model whose cost grows faster than
     the grid), the halo is ``global``: no tile within these can be free of its surroundings. So is it where an output
     has no such axis and depends on the input (classes after global pooling).
 
@@ -76,15 +78,15 @@ def measure_halo(model: Runnable, sizes: Sizes, *, seconds: float = SECONDS) -> 
         If it cannot be found: an output's axes follow the data or several axes, no change of an input changes an
         output, it does not grow evenly, or time is over.
     """
-    trial = Trial(model, seconds)
     layout = Layout(sizes.signature(model.signature))
     spatial = [axis for axis in layout.sizes if is_spatial(axis[1])]
     if spatial and sizes.free:
         output, dim = sorted(sizes.free)[0]
         raise DataError(f"the length of {dim} of {output!r} follows the data or several axes: no halo can be given")
+    probe = _Probe(Trial(model, seconds), layout, sizes)
     halo: Halo = {}
     for axis in spatial:
-        halo.setdefault(axis[0], {})[axis[1]] = _grown(trial, layout, sizes, axis)
+        halo.setdefault(axis[0], {})[axis[1]] = probe.grown(axis)
     return halo
 
 
@@ -114,72 +116,84 @@ def _other(layout: Layout, axis: Axis, steps: int) -> int:
     return size.above(steps + (1 if size.at_least == 1 and size.step == 1 else 0))
 
 
-def _grown(trial: Trial, layout: Layout, sizes: Sizes, axis: Axis) -> Any:
-    """Measure at one length of axes such as time, at another of each of them, and prove it at a third."""
-    first = {other: _other(layout, other, 0) for other in layout.others}
-    found = _measured(trial, layout, sizes, axis, first)
-    if found is None or not first:
-        return GLOBAL if found is None else found
-    slopes: dict[str, Fraction] = {}
-    for other, length in first.items():
-        longer = _other(layout, other, 1)
-        if longer == length or other[1] in slopes:
-            continue
-        # Of several inputs the same axis grows together, or is short beside that of the others.
-        alike = {a: _other(layout, a, 1) for a in first if a[1] == other[1]}
-        after = _measured(trial, layout, sizes, axis, first | alike)
-        if after is None:
-            return GLOBAL
-        slopes[other[1]] = Fraction(after - found, longer - length)
-    last = third(layout)
-    proof = _measured(trial, layout, sizes, axis, last)
-    starts = {other[1]: length for other, length in first.items()}
-    ends = {other[1]: length for other, length in last.items()}
-    grown = found + sum(slope * (ends[dim] - starts[dim]) for dim, slope in slopes.items())
-    if proof != grown or any(slope.denominator != 1 for slope in slopes.values()):
-        raise DataError(f"the halo along {axis[1]} of {axis[0]!r} does not grow evenly with {', '.join(slopes)}")
-    per = {dim: int(slope) for dim, slope in slopes.items() if slope}
-    return {"pixels": int(found - sum(n * starts[dim] for dim, n in per.items())), "per": per} if per else found
+class _Probe:
+    """Measures along one axis after the other."""
 
+    def __init__(self, trial: Trial, layout: Layout, sizes: Sizes) -> None:
+        self._trial, self._layout, self._sizes = trial, layout, sizes
+        self._kept: Sequence[Change] = ()
 
-def _measured(trial: Trial, layout: Layout, sizes: Sizes, axis: Axis, others: Mapping[Axis, int]) -> int | None:
-    """Measure on grids that grow until no change reaches their edge; None where each does."""
-    size = layout.sizes[axis]
-    open_ = layout.open(axis)
-    wanted = max(FIRST_LENGTH, FIRST_STEPS * size.step)
-    took = 0.0
-    while True:
-        lengths = layout.lengths({**others, axis: wanted})
-        shapes = layout.shapes(lengths)
-        length = lengths[axis]
-        line = _line(layout, sizes, axis, size.step if open_ else min(FIXED_PERIOD, max(1, length // 4)))
-        reach = Reach(trial, line, shapes)
-        began = time.monotonic()
-        trial.run(trial.inputs(shapes, "uniform"))
-        took, before = time.monotonic() - began, took
-        for start in _places(length, line.period, open_=open_):
+    def grown(self, axis: Axis) -> Any:
+        """Measure at one length of axes such as time, at another of each of them, and prove it at a third."""
+        layout = self._layout
+        first = {other: _other(layout, other, 0) for other in layout.others}
+        found = self._measured(axis, first)
+        if found is None or not first:
+            return GLOBAL if found is None else found
+        slopes: dict[str, Fraction] = {}
+        for other, length in first.items():
+            longer = _other(layout, other, 1)
+            if longer == length or other[1] in slopes:
+                continue
+            # Of several inputs the same axis grows together, or is short beside that of the others.
+            after = self._measured(axis, first | {a: _other(layout, a, 1) for a in first if a[1] == other[1]})
+            if after is None:
+                return GLOBAL
+            slopes[other[1]] = Fraction(after - found, longer - length)
+        starts, ends = ({a[1]: n for a, n in lengths.items()} for lengths in (first, third(layout)))
+        grown = found + sum(slope * (ends[dim] - starts[dim]) for dim, slope in slopes.items())
+        if self._measured(axis, third(layout)) != grown or any(slope.denominator != 1 for slope in slopes.values()):
+            raise DataError(f"the halo along {axis[1]} of {axis[0]!r} does not grow evenly with {', '.join(slopes)}")
+        per = {dim: int(slope) for dim, slope in slopes.items() if slope}
+        return {"pixels": found - sum(n * starts[dim] for dim, n in per.items()), "per": per} if per else found
+
+    def _measured(self, axis: Axis, others: Mapping[Axis, int]) -> int | None:
+        """Measure on grids that grow until no change reaches their edge; None where each does."""
+        size, open_ = self._layout.sizes[axis], self._layout.open(axis)
+        wanted, took = max(FIRST_LENGTH, FIRST_STEPS * size.step), 0.0
+        while True:
+            lengths = self._layout.lengths({**others, axis: wanted})
+            shapes, length = self._layout.shapes(lengths), lengths[axis]
+            began = time.monotonic()
+            self._trial.run(self._trial.inputs(shapes, "uniform"))
+            took, before = time.monotonic() - began, took
+            line = self._line(axis, size.step if open_ else min(FIXED_PERIOD, max(1, length // 4)))
+            if (found := self._on(line, shapes, _places(length, line.period, open_=open_))) is not None:
+                return found
+            most = self._most(lengths, axis)
+            if not line.follows or not open_ or length >= most or (took > SLOW and took > STEEP * before):
+                return None
+            wanted = min(2 * length, most)
+
+    def _on(self, line: Line, shapes: Shapes, places: Sequence[int]) -> int | None:
+        """Measure on one grid; None where changes reach its edge from every place."""
+        reach = Reach(self._trial, line, shapes)
+        for start in places:
             if reach.touches(quick=QUICK, start=start):
                 continue
             try:
-                found = reach.farthest(start)
+                found, self._kept = reach.farthest(start, self._kept)
             except TouchesError:
                 continue
             if not reach.changed:
-                raise DataError(f"no change of {axis[0]!r} changes an output: its halo cannot be measured")
+                name = line.axis[0]
+                raise DataError(f"no change of {name!r} changes an output: its halo cannot be measured")
             return found
-        everywhere = all(name not in line.follows for name in (t.name for t in layout.signature.outputs))
-        if everywhere or not open_ or length >= _most(size, lengths, axis) or (took > SLOW and took > STEEP * before):
-            return None
-        wanted = min(2 * length, _most(size, lengths, axis))
+        return None
 
+    def _most(self, lengths: Mapping[Axis, int], axis: Axis) -> int:
+        """Give the greatest length that is probed beside the other sides of the grid."""
+        sides = [n for other, n in lengths.items() if other[0] == axis[0] and other != axis and is_spatial(other[1])]
+        return self._layout.sizes[axis].nearest(min(MOST_LENGTH, MOST_PIXELS // math.prod(sides)))[0]
 
-def _most(size: Any, lengths: Mapping[Axis, int], axis: Axis) -> int:
-    side = 1
-    for other, length in lengths.items():
-        side *= length if other[0] == axis[0] and other != axis and is_spatial(other[1]) else 1
-    most = min(MOST_LENGTH, MOST_PIXELS // side)
-    fitting = size.nearest(most)
-    return int(fitting[0])
+    def _line(self, axis: Axis, period: int) -> Line:
+        name, dim = axis
+        outputs = {tensor.name: tensor.dim_order for tensor in self._layout.signature.outputs}
+        follows = {
+            f.output: (f, outputs[f.output].index(f.axis)) for f in self._sizes.follows if (f.input, f.source) == axis
+        }
+        tensor = next(t for t in self._layout.signature.inputs if t.name == name)
+        return Line(axis, tensor.dim_order.index(dim), follows, period)
 
 
 def _places(length: int, period: int, *, open_: bool) -> list[int]:
@@ -187,14 +201,3 @@ def _places(length: int, period: int, *, open_: bool) -> list[int]:
     first = length - max(length // 4, 2 * period)
     first -= first % period
     return [max(first, 0)] if open_ else sorted({max(first, 0), length - period})
-
-
-def _line(layout: Layout, sizes: Sizes, axis: Axis, period: int) -> Line:
-    name, dim = axis
-    follows = {
-        f.output: (f, next(t for t in layout.signature.outputs if t.name == f.output).dim_order.index(f.axis))
-        for f in sizes.follows
-        if (f.input, f.source) == axis
-    }
-    tensor = next(t for t in layout.signature.inputs if t.name == name)
-    return Line(axis, tensor.dim_order.index(dim), follows, period)

@@ -92,7 +92,7 @@ def join(ground: Ground, groups: Sequence[Group], found: Mapping[Axis, Size]) ->
     return replace(
         whole,
         sizes=whole.sizes | _by_data(signature, by_data),
-        follows=(*follows, *_fixed(ground, follows)),
+        follows=(*follows, *_fixed(ground, signature, follows)),
         free=frozenset(uneven | ground.ignored | _of_several(ground, groups)),
         notes=tuple(notes),
     )
@@ -154,7 +154,7 @@ def _of_several(ground: Ground, groups: Sequence[Group]) -> set[Axis]:
     return {a for a in ground.outputs() or {} if sum(bool(group.slopes.get(a)) for group in groups) > 1}
 
 
-def _fixed(ground: Ground, known: Sequence[Follows]) -> Iterator[Follows]:
+def _fixed(ground: Ground, signature: Signature, known: Sequence[Follows]) -> Iterator[Follows]:
     """Say what spatial axes of outputs follow where inputs have one size: the axis of the same name, as it seems.
 
     A whole multiple or a whole part is taken for a scale; what is a little smaller, for the same scale without margins.
@@ -163,7 +163,7 @@ def _fixed(ground: Ground, known: Sequence[Follows]) -> Iterator[Follows]:
     for (output, dim), length in (ground.outputs() or {}).items():
         if not is_spatial(dim) or (output, dim) in followed:
             continue
-        for tensor in ground.trial.signature.inputs:
+        for tensor in signature.inputs:
             for other, size in tensor.axes.items():
                 if size.is_fixed and kind_of(other) == kind_of(dim):
                     ratio = Fraction(length, size.at_least)

@@ -83,7 +83,7 @@ class Reach:
             return True
         return False
 
-    def farthest(self, start: int) -> int:
+    def farthest(self, start: int, kept: Sequence[Change] = ()) -> tuple[int, Sequence[Change]]:
         """Give the most pixels between what is changed and an output that changes, over a period from a place on.
 
         Everything from a row on is changed; the farthest output before that row that changes is looked for, for every
@@ -92,24 +92,39 @@ class Reach:
         away from the edge from row to row, rows between two that are known need not be tried where they cannot see
         farther than the farthest known.
 
+        Parameters
+        ----------
+        start
+            First row of the period.
+        kept
+            Changes that reached far before, elsewhere. All changes are tried at the row that sees farthest by these; at
+            the first row, where none are given.
+
+        Returns
+        -------
+        tuple
+            The pixels, and the changes that reached so far.
+
         Raises
         ------
         TouchesError
             If a change reaches the edge of the grid.
         """
-        return max(self._one_side(start, flipped=flipped) for flipped in (False, True))
+        best = 0
+        for flipped in (False, True):
+            found, kept = self._one_side(start, kept or self._best_at(start, flipped=flipped), flipped=flipped)
+            best = max(best, found)
+        return best, kept
 
-    def _one_side(self, start: int, *, flipped: bool) -> int:
-        known = self._first(start, self._changes, flipped=flipped)
-        best, at = self._distance(known, start), start
-        kept = self._best_at(start, flipped=flipped)
+    def _one_side(self, start: int, kept: Sequence[Change], *, flipped: bool) -> tuple[int, Sequence[Change]]:
+        best, at = self._distance(self._first(start, kept, flipped=flipped), start), start
         for _ in range(ROUNDS):
             best, at = max((best, at), self._between(start, kept, best, flipped=flipped))
             full = self._distance(self._first(at, self._changes, flipped=flipped), at)
             if full <= best:
-                return best
+                break
             best, kept = full, self._best_at(at, flipped=flipped)
-        return best
+        return best, kept
 
     def _between(self, start: int, kept: Sequence[Change], best: int, *, flipped: bool) -> tuple[int, int]:
         """Look at all rows of the period that may see farther than the best known."""

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 import torch
 from torch import nn
-from torch.nn import functional
 
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
@@ -72,11 +71,14 @@ def in_torch(module: nn.Module, description: ModelDescription) -> Model:
     return model_of(description, opened(module))
 
 
-def exported(module: nn.Module, example: torch.Tensor, dynamic: dict[int, Any]) -> onnx.ModelProto:
-    """Write a module as an ONNX graph whose axes are open."""
+def exported(module: nn.Module, *shape: int, step: int = 1) -> onnx.ModelProto:
+    """Write a module as an ONNX graph whose batch, height and width (the last two axes) are open."""
+    dim = torch.export.Dim
+    height, width = (dim(name, min=2) if step == 1 else step * dim(name, min=2) for name in ("h", "w"))
+    dynamic = {0: dim("n"), len(shape) - 2: height, len(shape) - 1: width}
     with contextlib.redirect_stdout(io.StringIO()):
         program = torch.onnx.export(
-            module.eval(), (example,), dynamo=True, dynamic_shapes=(dynamic,), verbose=False, optimize=True
+            module.eval(), (torch.zeros(shape),), dynamo=True, dynamic_shapes=(dynamic,), verbose=False
         )
     assert program is not None
     return program.model_proto
@@ -116,6 +118,7 @@ class UNet(nn.Module):
     def __init__(self, poolings: int, *, transposed: bool = False, filters: int = 4) -> None:
         super().__init__()
         self.down = nn.ModuleList(Twice(1 if level == 0 else filters, filters) for level in range(poolings))
+        self.pool = nn.MaxPool2d(2)
         self.bottom = Twice(filters, filters)
         self.rise = nn.ModuleList(
             nn.ConvTranspose2d(filters, filters, 2, 2) if transposed else nn.Upsample(scale_factor=2)
@@ -129,7 +132,7 @@ class UNet(nn.Module):
         for level in self.down:
             x = level(x)
             skipped.append(x)
-            x = functional.max_pool2d(x, 2)
+            x = self.pool(x)
         x = self.bottom(x)
         for rise, up in zip(self.rise, self.up, strict=True):
             x = up(torch.cat([skipped.pop(), rise(x)], 1))
@@ -208,7 +211,9 @@ class ResNet(nn.Module):
     def __init__(self, width: int = 4, classes: int = 3) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, width, 3, padding=1)
-        self.first = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))
+        self.first = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1)
+        )
         self.second = nn.Sequential(
             nn.Conv2d(width, width, 3, 2, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1)
         )
