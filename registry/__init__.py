@@ -3,8 +3,8 @@
 Nothing here imports a machine learning framework but the modules of :mod:`modelstac.registry.runtimes`, and those are
 imported only once the artifact's bytes are known to be the published ones.
 
-Order, each importing only from those before it: files · trust · inspecting · runtimes · choosing, running · describing,
-probing · isolated · load · testing.
+Order, each importing only from those before it: files · trust · inspecting · runtimes · choosing, running · probing ·
+describing · isolated · load · testing.
 """
 
 from modelstac.registry.choosing.resolve import Resolution, resolve

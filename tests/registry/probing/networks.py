@@ -14,6 +14,7 @@ from torch import nn
 
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import example_fields
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.running.model import Model
@@ -60,7 +61,7 @@ def described(
 def model_of(description: ModelDescription, opened: Opened) -> Model:
     """Give a model that runs, as loading it would."""
     fields = {"artifact": "https://example.org/model.onnx", "checksum": "0" * 64, "size": 1}
-    item = description.model_copy(update=fields).to_item()
+    item = write_item(description.model_copy(update=fields))
     return Model(item, description, opened)
 
 
