@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.probing.axes import is_spatial
-from modelstac.registry.probing.changes import QUICK
 from modelstac.registry.probing.layout import Layout
 from modelstac.registry.probing.reach import Line, Reach, TouchesError
 from modelstac.registry.probing.trial import Trial
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     Halo = dict[str, dict[str, Any]]
 
 GLOBAL = "global"
-SECONDS = 300.0
+SECONDS = 120.0
+LEAST_RUNS = 60
+"""Runs without which no halo is found: where there is no time for them, none is begun."""
 FIRST_LENGTH = 64
 FIRST_STEPS = 4
 MOST_LENGTH = 2048
@@ -157,21 +158,24 @@ class _Probe:
             began = time.monotonic()
             self._trial.run(self._trial.inputs(shapes, "uniform"))
             took, before = time.monotonic() - began, took
+            self._trial.require_time_for(LEAST_RUNS * took)
             line = self._line(axis, size.step if open_ else min(FIXED_PERIOD, max(1, length // 4)))
-            if (found := self._on(line, shapes, _places(length, line.period, open_=open_))) is not None:
+            places = _places(length, line.period, open_=open_)
+            if (found := self._on(line, shapes, places, only=0 if open_ else length)) is not None:
                 return found
             most = self._most(lengths, axis)
             if not line.follows or not open_ or length >= most or (took > SLOW and took > STEEP * before):
                 return None
             wanted = min(2 * length, most)
 
-    def _on(self, line: Line, shapes: Shapes, places: Sequence[int]) -> int | None:
-        """Measure on one grid; None where changes reach its edge from every place."""
+    def _on(self, line: Line, shapes: Shapes, places: Sequence[int], *, only: int) -> int | None:
+        """Measure on one grid, which may have the only length; None where changes reach its edge from every place."""
         reach = Reach(self._trial, line, shapes)
         for start in places:
-            if reach.touches(quick=QUICK, start=start):
-                continue
             try:
+                least = reach.at_least(start)
+                if only and 2 * least >= only:
+                    raise DataError(f"a halo of at least {least} pixels leaves nothing of a tile of {only}")
                 found, self._kept = reach.farthest(start, self._kept)
             except TouchesError:
                 continue

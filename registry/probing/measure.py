@@ -24,7 +24,8 @@ class Measured:
     Parameters
     ----------
     sizes
-        Lengths of open axes, by tensor and axis: ``sizes`` of the description.
+        Lengths of open axes, by tensor and axis: ``sizes`` of the description. Empty where they could not be found;
+        what a file states is not published unproved.
     halo
         Pixels around it that an output pixel depends on: ``halo`` of the description; None where it could not be found,
         or no axis is a place.
@@ -58,8 +59,7 @@ def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED
     try:
         sizes = measure_sizes(model, stated=stated)
     except DataError as error:
-        said = {name: dict(axes) for name, axes in stated.items()}
-        return Measured(said, None, notes=(f"sizes were not measured: {error}",))
+        return Measured({}, None, notes=(f"sizes were not measured: {error}",))
     try:
         halo = measure_halo(model, sizes)
         prove_halo(model, halo, sizes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.probing.changes import Change, changes, differ
+from modelstac.registry.probing.changes import QUICK, Change, changes, differ
 from modelstac.registry.probing.trial import OutOfTimeError
 
 if TYPE_CHECKING:
@@ -74,14 +74,16 @@ class Reach:
         self._changes = changes(tensor.dtype)
         self.changed = False
 
-    def touches(self, *, quick: int, start: int) -> bool:
-        """Tell whether a few changes already reach the edge."""
-        try:
-            for flipped in (False, True):
-                self._first(start, self._changes[:quick], flipped=flipped)
-        except TouchesError:
-            return True
-        return False
+    def at_least(self, start: int) -> int:
+        """Give the pixels that a few changes from a row on reach.
+
+        Raises
+        ------
+        TouchesError
+            If they reach the edge of the grid.
+        """
+        few = self._changes[:QUICK]
+        return max(self._distance(self._first(start, few, flipped=flipped), start) for flipped in (False, True))
 
     def farthest(self, start: int, kept: Sequence[Change] = ()) -> tuple[int, Sequence[Change]]:
         """Give the most pixels between what is changed and an output that changes, over a period from a place on.
