@@ -143,7 +143,7 @@ def _fields(document: Document) -> dict[str, Any]:
         **_checksum(item_id, key, asset),
         "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
     }
-    fields["sizes"] = _sizes(item_id, properties.get("interop:sizes"))
+    fields["sizes"] = read_sizes(item_id, properties.get("interop:sizes"))
     fields.setdefault("format", _format(item_id, asset))
     fields.setdefault("pretrained", None)
     # A typed object is made of these; a field that is missing altogether is named there.
@@ -157,7 +157,14 @@ def _fields(document: Document) -> dict[str, Any]:
     return fields
 
 
-def _sizes(item_id: str, found: Any) -> dict[str, dict[str, Size]]:
+def read_sizes(item_id: str, found: Any) -> dict[str, dict[str, Size]]:
+    """Read the field ``interop:sizes`` of an item; nothing where it has none.
+
+    Raises
+    ------
+    InvalidItemError
+        If it makes no sense.
+    """
     try:
         return {
             name: {axis: Size.from_json(size) for axis, size in axes.items()} for name, axes in (found or {}).items()

@@ -19,7 +19,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import ModelInput, ModelOutput
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.reading import local_path, read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
 
@@ -92,6 +92,8 @@ def describe(
         tasks=("regression",),  # the loader does not care, and MLM's list of tasks has grown
         inputs=inputs,
         outputs=outputs,
+        sizes=read_sizes(item.id, get("interop:sizes")),
+        halo=get("interop:halo"),
         cube_variables={name: {"type": "data", "dimensions": []} for name in variables},
         hyperparameters=_named(hyperparameters) if isinstance(hyperparameters, dict) else {},
         parameters=_count(get("mlm:total_parameters")),

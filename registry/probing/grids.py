@@ -51,7 +51,7 @@ def grids(signature: Signature) -> Iterator[Grid]:
 def shapes(signature: Signature, far: Mapping[str, bool]) -> dict[str, tuple[int, ...]]:
     """Give the shape of each input where the axes of some symbols are one step above the least, or far above."""
     steps = {
-        symbol: max(_far(size) for _, size, other in _open_axes(signature) if other == symbol) if is_far else 1
+        symbol: max(_far(dim, size) for dim, size, other in _open_axes(signature) if other == symbol) if is_far else 1
         for symbol, is_far in far.items()
     }
     return {
@@ -74,5 +74,6 @@ def _open_axes(signature: Signature) -> Iterator[tuple[str, Size, str]]:
                 yield dim, size, symbol_of(size, dim, tensor.name)
 
 
-def _far(size: Size) -> int:
-    return max(FAR, -(-(FAR_LENGTH - size.at_least) // size.step))
+def _far(dim: str, size: Size) -> int:
+    """Give how many steps are far; samples have nothing to do with each other, and each costs as much as the first."""
+    return FAR if dim == BATCH else max(FAR, -(-(FAR_LENGTH - size.at_least) // size.step))

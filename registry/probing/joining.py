@@ -36,12 +36,15 @@ class Sizes:
     follows
         How axes of outputs follow axes of inputs. What is not named has one length, or one that the data or several
         axes decide.
+    free
+        Axes of outputs whose length the data decide, or several axes.
     notes
         What is worth saying, for people.
     """
 
     sizes: dict[str, dict[str, Size]]
     follows: tuple[Follows, ...]
+    free: frozenset[Axis] = frozenset()
     notes: tuple[str, ...] = ()
 
     def signature(self, of: Signature) -> Signature:
@@ -89,7 +92,8 @@ def join(ground: Ground, groups: Sequence[Group], found: Mapping[Axis, Size]) ->
     return replace(
         whole,
         sizes=whole.sizes | _by_data(signature, by_data),
-        follows=(*follows, *_fixed(ground, follows)),
+        follows=(*follows, *_fixed(ground, signature, follows)),
+        free=frozenset(uneven | ground.ignored | _of_several(ground, groups)),
         notes=tuple(notes),
     )
 
@@ -146,7 +150,11 @@ def _follows(ground: Ground, groups: Sequence[Group]) -> Iterator[Follows]:
             yield Follows(output, dim, *axis, scale, length - scale * ground.lengths[axis])
 
 
-def _fixed(ground: Ground, known: Sequence[Follows]) -> Iterator[Follows]:
+def _of_several(ground: Ground, groups: Sequence[Group]) -> set[Axis]:
+    return {a for a in ground.outputs() or {} if sum(bool(group.slopes.get(a)) for group in groups) > 1}
+
+
+def _fixed(ground: Ground, signature: Signature, known: Sequence[Follows]) -> Iterator[Follows]:
     """Say what spatial axes of outputs follow where inputs have one size: the axis of the same name, as it seems.
 
     A whole multiple or a whole part is taken for a scale; what is a little smaller, for the same scale without margins.
@@ -155,7 +163,7 @@ def _fixed(ground: Ground, known: Sequence[Follows]) -> Iterator[Follows]:
     for (output, dim), length in (ground.outputs() or {}).items():
         if not is_spatial(dim) or (output, dim) in followed:
             continue
-        for tensor in ground.trial.signature.inputs:
+        for tensor in signature.inputs:
             for other, size in tensor.axes.items():
                 if size.is_fixed and kind_of(other) == kind_of(dim):
                     ratio = Fraction(length, size.at_least)

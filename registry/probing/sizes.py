@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelstac.registry.probing.trial import Axis
     from modelstac.registry.running.signature import Runnable, Signature
 
-SECONDS = 300.0
+SECONDS = 120.0
 UNSTATED: Mapping[str, Mapping[str, Size]] = MappingProxyType({})
 
 

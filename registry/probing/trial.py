@@ -58,6 +58,11 @@ class Trial:
             raise OutOfTimeError(f"trying it out took longer than {self._seconds:g} s: nothing is known for sure")
         return self.model.run(arrays)
 
+    def require_time_for(self, seconds: float) -> None:
+        """Raise OutOfTimeError unless so much time is left."""
+        if time.monotonic() + seconds > self._until:
+            raise OutOfTimeError(f"trying it out takes {seconds:.0f} s more, and may take {self._seconds:g} s in all")
+
     def lengths(self, shapes: Shapes) -> Lengths | None:
         """Give the lengths of the outputs' axes for these shapes of inputs, None where the model does not run.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
 
-WARNINGS_OFF = 3  # ONNX Runtime's log level "error"
+QUIET = 4  # ONNX Runtime's log level "fatal": what fails is raised, with the same words
 CPU = "CPUExecutionProvider"
 PROVIDERS = MappingProxyType(
     {
@@ -73,7 +73,7 @@ def load(
         If it is no ONNX graph that can be run here.
     """
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = WARNINGS_OFF
+    settings.log_severity_level = QUIET
     settings.use_deterministic_compute = True
     settings.intra_op_num_threads = options.threads or 0  # 0 is as many as there are cores
     providers = choose_providers(options.device, onnxruntime.get_available_providers(), item_id=artifact.item_id)

@@ -34,6 +34,7 @@ from modelstac.cli.making.train import train
 from modelstac.cli.running.env import env
 from modelstac.cli.running.lock import lock
 from modelstac.cli.running.predict import predict
+from modelstac.cli.running.probe import probe
 from modelstac.cli.running.test import test
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
@@ -67,7 +68,7 @@ TRUST = (sign, verify, lock, cache, env)
 KEEP = (alias, deprecate, sync, index, adopt, report)
 MAKE = (data, train, export, pipeline, publish)
 COMPARE = (test, diff, matrix)
-for command in (*MAKE, *FIND, predict, *COMPARE, *KEEP, *TRUST, demo, *SERVER):
+for command in (*MAKE, *FIND, predict, probe, *COMPARE, *KEEP, *TRUST, demo, *SERVER):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -1,0 +1,68 @@
+"""What a model takes and how far it looks, for the item that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.errors import DataError
+from modelstac.registry.probing.halo import measure_halo
+from modelstac.registry.probing.proof import prove_halo
+from modelstac.registry.probing.sizes import UNSTATED, measure_sizes
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items.sizes import Size
+    from modelstac.registry.probing.relation import Follows
+    from modelstac.registry.running.signature import Runnable
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found by running a model.
+
+    Parameters
+    ----------
+    sizes
+        Lengths of open axes, by tensor and axis: ``sizes`` of the description. Empty where they could not be found;
+        what a file states is not published unproved.
+    halo
+        Pixels around it that an output pixel depends on: ``halo`` of the description; None where it could not be found,
+        or no axis is a place.
+    follows
+        How axes of outputs follow those of inputs.
+    notes
+        What could not be found and why, for people.
+    """
+
+    sizes: dict[str, dict[str, Size]]
+    halo: dict[str, dict[str, Any]] | None
+    follows: tuple[Follows, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED) -> Measured:
+    """Measure sizes and halo, and prove them; what cannot be found is a note and no error.
+
+    Parameters
+    ----------
+    model
+        What runs; of the axes that its signature leaves open every length must be allowed.
+    stated
+        What the file itself says of open axes of inputs, by tensor and axis.
+
+    Raises
+    ------
+    InvalidItemError
+        If the model does not run on sizes that its file states.
+    """
+    try:
+        sizes = measure_sizes(model, stated=stated)
+    except DataError as error:
+        return Measured({}, None, notes=(f"sizes were not measured: {error}",))
+    try:
+        halo = measure_halo(model, sizes)
+        prove_halo(model, halo, sizes)
+    except DataError as error:
+        return Measured(sizes.sizes, None, sizes.follows, (*sizes.notes, f"no halo: {error}"))
+    return Measured(sizes.sizes, halo or None, sizes.follows, sizes.notes)

@@ -1,0 +1,146 @@
+"""Networks whose sizes are not those of an ordinary one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class TwoResolutions(nn.Module):
+    """Bands of 10 m and bands of 20 m: the coarse ones join after the first pooling, of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(2, 3, 3, padding=1)
+        self.coarse = nn.Conv2d(1, 3, 3, padding=1)
+        self.both = nn.Conv2d(6, 3, 3, padding=1)
+        self.deep = nn.Conv2d(3, 3, 3, padding=1)
+        self.head = nn.Conv2d(6, 1, 1)
+
+    def forward(self, s10: torch.Tensor, s20: torch.Tensor) -> torch.Tensor:
+        fine = torch.relu(self.fine(s10))
+        half = self.both(torch.cat([functional.max_pool2d(fine, 2), torch.relu(self.coarse(s20))], 1))
+        deep = functional.interpolate(self.deep(functional.max_pool2d(torch.relu(half), 2)), scale_factor=2.0)
+        full = functional.interpolate(half + deep, scale_factor=2.0)
+        return self.head(torch.cat([fine, full], 1))
+
+
+class TwoSensors(nn.Module):
+    """Two inputs of one grid, of which the second is optional in nothing: radar and optical bands side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 5, padding=2)
+
+    def forward(self, s1: torch.Tensor, s2: torch.Tensor) -> torch.Tensor:
+        return self.conv(torch.cat([s1, s2], 1))
+
+
+class Squares(nn.Module):
+    """Adds an image and its transpose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.conv(image) + functional.max_pool2d(image, 2).repeat_interleave(2, 2).repeat_interleave(2, 3).mT
+
+
+class Cropping(nn.Module):
+    """Two poolings, which round down, and skip connections cut to what is left: it runs on every size from 4."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        half = functional.max_pool2d(image, 2)
+        low = functional.interpolate(functional.max_pool2d(half, 2), scale_factor=2.0)
+        half = half[..., : low.shape[-2], : low.shape[-1]] + low
+        up = functional.interpolate(half, scale_factor=2.0)
+        return image[..., : up.shape[-2], : up.shape[-1]] + up
+
+
+class Padding(nn.Module):
+    """Pads to a multiple of 4, pools by 4 and cuts the result to the size of the image: it truly takes every size."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        h, w = image.shape[-2:]
+        padded = functional.pad(image, (0, -w % 4, 0, -h % 4))
+        return functional.interpolate(functional.avg_pool2d(padded, 4), scale_factor=4.0)[..., :h, :w]
+
+
+class OnePixelFails(nn.Module):
+    """Normalises over the grid, which PyTorch refuses where it is one pixel."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.instance_norm(image)
+
+
+class Reflecting(nn.Module):
+    """Pads by 3 pixels that it reflects: the image must have 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 7)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.conv(functional.pad(image, (3, 3, 3, 3), "reflect"))
+
+
+class Detector(nn.Module):
+    """Boxes: the places whose score is above a threshold, and the scores of all places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = torch.sigmoid(self.score(image))
+        return torch.nonzero(scores > 0.5).to(image.dtype), scores
+
+
+class Anchors(nn.Module):
+    """A box for every pixel, one after the other."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(image, 8).flatten(2).transpose(1, 2)
+
+
+class Tokens(nn.Module):
+    """Embeds tokens of a vocabulary of 12, and attends among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(12, 4)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embed(tokens)
+        return torch.softmax(x @ x.transpose(1, 2), -1) @ x
+
+
+class OneSize(nn.Module):
+    """Has a weight for every pixel of an 8 x 8 image, and takes batches of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8, 8))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.reshape(1, 1, *image.shape[-2:]) * self.weight
+
+
+class Deep(nn.Module):
+    """Forty convolutions, each with a function that saturates or cuts: the far edge is 1e-20 of the middle."""
+
+    def __init__(self, function: type[nn.Module], layers: int = 40, **said: Any) -> None:
+        super().__init__()
+        width = 4
+        self.layers = nn.Sequential()
+        for number in range(layers):
+            self.layers.append(nn.Conv2d(1 if number == 0 else width, width, 3, padding=1))
+            self.layers.append(function(**said))
+        self.head = nn.Conv2d(width, 1, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(image))
