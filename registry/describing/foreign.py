@@ -22,6 +22,7 @@ from modelstac.catalog.items.mlm import ModelInput, ModelOutput
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
+from modelstac.registry.running.bands import band_axis
 
 NO_VERSION = "0.0.0"
 """What stands for a version that an item does not say."""
@@ -122,10 +123,13 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
     shape = [size if isinstance(size, int) else -1 for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
-    whole = len(order) == len(shape)
+    if len(order) == len(shape):
+        order = _with_reserved(order, shape, names)
     for axis in _RESERVED:
-        fits = whole and axis in order and shape[order.index(axis)] in {-1, len(names[axis])}
-        if not fits:  # a list of bands beside an axis "channel", or the other way round: common, and harmless
+        fits = len(order) == len(shape) and axis in order and shape[order.index(axis)] in {-1, len(names[axis])}
+        if not fits:  # a list that belongs to no axis, or an axis that has none: common
+            if names[axis]:
+                remarks.append(f"the {axis} that {name!r} lists belong to none of its axes: their order is not checked")
             order = [f"{part}-axis" if part == axis else part for part in order]
             names[axis] = []
     fields: dict[str, Any] = {
@@ -151,6 +155,15 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         raise InvalidItemError(f"item {item.id!r}: {name!r} makes no sense: {error}") from error
 
 
+def _with_reserved(order: list[str], shape: Sequence[int], names: Mapping[str, list[str]]) -> list[str]:
+    """Call an axis as MLM wants it where a list of bands has its length: many call it ``channel``."""
+    for axis, listed in names.items():
+        place = band_axis(order, shape, len(listed)) if listed else None
+        if place is not None and axis not in order:
+            order = [axis if i == place else part for i, part in enumerate(order)]
+    return order
+
+
 def _scaling(found: Mapping[str, Any], name: str, remarks: list[str]) -> list[dict[str, Any]] | None:
     steps = found.get("value_scaling")
     if steps is None and (norm := found.get("norm_type")) is not None:
@@ -170,7 +183,9 @@ def _scaling(found: Mapping[str, Any], name: str, remarks: list[str]) -> list[di
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = step.get("type")
+    kind = step.get("type", "")
+    if kind is None:  # this band is left as it is
+        return {"type": "scale", "value": 1}
     keys = _STEPS.get(str(kind))
     if keys is None or any(step.get(key) is None for key in keys):
         return None
