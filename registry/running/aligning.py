@@ -149,7 +149,8 @@ def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArra
         raise InvalidItemError(
             f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
         )
-    return dataset[names].to_array(dim=order[axis]).assign_coords({order[axis]: [band.name for band in wanted]})
+    stacked: xr.DataArray = dataset[names].to_array(dim=order[axis])
+    return stacked.assign_coords({order[axis]: [band.name for band in wanted]})
 
 
 def _no_variable(name: str, dataset: xr.Dataset) -> DataError:

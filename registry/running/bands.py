@@ -113,11 +113,12 @@ def bands_of_axis(array: xr.DataArray, axis: str) -> list[Band] | None:
     and coordinates along it, as stackstac and odc-stac give them: common names, centre wavelengths, widths.
     """
     size = array.sizes[axis]
-    names: Sequence[Any] = array[axis].values if axis in array.coords else ()
-    if len(names) == 0 or not all(isinstance(name, str) for name in names):
-        described = array.attrs.get("long_name")
-        is_list = isinstance(described, list | tuple) and len(described) == size
-        names = described if is_list and all(isinstance(name, str) for name in described) else ()
+    names = list(array[axis].values) if axis in array.coords else []
+    if not all(isinstance(name, str) for name in names):
+        names = []
+    described = array.attrs.get("long_name")
+    if not names and isinstance(described, list | tuple) and len(described) == size:
+        names = list(described) if all(isinstance(name, str) for name in described) else []
     along = {str(key): coord for key, coord in array.coords.items() if coord.dims == (axis,)}
 
     def value(number: int) -> Callable[[str], Any]:

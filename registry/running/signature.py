@@ -226,7 +226,7 @@ class Signature:
                 f"give {declared} by name"
             )
 
-    def check_shared(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def check_shared(self, arrays: Arrays) -> None:
         """Refuse lengths that do not go together: steps above the least must be the same for all axes of a symbol."""
         for symbol, axes in self._shared.items():
             found = [
