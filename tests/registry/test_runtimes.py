@@ -136,7 +136,7 @@ def test_keras_keeps_the_contract_too(backend: str) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "10 passed" in done.stdout
+    assert "12 passed" in done.stdout
 
 
 RUNTIME = '''

@@ -207,8 +207,12 @@ def _write_dataset(named: Mapping[str, Any], output: Path, signature: Signature)
         own = {dim: f"{name}_{dim}" for dim in array.dims if len(axes[dim]) > 1}
         along = [key for key, coord in array.coords.items() if key not in own and own.keys() & set(coord.dims)]
         variables[name] = array.drop_vars(along).rename(own)
-    with replacing(output) as temporary:
-        xarray.Dataset(variables).to_netcdf(temporary, engine="netcdf4")
+    try:
+        with replacing(output) as temporary:
+            xarray.Dataset(variables).to_netcdf(temporary, engine="netcdf4")
+    except (TypeError, ValueError) as error:  # of its own kinds of numbers and names
+        reason = " ".join(str(error).split())
+        raise DataError(f"NetCDF cannot hold the outputs ({reason}): name a file that ends in {ARRAYS}") from error
 
 
 def _summary(array: np.ndarray[Any, Any]) -> dict[str, Any]:
