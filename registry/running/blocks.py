@@ -36,6 +36,7 @@ def predict_blocks(
     inputs: Sequence[Aligned],
     outputs: Sequence[TensorSignature],
     *,
+    sizes: Mapping[str, Mapping[str, Size]],
     halo: Halo | None,
     overlap: Mapping[str, int],
 ) -> dict[str, da.Array]:
@@ -50,6 +51,9 @@ def predict_blocks(
         Those that are given, at least one of them in blocks.
     outputs
         Layouts of the outputs.
+    sizes
+        By output and axis, as the item says them: by what steps an output grows with an input. What it says nothing of
+        is as long as the input.
     halo
         By input and axis, as the item says it was measured; None if it says nothing.
     overlap
@@ -62,7 +66,7 @@ def predict_blocks(
         If the blocks are not such as the model can take.
     """
     divided = cuts(inputs, halo=halo, overlap=overlap)
-    pieces = [_piece(output, inputs, divided) for output in outputs]
+    pieces = [_piece(output, inputs, divided, sizes.get(output.name, {})) for output in outputs]
     dims = tuple(divided)
     pairs = [part for one in inputs for part in (_with_neighbours(one, divided), one.layout.dim_order)]
     names = {one.layout.name: one.layout.dim_order for one in inputs}
@@ -121,7 +125,7 @@ class _Piece:
             )
 
 
-def _piece(layout: TensorSignature, inputs: Sequence[Aligned], divided: Cuts) -> _Piece:
+def _piece(layout: TensorSignature, inputs: Sequence[Aligned], divided: Cuts, stated: Mapping[str, Size]) -> _Piece:
     along, fixed = {}, {}
     for dim, size in layout.axes.items():
         having = [one for one in inputs if dim in one.names]
@@ -139,7 +143,7 @@ def _piece(layout: TensorSignature, inputs: Sequence[Aligned], divided: Cuts) ->
                     f"output {layout.name!r} has {size} there always: load it whole, .chunk({{{one.names[dim]!r}: -1}})"
                 )
                 raise unfit(one, dim, cut.chunks, advice)
-            along[dim] = _Along(one.layout.name, *_relation(size, cut.size), cut)
+            along[dim] = _Along(one.layout.name, *_relation(stated.get(dim), cut.size), cut)
             if min(along[dim].trimmed) < 0:
                 raise unfit(one, dim, cut.chunks, f"they share less than output {layout.name!r} loses at its ends")
     for dim, found in divided.items():
@@ -150,9 +154,9 @@ def _piece(layout: TensorSignature, inputs: Sequence[Aligned], divided: Cuts) ->
     return _Piece(layout, along, fixed)
 
 
-def _relation(output: Size, given: Size) -> tuple[Fraction, Fraction]:
+def _relation(output: Size | None, given: Size) -> tuple[Fraction, Fraction]:
     """Tell how an output's length follows from an input's: by their steps, and the least of both."""
-    if output.is_fixed or given.is_fixed or output.is_any:
+    if output is None or output.is_fixed or given.is_fixed:
         return Fraction(1), Fraction(0)
     ratio = Fraction(output.step, given.step)
     return ratio, ratio * given.at_least - output.at_least

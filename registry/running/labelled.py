@@ -61,7 +61,8 @@ def predict_labelled(
     else:
         from modelstac.registry.running.blocks import predict_blocks
 
-        values = predict_blocks(run, found, model.signature.outputs, halo=model.description.halo, overlap=overlap)
+        known: Any = {"sizes": model.description.sizes, "halo": model.description.halo}
+        values = predict_blocks(run, found, model.signature.outputs, **known, overlap=overlap)
     results = {layout.name: _labelled(values[layout.name], found, layout, model) for layout in model.signature.outputs}
     return next(iter(results.values())) if len(results) == 1 else results
 
