@@ -340,7 +340,7 @@ def test_inputs_of_two_resolutions_are_cut_at_the_same_places() -> None:
     found = cuts([fine, coarse], halo=halo, overlap={})["height"]
     assert (found["coarse"].chunks, found["coarse"].before) == ((16, 16, 16, 16), 8)  # 7 and even
     assert (found["fine"].chunks, found["fine"].before) == ((32, 32, 32, 32), 16)  # the same place
-    with pytest.raises(DataError, match=r"those of 'fine' are 10, 10, 10, 10, …: .chunk alike"):
+    with pytest.raises(DataError, match=r"those of 'fine' are 10, 10, 10, 10, …: .chunk both"):
         cuts([given("fine", Size(), 128, y=10), given("coarse", Size(), 63)], halo=halo, overlap={})
 
 
