@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -65,7 +66,7 @@ def predict_blocks(
     DataError
         If the blocks are not such as the model can take.
     """
-    divided = cuts(inputs, halo=halo, overlap=overlap)
+    divided = cuts(inputs, halo=halo, overlap=overlap, spare=_spare(inputs, outputs, sizes))
     pieces = [_piece(output, inputs, divided, sizes.get(output.name, {})) for output in outputs]
     dims = tuple(divided)
     pairs = [part for one in inputs for part in (_with_neighbours(one, divided), one.layout.dim_order)]
@@ -160,6 +161,22 @@ def _relation(output: Size | None, given: Size) -> tuple[Fraction, Fraction]:
         return Fraction(1), Fraction(0)
     ratio = Fraction(output.step, given.step)
     return ratio, ratio * given.at_least - output.at_least
+
+
+def _spare(
+    inputs: Sequence[Aligned], outputs: Sequence[TensorSignature], sizes: Mapping[str, Mapping[str, Size]]
+) -> dict[str, int]:
+    """Say by how many pixels an output reaches over the end of its block, where it loses an odd number at its ends.
+
+    An output lies centred over its input; a halo counts from the pixels that it lies over, and half a pixel is one.
+    """
+    spare: dict[str, int] = {}
+    for output in outputs:
+        for dim in output.dim_order:
+            for size in (one.layout.axes[dim] for one in inputs if dim in one.names):
+                ratio, lost = _relation(sizes.get(output.name, {}).get(dim), size)
+                spare[dim] = max(spare.get(dim, 0), ceil((lost / 2 - lost // 2) / ratio) if ratio else 0)
+    return spare
 
 
 def _with_neighbours(one: Aligned, divided: Cuts) -> da.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd, lcm
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
@@ -51,8 +52,25 @@ Cuts = dict[str, dict[str, Cut]]
 """By dimension and input."""
 
 
-def cuts(inputs: Sequence[Aligned], *, halo: Halo | None, overlap: Mapping[str, int]) -> Cuts:
+def cuts(
+    inputs: Sequence[Aligned],
+    *,
+    halo: Halo | None,
+    overlap: Mapping[str, int],
+    spare: Mapping[str, int] = MappingProxyType({}),
+) -> Cuts:
     """Say how inputs are cut along every dimension; those that share one are cut alike.
+
+    Parameters
+    ----------
+    inputs
+        The inputs that are given.
+    halo
+        By input and axis, as the item says it was measured; None if it says nothing.
+    overlap
+        What the caller says in its place, by name in the data or the model.
+    spare
+        By axis, what a block needs of its neighbours beside either.
 
     Raises
     ------
@@ -61,7 +79,11 @@ def cuts(inputs: Sequence[Aligned], *, halo: Halo | None, overlap: Mapping[str, 
     """
     said = _by_dimension(inputs, overlap)
     dims = dict.fromkeys(dim for one in inputs for dim in one.layout.dim_order)
-    return {dim: _cut(dim, [one for one in inputs if dim in one.names], halo or {}, said.get(dim)) for dim in dims}
+    found = {}
+    for dim in dims:
+        having = [one for one in inputs if dim in one.names]
+        found[dim] = _cut(dim, having, halo or {}, said.get(dim), spare.get(dim, 0))
+    return found
 
 
 def _by_dimension(inputs: Sequence[Aligned], overlap: Mapping[str, int]) -> dict[str, int]:
@@ -73,7 +95,7 @@ def _by_dimension(inputs: Sequence[Aligned], overlap: Mapping[str, int]) -> dict
     return {names[name]: length for name, length in overlap.items()}
 
 
-def _cut(dim: str, inputs: list[Aligned], halo: Halo, said: int | None) -> dict[str, Cut]:
+def _cut(dim: str, inputs: list[Aligned], halo: Halo, said: int | None, spare: int) -> dict[str, Cut]:
     chunks = _alike(dim, inputs)
     found = {}
     for one, parts in zip(inputs, chunks, strict=True):
@@ -86,7 +108,7 @@ def _cut(dim: str, inputs: list[Aligned], halo: Halo, said: int | None) -> dict[
         found[one.layout.name] = Cut(size, parts)
     if len(chunks[0]) == 1 or dim == BATCH or any(cut.size.is_fixed for cut in found.values()):
         return found
-    needed = [_needed(one, dim, parts, halo, said) for one, parts in zip(inputs, chunks, strict=True)]
+    needed = [_needed(one, dim, parts, halo, said) + spare for one, parts in zip(inputs, chunks, strict=True)]
     return _with_margins(dim, inputs, list(found.values()), needed)
 
 

@@ -241,7 +241,11 @@ def write_network(path: Path, kind: str) -> Path:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, "h", "w"])
     y, z = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 1, f"h{n}", f"w{n}"]) for n in ("y", "z"))
     random = np.random.default_rng(0)
-    weights = {"k3": random.random((1, 1, 3, 3), np.float32), "up": random.random((1, 1, 2, 2), np.float32)}
+    weights = {
+        "k3": random.random((1, 1, 3, 3), np.float32),
+        "up": random.random((1, 1, 2, 2), np.float32),
+        "k4": random.random((4, 1, 3, 3), np.float32),
+    }
     twice = [
         helper.make_node("Conv", ["x", "k3"], ["a"], pads=[1, 1, 1, 1]),
         helper.make_node("Conv", ["a", "k3"], ["y"], pads=[1, 1, 1, 1]),
@@ -252,9 +256,20 @@ def write_network(path: Path, kind: str) -> Path:
         helper.make_node("ConvTranspose", ["c", "up"], ["y"], strides=[2, 2]),
     ]
     valid = [helper.make_node("Conv", ["x", "k3"], ["y"])]
+    odd = [helper.make_node("Conv", ["x", "up"], ["y"])]
+    shuffle = [
+        helper.make_node("Conv", ["x", "k4"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("DepthToSpace", ["c"], ["y"], blocksize=2),
+    ]
     same = [helper.make_node("Identity", ["x"], ["z"])]
     half = [helper.make_node("AveragePool", ["x"], ["z"], kernel_shape=[2, 2], strides=[2, 2])]
-    nodes = {"twice": twice + same, "pooled": pooled + half, "valid": valid + same}[kind]
+    nodes = {
+        "twice": twice + same,
+        "pooled": pooled + half,
+        "valid": valid + same,
+        "odd": odd + same,
+        "shuffle": shuffle + half,
+    }[kind]
     graph = helper.make_graph(nodes, "g", [x], [y, z], [numpy_helper.from_array(w, n) for n, w in weights.items()])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
@@ -265,29 +280,30 @@ def scene(tmp_path: Path, make_item: MakeItem) -> Scene:
     return Scene(tmp_path, make_item)
 
 
-# By hand: two 3 x 3 convolutions see 2 pixels; pooled by two, a 3 x 3 convolution sees 2 to 3 and the pooling's own.
-HALO = {"twice": {"height": 2, "width": 2}, "pooled": {"height": 3, "width": 3}, "valid": {"height": 1, "width": 1}}
-EVEN = {"at_least": 2, "step": 2}
-SIZES: dict[str, dict[str, dict[str, dict[str, int]]]] = {
+# By hand: two 3 x 3 convolutions see 2 pixels beside their own. Pooled by two, a 3 x 3 convolution sees 1 pixel of the
+# pooled image, so 2 of the image beside the two that lie below the pixel, and 3 beside the one. A 3 x 3 convolution
+# without padding sees 1, and one of 2 x 2, whose output lies over two pixels, no other.
+HALO = {"twice": 2, "pooled": 3, "valid": 1, "odd": 0, "shuffle": 1}
+SIZES: dict[str, dict[str, Size]] = {
     "twice": {},
-    "pooled": {
-        "x": {"height": EVEN, "width": EVEN},
-        "y": {"height": EVEN, "width": EVEN},
-        "z": {"height": {"at_least": 1}, "width": {"at_least": 1}},
-    },
-    "valid": {"x": {dim: {"at_least": 3} for dim in ("height", "width")},
-              "y": {dim: {"at_least": 1} for dim in ("height", "width")},
-              "z": {dim: {"at_least": 3} for dim in ("height", "width")}},
-}  # fmt: skip
+    "pooled": {"x": Size(2, 2), "y": Size(2, 2), "z": Size(1, 1)},
+    "valid": {"x": Size(3, 1), "y": Size(1, 1), "z": Size(3, 1)},
+    "odd": {"x": Size(2, 1), "y": Size(1, 1), "z": Size(2, 1)},
+    "shuffle": {"x": Size(2, 2), "y": Size(4, 4), "z": Size(1, 1)},
+}
 
 
 def sizes_of(kind: str) -> dict[str, dict[str, Size]]:
-    return {name: {dim: Size.from_json(size) for dim, size in axes.items()} for name, axes in SIZES[kind].items()}
+    return {name: {"height": size, "width": size} for name, size in SIZES[kind].items()}
+
+
+def halo_of(kind: str) -> dict[str, dict[str, int]]:
+    return {"x": {"height": HALO[kind], "width": HALO[kind]}}
 
 
 @pytest.mark.parametrize("kind", list(SIZES))
 def test_the_halo_of_the_item_joins_blocks_without_a_seam(scene: Scene, kind: str) -> None:
-    model = scene.model(kind, sizes=sizes_of(kind), halo={"x": HALO[kind]})
+    model = scene.model(kind, sizes=sizes_of(kind), halo=halo_of(kind))
     whole = model.predict(scene.array())
     found = model.predict(scene.array(y=16, x=12))
     for name in ("y", "z"):
@@ -302,7 +318,7 @@ def test_the_halo_of_the_item_joins_blocks_without_a_seam(scene: Scene, kind: st
 
 
 def test_what_is_said_is_taken_before_what_was_measured(scene: Scene) -> None:
-    model = scene.model("twice", halo={"x": HALO["twice"]})
+    model = scene.model("twice", halo=halo_of("twice"))
     whole = model.predict(scene.array())["y"]
     seams = model.predict(scene.array(y=16), overlap={"y": 0})["y"].compute()
     assert abs(seams - whole)[14:18].max() > 1e-2
@@ -366,7 +382,7 @@ def test_blocks_that_do_not_fit_are_one_line(scene: Scene, halo: Any, chunks: di
 
 
 def test_a_scene_whose_size_the_step_forbids(scene: Scene) -> None:
-    model = scene.model("pooled", sizes=sizes_of("pooled"), halo={"x": HALO["pooled"]})
+    model = scene.model("pooled", sizes=sizes_of("pooled"), halo=halo_of("pooled"))
     odd = scene.array()[:47]
     for given in (odd, odd.chunk(y=16)):
         with pytest.raises(DataError, match=r"47 .*does not fit, the nearest that does is 46 or 48") as raised:
@@ -375,7 +391,7 @@ def test_a_scene_whose_size_the_step_forbids(scene: Scene) -> None:
 
 
 def test_an_output_whose_size_the_item_does_not_say(scene: Scene) -> None:
-    model = scene.model("pooled", sizes={"x": sizes_of("pooled")["x"]}, halo={"x": HALO["pooled"]})
+    model = scene.model("pooled", sizes={"x": sizes_of("pooled")["x"]}, halo=halo_of("pooled"))
     found = model.predict(scene.array(y=16))
     with pytest.raises(DataError, match=r"output 'z' of a block has the shape .* load the values, \.compute\(\)"):
         found["z"].compute()
