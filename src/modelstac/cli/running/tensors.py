@@ -108,7 +108,7 @@ def _read_arrays(path: Path) -> Any:
 
 def _read_dataset(path: Path) -> Any:
     xarray = _xarray("reading")
-    with xarray.open_dataset(path) as dataset:
+    with xarray.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()
 
 
