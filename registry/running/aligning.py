@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -119,38 +120,48 @@ def _by_input(given: Mapping[str, Any], model: Runnable) -> dict[str, Any]:
     if len(sources) == 1:
         return {sources[0].name: _one_array(given, sources[0], model)}
     optional = {layout.name for layout in model.signature.inputs if layout.optional}
+    by_bands = [source for source in sources if source.name not in given.data_vars and listed(source)]
+    for one, other in combinations(by_bands, 2):  # two dates, which one set of variables cannot be
+        if both := sorted(set(listed(one)) & set(listed(other)) & set(map(str, given.data_vars))):
+            raise DataError(
+                f"inputs {one.name!r} and {other.name!r} both have the band {both[0]}: give each by its name"
+            )
     arrays = {}
     for source in sources:
-        if source.name in given.data_vars or set(listed(source)) & set(map(str, given.data_vars)):
-            arrays[source.name] = _one_array(given, source, model)
-        elif listed(source) and source.name not in optional:
-            arrays[source.name] = _one_array(given, source, model)  # by common names or wavelengths, or an error
-        elif source.name not in optional:
-            raise _no_variable(source.name, given)
+        try:
+            if source.name in given.data_vars or listed(source):
+                arrays[source.name] = _one_array(given, source, model)
+            elif source.name not in optional:
+                raise _no_variable(source.name, given)
+        except DataError:
+            # Where some of its bands are there, it was meant to be.
+            if source.name not in optional or set(listed(source)) & set(map(str, given.data_vars)):
+                raise
     return arrays
 
 
 def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArray:
     """Take the variable of an input's name, or those that are its bands, stacked in its order."""
     wanted, variables = bands_of_model(source, model.item), list(dataset.data_vars)
-    if source.name in variables and source.name not in listed(source):
-        return dataset[source.name]
-    if not wanted and len(variables) == 1:
-        return dataset[variables[0]]
+    array: xr.DataArray
+    if (source.name in variables and source.name not in listed(source)) or (not wanted and len(variables) == 1):
+        array = dataset[source.name if source.name in variables else variables[0]]
+        return array
     if not wanted:
         raise _no_variable(source.name, dataset)
     chosen = choose(wanted, bands_of_variables(dataset), of=source.name, kind="variables")
     names = [variables[place] for place in chosen]
     if len(names) == 1:
-        return dataset[names[0]]
+        array = dataset[names[0]]
+        return array
     order = source.input.dim_order
     axis = band_axis(order, source.input.shape, len(wanted))
     if axis is None:
         raise InvalidItemError(
             f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
         )
-    stacked: xr.DataArray = dataset[names].to_array(dim=order[axis])
-    return stacked.assign_coords({order[axis]: [band.name for band in wanted]})
+    array = dataset[names].to_array(dim=order[axis])
+    return array.assign_coords({order[axis]: [band.name for band in wanted]})
 
 
 def _no_variable(name: str, dataset: xr.Dataset) -> DataError:

@@ -91,6 +91,18 @@ def test_a_dataset_gives_its_variables_by_name(model: Model) -> None:
         model.predict(xr.Dataset({"s1": given["s1"].isel(band=0, drop=True)}))
 
 
+def test_two_dates_are_not_one_set_of_variables(tmp_path: Path, make_item: MakeItem) -> None:
+    fields = pairs.fields()
+    first, second = fields["inputs"]
+    same = ModelInput(**{**first.model_dump(), "bands": ("red",)})
+    model = modelstac.load(make_item(pairs.write_onnx(tmp_path), "onnx", **fields | {"inputs": (same, second)}))
+    given, outputs = labelled()
+    with pytest.raises(DataError, match="'s1' and 's2' both have the band red: give each by its name"):
+        model.predict(xr.Dataset(_bands(given["s2"])))
+    by_name = {"s1": given["s1"].assign_coords(band=["red"]), "s2": xr.Dataset(_bands(given["s2"]))}
+    assert_right(model.predict(by_name), outputs)
+
+
 def _bands(array: xr.DataArray) -> dict[str, xr.DataArray]:
     return {str(band): array.sel(band=band, drop=True) for band in array["band"].values}
 

@@ -91,6 +91,7 @@ def predict(
     if arrays is not None:
         # Of arrays by name somebody may want NetCDF; one that stands for frames is taken for a mistake.
         _require_frames_for(None if inputs else output, plot, at)
+    summary: dict[str, Any]
     with progress() as report:
         from modelstac.registry import load
 

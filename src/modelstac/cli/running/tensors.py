@@ -181,10 +181,11 @@ def _write_archive(file: io.BytesIO, arrays: Mapping[str, np.ndarray[Any, Any]])
     """Write as numpy.savez_compressed does, which takes an output called ``file`` for an argument of its own."""
     import numpy as np
 
+    npy: Any = np.lib.format
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[attr-defined]
+                npy.write_array(member, array, allow_pickle=False)
 
 
 def _write_dataset(named: Mapping[str, Any], output: Path, signature: Signature) -> None:
