@@ -18,11 +18,10 @@ import pystac
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import ModelInput, ModelOutput
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput, band_axis
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
-from modelstac.registry.running.bands import band_axis
 
 NO_VERSION = "0.0.0"
 """What stands for a version that an item does not say."""
@@ -123,15 +122,13 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
     shape = [size if isinstance(size, int) else -1 for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
-    if len(order) == len(shape):
-        order = _with_reserved(order, shape, names)
-    for axis in _RESERVED:
-        fits = len(order) == len(shape) and axis in order and shape[order.index(axis)] in {-1, len(names[axis])}
-        if not fits:  # a list that belongs to no axis, or an axis that has none: common
-            if names[axis]:
-                remarks.append(f"the {axis} that {name!r} lists belong to none of its axes: their order is not checked")
-            order = [f"{part}-axis" if part == axis else part for part in order]
-            names[axis] = []
+    for listed, axis in (("bands", band_axis(order)), ("variables", "variables")):
+        fits = axis in order and len(order) == len(shape) and shape[order.index(axis)] in {-1, len(names[listed])}
+        if not fits and names[listed]:  # nobody can tell which is which
+            remarks.append(f"the {listed} that {name!r} lists belong to none of its axes, so labels are not compared")
+        if not fits or not names[listed]:  # an axis that MLM reserves for a list, and has none: common, and harmless
+            order = [f"{part}-axis" if part == listed else part for part in order]
+            names[listed] = []
     fields: dict[str, Any] = {
         "name": name,
         "bands": names["bands"],
@@ -153,15 +150,6 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         return kind(**fields)
     except InvalidItemError as error:
         raise InvalidItemError(f"item {item.id!r}: {name!r} makes no sense: {error}") from error
-
-
-def _with_reserved(order: list[str], shape: Sequence[int], names: Mapping[str, list[str]]) -> list[str]:
-    """Call an axis as MLM wants it where a list of bands has its length: many call it ``channel``."""
-    for axis, listed in names.items():
-        place = band_axis(order, shape, len(listed)) if listed else None
-        if place is not None and axis not in order:
-            order = [axis if i == place else part for i, part in enumerate(order)]
-    return order
 
 
 def _scaling(found: Mapping[str, Any], name: str, remarks: list[str]) -> list[dict[str, Any]] | None:

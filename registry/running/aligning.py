@@ -20,14 +20,14 @@ import xarray as xr
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.running.arrays import as_array
 from modelstac.registry.running.bands import (
-    band_axis,
+    axis_of,
     bands_of_axis,
     bands_of_model,
     bands_of_variables,
     choose,
     listed,
 )
-from modelstac.registry.running.scaling import BAND_AXES
+from modelstac.registry.running.scaling import AXES
 from modelstac.registry.running.signature import BATCH
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "height": ("y", "lat", "latitude"),
         "width": ("x", "lon", "longitude"),
-        **{axis: tuple(name for name in (*BAND_AXES, "variable") if name != axis) for axis in BAND_AXES},
+        **{axis: tuple(name for name in (*AXES, "variable") if name != axis) for axis in AXES},
     }
 )
 """Names of MLM, and what data call the same dimension."""
-SINGLE = frozenset({BATCH, *BAND_AXES})
+SINGLE = frozenset({BATCH, *AXES})
 """Dimensions that may be left out where there is one of them."""
 TIME = "time"
 
@@ -155,7 +155,7 @@ def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArra
         array = dataset[names[0]]
         return array
     order = source.input.dim_order
-    axis = band_axis(order, source.input.shape, len(wanted))
+    axis = axis_of(order, source.input.shape, len(wanted))
     if axis is None:
         raise InvalidItemError(
             f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
@@ -207,7 +207,7 @@ def align(array: xr.DataArray, layout: TensorSignature, source: Any, model: Runn
 def _scalar_of(dim: str, array: xr.DataArray) -> str:
     """Name a dimension that was left out by the label that one band has kept, so that it is compared."""
     kept = (name for name in ALIASES.get(dim, ()) if name in array.coords and array[name].ndim == 0)
-    return next((name for name in kept if dim in BAND_AXES and isinstance(array[name].item(), str)), dim)
+    return next((name for name in kept if dim in AXES and isinstance(array[name].item(), str)), dim)
 
 
 def _unlike(array: xr.DataArray, layout: TensorSignature, reason: str) -> DataError:
@@ -220,7 +220,7 @@ def _by_band(
 ) -> xr.DataArray:
     """Put bands that are labelled into the model's order, and leave out those that it does not want."""
     wanted = bands_of_model(source, model.item)
-    place = band_axis(layout.dim_order, layout.shape, len(wanted)) if wanted else None
+    place = axis_of(layout.dim_order, layout.shape, len(wanted)) if wanted else None
     if place is None:
         return array
     axis = names[layout.dim_order[place]]
@@ -291,7 +291,7 @@ def _pairs(found: Sequence[Aligned]) -> Iterator[tuple[str, Aligned, Aligned]]:
     first: dict[str, Aligned] = {}
     for one in found:
         for dim, name in one.names.items():
-            if dim != TIME and dim not in BAND_AXES and name in one.array.coords:
+            if dim != TIME and dim not in AXES and name in one.array.coords:
                 if dim in first:
                     yield dim, first[dim], one
                 first.setdefault(dim, one)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.inspecting.folders import words
-from modelstac.registry.running.scaling import BAND_AXES
+from modelstac.registry.running.scaling import AXES
 
 if TYPE_CHECKING:
     import pystac
@@ -25,6 +25,8 @@ COMMON_NAMES = words(
     "swir22 lwir lwir11 lwir12"
 )
 """Of the EO extension: a band that has such a name says its common name by it."""
+RESERVED = ("bands", "variables")
+"""Axes that MLM reserves for its lists."""
 _COMMON = ("common_name", "eo:common_name")
 _CENTRES = ("center_wavelength", "eo:center_wavelength", "central_wavelength", "wavelength", "wavelengths")
 _WIDTHS = ("full_width_half_max", "eo:full_width_half_max", "fwhm")
@@ -73,13 +75,13 @@ def listed(tensor: Any) -> list[str]:
     return [v if isinstance(v, str) else v.name for v in (*tensor.bands, *tensor.variables)]
 
 
-def band_axis(dim_order: Sequence[str], shape: Sequence[int], count: int) -> int | None:
+def axis_of(dim_order: Sequence[str], shape: Sequence[int], count: int) -> int | None:
     """Find the axis along which so many bands lie: one of the names of such axes that has the length, or any length.
 
     The two that MLM reserves for such lists come first; of others there must be one only.
     """
-    fits = [i for i, dim in enumerate(dim_order) if dim in BAND_AXES and shape[i] in (-1, count)]
-    reserved = [i for i in fits if dim_order[i] in BAND_AXES[:2]]
+    fits = [i for i, dim in enumerate(dim_order) if dim in AXES and shape[i] in (-1, count)]
+    reserved = [i for i in fits if dim_order[i] in RESERVED]
     return reserved[0] if reserved else fits[0] if len(fits) == 1 else None
 
 

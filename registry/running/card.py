@@ -49,7 +49,7 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
             yield key, _tensor(tensor, tensor.get(inner, {}), get("interop:sizes"))
     halo = get("interop:halo")
     for name, axes in halo.items() if isinstance(halo, dict) else ():
-        yield "halo", f"{name}: {', '.join(f'{axis} {_reach(found)}' for axis, found in axes.items()) if isinstance(axes, dict) else axes}"
+        yield "halo", f"{name}: {_halo(axes)}"
     for step in get("interop:route") or ():
         yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
     if parity := get("interop:parity"):
@@ -101,6 +101,10 @@ def _length(length: Any, size: Any) -> str:
         return str(Size.from_json(size)) if size else "any"
     except ModelStacError:  # somebody else's; a card shows what there is
         return "any"
+
+
+def _halo(axes: Any) -> str:
+    return ", ".join(f"{axis} {_reach(found)}" for axis, found in axes.items()) if isinstance(axes, dict) else str(axes)
 
 
 def _reach(found: Any) -> str:

@@ -14,8 +14,8 @@ import xarray as xr
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.aligning import TIME, Aligned, aligned, duration
-from modelstac.registry.running.bands import band_axis, listed
-from modelstac.registry.running.scaling import BAND_AXES, processed, scale
+from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.running.scaling import AXES, processed, scale
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Runnable, TensorSignature
@@ -115,7 +115,7 @@ def _labelled(values: Any, found: Sequence[Aligned], layout: TensorSignature, mo
             after = times.values.max() + lead.to_timedelta64() * np.arange(1, lengths[TIME] + 1)
             coordinates[names[TIME]] = (names[TIME], after, times.attrs)
     bands = listed(output)
-    axis = band_axis(layout.dim_order, values.shape, len(bands))
+    axis = axis_of(layout.dim_order, values.shape, len(bands))
     if axis is not None:
         dim = names[layout.dim_order[axis]]
         coordinates[dim] = (dim, bands)
@@ -147,7 +147,7 @@ def _coordinates(found: Sequence[Aligned], names: Mapping[str, str], lengths: Ma
             name
             for dim, name in one.names.items()
             if names.get(dim) == name and one.length(dim) == lengths[dim] and dim not in one.added
-            if dim != TIME and dim not in BAND_AXES
+            if dim != TIME and dim not in AXES
         }
         for key, coordinate in one.array.coords.items():
             taken = key in names.values() and coordinate.dims != (key,)  # the name of a dimension of the output

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.mlm import BAND_AXES
 from modelstac.registry.running.expressions import Values, evaluate
 
 Step = Mapping[str, Any]
-BAND_AXES = ("bands", "variables", "band", "channel", "channels", "c")
-"""Names of an axis of bands; the first two are reserved for it by MLM."""
+AXES = (*BAND_AXES, "variables")
+"""Names of axes of bands, or of variables."""
 
 _STEPS: MappingProxyType[str, Callable[[Values, Step], Values]] = MappingProxyType(
     {
@@ -54,7 +55,7 @@ def scale(values: np.ndarray[Any, Any], steps: Sequence[Step] | None, dim_order:
         return values
     if values.dtype.kind in "iub":
         values = values.astype(np.result_type(values.dtype, np.float32))
-    axes = [i for i, name in enumerate(dim_order) if name in BAND_AXES]
+    axes = [i for i, name in enumerate(dim_order) if name in AXES]
     axis = next((i for i in axes if values.shape[i] == len(steps)), axes[0] if axes else None)
     bands = 1 if axis is None else values.shape[axis]
     if len(steps) == 1 or bands == 1:
