@@ -115,11 +115,64 @@ def predict() -> None:
     times = {"time": frames["time"].values[:18]}
     archive = xarray.DataArray(values, times, dims=("batch", "time", "y", "x"), name="rainfall_rate")
     archive.to_dataset().to_zarr("archive.zarr")
-    forecast = blocks("predict.md")["forecast"]
+    shutil.copytree("catalog", "with-flood")  # other pages count the models of the catalog
+    os.environ["MODELSTAC_CATALOG"] = "with-flood"
+    flood()
+    found = blocks("predict.md")
+    forecast = found["forecast"]
     commands("predict.md")
+    os.environ["MODELSTAC_CATALOG"] = "catalog"
+    assert list(np.load("flood.npz")) == ["mask", "height"]
+    tiles, whole = found["tiles"]["mask"], xarray.open_dataset("flood.nc")["mask"]
+    np.testing.assert_allclose(tiles.compute().values, whole.values, atol=1e-5)
     assert forecast.dims == ("time", "y", "x")
     assert (forecast["time"].values > frames["time"].values.max()).all()
     assert xarray.open_zarr("forecasts.zarr").sizes["batch"] == 8
+
+
+def flood() -> None:
+    """Publish a model of two inputs and two outputs, and write a scene for it: arrays and labelled variables."""
+    import importlib.util
+    from datetime import datetime
+
+    import numpy as np
+    import xarray
+
+    from modelstac.catalog import ModelDescription, open_catalog
+    from modelstac.catalog.items.writing import write_item
+
+    spec = importlib.util.spec_from_file_location("pairs", Path(__file__).with_name("registry") / "pairs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pairs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pairs)
+    nothing = {"height": 0, "width": 0}
+    description = ModelDescription(
+        name="flood",
+        version="1.0.0",
+        variant="onnx",
+        title="Flood",
+        description="Water and its height from radar and optical images.",
+        license="MIT",
+        geometry={"type": "Point", "coordinates": [5, 52]},
+        start=datetime(2024, 1, 1),
+        end=datetime(2024, 1, 2),
+        format="onnx",
+        framework_version="1.22.0",
+        architecture="Linear",
+        tasks=("regression",),
+        parameters=12,
+        artifact=pairs.write_onnx(Path.cwd()),
+        halo={"s1": nothing, "s2": nothing},
+        **pairs.fields(),
+    )
+    open_catalog("with-flood").publish(write_item(description))
+    values = np.random.default_rng(0).random((4, 64, 48), np.float32)
+    names = [*pairs.S1, *pairs.S2]
+    place = {"y": np.arange(64) * -10.0, "x": np.arange(48) * 10.0}
+    xarray.Dataset({name: (("y", "x"), values[i]) for i, name in enumerate(names)}, place).to_netcdf("scene.nc")
+    np.save("s1.npy", np.moveaxis(values[:1], 0, -1)[None])
+    np.save("s2.npy", np.moveaxis(values[1:], 0, -1)[None])
 
 
 def resolve() -> None:

@@ -18,7 +18,7 @@ import pystac
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import ModelInput, ModelOutput
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput, band_axis
 from modelstac.catalog.items.reading import local_path, read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
@@ -124,12 +124,13 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
     shape = [size if isinstance(size, int) else -1 for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
-    whole = len(order) == len(shape)
-    for axis in _RESERVED:
-        fits = whole and axis in order and shape[order.index(axis)] in {-1, len(names[axis])}
-        if not fits:  # a list of bands beside an axis "channel", or the other way round: common, and harmless
-            order = [f"{part}-axis" if part == axis else part for part in order]
-            names[axis] = []
+    for listed, axis in (("bands", band_axis(order)), ("variables", "variables")):
+        fits = axis in order and len(order) == len(shape) and shape[order.index(axis)] in {-1, len(names[listed])}
+        if not fits and names[listed]:  # nobody can tell which is which
+            remarks.append(f"the {listed} that {name!r} lists belong to none of its axes, so labels are not compared")
+        if not fits or not names[listed]:  # an axis that MLM reserves for a list, and has none: common, and harmless
+            order = [f"{part}-axis" if part == listed else part for part in order]
+            names[listed] = []
     fields: dict[str, Any] = {
         "name": name,
         "bands": names["bands"],
@@ -172,7 +173,9 @@ def _scaling(found: Mapping[str, Any], name: str, remarks: list[str]) -> list[di
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = step.get("type")
+    kind = step.get("type", "")
+    if kind is None:  # this band is left as it is
+        return {"type": "scale", "value": 1}
     keys = _STEPS.get(str(kind))
     if keys is None or any(step.get(key) is None for key in keys):
         return None

@@ -47,6 +47,9 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     for key, inner in (("input", "input"), ("output", "result")):
         for tensor in get(f"mlm:{key}", ()):
             yield key, _tensor(tensor, tensor.get(inner, {}), get("interop:sizes"))
+    halo = get("interop:halo")
+    for name, axes in halo.items() if isinstance(halo, dict) else ():
+        yield "halo", f"{name}: {_halo(axes)}"
     for step in get("interop:route") or ():
         yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
     if parity := get("interop:parity"):
@@ -87,7 +90,8 @@ def _tensor(tensor: dict[str, Any], layout: dict[str, Any], known: Any) -> str:
     sizes = sizes if isinstance(sizes, dict) else {}
     axes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
     shape = ", ".join(f"{name} {_length(size, sizes.get(name))}" for name, size in axes)
-    return f"{tensor.get('name')}: {layout.get('data_type')} ({shape})"
+    optional = ", optional" if tensor.get("optional") is True else ""
+    return f"{tensor.get('name')}: {layout.get('data_type')} ({shape}){optional}"
 
 
 def _length(length: Any, size: Any) -> str:
@@ -97,3 +101,16 @@ def _length(length: Any, size: Any) -> str:
         return str(Size.from_json(size)) if size else "any"
     except ModelStacError:  # somebody else's; a card shows what there is
         return "any"
+
+
+def _halo(axes: Any) -> str:
+    return ", ".join(f"{axis} {_reach(found)}" for axis, found in axes.items()) if isinstance(axes, dict) else str(axes)
+
+
+def _reach(found: Any) -> str:
+    """Say how far an output pixel sees: a number of pixels, all, or more with each step of another axis."""
+    if not isinstance(found, dict):
+        return f"{found}{' pixels' if isinstance(found, int) else ''}"
+    per = found.get("per")
+    grown = [f"{pixels} for each of {axis}" for axis, pixels in per.items()] if isinstance(per, dict) else []
+    return " and ".join([f"{found.get('pixels')} pixels", *grown])

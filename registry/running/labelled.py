@@ -6,58 +6,29 @@ coordinates where they are known, and physical values where the item says how to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from modelstac.catalog.errors import DataError, InvalidItemError
-from modelstac.registry.running.scaling import BAND_AXES, processed, scale
+from modelstac.catalog.errors import DataError
+from modelstac.registry.running.aligning import TIME, Aligned, aligned, duration
+from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.running.scaling import AXES, processed, scale
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.signature import Runnable, TensorSignature
 
-ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "height": ("y", "lat", "latitude"),
-        "width": ("x", "lon", "longitude"),
-        "bands": ("band", "channel"),
-        "variables": ("variable",),
-        "channel": ("band", "bands"),
-    }
-)
-"""Names of MLM, and what data call the same dimension."""
-SINGLE = frozenset({"batch", *BAND_AXES})
-"""Dimensions that may be left out where there is one of them."""
+    Arrays = Mapping[str, np.ndarray[Any, Any]]
+
 LEAD_TIME = "interop:lead_time"
 """Field of an output whose times follow those of the input: ISO 8601 duration from frame to frame."""
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """An input in the order of the model's dimensions.
-
-    Parameters
-    ----------
-    array
-        With the names of the data.
-    names
-        Name in the data of each of the model's dimensions.
-    added
-        Dimensions of the model that the data left out.
-    """
-
-    array: xr.DataArray
-    names: Mapping[str, str]
-    added: frozenset[str]
-
-
-def predict_labelled(model: Runnable, given: Any, overlap: Mapping[str, int]) -> xr.DataArray:
+def predict_labelled(
+    model: Runnable, given: Mapping[str, Any], overlap: Mapping[str, int]
+) -> xr.DataArray | dict[str, xr.DataArray]:
     """Run a model on named dimensions; block by block and only when computed, where the values are Dask's.
 
     Parameters
@@ -65,42 +36,57 @@ def predict_labelled(model: Runnable, given: Any, overlap: Mapping[str, int]) ->
     model
         The model.
     given
-        Physical values.
+        A dataset, or arrays by the name of their input: those with labels have physical values.
     overlap
         Pixels that neighbouring blocks share, by dimension; see :mod:`modelstac.registry.running.blocks`.
+
+    Returns
+    -------
+    xarray.DataArray or dict of them
+        One for a model of one output; for several by name, in the order of the item.
 
     Raises
     ------
     DataError
-        If dimensions, bands, times or values are not those of the model.
+        If names, dimensions, bands, times or values are not those of the model.
     InvalidItemError
         If the scaling that the item names cannot be computed.
     """
-    before, after = model.signature.inputs[0], model.signature.outputs[0]
-    inputs = given if isinstance(given, xr.Dataset) else next(iter(given.values()))
-    found = align(_one_array(inputs, model.description), before, model.description)
-    run = _runner(model)
-    if found.array.chunks is None:
+    found = aligned(given, model)
+    run = _runner(model, frozenset(one.layout.name for one in found if one.labelled))
+    if all(one.array.chunks is None for one in found):
         if overlap:
             raise DataError("overlap is for blocks, and the values are no array of Dask: leave it out, or .chunk() it")
-        values: Any = run(found.array.values)
+        values: Mapping[str, Any] = run({one.layout.name: one.array.values for one in found})
     else:
         from modelstac.registry.running.blocks import predict_blocks
 
-        spans = {found.names.get(name, name): size for name, size in overlap.items()}
-        values = predict_blocks(run, found.array, found.names, before, after, overlap=spans)
-    return _labelled(values, found, model)
+        known: Any = {"sizes": model.description.sizes, "halo": model.description.halo}
+        values = predict_blocks(run, found, model.signature.outputs, **known, overlap=overlap)
+    results = {layout.name: _labelled(values[layout.name], found, layout, model) for layout in model.signature.outputs}
+    return next(iter(results.values())) if len(results) == 1 else results
 
 
-def _runner(model: Runnable) -> Any:
-    before, after = model.signature.inputs[0], model.signature.outputs[0]
-    post = getattr(model.description.outputs[0], "post_processing_function", None)
+def _runner(model: Runnable, physical: frozenset[str]) -> Callable[[Arrays], Arrays]:
+    """Return what scales physical values, runs the model and gives physical values where the item says how."""
     owner = f"item {model.item.id!r}"
+    layouts = {layout.name: layout for layout in model.signature.inputs}
+    post = {
+        output.name: _plain(output.post_processing_function)
+        for output in model.description.outputs
+        if output.post_processing_function is not None
+    }
 
-    def run(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        scaled = scale(values, before.scaling, before.dim_order, of=f"{owner}, input {before.name!r}")
-        outputs = model.run({before.name: scaled})[after.name]
-        return outputs if post is None else processed(outputs, _plain(post), of=f"{owner}, output {after.name!r}")
+    def scaled(name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        layout = layouts[name]
+        return scale(values, layout.scaling, layout.dim_order, of=f"{owner}, input {name!r}")
+
+    def run(values: Arrays) -> Arrays:
+        given = {name: scaled(name, array) if name in physical else array for name, array in values.items()}
+        return {
+            name: processed(array, post[name], of=f"{owner}, output {name!r}") if name in post else array
+            for name, array in model.run(given).items()
+        }
 
     return run
 
@@ -112,140 +98,59 @@ def _plain(functions: Any) -> Any:
     return functions.model_dump() if hasattr(functions, "model_dump") else functions
 
 
-def _band_names(tensor: Any) -> list[str]:
-    return [v if isinstance(v, str) else v.name for v in (*tensor.bands, *tensor.variables)]
-
-
-def _one_array(inputs: xr.DataArray | xr.Dataset, description: ModelDescription) -> xr.DataArray:
-    """Take the variables that the input names from a dataset."""
-    if isinstance(inputs, xr.DataArray):
-        return inputs
-    source = description.inputs[0]
-    names = _band_names(source)
-    if not names and len(inputs.data_vars) == 1:
-        names = [str(next(iter(inputs.data_vars)))]
-    missing = [name for name in names if name not in inputs.data_vars]
-    if missing or not names:
-        found = ", ".join(map(str, inputs.data_vars)) or "none"
-        raise DataError(f"input {source.name!r} needs the variables {', '.join(names) or 'of one'}; found {found}")
-    if len(names) == 1:
-        return inputs[names[0]]
-    axis = next((name for name in source.input.dim_order if name in BAND_AXES), "variables")
-    return inputs[names].to_array(dim=axis)
-
-
-def align(array: xr.DataArray, layout: TensorSignature, description: ModelDescription) -> Aligned:
-    """Bring an array into the order of the model's dimensions.
-
-    Raises
-    ------
-    DataError
-        If a dimension is missing or unknown, bands are others than the model's, or times are not evenly the model's.
-    """
-    names = {}
-    for dim, size in zip(layout.dim_order, layout.shape, strict=True):
-        candidates = [name for name in (dim, *ALIASES.get(dim, ())) if name in array.dims]
-        if candidates:
-            names[dim] = candidates[0]
-        elif dim not in SINGLE or size not in (1, -1):
-            raise _unlike(array, layout, f"there is no dimension {dim!r}")
-    if unknown := [str(name) for name in array.dims if name not in names.values()]:
-        raise _unlike(array, layout, f"the dimension {unknown[0]!r} is none of them")
-    added = [dim for dim in layout.dim_order if dim not in names]
-    array = _by_time(array, names.get("time"), description)
-    for dim in added:
-        array = array.expand_dims(dim)
-    names |= {dim: dim for dim in added}
-    array = array.transpose(*(names[dim] for dim in layout.dim_order))
-    return Aligned(_by_band(array, names, layout, description), names, frozenset(added))
-
-
-def _unlike(array: xr.DataArray, layout: TensorSignature, reason: str) -> DataError:
-    found = ", ".join(f"{name} {size}" for name, size in array.sizes.items())
-    return DataError(f"input {layout.name!r} is {layout}; found ({found}): {reason}; rename or select")
-
-
-def _by_band(
-    array: xr.DataArray, names: Mapping[str, str], layout: TensorSignature, description: ModelDescription
-) -> xr.DataArray:
-    """Put bands that are labelled into the model's order."""
-    declared = _band_names(description.inputs[0])
-    axis = next((names[name] for name in layout.dim_order if name in BAND_AXES), None)
-    if axis is None or not declared or axis not in array.coords or array[axis].dtype.kind not in "UOT":
-        return array
-    labels = [str(label) for label in array[axis].values]
-    if sorted(labels) != sorted(declared):
-        raise DataError(
-            f"input {layout.name!r} has the {axis} {', '.join(declared)}; found {', '.join(labels)}: select those"
-        )
-    return array if labels == declared else array.sel({axis: declared})
-
-
-def _by_time(array: xr.DataArray, axis: str | None, description: ModelDescription) -> xr.DataArray:
-    """Order frames by their times, as the model reads them, and check that they are evenly apart."""
-    preparation = description.hyperparameters.get("preparation")
-    newest_first = isinstance(preparation, dict) and preparation.get("newest_first") is True
-    if axis is None:
-        return array
-    if axis not in array.coords or array[axis].dtype.kind != "M":
-        if newest_first:
-            raise DataError(f"the model reads the newest frame first: give the times as coordinate {axis!r}")
-        return array
-    times = pd.DatetimeIndex(array[axis].values)
-    if times.hasnans or times.has_duplicates:
-        raise DataError(f"the times {axis!r} have gaps or the same time twice: give every frame its time")
-    step, steps = _step(description), times.sort_values()[1:] - times.sort_values()[:-1]
-    if step is not None and len(steps) and not (steps == step).all():
-        odd = steps[steps != step][0]
-        raise DataError(f"the model reads frames {step} apart; found two that are {odd} apart: select or resample")
-    wanted = np.argsort(times.values)
-    wanted = wanted[::-1] if newest_first else wanted
-    return array if (wanted == np.arange(len(wanted))).all() else array.isel({axis: wanted})
-
-
-def _step(description: ModelDescription) -> pd.Timedelta | None:
-    """Read the time from frame to frame of the training data."""
-    return _duration(description.cube_dimensions.get("time", {}).get("step"), description)
-
-
-def _duration(text: object, description: ModelDescription) -> pd.Timedelta | None:
-    if text is None:
-        return None
-    try:
-        return pd.Timedelta(str(text))
-    except ValueError as error:
-        raise InvalidItemError(f"item {description.id!r}: {text!r} is no duration, such as PT5M") from error
-
-
-def _labelled(values: Any, found: Aligned, model: Runnable) -> xr.DataArray:
-    """Name the output's dimensions as the data do, and give it the coordinates that are known."""
-    source = found.array
-    output = model.description.outputs[0]
-    layout = model.signature.outputs[0]
-    names = [found.names.get(dim, dim) for dim in layout.dim_order]
-    sizes = dict(zip(names, values.shape, strict=True))
-    kept = {name for name in names if name in source.dims and source.sizes[name] == sizes[name]}
-    times = found.names.get("time")
-    coordinates = {
-        name: coordinate
-        for name, coordinate in source.coords.items()
-        if set(coordinate.dims) <= kept and times not in coordinate.dims and name not in found.added
-    }
-    if times in sizes and times in source.coords and source[times].dtype.kind == "M":
-        lead = _duration((output.model_extra or {}).get(LEAD_TIME), model.description)
+def _labelled(values: Any, found: Sequence[Aligned], layout: TensorSignature, model: Runnable) -> xr.DataArray:
+    """Name an output's dimensions as the data do, and give it the coordinates that are known."""
+    output = next(source for source in model.description.outputs if source.name == layout.name)
+    lengths = dict(zip(layout.dim_order, values.shape, strict=True))
+    owners = _owners(found, lengths)
+    names = {dim: owners[dim].names[dim] if dim in owners else dim for dim in lengths}
+    if len(set(names.values())) < len(names):  # inputs whose data name different dimensions alike
+        names = {dim: dim for dim in lengths}
+    coordinates = _coordinates(found, names, lengths)
+    owner = owners.get(TIME)
+    if owner is not None and names[TIME] in owner.array.coords and owner.array[names[TIME]].dtype.kind == "M":
+        lead = duration((output.model_extra or {}).get(LEAD_TIME), model.description)
         if lead is not None:
-            after = source[times].values.max() + lead.to_timedelta64() * np.arange(1, sizes[times] + 1)
-            coordinates[times] = (times, after, source[times].attrs)
-        coordinates = {k: v for k, v in coordinates.items() if times not in getattr(v, "dims", ()) or k == times}
-    bands = _band_names(output)
-    axis = next((i for i, dim in enumerate(layout.dim_order) if dim in BAND_AXES), None)
-    if axis is not None and sizes[names[axis]] == len(bands):
-        coordinates[names[axis]] = (names[axis], bands)
+            times = owner.array[names[TIME]]
+            after = times.values.max() + lead.to_timedelta64() * np.arange(1, lengths[TIME] + 1)
+            coordinates[names[TIME]] = (names[TIME], after, times.attrs)
+    bands = listed(output)
+    axis = axis_of(layout.dim_order, values.shape, len(bands))
+    if axis is not None:
+        dim = names[layout.dim_order[axis]]
+        coordinates[dim] = (dim, bands)
     attributes = {"item": model.item.id}
-    physical = getattr(output, "post_processing_function", None) is not None
+    physical = output.post_processing_function is not None
     if physical and len(bands) == 1 and (unit := model.description.cube_variables.get(bands[0], {}).get("unit")):
         attributes["units"] = unit
     name = bands[0] if len(bands) == 1 else layout.name
-    result = xr.DataArray(values, coordinates, names, name, attributes)
-    dropped = [names[i] for i, dim in enumerate(layout.dim_order) if dim in found.added and values.shape[i] == 1]
+    result = xr.DataArray(values, coordinates, [names[dim] for dim in lengths], name, attributes)
+    dropped = [names[dim] for dim, owner in owners.items() if dim in owner.added and lengths[dim] == 1]
     return result.squeeze(dropped, drop=True)
+
+
+def _owners(found: Sequence[Aligned], lengths: Mapping[str, int]) -> dict[str, Aligned]:
+    """Say which input each dimension of an output is one of: of the same length before another, labelled before not."""
+    owners, ordered = {}, sorted(found, key=lambda one: not one.labelled)
+    for dim, length in lengths.items():
+        having = [one for one in ordered if dim in one.names]
+        if having:
+            owners[dim] = next((one for one in having if one.length(dim) == length), having[0])
+    return owners
+
+
+def _coordinates(found: Sequence[Aligned], names: Mapping[str, str], lengths: Mapping[str, int]) -> dict[str, Any]:
+    """Take the coordinates of inputs along dimensions that the output shares with them, but for times and bands."""
+    coordinates: dict[str, Any] = {}
+    for one in found:
+        shared = {
+            name
+            for dim, name in one.names.items()
+            if names.get(dim) == name and one.length(dim) == lengths[dim] and dim not in one.added
+            if dim != TIME and dim not in AXES
+        }
+        for key, coordinate in one.array.coords.items():
+            taken = key in names.values() and coordinate.dims != (key,)  # the name of a dimension of the output
+            if set(coordinate.dims) <= shared and not taken:
+                coordinates.setdefault(str(key), coordinate)
+    return coordinates

@@ -87,7 +87,8 @@ class Model:
             as the item says, with named dimensions in any order; ``y`` and ``x`` do for height and width, and a batch
             or band of one may be left out.
         overlap
-            For blocks of Dask: how many values neighbouring blocks share, by dimension.
+            For blocks of Dask: how many values neighbouring blocks share, by dimension; by default as many as the item
+            says that an output depends on (its halo).
         **named
             The same by name: ``predict(s1=a, s2=b)``.
 
@@ -95,9 +96,9 @@ class Model:
         -------
         numpy.ndarray or xarray.DataArray, or dict of them
             One array for a model with one output, in the layout of ``signature.outputs[0]``; for several a dictionary
-            by name, in the order of the item. An array of xarray has the dimensions and coordinates of the input, times
-            that follow it where the model forecasts, and physical values where the item says how to get them; of blocks
-            of Dask it is computed block by block when its values are asked for.
+            by name, in the order of the item. Where an input has labels, arrays of xarray: they have the dimensions and
+            coordinates of the inputs, times that follow them where the model forecasts, and physical values where the
+            item says how to get them; of blocks of Dask they are computed when their values are asked for.
 
         Raises
         ------

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.mlm import BAND_AXES
 from modelstac.registry.running.expressions import Values, evaluate
 
 Step = Mapping[str, Any]
-BAND_AXES = ("bands", "variables", "channel")
+AXES = (*BAND_AXES, "variables")
+"""Names of axes of bands, or of variables."""
 
 _STEPS: MappingProxyType[str, Callable[[Values, Step], Values]] = MappingProxyType(
     {
@@ -53,7 +55,8 @@ def scale(values: np.ndarray[Any, Any], steps: Sequence[Step] | None, dim_order:
         return values
     if values.dtype.kind in "iub":
         values = values.astype(np.result_type(values.dtype, np.float32))
-    axis = next((i for i, name in enumerate(dim_order) if name in BAND_AXES), None)
+    axes = [i for i, name in enumerate(dim_order) if name in AXES]
+    axis = next((i for i in axes if values.shape[i] == len(steps)), axes[0] if axes else None)
     bands = 1 if axis is None else values.shape[axis]
     if len(steps) == 1 or bands == 1:
         for step in steps:

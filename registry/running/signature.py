@@ -207,7 +207,7 @@ class Signature:
         if given.keys() != self._by_name.keys():
             self.check_names(given)
         arrays = {name: self._by_name[name].check(as_array(values)) for name, values in given.items()}
-        self._check_shared(arrays)
+        self.check_shared(arrays)
         return arrays
 
     def check_names(self, given: Iterable[str]) -> None:
@@ -226,7 +226,7 @@ class Signature:
                 f"give {declared} by name"
             )
 
-    def _check_shared(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def check_shared(self, arrays: Arrays) -> None:
         """Refuse lengths that do not go together: steps above the least must be the same for all axes of a symbol."""
         for symbol, axes in self._shared.items():
             found = [

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pystac
 import pytest
+from tests.registry import pairs
 
-from modelstac.registry.testing import RuntimeContract
+from modelstac.registry.testing import Example, RuntimeContract
 
 # Keras and its backends warn of each other's ways.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
@@ -26,3 +27,10 @@ class TestKeras(RuntimeContract):
         model.save(tmp_path / "model.keras")
         backend = {"backend": keras.config.backend(), "backend_version": "1.2.3"}
         return make_item(tmp_path / "model.keras", "keras", **backend), frames, 3 * frames
+
+
+class TestTwoInputsAndTwoOutputs(RuntimeContract):
+    @pytest.fixture
+    def example(self, tmp_path: Path, make_item: Callable[..., pystac.Item]) -> Example:
+        backend = {"backend": keras.config.backend(), "backend_version": "1.2.3"}
+        return make_item(pairs.write_keras(tmp_path), "keras", **pairs.fields(), **backend), *pairs.example()

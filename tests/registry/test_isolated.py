@@ -14,7 +14,9 @@ import numpy as np
 import onnx
 import pystac
 import pytest
+import xarray as xr
 from onnx import TensorProto, helper, numpy_helper
+from tests.registry import pairs
 
 import modelstac
 from modelstac.catalog.errors import (
@@ -101,6 +103,28 @@ def test_it_looks_like_any_other_model(item, frames):
     with pytest.raises(ModelStacError, match="was closed"):
         model.predict(frames)
     assert {type(message) for message in heard} >= {Started, Finished}
+
+
+@needs_index
+def test_several_inputs_and_outputs_go_by_name(tmp_path, make_item, root, monkeypatch):
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(root))
+    item = make_item(pairs.write_onnx(tmp_path), "onnx", **pairs.fields())
+    with modelstac.load(item, isolated=True) as model:
+        for batch in (2, 5, 1):  # outputs are larger and smaller than what is shared for them
+            inputs, outputs = pairs.example(batch)
+            found = model.predict(dict(reversed(inputs.items())))
+            assert list(found) == ["mask", "height"]
+            for name, array in outputs.items():
+                np.testing.assert_allclose(found[name], array, atol=1e-5)
+        with pytest.raises(DataError, match="needs the input s2; found s1"):
+            model.predict(s1=inputs["s1"])
+        dims = ("batch", "y", "x", "band")
+        labelled = {name: xr.DataArray(array, dims=dims).chunk(y=-1) for name, array in inputs.items()}
+        np.testing.assert_allclose(model.predict(labelled)["mask"].compute(), outputs["mask"], atol=1e-5)
+    other = make_item(pairs.write_onnx(tmp_path), "onnx", **pairs.fields())
+    other.properties["mlm:output"][0]["name"] = "water"
+    with pytest.raises(InvalidItemError, match="calls its outputs height, mask, its item water, height"):
+        modelstac.load(other, isolated=True)
 
 
 @needs_index

@@ -17,13 +17,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
+from tests.registry import pairs
 
 import modelstac
-from modelstac.catalog.errors import MissingPackageError, SpecError
+from modelstac.catalog.errors import DataError, MissingPackageError, SpecError
+from modelstac.registry import Model
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.runtimes.onnx import choose_providers
 from modelstac.registry.runtimes.options import Options
-from modelstac.registry.testing import RuntimeContract
+from modelstac.registry.testing import Example, RuntimeContract
 from modelstac.registry.trust.policy import TrustPolicy
 
 SHAPE = (4, 1, 6, 5)
@@ -121,6 +123,51 @@ class TestOurs(RuntimeContract):
         return make_item(path, form, **entry), frames, 3 * frames
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+class TestTwoInputsAndTwoOutputs(RuntimeContract):
+    """Whose names the file has in another order than the item."""
+
+    @pytest.fixture(scope="class", params=list(pairs.WRITERS))
+    def written(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+        return request.param, pairs.WRITERS[request.param](tmp_path_factory.mktemp(request.param))
+
+    @pytest.fixture
+    def policy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrustPolicy:
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "pair_models.py").write_text(textwrap.dedent(pairs.ARCHITECTURE))
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        monkeypatch.delitem(sys.modules, "pair_models", raising=False)
+        return TrustPolicy().allowing("pair_models")
+
+    @pytest.fixture
+    def example(self, written: tuple[str, Path], tmp_path: Path, make_item: Callable[..., pystac.Item]) -> Example:
+        form, source = written
+        path = tmp_path / source.name  # of its own: a test changes it
+        path.write_bytes(source.read_bytes())
+        entry = {"entrypoint": "pair_models:build"} if form == "torch" else {}
+        return make_item(path, form, **pairs.fields(), **entry), *pairs.example()
+
+    def test_names_are_given_with_the_arrays_or_as_arguments(self, model: Model, inputs: dict, outputs: dict) -> None:
+        for found in (model.predict(inputs), model.predict(**inputs)):
+            assert list(found) == ["mask", "height"]
+            np.testing.assert_allclose(found["height"], outputs["height"], atol=1e-5)
+        with pytest.raises(DataError, match=r"the inputs s1, s2: give arrays by name, \{'s1': …\}"):
+            model.predict(inputs["s1"])
+        with pytest.raises(DataError, match="needs the input s2; found s1"):
+            model.predict(s1=inputs["s1"])
+        with pytest.raises(DataError, match=r"no input 's_1'.*did you mean 's1'"):
+            model.predict(s_1=inputs["s1"], s2=inputs["s2"])
+        with pytest.raises(DataError, match="by position and by name"):
+            model.predict(inputs, s2=inputs["s2"])
+
+    def test_a_shared_axis_of_other_lengths_is_one_line(self, model: Model, inputs: dict) -> None:
+        with pytest.raises(DataError, match=r"'batch' go together; found batch 2 of 's1', batch 1 of 's2'"):
+            model.predict(inputs | {"s2": inputs["s2"][:1]})
+        with pytest.raises(DataError) as raised:  # the item does not say that heights go together: the framework does
+            model.predict(inputs | {"s2": inputs["s2"][:, :3]})
+        assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_keras_keeps_the_contract_too(backend: str) -> None:
     """In a process of its own, as Keras' backend is one for life."""
@@ -136,7 +183,7 @@ def test_keras_keeps_the_contract_too(backend: str) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "10 passed" in done.stdout
+    assert "24 passed" in done.stdout
 
 
 RUNTIME = '''

@@ -1,4 +1,4 @@
-"""``modelstac predict``: run a model by its item id, on an array or on radar frames."""
+"""``modelstac predict``: run a model by its item id, on arrays or on radar frames."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ import click
 from modelstac.cli.common.options import catalog_option, json_option, named_item, print_json, trust_option
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.running.tensors import ARRAY, ARRAYS, NETCDF
 
 if TYPE_CHECKING:
     import numpy as np
 
     from modelstac.catalog.messages import Report
     from modelstac.cli.running.nowcast import Nowcast
-    from modelstac.registry import Model
 
-ARRAY, ARRAYS, NETCDF = ".npy", ".npz", ".nc"
 OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
 
 
 @click.command()
 @click.argument("what", metavar="ID")
-@click.argument("sources", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="[INPUT]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="The array of an input (.npy), arrays of several by name (.npz), or variables with labels (.nc); repeatable.",
+)
 @click.option(
     "--output",
     "--out",
@@ -35,7 +41,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("forecast.npz"),
     show_default=True,
-    help=".nc: CF NetCDF for xarray and QGIS; .npz: forecast with times and coordinates; .npy: the forecast alone.",
+    help=".nc: NetCDF for xarray and QGIS; .npz: each output by name, forecasts with times; .npy: one output alone.",
 )
 @click.option(
     "--plot",
@@ -60,6 +66,7 @@ def predict(
     *,
     what: str,
     sources: tuple[Path, ...],
+    inputs: tuple[str, ...],
     output: Path,
     plot: Path | None,
     at: datetime | None,
@@ -73,23 +80,30 @@ def predict(
 
     INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
     these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
+    A model of several inputs takes each by its name: --input s1=a.npy --input s2=b.npy.
     """
     _check_suffix(output, OUTPUTS)
     if plot is not None:
         _check_suffix(plot, PLOTS)
     quiet_frameworks()
     named_item(what, catalog)  # what is not there is found before anything is read
-    array = _read_array(sources)  # before the framework: a wrong file is found at once
-    if array is not None:
-        _require_frames_for(output, plot, at)
+    arrays = _read(sources, inputs)  # before the framework: a wrong file is found at once
+    if arrays is not None:
+        # Of arrays by name somebody may want NetCDF; one that stands for frames is taken for a mistake.
+        _require_frames_for(None if inputs else output, plot, at)
+    summary: dict[str, Any]
     with progress() as report:
         from modelstac.registry import load
 
         began = time.perf_counter()
         with load(what, catalog=catalog, rehash=rehash, isolated=isolated, trust=trust, report=report) as model:
             loaded = time.perf_counter() - began
-            if array is not None:
-                summary = _write_array(model, array, output)
+            if arrays is not None:
+                from modelstac.cli.running.tensors import check_output, write_outputs
+
+                check_output(output, model.signature)
+                found = write_outputs(model.predict(arrays), output, model.signature)
+                summary = found if len(model.signature.outputs) == 1 else {"outputs": found}
             else:
                 from modelstac.cli.running.nowcast import nowcast
 
@@ -103,7 +117,15 @@ def predict(
         print_json(summary)
     else:
         for name, value in summary.items():
-            click.echo(f"{name.replace('_', ' ').ljust(14)}{value}")
+            for line in _lines(name, value):
+                click.echo(line)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """Write a number of the summary, or those of each output, as lines for people."""
+    if name != "outputs":
+        return [f"{name.replace('_', ' ').ljust(14)}{value}"]
+    return [f"{output.ljust(13)} {', '.join(f'{k} {v}' for k, v in found.items())}" for output, found in value.items()]
 
 
 def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
@@ -113,10 +135,10 @@ def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
         raise DataError(f"cannot write {path}: name a file that ends in {' or '.join(known)}")
 
 
-def _require_frames_for(output: Path, plot: Path | None, at: datetime | None) -> None:
+def _require_frames_for(output: Path | None, plot: Path | None, at: datetime | None) -> None:
     from modelstac.catalog.errors import DataError
 
-    asked = [str(output)] * (output.suffix == NETCDF) + [f"--plot {plot}"] * (plot is not None)
+    asked = [str(output)] * (output is not None and output.suffix == NETCDF) + [f"--plot {plot}"] * (plot is not None)
     asked += ["--at"] * (at is not None)
     if asked:
         raise DataError(f"{asked[0]} needs times and places, which an array lacks: give radar frames")
@@ -126,37 +148,26 @@ def _one_or_all(sources: tuple[Path, ...]) -> Path | tuple[Path, ...]:
     return sources[0] if len(sources) == 1 else sources
 
 
-def _read_array(sources: tuple[Path, ...]) -> np.ndarray[Any, Any] | None:
-    """Read the one ``.npy`` among the inputs, or return None when they are radar frames."""
-    import numpy as np
+def _read(sources: tuple[Path, ...], inputs: tuple[str, ...]) -> Any:
+    """Read what the options name, or the one array among the arguments; None when these are radar frames."""
+    from modelstac.catalog.errors import DataError
 
-    from modelstac.catalog.errors import DataError, NotFoundError, StorageError
+    if bool(sources) == bool(inputs):
+        both = f"both {sources[0]} and --input {inputs[0]} are given" if sources else "no input is given"
+        raise DataError(f"{both}: give radar frames or one array, or --input NAME=FILE for each input")
+    if inputs:
+        from modelstac.cli.running.tensors import read_inputs
 
-    path = sources[0]
-    if path.suffix.lower() != ARRAY:
+        return read_inputs(inputs)
+    if sources[0].suffix.lower() != ARRAY:
         return None
     if len(sources) > 1:
-        raise DataError(f"{len(sources)} inputs were given beside {path}: give one array, or radar frames only")
-    try:
-        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no array {path}: check the path") from error
-    except OSError as error:
-        raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path} is no .npy array of numbers ({error}): write it with numpy.save") from error
-    return array
+        raise DataError(
+            f"{len(sources)} inputs were given beside {sources[0]}: give one array, or --input NAME=FILE each"
+        )
+    from modelstac.cli.running.tensors import read
 
-
-def _write_array(model: Model, array: np.ndarray[Any, Any], output: Path) -> dict[str, Any]:
-    forecast = model.predict(array)
-    _save(output, forecast, {model.signature.outputs[0].name: forecast})
-    return {
-        "shape": list(forecast.shape),
-        "minimum": float(forecast.min()),
-        "mean": float(forecast.mean()),
-        "maximum": float(forecast.max()),
-    }
+    return read(sources[0])
 
 
 def _write_nowcast(forecast: Nowcast, output: Path) -> dict[str, Any]:

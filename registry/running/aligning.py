@@ -1,0 +1,304 @@
+"""What is given of xarray, by input and in the order of the model's dimensions: names, bands, times and places.
+
+A plain array among labelled ones is taken as :meth:`modelstac.registry.running.model.Model.run` takes it: in the layout
+of its input and scaled already.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.registry.running.arrays import as_array
+from modelstac.registry.running.bands import (
+    axis_of,
+    bands_of_axis,
+    bands_of_model,
+    bands_of_variables,
+    choose,
+    listed,
+)
+from modelstac.registry.running.scaling import AXES
+from modelstac.registry.running.signature import BATCH
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.running.signature import Runnable, TensorSignature
+
+ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "height": ("y", "lat", "latitude"),
+        "width": ("x", "lon", "longitude"),
+        **{axis: tuple(name for name in (*AXES, "variable") if name != axis) for axis in AXES},
+    }
+)
+"""Names of MLM, and what data call the same dimension."""
+SINGLE = frozenset({BATCH, *AXES})
+"""Dimensions that may be left out where there is one of them."""
+TIME = "time"
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An input in the order of the model's dimensions.
+
+    Parameters
+    ----------
+    layout
+        The input.
+    array
+        With the names of the data.
+    names
+        Name in the data of each of the model's dimensions.
+    added
+        Dimensions of the model that the data left out.
+    labelled
+        Whether it was given with labels, and so has physical values.
+    """
+
+    layout: TensorSignature
+    array: xr.DataArray
+    names: Mapping[str, str]
+    added: frozenset[str] = frozenset()
+    labelled: bool = True
+
+    def length(self, dim: str) -> int:
+        """Return how long a dimension of the model is."""
+        return int(self.array.sizes[self.names[dim]])
+
+
+def aligned(given: Mapping[str, Any], model: Runnable) -> list[Aligned]:
+    """Bring what is given into the order of the model's inputs and of their dimensions.
+
+    Parameters
+    ----------
+    given
+        A dataset, or arrays and datasets by the name of their input.
+    model
+        The model.
+
+    Raises
+    ------
+    DataError
+        If names, dimensions, bands or times are not those of the model, or two inputs are of other places.
+    """
+    arrays = _by_input(given, model)
+    model.signature.check_names(arrays)
+    sources = {source.name: source for source in model.description.inputs}
+    found = [
+        align(arrays[layout.name], layout, sources[layout.name], model)
+        if isinstance(arrays[layout.name], xr.DataArray)
+        else _as_given(arrays[layout.name], layout)
+        for layout in model.signature.inputs
+        if layout.name in arrays
+    ]
+    model.signature.check_shared({one.layout.name: one.array for one in found})
+    _check_places(found)
+    return found
+
+
+def _by_input(given: Mapping[str, Any], model: Runnable) -> dict[str, Any]:
+    """Take arrays from datasets: a variable, or several that are bands of an input, for each."""
+    sources = model.description.inputs
+    if not isinstance(given, xr.Dataset):
+        by_name = {source.name: source for source in sources}
+        return {
+            name: _one_array(value, by_name[name], model)
+            if isinstance(value, xr.Dataset) and name in by_name
+            else value
+            for name, value in given.items()
+        }
+    if len(sources) == 1:
+        return {sources[0].name: _one_array(given, sources[0], model)}
+    optional = {layout.name for layout in model.signature.inputs if layout.optional}
+    by_bands = [source for source in sources if source.name not in given.data_vars and listed(source)]
+    for one, other in combinations(by_bands, 2):  # two dates, which one set of variables cannot be
+        if both := sorted(set(listed(one)) & set(listed(other)) & set(map(str, given.data_vars))):
+            raise DataError(
+                f"inputs {one.name!r} and {other.name!r} both have the band {both[0]}: give each by its name"
+            )
+    arrays = {}
+    for source in sources:
+        try:
+            if source.name in given.data_vars or listed(source):
+                arrays[source.name] = _one_array(given, source, model)
+            elif source.name not in optional:
+                raise _no_variable(source.name, given)
+        except DataError:
+            # Where some of its bands are there, it was meant to be.
+            if source.name not in optional or set(listed(source)) & set(map(str, given.data_vars)):
+                raise
+    return arrays
+
+
+def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArray:
+    """Take the variable of an input's name, or those that are its bands, stacked in its order."""
+    wanted, variables = bands_of_model(source, model.item), list(dataset.data_vars)
+    array: xr.DataArray
+    if (source.name in variables and source.name not in listed(source)) or (not wanted and len(variables) == 1):
+        array = dataset[source.name if source.name in variables else variables[0]]
+        return array
+    if not wanted:
+        raise _no_variable(source.name, dataset)
+    chosen = choose(wanted, bands_of_variables(dataset), of=source.name, kind="variables")
+    names = [variables[place] for place in chosen]
+    if len(names) == 1:
+        array = dataset[names[0]]
+        return array
+    order = source.input.dim_order
+    axis = axis_of(order, source.input.shape, len(wanted))
+    if axis is None:
+        raise InvalidItemError(
+            f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
+        )
+    array = dataset[names].to_array(dim=order[axis])
+    return array.assign_coords({order[axis]: [band.name for band in wanted]})
+
+
+def _no_variable(name: str, dataset: xr.Dataset) -> DataError:
+    found = [str(variable) for variable in dataset.data_vars]
+    near = difflib.get_close_matches(name, found, 1, 0.5)
+    advice = f"rename {near[0]!r} if that is it" if near else "add it"
+    return DataError(f"input {name!r} needs a variable {name!r}; found {', '.join(found) or 'none'}: {advice}")
+
+
+def _as_given(values: Any, layout: TensorSignature) -> Aligned:
+    array = np.asarray(as_array(values))
+    if array.ndim != len(layout.dim_order):
+        layout.check(array)  # says what is wrong
+    return Aligned(layout, xr.DataArray(array, dims=layout.dim_order), {d: d for d in layout.dim_order}, labelled=False)
+
+
+def align(array: xr.DataArray, layout: TensorSignature, source: Any, model: Runnable) -> Aligned:
+    """Bring an array into the order of the model's dimensions.
+
+    Raises
+    ------
+    DataError
+        If a dimension is missing or unknown, bands are not the model's, or times are not evenly the model's.
+    """
+    names = {}
+    for dim, size in zip(layout.dim_order, layout.shape, strict=True):
+        candidates = [name for name in (dim, *ALIASES.get(dim, ())) if name in array.dims]
+        if candidates:
+            names[dim] = candidates[0]
+        elif dim not in SINGLE or size not in (1, -1):
+            raise _unlike(array, layout, f"there is no dimension {dim!r}")
+    if unknown := [str(name) for name in array.dims if name not in names.values()]:
+        raise _unlike(array, layout, f"the dimension {unknown[0]!r} is none of them")
+    added = {dim: _scalar_of(dim, array) for dim in layout.dim_order if dim not in names}
+    array = _by_time(array, names.get(TIME), model.description)
+    for name in added.values():
+        array = array.expand_dims(name)
+    names |= added
+    array = array.transpose(*(names[dim] for dim in layout.dim_order))
+    return Aligned(layout, _by_band(array, names, layout, source, model), names, frozenset(added))
+
+
+def _scalar_of(dim: str, array: xr.DataArray) -> str:
+    """Name a dimension that was left out by the label that one band has kept, so that it is compared."""
+    kept = (name for name in ALIASES.get(dim, ()) if name in array.coords and array[name].ndim == 0)
+    return next((name for name in kept if dim in AXES and isinstance(array[name].item(), str)), dim)
+
+
+def _unlike(array: xr.DataArray, layout: TensorSignature, reason: str) -> DataError:
+    found = ", ".join(f"{name} {size}" for name, size in array.sizes.items())
+    return DataError(f"input {layout.name!r} is {layout}; found ({found}): {reason}; rename or select")
+
+
+def _by_band(
+    array: xr.DataArray, names: Mapping[str, str], layout: TensorSignature, source: Any, model: Runnable
+) -> xr.DataArray:
+    """Put bands that are labelled into the model's order, and leave out those that it does not want."""
+    wanted = bands_of_model(source, model.item)
+    place = axis_of(layout.dim_order, layout.shape, len(wanted)) if wanted else None
+    if place is None:
+        return array
+    axis = names[layout.dim_order[place]]
+    if (found := bands_of_axis(array, axis)) is not None:
+        kind = "bands" if source.bands else "variables"
+        chosen = choose(wanted, found, of=layout.name, kind=kind)
+        array = array if chosen == list(range(array.sizes[axis])) else array.isel({axis: chosen})
+    # Blocks of one band each, as readers of rasters make them, are no blocks of an area.
+    return array if array.chunks is None else array.chunk({axis: -1})
+
+
+def _by_time(array: xr.DataArray, axis: str | None, description: ModelDescription) -> xr.DataArray:
+    """Order frames by their times, as the model reads them, and check that they are evenly apart."""
+    preparation = description.hyperparameters.get("preparation")
+    newest_first = isinstance(preparation, dict) and preparation.get("newest_first") is True
+    if axis is None:
+        return array
+    if axis not in array.coords or array[axis].dtype.kind != "M":
+        if newest_first:
+            raise DataError(f"the model reads the newest frame first: give the times as coordinate {axis!r}")
+        return array
+    times = pd.DatetimeIndex(array[axis].values)
+    if times.hasnans or times.has_duplicates:
+        raise DataError(f"the times {axis!r} have gaps or the same time twice: give every frame its time")
+    step, steps = _step(description), times.sort_values()[1:] - times.sort_values()[:-1]
+    if step is not None and len(steps) and not (steps == step).all():
+        odd = steps[steps != step][0]
+        raise DataError(f"the model reads frames {step} apart; found two that are {odd} apart: select or resample")
+    wanted = np.argsort(times.values)
+    wanted = wanted[::-1] if newest_first else wanted
+    return array if (wanted == np.arange(len(wanted))).all() else array.isel({axis: wanted})
+
+
+def _step(description: ModelDescription) -> pd.Timedelta | None:
+    """Read the time from frame to frame of the training data."""
+    return duration(description.cube_dimensions.get(TIME, {}).get("step"), description)
+
+
+def duration(text: object, description: ModelDescription) -> pd.Timedelta | None:
+    """Read a duration of ISO 8601 that an item states; None where it states none.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no duration.
+    """
+    if text is None:
+        return None
+    try:
+        return pd.Timedelta(str(text))
+    except ValueError as error:
+        raise InvalidItemError(f"item {description.id!r}: {text!r} is no duration, such as PT5M") from error
+
+
+def _check_places(found: Sequence[Aligned]) -> None:
+    """Refuse inputs that lie elsewhere: pixels of one index are taken as of one place."""
+    for dim, one, other in _pairs(found):
+        here, there = (side.array[side.names[dim]] for side in (one, other))
+        if here.size == there.size and not _same(here.values, there.values):
+            raise DataError(
+                f"inputs {one.layout.name!r} and {other.layout.name!r} have other coordinates along "
+                f"{one.names[dim]!r}: bring them onto one grid, or drop the coordinates"
+            )
+
+
+def _pairs(found: Sequence[Aligned]) -> Iterator[tuple[str, Aligned, Aligned]]:
+    """Yield pairs of inputs with coordinates along the same dimension; two sensors may see at other times."""
+    first: dict[str, Aligned] = {}
+    for one in found:
+        for dim, name in one.names.items():
+            if dim != TIME and dim not in AXES and name in one.array.coords:
+                if dim in first:
+                    yield dim, first[dim], one
+                first.setdefault(dim, one)
+
+
+def _same(here: np.ndarray[Any, Any], there: np.ndarray[Any, Any]) -> bool:
+    if here.dtype.kind not in "fiu" or there.dtype.kind not in "fiu":
+        return bool(np.array_equal(here, there))
+    pixel = abs(float(here[1] - here[0])) if here.size > 1 else abs(float(here[0])) if here.size else 0.0
+    return bool(np.allclose(here, there, rtol=0, atol=1e-3 * pixel))
