@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import modelstac
+from modelstac.catalog.items.writing import write_item
 from modelstac.registry.describing.describe import Statement, describe_file
 
 TURNS, CALLS = 15, 2000
@@ -56,7 +57,7 @@ def published(folder: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -
         output_bands=("r", "g", "b") if len(outputs) == 1 else dict.fromkeys(outputs, ("r", "g", "b")),
     )
     catalog = modelstac.open(folder / "catalog", create=True)
-    item = catalog.publish(describe_file(path, said).to_item())
+    item = catalog.publish(write_item(describe_file(path, said)))
     return modelstac.load(item.id, catalog=catalog, threads=1)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.probing.measure import measure
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes import runtime
 from modelstac.registry.runtimes.backends import import_keras
@@ -34,25 +34,6 @@ LENGTHS = (1, 16, 64, 96, 224)
 """Of open axes, on which a file is tried: some networks halve what they get several times, and take no small image."""
 UNSAID = 2
 """The least length that ``torch.export`` writes where nobody asked for one: 1 may run all the same."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was found by running a model.
-
-    Parameters
-    ----------
-    sizes
-        By tensor and axis.
-    halo
-        By input and axis; None where nobody measured.
-    notes
-        What a person should know, each in a line.
-    """
-
-    sizes: Sizes
-    halo: Mapping[str, Mapping[str, Any]] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def measured(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> ModelDescription:
@@ -178,8 +159,3 @@ def check_runs(model: Model, stated: Sizes) -> None:
             return
     assert reason is not None, "some lengths are tried"
     raise reason
-
-
-def measure(model: Model, stated: Sizes) -> Measured:  # noqa: ARG001 - what replaces it runs the model
-    """Give what the file says; nothing is measured."""
-    return Measured(stated)

@@ -15,7 +15,9 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ItemExistsError
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
+from modelstac.registry.describing.measuring import measured
 from modelstac.registry.isolated.pins import with_requirements
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.data import read_frames
 from modelstac.training.fitting.checkpoints import Checkpoints
 from modelstac.training.fitting.execution import AUTOMATIC, Execution
@@ -34,7 +36,8 @@ def train(
     lock: bool = False,
     report: Report = ignore,
 ) -> pystac.Item:
-    """Run a training job: read, prepare, split, fit, score, save and publish. A job that ran before gives its item.
+    """Run a training job: read, prepare, split, fit, score, save, measure and publish. A job that ran before gives its
+    item.
 
     A job that was killed goes on from its last checkpoint when it is run again.
 
@@ -103,6 +106,7 @@ def train(
             versions=framework.versions(),
             folder=Path(folder),
         )
+        description = measured(description, policy=DEFAULT_POLICY, report=report)
         description = with_requirements(description, Path(folder), lock=lock, report=report)
         item = _publish(catalog, write_item(description), digest, report)
     place.clear()
