@@ -73,9 +73,8 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
             ) from error
     for note in found.notes:
         say(Note(note))
-    sizes = {name: dict(axes) for name, axes in found.sizes.items() if axes}
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
-    return description.model_copy(update={"sizes": sizes, "halo": halo})
+    return description.model_copy(update={"sizes": found.all_sizes, "halo": halo})
 
 
 def _log(message: Message) -> None:

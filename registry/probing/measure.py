@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import measure_halo
 from modelstac.registry.probing.proof import prove_halo
 from modelstac.registry.probing.sizes import UNSTATED, measure_sizes
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items.sizes import Size
     from modelstac.registry.probing.relation import Follows
     from modelstac.registry.running.signature import Runnable
 
@@ -24,8 +24,8 @@ class Measured:
     Parameters
     ----------
     sizes
-        Lengths of open axes, by tensor and axis: ``sizes`` of the description. Empty where they could not be found;
-        what a file states is not published unproved.
+        Lengths of open axes of the inputs, by tensor and axis, and of the outputs' those that the data decide. Empty
+        where they could not be found; what a file states is not published unproved.
     halo
         Pixels around it that an output pixel depends on: ``halo`` of the description; None where it could not be found,
         or no axis is a place.
@@ -39,6 +39,21 @@ class Measured:
     halo: dict[str, dict[str, Any]] | None
     follows: tuple[Follows, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def all_sizes(self) -> dict[str, dict[str, Size]]:
+        """Lengths of open axes of inputs and of outputs, which follow an input's: ``sizes`` of the description.
+
+        By these, whoever cuts an input into tiles knows how long each tile of an output is.
+        """
+        found = {name: dict(axes) for name, axes in self.sizes.items() if axes}
+        for follows in self.follows:
+            given = self.sizes.get(follows.input, {}).get(follows.source)
+            if given is not None and not given.is_fixed and follows.scale > 0:
+                least, step = follows.length(given.at_least), follows.scale * given.step
+                size = Size(int(least), int(step), symbol=given.symbol)
+                found.setdefault(follows.output, {}).setdefault(follows.axis, size)
+        return found
 
 
 def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED) -> Measured:

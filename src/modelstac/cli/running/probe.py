@@ -73,7 +73,7 @@ def probe(
 
 
 def _fields(found: Measured) -> dict[str, Any]:
-    sizes = {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in found.sizes.items()}
+    sizes = {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in found.all_sizes.items()}
     return {"sizes": sizes, "halo": found.halo, "notes": list(found.notes)}
 
 
