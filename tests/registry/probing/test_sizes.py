@@ -193,7 +193,7 @@ class Refusing(nn.Module):
 
 def test_a_model_that_runs_on_nothing_is_a_note_and_no_error() -> None:
     found = measure(in_torch(Refusing(), image_to_image()))
-    assert (found.sizes, found.halo) == ({}, None)
+    assert (found.sizes, found.halo, found.runs) == ({}, None, False)
     [note] = found.notes
     assert note.startswith("sizes were not measured: lengths of batch, height, width are open")
     assert "not today" in note
