@@ -27,7 +27,7 @@ TABLE: dict[str, tuple[dict[str, int] | None, Any]] = {
     "strided": (EVEN, 3),
     # 5 x 5 and 3 x 3 without padding
     "valid": ({"at_least": 1 + 2 * (2 + 1), "step": 1}, 2 + 1),
-    # 3 x 3 of the frame in each of two layers, and 3 x 3 of the state for each further frame; its grid is one of 24 x 24
+    # 3 x 3 of the frame in each of two layers, and 3 x 3 of the state for each further frame; its grid is 24 x 24
     "convlstm": (None, {"pixels": 2 - 1, "per": {"time": 1}}),
 }
 
