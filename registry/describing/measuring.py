@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from modelstac.catalog.errors import DataError, InvalidItemError, MissingPackageError, StorageError
+from modelstac.catalog.errors import InvalidItemError, MissingPackageError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
@@ -30,8 +28,6 @@ logger = logging.getLogger("modelstac")
 
 Sizes = Mapping[str, Mapping[str, Size]]
 """By tensor and axis."""
-LENGTHS = (1, 16, 64, 96, 224)
-"""Of open axes, on which a file is tried: some networks halve what they get several times, and take no small image."""
 UNSAID = 2
 """The least length that ``torch.export`` writes where nobody asked for one: 1 may run all the same."""
 
@@ -63,14 +59,12 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         say(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
         return description
     with model:
-        try:
-            stated = _stated(description)
-            check_runs(model, stated)
-            found = measure(model, stated)
-        except DataError as error:
-            raise InvalidItemError(
-                f"{description.artifact} does not run in its own runtime, so nobody could use it: {error}"
-            ) from error
+        found = measure(model, _stated(description))
+    if not found.runs:
+        reason = "; ".join(found.notes)
+        raise InvalidItemError(
+            f"{description.artifact} does not run in its own runtime, so nobody could use it: {reason}"
+        )
     for note in found.notes:
         say(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
@@ -131,30 +125,3 @@ def _stated(description: ModelDescription) -> Sizes:
 def _unbound(size: Size) -> Size:
     unsaid = size.at_least == UNSAID and size.step == 1 and size.at_most is None
     return replace(size, at_least=1) if unsaid else size
-
-
-def check_runs(model: Model, stated: Sizes) -> None:
-    """Run a model on shapes that its file allows, the least first, until one fits.
-
-    Raises
-    ------
-    DataError
-        If it runs on none: what it says of the first.
-    """
-    reason: DataError | None = None
-    for length in LENGTHS:
-        shapes = {
-            tensor.name: tuple(
-                size.at_least if size.is_fixed else stated.get(tensor.name, {}).get(dim, size).nearest(length)[-1]
-                for dim, size in tensor.axes.items()
-            )
-            for tensor in model.signature.inputs
-        }
-        try:
-            model.run({t.name: np.zeros(shapes[t.name], t.dtype) for t in model.signature.inputs})
-        except DataError as error:
-            reason = reason or error
-        else:
-            return
-    assert reason is not None, "some lengths are tried"
-    raise reason

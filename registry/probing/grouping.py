@@ -103,6 +103,6 @@ def _symbol(ground: Ground, group: Group) -> str | None:
     axes = list(group.deltas)
     if len(axes) == 1 or all(is_batch(dim) for _, dim in axes):
         return None
-    stated = {ground.stated[axis].symbol for axis in axes} - {None}
+    stated = [symbol for axis in axes if (symbol := ground.stated[axis].symbol) is not None]
     kinds = dict.fromkeys(kind_of(dim) for _, dim in axes)
-    return str(min(stated)) if stated else " and ".join(kinds)
+    return min(stated) if stated else " and ".join(kinds)

@@ -102,7 +102,7 @@ def pixels(halo: Any, lengths: Mapping[str, int] = NONE) -> int:
     if halo == GLOBAL:
         raise DataError("an output depends on all of the input: it cannot be run in tiles, run it whole")
     if isinstance(halo, Mapping):
-        return int(halo["pixels"]) + sum(count * lengths[dim] for dim, count in halo["per"].items())
+        return int(halo["pixels"]) + sum(int(count) * lengths[dim] for dim, count in halo["per"].items())
     return int(halo)
 
 

@@ -10,7 +10,7 @@ from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import measure_halo
 from modelstac.registry.probing.proof import prove_halo
-from modelstac.registry.probing.sizes import UNSTATED, measure_sizes
+from modelstac.registry.probing.sizes import UNSTATED, NothingRunsError, measure_sizes
 
 if TYPE_CHECKING:
     from modelstac.registry.probing.relation import Follows
@@ -33,12 +33,15 @@ class Measured:
         How axes of outputs follow those of inputs.
     notes
         What could not be found and why, for people.
+    runs
+        Whether it ran on any shape at all.
     """
 
     sizes: dict[str, dict[str, Size]]
     halo: dict[str, dict[str, Any]] | None
     follows: tuple[Follows, ...] = ()
     notes: tuple[str, ...] = ()
+    runs: bool = True
 
     @property
     def all_sizes(self) -> dict[str, dict[str, Size]]:
@@ -74,7 +77,8 @@ def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED
     try:
         sizes = measure_sizes(model, stated=stated)
     except DataError as error:
-        return Measured({}, None, notes=(f"sizes were not measured: {error}",))
+        runs = not isinstance(error, NothingRunsError)
+        return Measured({}, None, notes=(f"sizes were not measured: {error}",), runs=runs)
     try:
         halo = measure_halo(model, sizes)
         prove_halo(model, halo, sizes)

@@ -142,8 +142,8 @@ class _Tiles:
             window = Window({axis: count * core * size.step for axis, size in sizes.items()}, tile)
             for axis, places in self._compare(result, self._run(window, scene), whole.lengths).items():
                 covered.setdefault(axis, set()).update(places)
-        for (output, dim), places in covered.items():
-            if len(places) < result.outputs[output].shape[self._dims[output].index(dim)]:
+        for (output, dim), found in covered.items():
+            if len(found) < result.outputs[output].shape[self._dims[output].index(dim)]:
                 raise DataError(f"tiles that overlap by the halo leave out pixels along {dim} of {output!r}")
 
     def prove_of_one_size(self) -> None:
@@ -166,7 +166,8 @@ class _Tiles:
             scene = self._scene(whole)
             windows = Window.first(lengths), Window(dict.fromkeys(lengths, shift), lengths)
             try:
-                if self._compare(*(self._run(window, scene) for window in windows), whole):
+                first, second = (self._run(window, scene) for window in windows)
+                if self._compare(first, second, whole):
                     return
             except DifferError as found:
                 error = found
@@ -190,17 +191,17 @@ class _Tiles:
         """
         compared: dict[Axis, list[int]] = {}
         for output in dict.fromkeys(f.output for f in self._follows):
-            arrays = [one.outputs[output], other.outputs[output]]
-            largest = float(np.abs(arrays[0].astype(np.float64)).max(initial=0))
+            left, right = one.outputs[output], other.outputs[output]
+            largest = float(np.abs(left.astype(np.float64)).max(initial=0))
             for along, dim in enumerate(self._dims[output]):
                 if follows := [f for f in self._follows if (f.output, f.axis) == (output, dim)]:
-                    ours = self._kept(one, follows, arrays[0].shape[along], scene)
-                    theirs = self._kept(other, follows, arrays[1].shape[along], scene)
+                    ours = self._kept(one, follows, left.shape[along], scene)
+                    theirs = self._kept(other, follows, right.shape[along], scene)
                     common = sorted(ours.keys() & theirs.keys())
-                    both = zip(arrays, (ours, theirs), strict=True)
-                    arrays = [np.take(array, [kept[place] for place in common], along) for array, kept in both]
+                    left = np.take(left, [ours[place] for place in common], along)
+                    right = np.take(right, [theirs[place] for place in common], along)
                     compared[output, dim] = common
-            _require_equal(output, *arrays, largest)
+            _require_equal(output, left, right, largest)
         return {axis: places for axis, places in compared.items() if places}
 
     def _kept(self, ran: Ran, follows: Sequence[Follows], count: int, scene: Mapping[Axis, int]) -> dict[int, int]:

@@ -69,6 +69,10 @@ def measure_sizes(
     return join(ground, groups, found)
 
 
+class NothingRunsError(DataError):
+    """A model runs on none of the shapes that were tried."""
+
+
 def _said(signature: Signature, stated: Mapping[str, Mapping[str, Size]]) -> dict[Axis, Size]:
     """Give what the file says of each open axis, else what the signature does."""
     return {
@@ -91,8 +95,8 @@ def _start(trial: Trial, said: Mapping[Axis, Size]) -> Ground:
     if any(map(is_claim, said.values())):
         raise InvalidItemError(f"{_claims(said)}, and it runs on none of {tried} such shapes: {trial.reason}")
     if not said:
-        raise DataError(f"it does not run on the shape that it declares: {trial.reason}")
-    raise DataError(f"lengths of {axes} are open, and it runs on none of {tried} shapes tried: {trial.reason}")
+        raise NothingRunsError(f"it does not run on the shape that it declares: {trial.reason}")
+    raise NothingRunsError(f"lengths of {axes} are open, and it runs on none of {tried} shapes tried: {trial.reason}")
 
 
 def _prove_stated(said: Mapping[Axis, Size], found: Mapping[Axis, Size]) -> None:

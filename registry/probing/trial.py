@@ -108,13 +108,10 @@ def values(tensor: TensorSignature, shape: tuple[int, ...], kind: str, rng: np.r
     """Make values of a kind in the type of an input; whole numbers are small unless they are to be large."""
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
-        made = {
-            "uniform": lambda: rng.random(shape),
-            "zeros": lambda: np.zeros(shape),
-            "normal": lambda: rng.standard_normal(shape),
-            "large": lambda: 1e3 * rng.standard_normal(shape),
-        }[kind]()
-        return made.astype(dtype)
+        if kind == "uniform":
+            return rng.random(shape).astype(dtype)
+        spread = {"zeros": 0.0, "normal": 1.0, "large": 1e3}[kind]
+        return (spread * rng.standard_normal(shape)).astype(dtype)
     if kind == "zeros":
         return np.zeros(shape, dtype)
     if dtype.kind == "b":

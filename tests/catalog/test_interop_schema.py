@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,8 @@ from jsonschema import Draft7Validator
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.description import Parity, Step, Timing
-from modelstac.catalog.items.reading import _PLAIN_FIELDS
+from modelstac.catalog.items.reading import _PLAIN_FIELDS, read_sizes
+from modelstac.catalog.items.sizes import ANY, Size
 from modelstac.catalog.items.validation import validate_document
 from modelstac.catalog.testing import ONNX, Examples
 
@@ -62,6 +64,14 @@ def test_the_item_of_the_documentation_is_valid(validator: Draft7Validator) -> N
         ("interop:scores", {"rmse": "good"}),
         ("interop:verified", [{"packages": {"torch": 2.7}}]),
         ("interop:job", "today"),
+        ("interop:sizes", {"image": {"height": 16}}),
+        ("interop:sizes", {"image": {"height": {"step": 16}}}),
+        ("interop:sizes", {"image": {"height": {"at_least": 16, "step": 16, "at_best": 32}}}),
+        ("interop:halo", {"image": 23}),
+        ("interop:halo", {"image": {"height": -1}}),
+        ("interop:halo", {"image": {"height": "local"}}),
+        ("interop:halo", {"frames": {"height": {"pixels": 1}}}),
+        ("interop:halo", {"frames": {"height": {"pixels": 1, "per": {}}}}),
     ],
 )
 def test_what_breaks_a_rule_is_refused(
@@ -70,6 +80,15 @@ def test_what_breaks_a_rule_is_refused(
     document = copy.deepcopy(next(d for d in documents if d["id"] == ONNX))
     document["properties"][name] = value
     assert not validator.is_valid(document)
+
+
+def test_sizes_and_halo_that_are_written_are_valid(tmp_path: Path, validator: Draft7Validator) -> None:
+    sizes = {"batch": ANY, "height": Size(4, 4, 64, "side"), "width": Size(4, 4, 64, "side"), "time": Size.fixed(18)}
+    halo = {"frames": {"height": 23, "width": "global"}, "other": {"y": {"pixels": -1, "per": {"time": 2}}}}
+    document = Examples(tmp_path).item(sizes={"frames": sizes}, halo=halo).to_dict(transform_hrefs=False)
+    validator.validate(document)
+    assert read_sizes("it", document["properties"]["interop:sizes"]) == {"frames": sizes}
+    assert SCHEMA["definitions"]["size"]["properties"].keys() == {field.name for field in dataclasses.fields(Size)}
 
 
 def test_it_has_the_fields_of_the_classes() -> None:

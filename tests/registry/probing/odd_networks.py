@@ -144,3 +144,93 @@ class Deep(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.head(self.layers(image))
+
+
+class Rounding(nn.Module):
+    """Four poolings that round down, and no skip connections: an encoder that runs on every size from 16."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        for _ in range(4):
+            image = functional.max_pool2d(image, 2)
+        return image
+
+
+class Labels(nn.Module):
+    """Classes of an image of bytes: the largest of three maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 5, padding=2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.conv(image.to(torch.float32)).argmax(1, keepdim=True).to(torch.uint8)
+
+
+class MaskAndHeight(nn.Module):
+    """Two outputs that look differently far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Conv2d(1, 1, 3, padding=1)
+        self.height = nn.Conv2d(1, 1, 7, padding=3)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.sigmoid(self.mask(image)), self.height(image)
+
+
+class OneSided(nn.Module):
+    """Sees two pixels above and five to the right, and nothing else beside itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, (3, 6))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.conv(functional.pad(image, (0, 5, 2, 0)))
+
+
+class Unused(nn.Module):
+    """Has an input that it does not look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, s1: torch.Tensor, s2: torch.Tensor) -> torch.Tensor:
+        return self.conv(s1)
+
+
+class Normalised(nn.Module):
+    """A convolution, and a norm of groups of channels over the grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4)
+        self.head = nn.Conv2d(4, 1, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(self.norm(self.conv(image))))
+
+
+class Wrapping(nn.Module):
+    """A convolution on a globe: the last column is next to the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.conv(image)
+
+
+class OnlySquares(nn.Module):
+    """A convolution of 5 x 5 that is multiplied by a unit matrix: it needs squares, and looks two pixels far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 5, padding=2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if image.shape[-1] != image.shape[-2]:
+            raise ValueError("squares only")
+        return self.conv(image)
