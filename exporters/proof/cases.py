@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from modelstac.training.scoring.metrics import Scores
 
 Shapes = Mapping[str, tuple[int, ...]]
-MOST_VALUES = 1 << 18
+MOST_VALUES = 1 << 16
 """A batch far above its least length is cut so that all inputs together have no more numbers than these."""
 LENGTHS = MappingProxyType({"time": 6, "height": 24, "width": 20})
 OTHER_LENGTH = 8

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import ConversionError, InvalidItemError, NotFoundError, ParityError
+from modelstac.catalog.errors import ConversionError, DataError, InvalidItemError, NotFoundError, ParityError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.items.reading import read_item
@@ -113,6 +113,17 @@ def test_sizes_and_halo_of_the_source_go_with_what_was_proved_equal(exported, pu
     timing = found.timing
     assert timing.shapes == {"s1:0": (1, 2, 40, 40), "class": (1, 2, 40, 40)}
     assert timing.shape == timing.shapes["s1:0"]
+
+
+def test_real_data_are_given_by_name(published):
+    rng = np.random.default_rng(1)
+    windows = {name: rng.random((3, 2, 8, 12), np.float32) for name in ("s1:0", "class")}
+    job = ExportJob("odd-1.0.0-torch-export", "openvino")
+    with pytest.raises(DataError, match="real windows has no 'class', which the model takes"):
+        export(job, published, windows={"s1:0": windows["s1:0"]})
+    report = json.loads(Path(export(job, published, windows=windows).assets["parity"].href).read_text())
+    assert report["cases"][-1]["case"] == "real windows"
+    assert report["outputs"]["2m"]["cases"][-1]["values"] == 3 * 8 * 12
 
 
 def test_sizes_that_nobody_stated_are_measured_and_published(published):
