@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.exporters.tracing import example_shapes
 from modelstac.registry.probing.sizes import measure_sizes
 from modelstac.registry.running.signature import BATCH, Signature
 
@@ -35,9 +38,26 @@ def open_sizes(model: Runnable) -> dict[str, dict[str, Size]]:
     return stated | measure_sizes(model).sizes
 
 
-def sized(model: Runnable) -> Signature:
-    """Give the signature of a model with the lengths of :func:`open_sizes`."""
-    sizes = open_sizes(model)
+def sized(model: Runnable, *, report: Report = ignore) -> Signature:
+    """Give the signature of a model with the lengths of :func:`open_sizes`.
+
+    Where these cannot be measured, as a run takes too long, one length that works stands for each axis, and a note says
+    so.
+
+    Raises
+    ------
+    ConversionError
+        When the model takes no shape that was tried.
+    """
+    try:
+        sizes = open_sizes(model)
+    except DataError as error:
+        shapes = example_shapes(model)
+        report(Note(f"{model.item.id} is compared on one shape only, {shapes}: {error}"))
+        sizes = {
+            tensor.name: dict(zip(tensor.dim_order, map(Size.fixed, shapes[tensor.name]), strict=True))
+            for tensor in model.signature.inputs
+        }
 
     def with_sizes(tensor: TensorSignature) -> TensorSignature:
         known = sizes.get(tensor.name, {})
