@@ -18,7 +18,7 @@ from modelstac.registry.probing.grids import symbol_of
 from modelstac.registry.running.signature import BATCH, Signature
 
 if TYPE_CHECKING:
-    from modelstac.registry.running.model import Model
+    from modelstac.registry.running.signature import Runnable
 
 Shapes = dict[str, tuple[int, ...]]
 """By the name of the input, in the order of its axes."""
@@ -32,7 +32,7 @@ _MULTIPLES = (4, 16, 64)
 """Tried where nobody measured which lengths a model takes: each pooling of a U-Net halves the grid."""
 
 
-def example_shapes(model: Model, fixed: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Shapes:
+def example_shapes(model: Runnable, fixed: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Shapes:
     """Give shapes on which a loaded model can be traced; it is run only where its item does not say what it takes.
 
     Parameters

@@ -83,7 +83,7 @@ def prove(
     """
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
         sides = Counterparts.of(model.signature, result.signature)
-        known = sized(model)
+        known = sized(model, report=report)
         cases = make_cases(known, result.signature, seed=seed, windows=windows)
         parity = compare(model, result, cases=cases, tolerance=tolerance, report=report)
         timed = next(case for case in cases if case.name == USUAL)
@@ -161,7 +161,11 @@ def kept_sizes(source: Signature, target: Signature) -> dict[str, dict[str, Size
         *sides.outputs,
     ]
     found = {
-        theirs.name: {dim: ours.axes[dim] for dim, size in theirs.axes.items() if not size.is_fixed}
+        theirs.name: {
+            dim: ours.axes[dim]
+            for dim, size in theirs.axes.items()
+            if not size.is_fixed and not ours.axes[dim].is_fixed  # the one length that was tried is not the only one
+        }
         for ours, theirs in pairs
     }
     return {name: axes for name, axes in found.items() if axes}

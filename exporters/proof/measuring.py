@@ -55,7 +55,7 @@ class Difference:
     by_lead_time
         Largest difference at each lead time, where the output has a dimension ``time``.
     note
-        Where nothing could be compared: why.
+        Where nothing could be compared, or it is not judged: why.
     """
 
     case: str
