@@ -36,10 +36,9 @@ def train(
     lock: bool = False,
     report: Report = ignore,
 ) -> pystac.Item:
-    """Run a training job: read, prepare, split, fit, score, save, measure and publish. A job that ran before gives its
-    item.
+    """Run a training job: read, prepare, split, fit, score, save, measure and publish.
 
-    A job that was killed goes on from its last checkpoint when it is run again.
+    A job that ran before gives its item. One that was killed goes on from its last checkpoint when it is run again.
 
     Parameters
     ----------
