@@ -198,6 +198,9 @@ class Model:
         self.close()
 
     def __repr__(self) -> str:
-        sides = (", ".join(map(str, side)) for side in (self.signature.inputs, self.signature.outputs))
-        state = "closed" if self._run is None else " -> ".join(sides)
+        inputs, outputs = (
+            ", ".join(str(t) if len(side) == 1 else f"{t.name} {t}" for t in side)
+            for side in (self.signature.inputs, self.signature.outputs)
+        )
+        state = "closed" if self._run is None else f"{inputs} -> {outputs}"
         return f"<Model {self.item.id}: {state}>"
