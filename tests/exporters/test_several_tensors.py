@@ -197,6 +197,7 @@ def test_an_axis_is_closed_only_where_the_job_says_so(keras_models):
     assert "'bidirectional'" in found["series litert"]
     assert "--fixed time=" in found["series litert"]
     assert found["series torch-export fixed"]["closed"] == {"series": {"time": 6}}
+    assert found["series torch-export time 12"]["closed"] == {"series": {"time": 12}}
     assert found["series litert fixed"]["closed"] == {"series": {"time": 6}}
     assert found["series litert time 7"]["closed"] == {"series": {"time": 7}}
     with load(catalog.get(found["series onnx"]["id"])) as model:
