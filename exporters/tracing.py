@@ -6,19 +6,12 @@ A tracer takes an axis of length 1 for a constant, and two of one length for one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.grids import symbol_of
 from modelstac.registry.running.signature import BATCH, Signature
-
-if TYPE_CHECKING:
-    from modelstac.registry.running.model import Model
 
 Shapes = dict[str, tuple[int, ...]]
 """By the name of the input, in the order of its axes."""
@@ -28,49 +21,6 @@ Axes = dict[str, list[tuple[str, str, Size]]]
 WISHES = MappingProxyType({BATCH: 2, "time": 6, "height": 24, "width": 20})
 """About the length of an axis of this name, where any will do."""
 _OTHERS = (8, 10, 12, 14, 16, 18)
-_MULTIPLES = (4, 16, 64)
-"""Tried where nobody measured which lengths a model takes: each pooling of a U-Net halves the grid."""
-
-
-def example_shapes(model: Model, fixed: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Shapes:
-    """Give shapes on which a loaded model can be traced; it is run only where its item does not say what it takes.
-
-    Parameters
-    ----------
-    model
-        Says by its item which lengths its open axes may have.
-    fixed
-        Lengths of axes that are to have these, by input and axis.
-
-    Raises
-    ------
-    ConversionError
-        When it takes no shape that was tried.
-    """
-    signature, known = model.signature, model.description.sizes
-    unmeasured = [
-        axis
-        for tensor in signature.inputs
-        for axis, size in tensor.axes.items()
-        if not size.is_fixed
-        and axis != BATCH
-        and axis not in {**known.get(tensor.name, {}), **fixed.get(tensor.name, {})}
-    ]
-    if not unmeasured:
-        return shapes_near(signature, fixed)
-    reason = ""
-    for wishes in _wishes(unmeasured):
-        shapes = shapes_near(signature, fixed, wishes)
-        try:
-            model.run({tensor.name: np.zeros(shapes[tensor.name], tensor.dtype) for tensor in signature.inputs})
-        except Exception as error:  # noqa: BLE001 - what a framework raises on a shape that does not fit is its own affair
-            reason = reason or " ".join(str(error).split())[:200]
-            continue
-        return shapes
-    open_ = ", ".join(dict.fromkeys(unmeasured))
-    raise ConversionError(
-        f"{model.description.id!r} takes any {open_}, as its item says, and no shape that was tried: {reason}"
-    )
 
 
 def shapes_near(
@@ -119,10 +69,3 @@ def root(axes: list[tuple[str, str, Size]]) -> int:
 def _steps(size: Size, wish: int, least: int) -> int:
     """Count steps up to a length that is wished for, and at least so many that no tracer sees a one."""
     return max(-(-(wish - size.at_least) // size.step), 2 - least, 2 - size.at_least, 0)
-
-
-def _wishes(axes: list[str]) -> Iterator[Mapping[str, int]]:
-    names = list(dict.fromkeys(axes))
-    yield WISHES
-    for number in _MULTIPLES:
-        yield {**WISHES, **{name: (2, 1, 3)[place % 3] * number for place, name in enumerate(names)}}

@@ -112,9 +112,10 @@ def _own_tensors(converted: openvino.Model) -> None:
         place = (source.get_node().get_friendly_name(), source.get_index())
         if source.get_node().get_type_name() == "Parameter" or place in seen:
             names = set(port.names)
-            copy = openvino.opset1.concat([source], 0)
-            port.node.input(0).replace_source_output(copy.output(0))
-            copy.output(0).get_tensor().set_names(names)
+            result = openvino.opset1.result(openvino.opset1.concat([source], 0).output(0))
+            result.output(0).get_tensor().set_names(names)
+            converted.remove_result(port.node)
+            converted.add_results([result])
         seen.add(place)
 
 

@@ -22,7 +22,6 @@ from modelstac.exporters.converters.torch_to_onnx import which_exporter
 from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
-from modelstac.exporters.sizes import find_sizes
 from modelstac.exporters.workers import Workers
 from modelstac.registry.describing.describe import describe_file
 from modelstac.registry.describing.facts import read_facts
@@ -200,29 +199,6 @@ def test_a_disk_that_fills_up_is_an_error_and_publishes_nothing(catalog, tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before[1])
     assert sorted(catalog.ids()) == before[0]
-
-
-class Picky:
-    """A model that takes multiples of 16 only, as a deep U-Net."""
-
-    def __init__(self, layout):
-        self.signature = type("S", (), {"inputs": (layout,)})()
-
-    def predict(self, x):
-        if any(size % 16 for size in x.shape[1:]):
-            raise ValueError("no")
-
-
-def test_sizes_are_found_that_a_model_takes():
-    names = ("batch", "height", "width")
-    layout = type("T", (), {"name": "x", "dim_order": names, "shape": (-1, -1, -1), "dtype": "float32"})()
-    sizes = find_sizes(Picky(layout))
-    assert all(size % 16 == 0 for name in names[1:] for size in sizes[name])
-    assert len({sizes[name] for name in names}) == 3
-    fussy = Picky(layout)
-    fussy.predict = lambda x: 1 / 0
-    with pytest.raises(ConversionError, match="takes any batch, height, width, and none"):
-        find_sizes(fussy)
 
 
 def test_operators_of_somebodys_own_are_named_with_their_node(files, tmp_path):

@@ -222,7 +222,7 @@ def test_what_the_code_of_a_module_fixes_is_refused_and_named(torch_models, tmp_
     pooled = description.outputs[1].model_copy(
         update={"result": type(description.outputs[1].result).of((-1, 3), ("batch", "channel"), "float32")}
     )
-    description = description.model_copy(update={"outputs": (pooled,), "sizes": {}})
+    description = description.model_copy(update={"outputs": (pooled,)})
     model = Model(items["split"], description, opened(Fixing()))
     from modelstac.exporters.closing import settle
 
