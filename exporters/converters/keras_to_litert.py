@@ -18,7 +18,8 @@ from modelstac.exporters.conversion import EXPORTED, FIXED, Conversion, no_optio
 from modelstac.exporters.converters.interfaces.keras import inputs_of
 from modelstac.exporters.converters.interfaces.saved_model import write_keras
 from modelstac.exporters.converters.to_litert import written
-from modelstac.exporters.tracing import example_shapes
+from modelstac.exporters.sizes import sized
+from modelstac.exporters.tracing import shapes_near
 from modelstac.registry.running.signature import BATCH
 from modelstac.registry.runtimes.keras_on_torch import packed
 
@@ -58,7 +59,7 @@ def _fixed(model: Model, options: Mapping[str, Any]) -> Mapping[str, Mapping[str
     """Give the lengths to fix: those asked for, or where any will do some for all axes but the batch, if it must be."""
     if options.get(FIXED) is not True or _endless(model.native) is None:
         return asked(model.description, options)
-    shapes = example_shapes(model)
+    shapes = shapes_near(sized(model), {})
     return {
         tensor.name: {
             axis: length

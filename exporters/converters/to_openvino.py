@@ -19,7 +19,7 @@ from modelstac.exporters.layouts import Found, measured
 from modelstac.registry.inspecting.folders import pack, read_members, unpack
 from modelstac.registry.inspecting.saved_model import MEMBERS
 from modelstac.registry.running.model import Model
-from modelstac.registry.runtimes.names import identifiers, paired
+from modelstac.registry.runtimes.names import apart, identifiers, paired
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
@@ -83,26 +83,47 @@ def _named(model: Model, converted: openvino.Model) -> tuple[list[Found], list[F
     needed = [tensor.name for tensor in model.signature.inputs if not tensor.optional]
     every = [tensor.name for tensor in model.signature.inputs]
     names = every if len(converted.inputs) == len(every) else needed
+    _own_tensors(converted)
     found = []
     for kind, ports, declared in (
         ("input", converted.inputs, names),
         ("output", converted.outputs, [tensor.name for tensor in model.signature.outputs]),
     ):
-        called = [_name(port, declared) for port in ports]
+        called = _names(ports, declared)
         pairs = paired(declared, called, kind, where=f"what OpenVINO makes of {model.description.id!r}")
         tensors = []
         for name, other in pairs.items():
             port = ports[called.index(other)]
-            port.get_tensor().set_names({name})
+            port.get_tensor().set_names({name if kind == "input" else apart(name, names)})
             shape = tuple(size.get_length() if size.is_static else -1 for size in port.partial_shape)
             tensors.append(Found(name, shape, np.dtype(port.element_type.to_dtype()).name))
         found.append(tensors)
     return found[0], found[1]
 
 
-def _name(port: Any, declared: Sequence[str]) -> str:
-    """Choose among the names of a port one that says which tensor of the item it is."""
-    written = identifiers(declared)
-    known = {*declared, *written.values()}
-    names: set[str] = port.names or {port.node.friendly_name}
-    return min(names, key=lambda name: (name not in known, len(name), name))
+def _own_tensors(converted: openvino.Model) -> None:
+    """Give each output a tensor of its own: one that is an input, or two outputs, would have one name for both.
+
+    The names that they share so far stay with what makes the tensor, and with each of these outputs.
+    """
+    seen = set()
+    for port in converted.outputs:
+        source = port.node.input_value(0)
+        place = (source.get_node().get_friendly_name(), source.get_index())
+        if source.get_node().get_type_name() == "Parameter" or place in seen:
+            names = set(port.names)
+            result = openvino.opset1.result(openvino.opset1.concat([source], 0).output(0))
+            result.output(0).get_tensor().set_names(names)
+            converted.remove_result(port.node)
+            converted.add_results([result])
+        seen.add(place)
+
+
+def _names(ports: Sequence[Any], declared: Sequence[str]) -> list[str]:
+    """Choose among the names of each port one that says which tensor of the item it is, and that no other has."""
+    known = {*declared, *identifiers(declared).values()}
+    found: list[str] = []
+    for port in ports:
+        names: set[str] = port.names or {port.node.friendly_name}
+        found.append(min(names, key=lambda name: (name in found, name not in known, len(name), name)))
+    return found

@@ -18,7 +18,8 @@ from modelstac.exporters.conversion import EXPORTED, FIXED, REBUILT, Conversion,
 from modelstac.exporters.converters.interfaces.torch_call import Call, call_of, called
 from modelstac.exporters.converters.interfaces.torch_dims import Dims, automatic, explicit
 from modelstac.exporters.layouts import CHANNELS_THIRD, measured, relaid
-from modelstac.exporters.tracing import WISHES, Shapes, example_shapes, shapes_near
+from modelstac.exporters.sizes import sized
+from modelstac.exporters.tracing import WISHES, Shapes, shapes_near
 from modelstac.registry.describing.facts import read_facts
 from modelstac.registry.running.signature import Signature
 
@@ -84,8 +85,8 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 
 def _convert(model: Model, module: torch.nn.Module, call: Call, folder: Path, options: Mapping[str, Any]) -> Conversion:
     no_options(options, "torch-export")
-    description, signature, fixed = model.description, model.signature, asked(model.description, options)
-    examples = _examples(signature, example_shapes(model, fixed))
+    description, signature, fixed = model.description, sized(model), asked(model.description, options)
+    examples = _examples(signature, shapes_near(signature, fixed))
     with called(module, call, signature):
         program = _traced(description, module, examples, _ways(signature, fixed, options))
     return _written(description, program, folder, method=EXPORTED)

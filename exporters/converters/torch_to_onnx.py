@@ -48,14 +48,16 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         raise ConversionError(f"PyTorch cannot convert {item_id!r} to ONNX: {_reason(error)}") from error
     where = f"the file of {item_id!r}"
     names = [[tensor.name for tensor in side] for side in (model.signature.inputs, model.signature.outputs)]
-    made_outputs = [value.name for value in graph.graph.output]
-    known = named_outputs(program) or numbered(len(made_outputs))
+    # In the order of the program; the exporter renames an input that is an output, too.
+    made_inputs, made_outputs = ([value.name for value in side] for side in (graph.graph.input, graph.graph.output))
+    given, known = named_inputs(program, where), named_outputs(program) or numbered(len(made_outputs))
+    into = paired(names[0], given, "input", named=False, where=where)
     back = paired(names[1], known, "output", named=False, where=where)
     return exported(
         model,
         graph,
         folder,
-        inputs=paired(names[0], named_inputs(program, where), "input", named=False, where=where),
+        inputs={name: made_inputs[given.index(other)] for name, other in into.items()},
         outputs=[made_outputs[known.index(other)] for other in back.values()],
         tool=f"torch.onnx.export ({which_exporter(graph)})",
         version=str(torch.__version__),

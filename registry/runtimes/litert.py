@@ -38,9 +38,9 @@ def load(
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be opened by LiteRT: {reason}") from error
-    names = _signature(interpreter)
-    into = {names[0].get(detail["name"], detail["name"]): detail["index"] for detail in inputs}
-    back = {names[1].get(detail["name"], detail["name"]): detail["index"] for detail in outputs}
+    into, back = _signature(interpreter) or [
+        {detail["name"]: int(detail["index"]) for detail in side} for side in (inputs, outputs)
+    ]
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         try:
@@ -62,15 +62,17 @@ def load(
     return Opened(interpreter, run, tuple(into), tuple(back))
 
 
-def _signature(interpreter: Interpreter) -> tuple[dict[str, str], dict[str, str]]:
-    """Say how the signature calls the tensors of inputs and outputs: the tensors' own names are the converter's."""
+def _signature(interpreter: Interpreter) -> list[dict[str, int]] | None:
+    """Give the tensors of inputs and outputs as the signature calls them: their own names are the converter's.
+
+    One tensor may be several outputs.
+    """
     signatures = interpreter.get_signature_list()
     if len(signatures) != 1:
-        return {}, {}
+        return None
     [key] = signatures
     runner = interpreter.get_signature_runner(key)
-    inputs, outputs = (
-        {detail["name"]: name for name, detail in details.items()}
+    return [
+        {name: int(detail["index"]) for name, detail in details.items()}
         for details in (runner.get_input_details(), runner.get_output_details())
-    )
-    return inputs, outputs
+    ]

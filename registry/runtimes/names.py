@@ -42,6 +42,11 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     return {name: found[name] for name in names}
 
 
+def apart(name: str, taken: Iterable[str]) -> str:
+    """Give the name of an output in a file whose tensors have one name each, where an input may have it already."""
+    return f"{name}:0" if name in taken else name
+
+
 def _identifier(name: str) -> str:
     plain = re.sub(r"\W", "_", name, flags=re.ASCII)
     plain = plain if plain[:1].isalpha() else f"n{plain}"

@@ -2,7 +2,8 @@
 
 ``join`` takes radar, optical images of half the resolution, the number of an orbit and a mask of clouds, and gives one
 map; ``split`` takes one image and gives labels (an argmax), heights and where these are above zero; ``odd`` has names
-that are no identifiers. Keras' part as a program, since a process has one backend::
+that are no identifiers; ``same`` gives one tensor twice, and what it was given. Keras' part as a program, since a
+process has one backend::
 
     KERAS_BACKEND=… python several_models.py CATALOG FOLDER
 
@@ -33,6 +34,7 @@ SERIES = (
     ("series onnx", "onnx", {}),
     ("series torch-export", "torch-export", {}),
     ("series torch-export fixed", "torch-export", {"fixed": True}),
+    ("series torch-export time 12", "torch-export", {"fixed": {"time": 12}}),
     ("series litert", "litert", {}),
     ("series litert time 7", "litert", {"fixed": {"time": 7}}),
     ("series litert fixed", "litert", {"fixed": True}),
@@ -71,6 +73,10 @@ SIGNATURES = {
     "odd": (
         [tensor("s1:0", "float32", 2, grid(4)), tensor("class", "float32", 2, grid(4))],
         [tensor("vegetation-segmentation", "float32", 1, grid(4)), tensor("2m", "float32", 1, grid(4))],
+    ),
+    "same": (
+        [tensor("x", "float32", 2, grid())],
+        [tensor("b", "float32", 1, grid()), tensor("x", "float32", 2, grid()), tensor("a", "float32", 1, grid())],
     ),
 }
 
@@ -161,7 +167,11 @@ def keras_networks():
     x = layers.AveragePooling2D(4)(layers.Concatenate()([conv(3)(first), conv(3)(second)]))
     x = layers.UpSampling2D(4)(x)
     odd = keras.Model({"class": second, "s1:0": first}, {"2m": conv(1)(x), "vegetation-segmentation": conv(1)(x)})
-    return {"join": join, "split": split, "odd": odd}
+
+    given = keras.Input((None, None, 2), name="x")
+    y = conv(1)(given)
+    same = keras.Model(given, {"a": y, "b": y, "x": given})
+    return {"join": join, "split": split, "odd": odd, "same": same}
 
 
 def torch_networks():
@@ -200,8 +210,17 @@ def torch_networks():
             x = nn.functional.interpolate(x, scale_factor=4.0)
             return self.a(x), self.b(x)
 
+    class Same(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = conv(2, 1)
+
+        def forward(self, x):
+            y = self.conv(x)
+            return {"a": y, "b": y, "x": x}
+
     torch.manual_seed(0)
-    return {"join": Join(), "split": Split(), "odd": Odd()}
+    return {"join": Join(), "split": Split(), "odd": Odd(), "same": Same()}
 
 
 def publish_torch(catalog, folder):
@@ -217,6 +236,7 @@ def publish_torch(catalog, folder):
             (double, {0: batch, 2: h, 3: w}, double, {0: batch}),
         ),
         "split": ((torch.rand(2, 3, 8, 6),), ({0: batch, 2: h, 3: w},)),
+        "same": ((torch.rand(2, 2, 8, 6),), ({0: batch, 2: h, 3: w},)),
         "odd": ((torch.rand(2, 2, 16, 12), torch.rand(2, 2, 16, 12)), (four, four)),
     }
     items = {}

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, InvalidItemError, SpecError
+from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.validation import validate
@@ -197,6 +198,7 @@ def test_an_axis_is_closed_only_where_the_job_says_so(keras_models):
     assert "'bidirectional'" in found["series litert"]
     assert "--fixed time=" in found["series litert"]
     assert found["series torch-export fixed"]["closed"] == {"series": {"time": 6}}
+    assert found["series torch-export time 12"]["closed"] == {"series": {"time": 12}}
     assert found["series litert fixed"]["closed"] == {"series": {"time": 6}}
     assert found["series litert time 7"]["closed"] == {"series": {"time": 7}}
     with load(catalog.get(found["series onnx"]["id"])) as model:
@@ -220,7 +222,7 @@ def test_what_the_code_of_a_module_fixes_is_refused_and_named(torch_models, tmp_
     pooled = description.outputs[1].model_copy(
         update={"result": type(description.outputs[1].result).of((-1, 3), ("batch", "channel"), "float32")}
     )
-    description = description.model_copy(update={"outputs": (pooled,), "sizes": {}})
+    description = description.model_copy(update={"outputs": (pooled,)})
     model = Model(items["split"], description, opened(Fixing()))
     from modelstac.exporters.closing import settle
 
@@ -313,3 +315,41 @@ def test_a_graph_is_renamed_throughout(torch_models):
     x = np.array([2.0, 3.0], np.float32)
     found = session.run(None, {"x": x, "flag": np.array(True), "unused": x})
     np.testing.assert_array_equal(found, [x + x * x, x, x + x * x])
+
+
+def test_an_input_that_may_be_left_out_has_its_default_in_openvino(tmp_path):
+    value, dims = helper.make_tensor_value_info, ("batch", "feature")
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "scale"], ["scaled"]), helper.make_node("Neg", ["scaled"], ["negative"])],
+        "g",
+        [value("x", TensorProto.FLOAT, ["n", 2]), value("scale", TensorProto.FLOAT, [1, 2])],
+        [value("negative", TensorProto.FLOAT, ["n", 2]), value("scaled", TensorProto.FLOAT, ["n", 2])],
+        [onnx.numpy_helper.from_array(np.array([[2.0, 3.0]], np.float32), "scale")],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), tmp_path / "scaled.onnx"
+    )
+
+    def entry(kind, name, shape, **more):
+        if kind == "input":
+            return ModelInput(name=name, input=InputStructure.of(shape, dims, "float32"), **more)
+        return ModelOutput(name=name, tasks=("regression",), result=ResultStructure.of(shape, dims, "float32"))
+
+    described = several.describe(
+        "split",
+        tmp_path / "scaled.onnx",
+        "onnx",
+        channels_last=False,
+        framework_version=onnx.__version__,
+        inputs=(entry("input", "x", (-1, 2)), entry("input", "scale", (1, 2), optional=True)),
+        outputs=(entry("output", "scaled", (-1, 2)), entry("output", "negative", (-1, 2))),
+        sizes={},
+    )
+    catalog = open_catalog(tmp_path / "catalog", create=True)
+    with Workers() as workers:
+        item, _ = several.convert(catalog, catalog.publish(write_item(described)), "openvino", workers)
+    assert [given.name for given in read_item(item).inputs] == ["x"]
+    with load(item) as model:
+        found = model.run({"x": np.ones((3, 2), np.float32)})
+    np.testing.assert_array_equal(found["scaled"], [[2, 3]] * 3)
+    np.testing.assert_array_equal(found["negative"], [[-2, -3]] * 3)

@@ -11,6 +11,7 @@ from onnx import helper
 from modelstac.catalog.items.sizes import OPEN
 from modelstac.exporters.converters.onnx_graph import parts
 from modelstac.registry.running.signature import Signature, TensorSignature
+from modelstac.registry.runtimes.names import apart
 
 
 def name_as(graph: onnx.GraphProto, signature: Signature, inputs: Mapping[str, str], outputs: Sequence[str]) -> None:
@@ -34,8 +35,7 @@ def name_as(graph: onnx.GraphProto, signature: Signature, inputs: Mapping[str, s
     given = set(values)
     del graph.output[:]
     for tensor, place in zip(signature.outputs, outputs, strict=True):
-        # The name of an input is taken. What a format may put around it, `bind` takes away again.
-        name = f"{tensor.name}:0" if tensor.name in inputs else tensor.name
+        name = apart(tensor.name, inputs)
         value = onnx.ValueInfoProto()
         value.CopyFrom(made[place])
         if place in given or place in renamed:  # an input is given as it is, or one tensor twice
