@@ -181,7 +181,10 @@ class _Probe:
             try:
                 least = reach.at_least(start)
                 if only and 2 * least >= only:
-                    raise DataError(f"a halo of at least {least} pixels leaves nothing of a tile of {only}")
+                    raise DataError(
+                        f"an output depends on {least} pixels around it or more, and the model takes {only} alone: "
+                        "nothing in such a tile is free of its edges"
+                    )
                 found, self._kept = reach.farthest(start, self._kept)
             except TouchesError:
                 continue

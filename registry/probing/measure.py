@@ -83,5 +83,5 @@ def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED
         halo = measure_halo(model, sizes)
         prove_halo(model, halo, sizes)
     except DataError as error:
-        return Measured(sizes.sizes, None, sizes.follows, (*sizes.notes, f"no halo: {error}"))
+        return Measured(sizes.sizes, None, sizes.follows, (*sizes.notes, f"the item gets no halo: {error}"))
     return Measured(sizes.sizes, halo or None, sizes.follows, sizes.notes)

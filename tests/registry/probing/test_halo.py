@@ -125,21 +125,24 @@ def test_a_tile_of_which_the_halo_leaves_nothing_has_none() -> None:
     side = images(side=64, batch=1)
     found = measured(dilated().append(nn.Conv2d(1, 1, 55, padding=27)), {"image": side}, {"result": side})
     assert found.halo is None
-    assert found.notes == ("no halo: a halo of at least 34 pixels leaves nothing of a tile of 64",)
+    assert found.notes == (
+        "the item gets no halo: an output depends on 34 pixels around it or more, and the model takes 64 alone: "
+        "nothing in such a tile is free of its edges",
+    )
 
 
 def test_boxes_have_no_halo_and_publish() -> None:
     found = measured(Detector(), outputs={"boxes": ((-1, 4), ("box", "coordinate")), "scores": images()})
     assert found.halo is None
     assert found.notes == (
-        "no halo: the length of box of 'boxes' follows the data or several axes: no halo can be given",
+        "the item gets no halo: the length of box of 'boxes' follows the data or several axes: no halo can be given",
     )
 
 
 def test_an_input_that_nothing_depends_on_has_none() -> None:
     found = measured(Unused(), {"s1": images(2), "s2": images()})
     assert found.halo is None
-    assert found.notes == ("no halo: no change of 's2' changes an output: its halo cannot be measured",)
+    assert found.notes == ("the item gets no halo: no change of 's2' changes an output: its halo cannot be measured",)
 
 
 def test_a_globe_that_wraps_around_cannot_be_cut() -> None:
