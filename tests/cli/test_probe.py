@@ -95,9 +95,9 @@ def test_it_prints_sizes_and_halo(modelstac_command: Command, foreign: Path, tmp
 
 
 def test_as_json(modelstac_command: Command, foreign: Path, tmp_path: Path) -> None:
-    size = {"at_least": 2, "step": 2}
+    axes = {"batch": {"at_least": 1, "step": 1}} | dict.fromkeys("yx", {"at_least": 2, "step": 2})
     assert json.loads(run(modelstac_command, foreign, "--json", lock=tmp_path / "lock")) == {
-        "sizes": {"image": {"batch": {"at_least": 1, "step": 1}, "y": size, "x": size}},
+        "sizes": {"image": axes, "mask": axes},
         "halo": {"image": {"y": HALO, "x": HALO}},
         "notes": [],
     }
