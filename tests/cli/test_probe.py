@@ -95,7 +95,7 @@ def test_it_prints_sizes_and_halo(modelstac_command: Command, foreign: Path, tmp
 
 
 def test_as_json(modelstac_command: Command, foreign: Path, tmp_path: Path) -> None:
-    axes = {"batch": {"at_least": 1, "step": 1}} | dict.fromkeys("yx", {"at_least": 2, "step": 2})
+    axes = {"batch": {"at_least": 1, "step": 1}} | {key: {"at_least": 2, "step": 2} for key in "yx"}
     assert json.loads(run(modelstac_command, foreign, "--json", lock=tmp_path / "lock")) == {
         "sizes": {"image": axes, "mask": axes},
         "halo": {"image": {"y": HALO, "x": HALO}},
