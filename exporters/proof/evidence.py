@@ -12,7 +12,7 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.backends.storage import explained
-from modelstac.catalog.errors import MissingPackageError
+from modelstac.catalog.errors import DataError, MissingPackageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report
@@ -24,6 +24,8 @@ from modelstac.exporters.proof.report import ParityReport
 from modelstac.exporters.proof.tolerances import Tolerance
 from modelstac.exporters.sizes import sized
 from modelstac.exporters.workers import RemoteModel, Workers, measured_latency
+from modelstac.registry.probing.grids import grids
+from modelstac.registry.probing.sizes import measure_sizes
 from modelstac.registry.running.examples import Example, write_example
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Arrays, Signature
@@ -84,14 +86,15 @@ def prove(
     with workers.open(source, report=report) as model, workers.open(converted, report=report) as result:
         sides = Counterparts.of(model.signature, result.signature)
         known = sized(model, report=report)
-        cases = make_cases(known, result.signature, seed=seed, windows=windows)
+        takes = _taken(converted, result, known, workers, report)
+        cases = make_cases(known, takes, seed=seed, windows=windows)
         parity = compare(model, result, cases=cases, tolerance=tolerance, report=report)
         timed = next(case for case in cases if case.name == USUAL)
         latencies = _in_turns(model, result, timed.inputs, sides) if parity.passed else (0.0, 0.0)
         example = make_example(source, model, result, cases)
     picture = _picture(parity, report) if parity.passed else None
     names = {ours.name: theirs.name for ours, theirs in sides.outputs}
-    sizes, halo = kept_sizes(known, result.signature), kept_halo(model.description.halo, sides)
+    sizes, halo = kept_sizes(known, takes), kept_halo(model.description.halo, sides)
     return Proof(parity, picture, example, latencies, timed.shapes, sizes, halo, names)
 
 
@@ -148,6 +151,30 @@ def with_evidence(
     parity = proof.parity.summary(source, proof.names)
     known = {"sizes": proof.sizes, "halo": proof.halo}
     return converted.model_copy(update={"parity": parity, "timing": timing, "assets": assets} | known)
+
+
+def _taken(
+    converted: pystac.Item, result: Model | RemoteModel, source: Signature, workers: Workers, report: Report
+) -> Signature:
+    """Give the signature of a result with the lengths that it takes.
+
+    Those of its item, unless it fails on the least that the source takes: a tracer may need two steps where the source
+    needs one. Then they are measured, and a note says so.
+    """
+    sides = Counterparts.of(source, result.signature)
+    least = next(grids(sides.shared())).shapes
+    zeros = {ours.name: np.zeros(least[ours.name], ours.dtype) for ours, _ in sides.inputs}
+    try:
+        result.run(sides.to_target(zeros))
+    except DataError as error:
+        bare = converted.clone()
+        bare.properties.pop("interop:sizes", None)
+        with workers.open(bare, report=report) as unbounded:
+            found = measure_sizes(unbounded).signature(unbounded.signature)
+        inputs = ", ".join(f"{tensor.name} {tensor}" for tensor in found.inputs)
+        report(Note(f"{converted.id} takes less than its source, as measured: {inputs}; {error}"))
+        return found
+    return result.signature
 
 
 def kept_sizes(source: Signature, target: Signature) -> dict[str, dict[str, Size]]:

@@ -118,7 +118,9 @@ def test_each_precision_is_an_item_of_its_own(tmp_path, sources):
         assert description.timing.conversion_seconds > 0
         assert catalog.search(precision=precision)[0].id == items[precision].id
         report = json.loads(Path(items[precision].assets["parity"].href).read_text())
-        assert [case["judged"] for case in report["cases"]] == [True, True, True, precision == "fp32"]
+        for case in report["cases"]:
+            beyond = case["case"] == "large values" or case["case"].endswith(" far")
+            assert case["judged"] is (precision == "fp32" or not beyond)
         assert len(report["cases"][1]["by_lead_time"]) == 6
         assert Path(items[precision].assets["parity-picture"].href).read_bytes().startswith(b"\x89PNG")
     assert found["int8"].route[-1].tool == "onnxruntime.quantization.quantize_dynamic"
