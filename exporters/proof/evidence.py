@@ -12,7 +12,7 @@ import numpy as np
 import pystac
 
 from modelstac.catalog.backends.storage import explained
-from modelstac.catalog.errors import DataError, MissingPackageError
+from modelstac.catalog.errors import ConversionError, DataError, MissingPackageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report
@@ -171,6 +171,12 @@ def _taken(
         bare.properties.pop("interop:sizes", None)
         with workers.open(bare, report=report) as unbounded:
             found = measure_sizes(unbounded).signature(unbounded.signature)
+        for tensor, measured in zip(result.signature.inputs, found.inputs, strict=True):
+            for dim, size in measured.axes.items():
+                if size.is_fixed and not tensor.axes[dim].is_fixed:
+                    raise ConversionError(
+                        f"{converted.id} takes {dim} {size} of {tensor.name!r} only and says it takes any: {error}"
+                    ) from error
         inputs = ", ".join(f"{tensor.name} {tensor}" for tensor in found.inputs)
         report(Note(f"{converted.id} takes less than its source, as measured: {inputs}; {error}"))
         return found

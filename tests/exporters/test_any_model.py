@@ -144,6 +144,16 @@ def test_a_program_of_pytorch_is_converted(catalog, name, target):
         np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)
 
 
+def test_attention_in_openvino_is_right_for_many_steps_after_one(catalog):
+    """OpenVINO 2026.4 keeps what it compiled for one step, and gave wrong numbers for 37."""
+    source = catalog.get("block-1.0.0-torch-export")
+    item = export(ExportJob(source.id, "openvino"), catalog)
+    with load(source) as before, load(item) as after:
+        for steps in (1, 37, 6, 37):
+            x = np.random.default_rng(steps).random((1, steps, 8), np.float32)
+            np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)
+
+
 def test_onnx_of_another_tool_is_converted_and_its_facts_are_kept(catalog):
     item = catalog.get("tool-1.0.0-onnx")
     validate(item)
