@@ -28,8 +28,6 @@ logger = logging.getLogger("modelstac")
 
 Sizes = Mapping[str, Mapping[str, Size]]
 """By tensor and axis."""
-UNSAID = 2
-"""The least length that ``torch.export`` writes where nobody asked for one: 1 may run all the same."""
 
 
 def measured(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> ModelDescription:
@@ -116,12 +114,20 @@ def open_artifact(
 
 
 def _stated(description: ModelDescription) -> Sizes:
-    """Give what the file says, without the least length that PyTorch writes unasked: that one is found out."""
+    """Give what the file says, without what PyTorch writes unasked: that is found out by running it.
+
+    Of an axis exported with ``Dim.AUTO`` a program says from which length on, and its guards alone that it must be a
+    multiple of 4; what it runs on shows both. Axes of one symbol are counted in steps from their least lengths, so
+    these are left as they stand unless all are left out.
+    """
     if description.format != "torch-export":
         return description.sizes
-    return {name: {axis: _unbound(size) for axis, size in axes.items()} for name, axes in description.sizes.items()}
+    bound = {s.symbol for axes in description.sizes.values() for s in axes.values() if s.symbol and s.step != 1}
+    return {
+        name: {axis: size if size.symbol in bound else _unbound(size) for axis, size in axes.items()}
+        for name, axes in description.sizes.items()
+    }
 
 
 def _unbound(size: Size) -> Size:
-    unsaid = size.at_least == UNSAID and size.step == 1 and size.at_most is None
-    return replace(size, at_least=1) if unsaid else size
+    return replace(size, at_least=1) if size.step == 1 and size.at_least > 0 else size

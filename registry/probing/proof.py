@@ -15,6 +15,7 @@ from modelstac.registry.probing.layout import Layout
 from modelstac.registry.probing.trial import Trial
 
 if TYPE_CHECKING:
+    from modelstac.catalog.items.sizes import Size
     from modelstac.registry.probing.halo import Halo
     from modelstac.registry.probing.joining import Sizes
     from modelstac.registry.probing.relation import Follows
@@ -29,6 +30,11 @@ ROUNDINGS = 8
 """The same in steps of a type that is coarser than float32."""
 CORE = 8
 """Pixels in the middle of a tile that are kept, at least."""
+CORES = (5, 11)
+"""Steps of it, the least that is so long: primes, so that tiles begin at odd and even multiples of the step.
+
+A network that pads to multiples of 4 takes every length, and still does not begin anew at each pixel.
+"""
 MOST_SHIFTS = 6
 
 
@@ -130,21 +136,46 @@ class _Tiles:
     def prove(self) -> None:
         """Compare the whole with tiles that overlap by the halo."""
         sizes = {axis: self._layout.sizes[axis] for axis in self._halo}
-        overlap = max(-(-width // sizes[axis].step) for axis, width in self._halo.items())
-        core = max(-(-CORE // size.step) for size in sizes.values())
-        long = max(-(-max(0, (2 * overlap + core) * size.step - size.at_least) // size.step) for size in sizes.values())
-        whole = Window.first({axis: size.above(long + 2 * core) for axis, size in sizes.items()})
-        tile = {axis: size.above(long) for axis, size in sizes.items()}
+        whole, tiles = self._cut(sizes)
         scene = self._scene(whole.lengths)
         result = self._run(whole, scene)
         covered: dict[Axis, set[int]] = {}
-        for count in range(3):
-            window = Window({axis: count * core * size.step for axis, size in sizes.items()}, tile)
+        for window in tiles:
             for axis, places in self._compare(result, self._run(window, scene), whole.lengths).items():
                 covered.setdefault(axis, set()).update(places)
         for (output, dim), found in covered.items():
             if len(found) < result.outputs[output].shape[self._dims[output].index(dim)]:
                 raise DataError(f"tiles that overlap by the halo leave out pixels along {dim} of {output!r}")
+
+    def _cut(self, sizes: Mapping[Axis, Size]) -> tuple[Window, list[Window]]:
+        """Cut a scene into three tiles, or two where no scene is long enough for three.
+
+        Raises
+        ------
+        DataError
+            If the halo leaves nothing of a tile that is shorter than the longest scene.
+        """
+        overlap = max(-(-width // sizes[axis].step) for axis, width in self._halo.items())
+        core = next((n for n in CORES if n * min(size.step for size in sizes.values()) >= CORE), CORES[-1])
+        long = max(-(-max(0, (2 * overlap + core) * size.step - size.at_least) // size.step) for size in sizes.values())
+        most = min(size.steps(size.above(long + 2 * core)) for size in sizes.values())
+        if most == long + 2 * core:
+            tiles = [(0, long), (core, long + 1), (2 * core, long)]  # the one in the middle is a step longer
+        else:
+            room = min(s.above(most) - 2 * self._halo[axis] - 1 for axis, s in sizes.items())
+            shift = min(most, *(room // (2 * size.step) for size in sizes.values()))
+            if shift < 1:
+                raise DataError(f"a halo of {max(self._halo.values())} pixels leaves nothing of the tiles of a scene")
+            shift -= 1 - shift % 2 if shift > 1 else 0  # odd, so that it is no multiple of two steps
+            tiles = [(0, most - shift), (shift, most - shift)]
+
+        def window(start: int, steps: int) -> Window:
+            return Window(
+                {axis: start * size.step for axis, size in sizes.items()},
+                {axis: size.above(steps) for axis, size in sizes.items()},
+            )
+
+        return window(0, most), [window(*tile) for tile in tiles]
 
     def prove_of_one_size(self) -> None:
         """Compare two tiles of the only size, moved against each other as far as leaves something to compare.

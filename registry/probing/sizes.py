@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.grouping import grow_all, sizes_of
-from modelstac.registry.probing.growing import Ground, is_claim
+from modelstac.registry.probing.growing import EXPORTED, Ground, is_claim
 from modelstac.registry.probing.joining import Sizes, join
 from modelstac.registry.probing.starting import starts
 from modelstac.registry.probing.trial import Trial
@@ -103,7 +103,8 @@ def _prove_stated(said: Mapping[Axis, Size], found: Mapping[Axis, Size]) -> None
     """Raise InvalidItemError where the model does not take what the file says; what it takes besides is left out."""
     for axis, size in said.items():
         measured = found[axis]
-        if is_claim(size) and (measured.step, measured.at_least) != (size.step, size.at_least):
+        says = size.step != 1 or size.at_least > EXPORTED  # a greatest length alone says nothing of the others
+        if says and (measured.step, measured.at_least) != (size.step, size.at_least):
             raise InvalidItemError(
                 f"{_claims({axis: size})}, and it runs {measured}: write the file anew with the sizes that it takes"
             )

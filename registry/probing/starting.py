@@ -65,8 +65,13 @@ def _fitted(lengths: dict[Axis, int], stated: Mapping[Axis, Size]) -> dict[Axis,
     for axis, length in lengths.items():
         if (size := stated.get(axis)) is None:
             continue
-        near = size.nearest(length)[-1]
+        # Below the greatest length there must be room to grow.
+        near = size.nearest(length)[-1] if size.at_most is None else min(size.nearest(length)[-1], _middle(size))
         if size.symbol is not None and not size.is_fixed:
             near = size.above(steps.setdefault(size.symbol, size.steps(near)))
         fitted[axis] = near
     return fitted
+
+
+def _middle(size: Size) -> int:
+    return size.above(size.steps(size.above(size.at_most or 0)) // 2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -123,15 +124,28 @@ RunFlat = Callable[[Sequence[Any]], list[np.ndarray[Any, Any]]]
 
 
 def _on_tensorflow(model: keras.Model) -> RunFlat:
-    """One traced graph for every batch; ``model.predict`` sets up a data pipeline for each call (5 times slower)."""
+    """One traced graph for every batch; ``model.predict`` sets up a data pipeline for each call (5 times slower).
+
+    Some layers want to know the height and width that a graph of every size leaves open (bilinear upsampling), and run
+    without one.
+    """
     tensorflow = importlib.import_module("tensorflow")  # not at the top: the backend may be another one
     signature = [tensorflow.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
     graph = tensorflow.function(
         lambda *flat: keras.tree.flatten(model(packed(model, flat), training=False)), input_signature=signature
     )
 
+    @cache
+    def untraced() -> RunFlat | None:
+        try:
+            graph.get_concrete_function()
+        except Exception:  # noqa: BLE001 - a layer raises what it likes when it is traced; it is asked again when it runs
+            return _on_any(model)
+        return None
+
     def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
-        return [tensor.numpy() for tensor in graph(*flat)]
+        plainly = untraced()
+        return plainly(flat) if plainly is not None else [tensor.numpy() for tensor in graph(*flat)]
 
     return run
 

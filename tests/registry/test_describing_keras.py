@@ -132,3 +132,23 @@ def test_a_type_that_numpy_has_not_is_refused_by_name(tmp_path: Path, python: Py
     error = python(BUILD + TYPES, tmp_path)["error"]
     assert "the output 'y' is of bfloat16" in str(error)
     assert "\n" not in str(error)
+
+
+BILINEAR = """
+    image_in = keras.Input((None, None, 2), name="image")
+    half = keras.layers.Conv2D(3, 3, strides=2, padding="same", activation="tanh")(image_in)
+    native = keras.Model(image_in, keras.layers.UpSampling2D(2, interpolation="bilinear")(half))
+    item, model = publish(native, input_dims=image, output_dims=image)
+    data = np.random.default_rng(0).random((2, 12, 8, 2), np.float32)
+    answer(
+        apart=float(np.abs(model.predict(data) - native.predict(data, verbose=0)).max()),
+        sizes=item.properties["interop:sizes"]["image"]["height"],
+    )
+"""
+
+
+def test_layers_that_no_graph_of_every_size_takes(tmp_path: Path, python: Python) -> None:
+    """Bilinear upsampling asks for the height that TensorFlow's graph leaves open; ``Model.predict`` runs it."""
+    found = python(BUILD + BILINEAR, tmp_path, KERAS_BACKEND="tensorflow")
+    assert found["apart"] < 1e-6
+    assert found["sizes"] == {"at_least": 2, "step": 2}

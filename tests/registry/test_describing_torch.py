@@ -204,3 +204,41 @@ def test_a_range_of_anything_but_arithmetic_is_refused(tmp_path: Path, key: str)
             archive.writestr(member, content)
     with pytest.raises(UntrustedError, match="where a name or a size belongs"):
         read_facts(path)
+
+
+class TwoGrids(nn.Module):
+    """10 m and 20 m."""
+
+    def forward(self, s10: Any, s20: Any) -> Any:
+        return torch.cat([s10, torch.nn.functional.interpolate(s20, scale_factor=2.0)], 1)
+
+
+def test_grids_of_two_resolutions_keep_their_proportion(tmp_path: Path) -> None:
+    path = save(tmp_path / "n.pt2", TwoGrids(), (torch.rand(2, 2, 16, 16), torch.rand(2, 1, 8, 8)), None, (GRID, GRID))
+    found = describe_file(path, statement(input_dims={"s10": PLAIN, "s20": PLAIN}, output_dims=PLAIN))
+    fine, coarse = (found.sizes[name]["height"] for name in ("s10", "s20"))
+    assert (fine.step, coarse.step, fine.at_least) == (2, 1, 2 * coarse.at_least)
+    assert fine.symbol == coarse.symbol is not None
+
+
+class Unshuffled(nn.Module):
+    def forward(self, image: Any) -> Any:
+        shuffle = torch.nn.functional
+        return shuffle.pixel_shuffle(torch.tanh(shuffle.pixel_unshuffle(image, 4)), 4)
+
+
+def test_a_multiple_that_stands_in_the_guards_alone_is_found(tmp_path: Path) -> None:
+    """``Dim.AUTO`` writes a least length of 8, and no expression such as ``4*height``."""
+    path = save(tmp_path / "n.pt2", Unshuffled(), (torch.rand(2, 2, 16, 16),), None, (GRID,))
+    found = describe_file(path, statement(input_dims=PLAIN, output_dims=PLAIN)).sizes["image"]["height"]
+    assert (found.step, found.at_least % 4) == (4, 0)
+
+
+@pytest.mark.parametrize(("least", "most"), [(4, 20), (1, 9), (40, 300)])
+def test_ranges_that_the_usual_lengths_exceed(tmp_path: Path, least: int, most: int) -> None:
+    shapes = ({0: AUTO, 2: Dim("h", min=least, max=most), 3: Dim("w", min=least, max=most)},)
+    side = (least + most) // 2
+    path = save(tmp_path / "n.pt2", nn.Conv2d(2, 1, 3, padding=1), (torch.rand(2, 2, side, side + 1),), None, shapes)
+    found = describe_file(path, statement(input_dims=PLAIN, output_dims=PLAIN))
+    assert found.sizes["input"]["height"] == Size(least, 1, most)
+    assert found.halo == {"input": {"height": 1, "width": 1}}

@@ -30,6 +30,7 @@ from tests.registry.probing.odd_networks import (
     Normalised,
     OneSided,
     OnlySquares,
+    Padding,
     TwoResolutions,
     Unused,
     Wrapping,
@@ -37,6 +38,7 @@ from tests.registry.probing.odd_networks import (
 from tests.registry.probing.reachable import farthest
 from tests.registry.probing.test_table import film
 from torch import nn
+from torch.nn import functional
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
@@ -96,6 +98,41 @@ def test_the_output_that_looks_farthest_counts() -> None:
 
 def test_the_side_that_looks_farthest_counts() -> None:
     assert measured(OneSided()).halo == {"image": {"height": 2, "width": 5}}
+
+
+class Resizing(nn.Module):
+    """Halves the grid and brings it back to the size of the image, whichever that is."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.encoder, self.head = nn.Conv2d(1, 3, 3, 2, padding=1), nn.Conv2d(3, 1, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        half = torch.tanh(self.encoder(image))
+        return self.head(functional.interpolate(half, size=image.shape[-2:], mode=self.mode))
+
+
+@pytest.mark.parametrize("module", [Padding(), Resizing("nearest"), Resizing("bilinear")])
+def test_what_takes_every_length_and_does_not_begin_anew_at_each_pixel_has_no_halo(module: nn.Module) -> None:
+    """Tiles may begin at any multiple of the step, which is 1: from the next pixel on, other pixels are pooled."""
+    found = measured(module)
+    assert found.sizes["image"] == {"batch": Size(), **both(Size())}
+    assert found.halo is None
+    assert "differ" in found.notes[0]
+
+
+def strided_and_back() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 3, 3, 2, padding=1), nn.Tanh(), nn.ConvTranspose2d(3, 1, 3, 2, 1, 1))
+
+
+@pytest.mark.parametrize("most", [20, 36])
+def test_a_halo_is_proved_within_the_greatest_length(most: int) -> None:
+    """Of two pixels the second sees the 3 x 3 of its own two and of the next: 2 further."""
+    model = in_torch(strided_and_back(), image_to_image())
+    found = measure(model, {"image": both(Size(4, 2, most))})
+    assert found.sizes["image"]["height"] == Size(4, 2, most)
+    assert found.halo == measure(model).halo == {"image": both(2)}
 
 
 def test_bytes_in_and_labels_out() -> None:
