@@ -15,7 +15,7 @@ from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput,
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.describing.facts import Facts, Tensor, read_facts
 from modelstac.registry.describing.measuring import measured
-from modelstac.registry.describing.stating import Dims, Said, by_tensor, check_dims, missing_dims, stated_sizes
+from modelstac.registry.describing.stating import Dims, Said, by_tensor, check_dims, missing_dims, once, stated_sizes
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 Layout = TypeVar("Layout", InputStructure, ResultStructure)
@@ -181,7 +181,7 @@ def _tasks(said: Statement, facts: Facts) -> Mapping[str, tuple[str, ...]]:
 def _inputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims) -> tuple[ModelInput, ...]:
     made = []
     for tensor in tensors:
-        fields: dict[str, Any] = {"name": tensor.name, "bands": bands.get(tensor.name, ())}
+        fields: dict[str, Any] = {"name": tensor.name, "bands": once(bands.get(tensor.name, ()), "--bands")}
         fields |= {"input": _structure(InputStructure, tensor, dims, "--input-dims")}
         made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
     return tuple(made)
@@ -190,7 +190,11 @@ def _inputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims) -> tuple[ModelIn
 def _outputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims, tasks: Dims) -> tuple[ModelOutput, ...]:
     made = []
     for tensor in tensors:
-        fields: dict[str, Any] = {"name": tensor.name, "bands": bands.get(tensor.name, ()), "tasks": tasks[tensor.name]}
+        fields: dict[str, Any] = {
+            "name": tensor.name,
+            "bands": once(bands.get(tensor.name, ()), "--output-bands"),
+            "tasks": tasks[tensor.name],
+        }
         made.append(ModelOutput(**fields, result=_structure(ResultStructure, tensor, dims, "--output-dims")))
     return tuple(made)
 

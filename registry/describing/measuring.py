@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.sizes import Size
@@ -15,8 +17,12 @@ from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.probing.grids import grids
 from modelstac.registry.probing.measure import measure
+from modelstac.registry.probing.sizes import SECONDS
+from modelstac.registry.probing.trial import Trial
 from modelstac.registry.running.model import Model
+from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import runtime
 from modelstac.registry.runtimes.backends import import_keras
 from modelstac.registry.runtimes.installed import require_packages
@@ -58,15 +64,43 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         return description
     with model:
         found = measure(model, _stated(description))
-    if not found.runs:
-        reason = "; ".join(found.notes)
-        raise InvalidItemError(
-            f"{description.artifact} does not run in its own runtime, so nobody could use it: {reason}"
-        )
+        if not found.runs:
+            reason = "; ".join(found.notes)
+            raise InvalidItemError(
+                f"{description.artifact} does not run in its own runtime, so nobody could use it: {reason}"
+            )
+        if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
+            _check_outputs(model, Signature.of(description.model_copy(update={"sizes": found.sizes})))
     for note in found.notes:
         say(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
     return description.model_copy(update={"sizes": found.all_sizes, "halo": halo})
+
+
+def _check_outputs(model: Model, signature: Signature) -> None:
+    """Hold outputs against what the file says of them, at the least lengths and a step above: no runtime does.
+
+    Raises
+    ------
+    InvalidItemError
+        If one has another number of axes, another length or another type.
+    """
+    trial = Trial(model, SECONDS)
+    for grid in grids(signature):
+        if grid.name.endswith("far"):
+            continue
+        given = trial.run(trial.inputs(grid.shapes, "uniform"))
+        for tensor in signature.outputs:
+            array = given[tensor.name]
+            fits = array.ndim == len(tensor.sizes) and all(
+                not size.is_fixed or size.at_least == length
+                for size, length in zip(tensor.sizes, array.shape, strict=True)
+            )
+            if not fits or array.dtype != np.dtype(tensor.dtype):
+                raise InvalidItemError(
+                    f"the file says that the output {tensor.name!r} is {tensor}, and it gives {array.dtype} "
+                    f"{list(array.shape)}: write the file anew with the shapes that it gives"
+                )
 
 
 def _log(message: Message) -> None:

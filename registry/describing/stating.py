@@ -68,6 +68,13 @@ def check_dims(tensor: Tensor, names: Sequence[str], flag: str) -> None:
         )
 
 
+def once(bands: tuple[str, ...], flag: str) -> tuple[str, ...]:
+    """Return names of bands; raise SpecError where two have one name: data with labels could not be put in order."""
+    if twice := [name for name in bands if bands.count(name) > 1]:
+        raise SpecError(f"{flag} {','.join(bands)} names {twice[0]!r} twice: give each band a name of its own")
+    return bands
+
+
 def stated_sizes(
     inputs: Sequence[Tensor], outputs: Sequence[Tensor], input_dims: Dims, output_dims: Dims
 ) -> dict[str, dict[str, Size]]:
