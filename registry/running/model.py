@@ -106,6 +106,10 @@ class Model:
             If an array is not of that layout (names the declared and the found one), names are others than the
             model's, or the framework fails on it.
         """
+        if not isinstance(overlap, Mapping):
+            if all(tensor.name != "overlap" for tensor in self.signature.inputs):
+                raise DataError(f"overlap is a mapping by dimension, such as {{'y': 16, 'x': 16}}, not {overlap!r:.80}")
+            named, overlap = {"overlap": overlap, **named}, NO_OVERLAP
         given = self._given(inputs, named)
         if is_labelled(given) or any(map(is_labelled, given.values())):
             from modelstac.registry.running.labelled import predict_labelled

@@ -80,7 +80,16 @@ class TensorSignature:
         """
         import numpy as np
 
-        array, declared = np.asarray(values), self._dtype
+        try:
+            array, declared = np.asarray(values), self._dtype
+        except ValueError as error:
+            raise DataError(f"input {self.name!r} is {self}; found lists of unequal lengths: give an array") from error
+        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+            hidden = np.ma.count_masked(values)
+            raise DataError(
+                f"input {self.name!r} is {self} without gaps; found {hidden} of {array.size} values masked: fill them, "
+                ".filled(0)"
+            )
         if array.dtype.kind != declared.kind and not (array.dtype.kind in "iu" and declared.kind in "iu"):
             raise DataError(
                 f"input {self.name!r} is {self}; found an array of {array.dtype}: "
@@ -216,7 +225,7 @@ class Signature:
         declared = ", ".join(self._by_name)
         for name in names:
             if name not in self._by_name:
-                near = difflib.get_close_matches(name, self._by_name, 1, 0.5)
+                near = difflib.get_close_matches(str(name), self._by_name, 1, 0.5)
                 advice = f"did you mean {near[0]!r}?" if near else "use these names"
                 raise DataError(f"the model has no input {name!r}: its inputs are {declared}; {advice}")
         if missing := [name for name in self._by_name if name in self._needed and name not in names]:

@@ -147,6 +147,52 @@ def test_an_input_that_may_be_left_out(tmp_path: Path, make_item: MakeItem) -> N
         model.predict(xr.Dataset({"s1": given["s1"].isel(band=0, drop=True)}))
 
 
+def test_an_input_called_overlap(tmp_path: Path, make_item: MakeItem, model: Model) -> None:
+    """``predict`` has an argument of that name for blocks, which is a mapping."""
+    dims = ("batch", "y")
+    value = helper.make_tensor_value_info
+    nodes = [helper.make_node("Sub", ["self", "overlap"], ["out"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value(name, TensorProto.FLOAT, [None, 4]) for name in ("self", "overlap")],
+        [value("out", TensorProto.FLOAT, [None, 4])],
+    )
+    path = tmp_path / "named.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    layout = {"shape": (-1, 4), "dim_order": dims, "data_type": "float32"}
+    fields: dict[str, Any] = {
+        "inputs": tuple(
+            ModelInput(name=name, bands=(), input=InputStructure(**layout)) for name in ("self", "overlap")
+        ),
+        "outputs": (ModelOutput(name="out", bands=(), tasks=("regression",), result=ResultStructure(**layout)),),
+    }
+    named = modelstac.load(make_item(path, "onnx", **fields), threads=1)
+    one = np.ones((2, 4), np.float32)
+    np.testing.assert_array_equal(named.predict(self=3 * one, overlap=one), 2 * one)
+    with pytest.raises(DataError, match="overlap is a mapping by dimension"):
+        model.predict(pairs.example(1)[0], overlap=16)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda array: np.ma.masked_greater(array, 0.5), "values masked: fill them"),
+        (lambda _: [[1.0], [2.0, 3.0]], "lists of unequal lengths"),
+    ],
+)
+def test_gaps_and_lists_that_are_no_array_are_refused(model: Model, change: Callable[..., Any], text: str) -> None:
+    inputs = dict(pairs.example(1)[0])
+    inputs["s1"] = change(inputs["s1"])
+    with pytest.raises(DataError, match=text):
+        model.predict(inputs)
+
+
+def test_a_name_that_is_no_text(model: Model) -> None:
+    with pytest.raises(DataError, match="no input 1"):
+        model.predict({1: np.ones(3)})
+
+
 def test_two_outputs_of_one_name_are_refused(tmp_path: Path, make_item: MakeItem) -> None:
     fields = pairs.fields()
     item = make_item(pairs.write_onnx(tmp_path), "onnx", **fields)
