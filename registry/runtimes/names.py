@@ -171,10 +171,10 @@ def paired(
     plain = {_DECORATION.sub("", _DECORATION.sub("", name)): name for name in found}
     written = identifiers(declared)
     for names in ({name: name for name in found}, plain):
-        if set(names) == set(declared):
-            return {name: names[name] for name in declared}
-        if set(names) == set(written.values()):
-            return {name: names[written[name]] for name in declared}
+        # A format may write one name as it stands and the next as an identifier: OpenVINO, of a TensorFlow graph.
+        pairs = {name: names.get(name, names.get(written[name])) for name in declared}
+        if None not in pairs.values() and len(set(pairs.values())) == len(found):
+            return {name: str(other) for name, other in pairs.items()}
     if not named:
         return dict(zip(declared, found, strict=True))
     raise InvalidItemError(

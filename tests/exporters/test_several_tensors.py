@@ -276,6 +276,8 @@ def test_names_that_are_no_identifiers():
     }
     found = ["serving_default_a_b:0", "n2m", "a_b_2", "class_", "n_x", "h_he"]
     assert paired(names, found, "input", where="it")["a-b"] == "a_b_2"
+    # One as it stands, the other as an identifier.
+    assert paired(["a-b", "c.d"], ["c_d", "a-b"], "output", where="it") == {"a-b": "a-b", "c.d": "c_d"}
     with pytest.raises(InvalidItemError, match="calls its inputs"):
         paired(["a-b", "c"], ["a_c", "c"], "input", where="it")
 

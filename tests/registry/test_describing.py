@@ -307,3 +307,32 @@ def test_without_its_runtime_a_file_is_described_and_a_note_says_so(
     (note,) = (message.text for message in notes if isinstance(message, Note))
     assert "was not run here" in note
     assert "modelstac probe net-1.0.0-onnx" in note
+
+
+@pytest.mark.parametrize("nothing", ["?", "None", "-1"])
+def test_a_name_that_says_nothing_ties_no_axes_together(tmp_path: Path, nothing: str) -> None:
+    shape: list[int | str | None] = [nothing, 2, nothing, nothing]
+    path = graph(tmp_path / "n.onnx", [("Relu", ["x"], ["y"])], [("x", shape)], [("y", shape)])
+    found = describe_file(path, statement(input_dims=PLAIN, output_dims=PLAIN)).sizes["x"]
+    assert found == dict.fromkeys(("batch", "height", "width"), Size())
+
+
+@pytest.mark.parametrize("taken", [["n", 2, "h", "w"], [1, 2, 4, 4]])
+@pytest.mark.parametrize(
+    ("given", "dims"), [((1, 7, 4, 4), PLAIN), ((None, 7, None, None), PLAIN), (("n", 2, "h"), PLAIN[:3])]
+)
+def test_outputs_are_held_against_what_the_file_says(
+    tmp_path: Path, taken: list[Any], given: tuple[Any, ...], dims: tuple[str, ...]
+) -> None:
+    """ONNX Runtime runs a graph that states another shape of its output than it gives, with a warning."""
+    weights = [numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float32), "w")]
+    nodes = [("Conv", ["x", "w"], ["y"])]
+    path = graph(tmp_path / "n.onnx", nodes, [("x", taken)], [("y", list(given))], weights=weights)
+    with pytest.raises(InvalidItemError, match=r"the file says that the output 'y' is|does not run|cannot be opened"):
+        describe_file(path, statement(input_dims=PLAIN, output_dims=dims))
+
+
+def test_two_bands_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = graph(tmp_path / "n.onnx", [("Relu", ["x"], ["y"])], [("x", [1, 2, 4, 4])], [("y", [1, 2, 4, 4])])
+    with pytest.raises(SpecError, match="names 'red' twice"):
+        describe_file(path, statement(input_dims=PLAIN, output_dims=PLAIN, bands=("red", "red")))

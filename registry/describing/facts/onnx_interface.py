@@ -23,6 +23,8 @@ _BY_VALUE = frozenset({"Compress", "NonMaxSuppression", "NonZero", "StringSplit"
 _KINDS = {"sequence_type": "a sequence", "map_type": "a map", "optional_type": "optional"}
 _KINDS |= {"sparse_tensor_type": "a sparse tensor"}
 _NUMBERS = frozenset({name.upper() for name in TYPES} - {"FLOAT32", "FLOAT64"} | {"FLOAT", "DOUBLE"})
+_NOTHING = frozenset({"?", "*", "-1", "None", "none", "unk"})
+"""What converters write, of several axes alike, where they know no length; it says nothing of their going together."""
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -71,7 +73,11 @@ def _check(value: onnx.ValueInfoProto, kind: str, path: Path) -> None:
 def _dims(value: onnx.ValueInfoProto) -> list[int | str | None]:
     """Give the length of each axis, the name of one, or None where nothing is said."""
     return [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or None
+        dim.dim_value
+        if dim.HasField("dim_value") and dim.dim_value > 0
+        else dim.dim_param.strip()
+        if dim.dim_param.strip() not in {"", *_NOTHING}
+        else None
         for dim in value.type.tensor_type.shape.dim
     ]
 
