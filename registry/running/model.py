@@ -75,7 +75,7 @@ class Model:
         self._running()
         return self._native
 
-    def predict(self, inputs: Any = None, /, *, overlap: Mapping[str, int] = NO_OVERLAP, **named: Any) -> Any:
+    def predict(self, inputs: Any = None, /, *, overlap: Mapping[str, int] | Any = NO_OVERLAP, **named: Any) -> Any:
         """Run the model.
 
         Parameters
@@ -88,7 +88,7 @@ class Model:
             or band of one may be left out.
         overlap
             For blocks of Dask: how many values neighbouring blocks share, by dimension; by default as many as the item
-            says that an output depends on (its halo).
+            says that an output depends on (its halo). Anything but a mapping is the input of that name.
         **named
             The same by name: ``predict(s1=a, s2=b)``.
 

@@ -84,8 +84,7 @@ class TensorSignature:
             array, declared = np.asarray(values), self._dtype
         except ValueError as error:
             raise DataError(f"input {self.name!r} is {self}; found lists of unequal lengths: give an array") from error
-        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            hidden = np.ma.count_masked(values)
+        if isinstance(values, np.ma.MaskedArray) and (hidden := np.count_nonzero(values.mask)):
             raise DataError(
                 f"input {self.name!r} is {self} without gaps; found {hidden} of {array.size} values masked: fill them, "
                 ".filled(0)"
