@@ -289,7 +289,7 @@ def publish() -> None:
 
 
 def conversions() -> None:
-    commands("conversions.md")
+    commands("conversions.md", leave_out=("series-1.0.0-keras",))
     assert Path("report/conversions.html").is_file()
 
 

@@ -58,6 +58,7 @@ NOT_RUN = {
     "modelstac data prepare radar/ rain.zarr --preset reference": "tests/training/test_store.py, smaller",
     "modelstac train rain.zarr --preset reference": "days: tests/training/test_store.py trains on a store",
     "modelstac data publish rain.zarr": "of that store: tests/training/test_store.py",
+    "modelstac export series-1.0.0-keras": "a recurrence of any length: tests/exporters/test_several_tensors.py",
     "modelstac train catalog/knmi-rain": "of that store: tests/training/test_store.py",
     "modelstac train frames --preset reference": "days: python -m benchmarks.thesis, on a smaller grid",
     "modelstac train frames --variant torch --preset tiny": "the tutorial runs it for one epoch",
