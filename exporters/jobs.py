@@ -25,7 +25,7 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
-from modelstac.exporters.closing import said
+from modelstac.exporters.closing import asked, said
 from modelstac.exporters.conversion import FIXED, Conversion
 from modelstac.exporters.proof.cases import Case
 from modelstac.exporters.proof.counterparts import Counterparts
@@ -279,7 +279,20 @@ def _convert(
 
         reduced = convert(item, found, job.precision, folder)
         found = describe_result(source, found, reduced, variant=variant, target="onnx", precision=job.precision)
-    return _with_closed(found, source, told, report)
+    found = _with_closed(found, source, told, report)
+    _require_fixed(found, asked(source, job.options))
+    return found
+
+
+def _require_fixed(found: ModelDescription, wanted: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse what leaves an axis open that was to be fixed: its id would say what it is not."""
+    left = {
+        name: {d: n for d, n in axes.items() if d not in found.closed.get(name, ())} for name, axes in wanted.items()
+    }
+    if left := {name: axes for name, axes in left.items() if axes}:
+        raise ConversionError(
+            f"{found.id!r} was to take {said(left)} only, and its file takes other lengths, too: leave --fixed out"
+        )
 
 
 def _with_closed(

@@ -287,6 +287,13 @@ def test_an_axis_is_closed_where_it_was_asked_for_and_the_item_says_so(published
     assert f"{item.id} takes batch 2 of 's1:0', batch 2 of 'class' only, which its source leaves open" in said
 
 
+def test_what_leaves_an_axis_open_that_was_to_be_fixed_is_refused(published):
+    job = ExportJob("split-1.0.0-torch-export", "onnx", options={"fixed": {"batch": 2}})
+    with pytest.raises(ConversionError, match=r"was to take batch 2 of .* only, and its file takes other lengths, too"):
+        export(job, published)
+    assert not any(item_id.startswith("split-1.0.0-onnx-fixed") for item_id in published.ids())
+
+
 def test_the_command_line_passes_what_may_be_fixed_and_prints_each_output(published):
     command = ["export", "split-1.0.0-torch-export", "--to", "openvino", "--catalog", published.href]
     wrong = CliRunner().invoke(main, [*command, "--fixed", "batch"])
