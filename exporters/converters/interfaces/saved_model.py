@@ -82,7 +82,7 @@ def _found(name: str, spec: Any) -> Found:
 
 @contextmanager
 def _stated_channels(network: keras.Model) -> Iterator[None]:
-    """Let upsampling state the sizes that Keras knows: on an open grid TensorFlow loses them, and LiteRT needs them."""
+    """Let upsampling state the sizes that Keras knows: on an open grid LiteRT's converter loses and needs them."""
     layers = [
         layer
         for layer in network._flatten_layers()
