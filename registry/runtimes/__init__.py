@@ -18,7 +18,8 @@ and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is o
 itself before it hands it to a framework.
 
 Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, opened, options ·
-names · keras, litert, onnx, openvino, saved_model, torch · torch_export, torch_pickle.
+names · keras, litert, onnx, openvino, saved_model, torch_export · torch ·
+torch_pickle.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.registry.runtimes.opened import Opened, numbered
+from modelstac.registry.runtimes.opened import Opened
+from modelstac.registry.runtimes.torch_export import outputs_of, tensor
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
@@ -105,30 +106,6 @@ def _arguments(module: torch.nn.Module) -> tuple[str, ...]:
     found = inspect.signature(module.forward).parameters.values()
     names = tuple(p.name for p in found if p.kind in kinds and p.default is inspect.Parameter.empty)
     return names or ("input",)  # one that takes what it is given
-
-
-def tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """Give an array as a tensor; PyTorch has no read-only ones, and warns."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def outputs_of(found: Any) -> dict[str, np.ndarray[Any, Any]]:
-    """Give what a module returns by name: a tensor, several in an order, or a dictionary of them.
-
-    Raises
-    ------
-    InvalidItemError
-        If it is more than tensors.
-    """
-    if isinstance(found, torch.Tensor):
-        found = (found,)
-    named = found if isinstance(found, Mapping) else None
-    if named is None and isinstance(found, tuple | list):
-        named = dict(zip(numbered(len(found)), found, strict=True))
-    if named is None or not all(isinstance(value, torch.Tensor) for value in named.values()):
-        kind = type(found).__name__ if named is None else "more than tensors"
-        raise InvalidItemError(f"the model returns {kind}, not tensors, several of them, or a dictionary of them")
-    return {str(name): value.numpy() for name, value in named.items()}
 
 
 def _tensors(data: bytes) -> dict[str, torch.Tensor]:

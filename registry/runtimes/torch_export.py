@@ -1,4 +1,7 @@
-"""PyTorch's exported program (``.pt2``): a graph of ATen operators; no pickle and no code of the publisher's."""
+"""PyTorch's exported program (``.pt2``): a graph of ATen operators; no pickle and no code of the publisher's.
+
+It needs PyTorch and nothing else, as in an environment of its own nothing else is there.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,7 @@ import torch
 
 from modelstac.catalog.errors import DataError, InvalidItemError, UntrustedError
 from modelstac.registry.inspecting.torch_export import inspect_program
-from modelstac.registry.runtimes.opened import Opened
-from modelstac.registry.runtimes.torch import outputs_of, tensor
+from modelstac.registry.runtimes.opened import Opened, numbered
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
@@ -88,3 +90,27 @@ def named_outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | No
     if spec is None or not isinstance(spec.type, type) or not issubclass(spec.type, dict):  # an OrderedDict, too
         return None
     return tuple(map(str, spec.context))
+
+
+def tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """Give an array as a tensor; PyTorch has no read-only ones, and warns."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def outputs_of(found: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """Give what a module returns by name: a tensor, several in an order, or a dictionary of them.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is more than tensors.
+    """
+    if isinstance(found, torch.Tensor):
+        found = (found,)
+    named = found if isinstance(found, Mapping) else None
+    if named is None and isinstance(found, tuple | list):
+        named = dict(zip(numbered(len(found)), found, strict=True))
+    if named is None or not all(isinstance(value, torch.Tensor) for value in named.values()):
+        kind = type(found).__name__ if named is None else "more than tensors"
+        raise InvalidItemError(f"the model returns {kind}, not tensors, several of them, or a dictionary of them")
+    return {str(name): value.numpy() for name, value in named.items()}

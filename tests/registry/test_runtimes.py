@@ -21,8 +21,10 @@ from tests.registry import pairs
 
 import modelstac
 from modelstac.catalog.errors import DataError, MissingPackageError, SpecError
+from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry import Model
 from modelstac.registry.inspecting.folders import pack
+from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.runtimes.onnx import choose_providers
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.testing import Example, RuntimeContract
@@ -290,3 +292,27 @@ def test_providers_by_device() -> None:
     assert choose_providers("cuda", there, item_id="x") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert choose_providers("auto", there, item_id="x") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert choose_providers("auto", there[2:], item_id="x") == ["CPUExecutionProvider"]
+
+
+FRAMEWORKS = {
+    *("ai_edge_litert", "h5py", "keras", "onnx", "onnxruntime", "openvino", "safetensors", "tensorflow", "torch"),
+    *("pystac", "pydantic", "xarray"),  # ours need them, and an environment of a model has none
+}
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_a_runtime_needs_the_packages_that_it_names_and_no_other(form: str) -> None:
+    """As in a model's own environment, where a module that it shares with another runtime must not ask for one."""
+    entry = RUNTIMES[FORMATS[form].artifact_type]
+    brought = {"keras": {"tensorflow"}}.get(form, set())
+    absent = sorted(FRAMEWORKS - set(entry.packages) - brought)
+    ours = Path(modelstac.__file__).parent
+    code = (
+        "import importlib, runpy, sys; from pathlib import Path\n"
+        f"runpy.run_path({str(ours / 'registry/isolated/worker.py')!r})['stand_in'](Path({str(ours)!r}))\n"
+        f"sys.modules.update(dict.fromkeys({absent}))\n"
+        f"importlib.import_module({entry.module!r})"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
