@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.exporters.tracing import example_shapes
+from modelstac.exporters.tracing import example_shapes, unmeasured
 from modelstac.registry.probing.sizes import measure_sizes
-from modelstac.registry.running.signature import BATCH, Signature
+from modelstac.registry.running.signature import Signature
 
 if TYPE_CHECKING:
-    from modelstac.registry.running.signature import Runnable, TensorSignature
+    from modelstac.registry.running.signature import Runnable
 
 
 def open_sizes(model: Runnable) -> dict[str, dict[str, Size]]:
@@ -27,15 +26,7 @@ def open_sizes(model: Runnable) -> dict[str, dict[str, Size]]:
         When the model takes none of those tried.
     """
     stated = model.description.sizes
-    unknown = [
-        dim
-        for tensor in model.signature.inputs
-        for dim, size in tensor.axes.items()
-        if not size.is_fixed and dim != BATCH and dim not in stated.get(tensor.name, {})
-    ]
-    if not unknown:
-        return stated
-    return stated | measure_sizes(model).sizes
+    return stated | measure_sizes(model).sizes if unmeasured(model) else stated
 
 
 def sized(model: Runnable, *, report: Report = ignore) -> Signature:
@@ -58,13 +49,4 @@ def sized(model: Runnable, *, report: Report = ignore) -> Signature:
             tensor.name: dict(zip(tensor.dim_order, map(Size.fixed, shapes[tensor.name]), strict=True))
             for tensor in model.signature.inputs
         }
-
-    def with_sizes(tensor: TensorSignature) -> TensorSignature:
-        known = sizes.get(tensor.name, {})
-        return replace(
-            tensor,
-            sizes=tuple(size if size.is_fixed else known.get(dim, size) for dim, size in tensor.axes.items()),
-        )
-
-    both = (tuple(map(with_sizes, side)) for side in (model.signature.inputs, model.signature.outputs))
-    return Signature(*both)
+    return model.signature.with_sizes(sizes)

@@ -32,42 +32,36 @@ _MULTIPLES = (4, 16, 64)
 """Tried where nobody measured which lengths a model takes: each pooling of a U-Net halves the grid."""
 
 
-def example_shapes(model: Runnable, fixed: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Shapes:
-    """Give shapes on which a loaded model can be traced; it is run only where its item does not say what it takes.
+def unmeasured(model: Runnable) -> list[str]:
+    """Name the open axes of a model of which its item does not say which lengths they may have."""
+    known = model.description.sizes
+    return [
+        axis
+        for tensor in model.signature.inputs
+        for axis, size in tensor.axes.items()
+        if not size.is_fixed and axis != BATCH and axis not in known.get(tensor.name, {})
+    ]
 
-    Parameters
-    ----------
-    model
-        Says by its item which lengths its open axes may have.
-    fixed
-        Lengths of axes that are to have these, by input and axis.
+
+def example_shapes(model: Runnable) -> Shapes:
+    """Give shapes on which a loaded model runs whose item does not say what it takes, found by running it.
 
     Raises
     ------
     ConversionError
         When it takes no shape that was tried.
     """
-    signature, known = model.signature, model.description.sizes
-    unmeasured = [
-        axis
-        for tensor in signature.inputs
-        for axis, size in tensor.axes.items()
-        if not size.is_fixed
-        and axis != BATCH
-        and axis not in {**known.get(tensor.name, {}), **fixed.get(tensor.name, {})}
-    ]
-    if not unmeasured:
-        return shapes_near(signature, fixed)
+    signature, axes = model.signature, unmeasured(model)
     reason = ""
-    for wishes in _wishes(unmeasured):
-        shapes = shapes_near(signature, fixed, wishes)
+    for wishes in _wishes(axes):
+        shapes = shapes_near(signature, {}, wishes)
         try:
             model.run({tensor.name: np.zeros(shapes[tensor.name], tensor.dtype) for tensor in signature.inputs})
         except Exception as error:  # noqa: BLE001 - what a framework raises on a shape that does not fit is its own affair
             reason = reason or " ".join(str(error).split())[:200]
             continue
         return shapes
-    open_ = ", ".join(dict.fromkeys(unmeasured))
+    open_ = ", ".join(dict.fromkeys(axes))
     raise ConversionError(
         f"{model.description.id!r} takes any {open_}, as its item says, and no shape that was tried: {reason}"
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from modelstac.registry.probing.grids import Grid
     from modelstac.registry.probing.growing import Ground, Group
     from modelstac.registry.probing.trial import Axis, Lengths
-    from modelstac.registry.running.signature import Signature, TensorSignature
+    from modelstac.registry.running.signature import Signature
 
 MOST_VALUES = 1 << 24
 """Values of all inputs of a shape that is tried; larger ones are left out, and a note says so."""
@@ -49,14 +49,7 @@ class Sizes:
 
     def signature(self, of: Signature) -> Signature:
         """Give a signature with these sizes."""
-
-        def measured(tensors: tuple[TensorSignature, ...]) -> tuple[TensorSignature, ...]:
-            return tuple(
-                replace(t, sizes=tuple(self.sizes.get(t.name, {}).get(dim, size) for dim, size in t.axes.items()))
-                for t in tensors
-            )
-
-        return replace(of, inputs=measured(of.inputs), outputs=measured(of.outputs))
+        return of.with_sizes(self.sizes)
 
     def of_output(self, output: str, axis: str) -> tuple[Follows, ...]:
         """Say which axes of inputs an axis of an output follows."""

@@ -172,6 +172,23 @@ class Signature:
             tuple(_output(source, sizes.get(source.name, {})) for source in description.outputs),
         )
 
+    def with_sizes(self, sizes: Mapping[str, Mapping[str, Size]]) -> Signature:
+        """Give the same with lengths for open axes, by tensor and axis; what is fixed stays."""
+
+        def sized(tensors: tuple[TensorSignature, ...]) -> tuple[TensorSignature, ...]:
+            return tuple(
+                replace(
+                    tensor,
+                    sizes=tuple(
+                        size if size.is_fixed else sizes.get(tensor.name, {}).get(dim, size)
+                        for dim, size in tensor.axes.items()
+                    ),
+                )
+                for tensor in tensors
+            )
+
+        return replace(self, inputs=sized(self.inputs), outputs=sized(self.outputs))
+
     def without_made(self, description: ModelDescription, found: Sequence[str] | None) -> Signature:
         """Leave out outputs that the item lists and only a function after the model makes.
 
