@@ -7,7 +7,7 @@ OUT ?= .demo
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test lint format bench study matrix thesis browser docs notebooks clean
+.PHONY: help demo test lint format bench study matrix thesis browser docs notebooks release clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -18,7 +18,7 @@ demo: .venv/ready  ## Radar frames to a published, searched and verified model: 
 
 # One thread in each of the two processes; a file's tests stay together, since they share servers and models.
 test: export OMP_NUM_THREADS := 1
-test: .venv/ready  ## Run the tests
+test: .venv/ready $(if $(shell command -v npm),.azurite .browser/dist)  ## Run the tests; what they lack is a table at the end
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/ready  ## Check style and types
@@ -45,6 +45,9 @@ matrix: .venv/ready  ## Read and write models in every environment, write docs/r
 browser:  ## Build STAC Browser (needs Node.js), which modelstac serve then shows at /browser
 	deploy/browser/build
 
+release: .venv/ready  ## Build sdist and wheel into dist/ and check both
+	PYTHON=$(BIN)/python deploy/release
+
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: .venv/ready  ## Build the documentation into site/; a dead link or any warning is an error
 	$(BIN)/python -m mkdocs build --strict
@@ -56,6 +59,13 @@ notebooks: .venv/ready  ## Run the notebooks anew and keep what they show
 clean:  ## Remove what was made here: .venv, the demo, caches
 	rm -rf .venv .demo build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# For the tests, where npm is: no root is asked for.
+.azurite:
+	npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0
+
+.browser/dist: $(wildcard deploy/browser/*)
+	deploy/browser/build >/dev/null
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "modelstac needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version); say which: make PYTHON=python3.11"; exit 2; }

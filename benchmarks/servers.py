@@ -30,7 +30,7 @@ from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.server.stores.migrate import migrate
-from modelstac.catalog.server.stores.pgstac_items import packed
+from modelstac.catalog.server.stores.pg.items import packed
 from modelstac.catalog.testing import Examples
 
 SIZES = tuple(map(int, os.environ.get("MODELSTAC_BENCH_ITEMS", "10000,100000").split(",")))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog import open_catalog
 from modelstac.exporters.routes import NODES
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.report import Table
 from modelstac.training.data import Preparation, read_frames
 from modelstac.training.data.layouts import frames_from_layout, frames_to_layout
@@ -316,6 +316,8 @@ def every_window(runs: Sequence[Run], catalog: Any) -> Table:
 def _apart(item: Any) -> list[str]:
     """Give the intervals of what a model has less or more than persistence, and what they say."""
     confidence = json.loads(Path(item.assets["metrics"].get_absolute_href()).read_text())["confidence"]
+    if "none" in confidence:
+        return ["no interval", "no interval"]
     apart = confidence["model_minus_persistence"]
     rmse, csi = apart["rmse"], apart["csi_1"]
     verdicts_ = (_beats(-rmse[1], -rmse[0]), _beats(*csi))

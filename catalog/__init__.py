@@ -1,23 +1,38 @@
 """STAC: items, validation, stores and search. No machine learning framework is imported here, ever.
 
-Order, each importing only from those before it: errors, messages, ahead · items · search · base · backends, testing ·
-sync, server.
+Order, each importing only from those before it: errors, messages, ahead, credentials, later, terminal, times · forks,
+items, journal · rules, search · base · backends, testing · geoparquet, pages, sync · increments, server.
 """
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from modelstac.catalog.backends.static import StaticCatalog
-from modelstac.catalog.base import Catalog
-from modelstac.catalog.items.description import ModelDescription
-from modelstac.catalog.search.page import Page
-from modelstac.catalog.search.query import Query
+from modelstac.catalog.later import later
 from modelstac.catalog.search.sql import own_sqlite
+
+if TYPE_CHECKING:
+    from modelstac.catalog.backends.static import StaticCatalog
+    from modelstac.catalog.base import Catalog
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.catalog.search.page import Page
+    from modelstac.catalog.search.query import Query
 
 __all__ = ["Catalog", "ModelDescription", "Page", "Query", "StaticCatalog", "open_catalog"]
 
 own_sqlite.load()
+
+__getattr__ = later(
+    __name__,
+    {
+        "Catalog": "modelstac.catalog.base:Catalog",
+        "ModelDescription": "modelstac.catalog.items.description:ModelDescription",
+        "Page": "modelstac.catalog.search.page:Page",
+        "Query": "modelstac.catalog.search.query:Query",
+        "StaticCatalog": "modelstac.catalog.backends.static:StaticCatalog",
+    },
+)
 
 EMBEDDED_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
@@ -39,7 +54,9 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
     CatalogError
         If there is no catalog.
     """
-    text = os.fspath(href)
+    from modelstac.catalog.credentials import typed
+
+    text = typed(os.fspath(href))
     if text.startswith(("http://", "https://")) and not text.endswith(".json"):
         from modelstac.catalog.backends.api import ApiCatalog
 
@@ -52,4 +69,6 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
         from modelstac.catalog.backends.embedded import EmbeddedCatalog
 
         return EmbeddedCatalog(href, create=create)
+    from modelstac.catalog.backends.static import StaticCatalog
+
     return StaticCatalog(href, create=create)

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import pystac
 from pystac.utils import str_to_datetime
 
+from modelstac.catalog.credentials import is_secret, shown, variable
 from modelstac.catalog.errors import (
     CatalogError,
     ConflictError,
@@ -20,13 +23,20 @@ from modelstac.catalog.errors import (
     InvalidQueryError,
     ItemExistsError,
     NotFoundError,
+    StorageError,
 )
+from modelstac.catalog.items.digests import check_size
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.identity import differences
+from modelstac.catalog.items.identity import differences, in_collection, reference
+from modelstac.catalog.items.reading import local_file
+from modelstac.catalog.journal import Asked, Entry
+from modelstac.catalog.later import BEFORE_PUBLISHING, at
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
+from modelstac.catalog.terminal import harmless
 
+LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
 _TIMES = ("datetime", "start_datetime", "end_datetime")
 _OF_A_LINK = frozenset({"rel", "href", "type", "title"})
@@ -52,6 +62,9 @@ class Catalog(ABC):
         Where the catalog is: a folder or a URL.
     """
 
+    keeps_audit: ClassVar[bool] = False
+    """Whether it tells who did what, by :meth:`audit`."""
+
     def __init__(self, href: str) -> None:
         self.href = href
 
@@ -68,7 +81,13 @@ class Catalog(ABC):
 
     @abstractmethod
     def find(self, item_id: str) -> pystac.Item | None:
-        """Return the item, None when there is no such id."""
+        """Return the item with an id, which may be ``collection/id``; None when there is none.
+
+        Raises
+        ------
+        AmbiguousError
+            If items of several collections have that id.
+        """
 
     @abstractmethod
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
@@ -170,13 +189,47 @@ class Catalog(ABC):
         """
         raise CatalogError(f"{self.href} keeps no environments of an item: verify it in another catalog")
 
+    def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:  # noqa: ARG002
+        """Let an alias of a model point only to items that show what is required; nothing takes the rule away.
+
+        Parameters
+        ----------
+        required
+            Any of ``self_test`` (it ran in an environment that agreed, ``modelstac test --record``), ``scores`` and
+            ``signature``. What the alias points to already is left alone.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such model.
+        InvalidItemError
+            If nobody knows what is required.
+        CatalogError
+            If this kind of catalog keeps no rules.
+        """
+        raise CatalogError(f"{self.href} keeps no rules of aliases: set them in another catalog")
+
+    def audit(self, asked: Asked | None = None) -> tuple[list[Entry], int | None]:  # noqa: ARG002
+        """Return who did what to the catalog, the newest first, and the number before which the next page begins.
+
+        Raises
+        ------
+        CatalogError
+            If this kind of catalog keeps no audit log: one SQLite file and a server do.
+        """
+        raise CatalogError(f"{self.href} keeps no audit log: an .sqlite file does, and a server over it or a database")
+
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items; a backend that can store them in one step does."""
         return [self.add(item, report=report) for item in items]
 
     def ids(self) -> Iterator[str]:
         """Return all item ids."""
-        return (item.id for item in self.items())
+        return (in_collection(found)[1] for found in self.references())
+
+    def references(self) -> Iterator[str]:
+        """Return ``collection/id`` of all items."""
+        return (reference(item.collection_id, item.id) for item in self.items())
 
     def collection(self, name: str) -> pystac.Collection:
         """Return the collection of a model.
@@ -192,15 +245,17 @@ class Catalog(ABC):
         return found[name]
 
     def get(self, item_id: str) -> pystac.Item:
-        """Return an item by its id, or by ``name@alias``.
+        """Return an item by its id, by ``collection/id``, or by ``name@alias``.
 
         Raises
         ------
         NotFoundError
             If there is none; the message names the nearest ids.
+        AmbiguousError
+            If items of several collections have that id.
         """
         if "@" in item_id:
-            item_id = self.resolve(item_id)
+            item_id = self.pointed(item_id)
         item = self.find(item_id)
         if item is None:
             raise NotFoundError.unknown("item", item_id, self.ids(), where=self.href)
@@ -223,6 +278,11 @@ class Catalog(ABC):
             raise NotFoundError.unknown(f"alias of {name}", alias, aliases, where=self.href, hint=hint)
         return aliases[alias]
 
+    def pointed(self, reference: str) -> str:
+        """Return ``collection/id`` of the item that ``name@alias`` points to."""
+        name, _, _ = reference.partition("@")
+        return f"{name}/{self.resolve(reference)}"
+
     def set_alias(
         self, name: str, alias: str, item_id: str | None, *, expected: str | _Anything | None = ANYTHING
     ) -> None:
@@ -242,11 +302,13 @@ class Catalog(ABC):
         NotFoundError
             If there is no such model, or no such item in it.
         ConflictError
-            If it points to something else than expected; nothing is changed.
+            If it points to something else than expected, or the item lacks what the alias requires
+            (:meth:`protect_alias`); nothing is changed.
         """
         if not ALIAS.fullmatch(alias):
             raise InvalidItemError(f"alias {alias!r}: up to 64 letters, digits, '_', '.' and '-' are needed")
-        if item_id is not None and self.get(item_id).collection_id != name:
+        if item_id is not None and self.find(f"{name}/{item_id}") is None:
+            self.get(item_id)  # there is none at all, or
             raise NotFoundError(f"item {item_id!r} is none of model {name!r}: an alias points into its own collection")
         self.change_alias(name, alias, item_id, expected)
 
@@ -267,6 +329,7 @@ class Catalog(ABC):
         from modelstac.catalog.items.validation import validate
 
         validate(item)
+        look_into(item)
         return self.add(item, report=report)
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
@@ -284,6 +347,7 @@ class Catalog(ABC):
         listed = list(items)
         for item in listed:
             validate(item)
+            look_into(item)
         return self.add_many(listed, report=report)
 
     def search(self, query: Query | None = None, **fields: Any) -> list[pystac.Item]:
@@ -303,6 +367,8 @@ class Catalog(ABC):
             included = any(not field.startswith("-") for field in wanted)
             query = query.model_copy(update={"fields": (*wanted, *(_OF_EVERY_ITEM if included else ()))})
         page = self.page(query)
+        for note in page.notes:
+            LOG.warning("%s", harmless(note))
         return [as_item(document) for document in page.documents]
 
     def same_or_refuse(self, published: pystac.Item, item: pystac.Item) -> pystac.Item:
@@ -320,6 +386,42 @@ class Catalog(ABC):
                 "published items do not change, publish under a new version"
             )
         return published
+
+
+def look_into(item: pystac.Item) -> None:
+    """Refuse an item that does not go with its files.
+
+    Raises
+    ------
+    IntegrityError, InvalidItemError, UntrustedError
+        With both sides.
+    StorageError
+        If a file cannot be read.
+    """
+    for name, href in _hrefs(item):
+        if is_secret(href):
+            raise InvalidItemError(
+                f"{name} of item {item.id!r} has user and password in its address, which everybody could read: take "
+                f"them out ({shown(href)}), and give them in ~/.netrc or {variable(urlsplit(href).hostname)}"
+            )
+    for key, asset in item.assets.items():
+        path, said = local_file(asset), asset.extra_fields.get("file:size")
+        if path is None or said is None:
+            continue
+        try:
+            found = path.stat().st_size
+        except OSError as error:
+            raise StorageError.doing(f"read {path}, asset {key!r} of {item.id!r}", error) from error
+        check_size(item, key, path, found)
+    for place in BEFORE_PUBLISHING:
+        at(place)(item)
+
+
+def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
+    yield from ((f"asset {key!r}", asset.href) for key, asset in item.assets.items())
+    for link in item.links:
+        if isinstance(link.target, str):
+            yield f"link {link.rel!r}", link.target
 
 
 def as_item(document: Document) -> pystac.Item:

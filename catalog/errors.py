@@ -7,14 +7,16 @@
     ├── ItemExistsError         (FileExistsError)     the id is taken by other content
     ├── ConflictError           (RuntimeError)        somebody else changed it meanwhile, or it is still in use
     ├── InvalidItemError        (ValueError)          an item or its metadata break STAC, MLM or our own rules
-    │   └── AmbiguousError                            several models, or files of one, fit a request equally well
+    │   ├── AmbiguousError                            several models, or files of one, fit a request equally well
+    │   └── MissingFileError                          a file that an item names was never sent to the server, or is gone
     ├── SchemaUnavailableError  (ConnectionError)     a JSON schema is neither known, cached nor reachable
     ├── InvalidQueryError       (ValueError)          a search that cannot be understood
     ├── CatalogError            (OSError)             the place named is no catalog, or cannot be one
     ├── StorageError            (OSError)             reading or writing failed: permission, full disk, lock
     │   └── UnavailableError                          the database is restarting, or busy: the same again may do
     ├── IntegrityError          (ValueError)          bytes are not the published ones
-    ├── UnauthorizedError       (PermissionError)     a write without a key, or with one that is unknown or revoked
+    ├── UnauthorizedError       (PermissionError)     a server does not let one in: no key, or an unknown one
+    │   └── ForbiddenError                            a write with a key that may not write this
     ├── ChangedMeanwhileError   (RuntimeError)        somebody else changed the document since it was read
     ├── TooLargeError           (ValueError)          a request or file is larger than the server takes
     ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
@@ -81,6 +83,19 @@ class InvalidItemError(ModelStacError, ValueError):
 class AmbiguousError(InvalidItemError):
     """Several models, or files of one, fit a request equally well."""
 
+    @classmethod
+    def same_id(cls, item_id: str, collections: Iterable[str], *, where: str) -> AmbiguousError:
+        """Say that items of several collections have one id, and how to name one of them."""
+        names = sorted(collections)
+        return cls(
+            f"{len(names)} items in {where} are called {item_id!r}: name one by its collection, "
+            f"{' or '.join(f'{name}/{item_id}' for name in names[:4])}{' or …' if len(names) > 4 else ''}"
+        )
+
+
+class MissingFileError(InvalidItemError):
+    """A file that an item names was never sent to the server, or is gone: sent again, the same may do."""
+
 
 class SchemaUnavailableError(ModelStacError, ConnectionError):
     """A JSON schema is neither known, cached nor reachable."""
@@ -96,6 +111,9 @@ class CatalogError(ModelStacError, OSError):
 
 class StorageError(ModelStacError, OSError):
     """Reading or writing failed: permission, full disk, lock."""
+
+    retry_after: float | None = None
+    """Seconds after which a server wants to be asked again, where it said so."""
 
     @classmethod
     def doing(cls, action: str, error: OSError, *, advice: str = "") -> StorageError:
@@ -113,7 +131,11 @@ class IntegrityError(ModelStacError, ValueError):
 
 
 class UnauthorizedError(ModelStacError, PermissionError):
-    """A write without a key, or with one that is unknown or revoked."""
+    """A server does not let one in: without a key, token or password, or with one that is unknown or revoked."""
+
+
+class ForbiddenError(UnauthorizedError):
+    """A write with a key that may not write this."""
 
 
 class ChangedMeanwhileError(ModelStacError, RuntimeError):

@@ -6,7 +6,7 @@ An item is copied whole or not at all and what is there already is compared, so 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,13 +16,15 @@ import pystac
 
 from modelstac.catalog.backends.bucket import download
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
 from modelstac.catalog.items.digests import from_multihash
-from modelstac.catalog.items.identity import EVIDENCE_ASSETS
+from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, reference
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import asset_href, is_local, local_path
-from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
+from modelstac.catalog.search.query import Query
 
 _AT_A_TIME = 1000
 _BYTES_AT_A_TIME = 64 << 20
@@ -53,6 +55,7 @@ def sync(
     *,
     artifacts: bool = True,
     at_a_time: int = _AT_A_TIME,
+    items: Iterable[pystac.Item] | None = None,
     report: Report = ignore,
 ) -> Synced:
     """Copy items, their files and the aliases of a catalog into another; nothing is removed there.
@@ -63,6 +66,8 @@ def sync(
         Copy files that lie on other machines too; otherwise they stay where they are. Local files are always copied.
     at_a_time
         Most items that are published in one step, all or none; fewer where their files are large.
+    items
+        Which items of the source; all of them by default.
 
     Raises
     ------
@@ -74,24 +79,27 @@ def sync(
         If something cannot be read or written.
     """
     there = set(target.ids())
-    items = list(_sources_first({item.id: item for item in source.items()}))
+    items = _in_order(map(_placed, readable(source, report) if items is None else items))
+
     task = f"sync {source.href} to {target.href}"
     report(Started(task, len(items)))
     copied: list[str] = []
     together: list[pystac.Item] = []
-    size = 0  # of their files
+    size = present = 0  # bytes of their files; what is there already
 
     def publish_those() -> None:
-        target.publish_many(together)
-        copied.extend(item.id for item in together)
-        for item in together:
+        taken = _published(target, together, report)
+        copied.extend(item.id for item in taken)
+        for item in taken:
             if item.properties.get("deprecated"):
-                _deprecate(target, target.get(item.id), item)
+                _deprecate(target, target.get(_named(item)), item)
             report(Advanced(task, note=item.id))
         together.clear()
 
     for item in items:
-        if item.id not in there and not (artifacts and any(map(_is_far, item.assets.values()))):
+        # Of its collection: an id may be in several.
+        published = target.find(_named(item)) if item.id in there else None
+        if published is None and not (artifacts and any(map(_is_far, item.assets.values()))):
             # What needs no download goes in few transactions.
             together.append(item)
             size += _local_bytes(item)
@@ -99,8 +107,9 @@ def sync(
                 publish_those()
                 size = 0
             continue
-        if item.id in there:
-            published = target.same_or_refuse(target.get(item.id), item)
+        if published is not None:
+            present += 1
+            published = target.same_or_refuse(published, item)
             _add_evidence(target, published, item)
         else:
             if together:
@@ -116,7 +125,11 @@ def sync(
         publish_those()
     moved = tuple(_aliases(source, target))
     report(Finished(task))
-    return Synced(tuple(copied), len(items) - len(copied), moved)
+    return Synced(tuple(copied), present, moved)
+
+
+def _named(item: pystac.Item) -> str:
+    return reference(item.collection_id, item.id)
 
 
 def _local_bytes(item: pystac.Item) -> int:
@@ -127,16 +140,70 @@ def _add_evidence(target: Catalog, published: pystac.Item, item: pystac.Item) ->
     """Add the signatures and verified environments of an item that is there already."""
     for key in EVIDENCE_ASSETS & item.assets.keys():
         if (asset := item.assets[key].to_dict()) != _asset(published, key):
-            target.attach(item.id, key, asset)
+            target.attach(_named(item), key, asset)
     there = published.properties.get(VERIFIED) or ()
     if new := [one for one in item.properties.get(VERIFIED) or () if one not in there]:
-        target.add_verified(item.id, new)
+        target.add_verified(_named(item), new)
 
 
 def _deprecate(target: Catalog, published: pystac.Item, item: pystac.Item) -> None:
     deprecated = bool(item.properties.get("deprecated"))
     if bool(published.properties.get("deprecated")) != deprecated:
-        target.deprecate(item.id, deprecated=deprecated)
+        target.deprecate(_named(item), deprecated=deprecated)
+
+
+def readable(source: Catalog, report: Report) -> Iterator[pystac.Item]:
+    """Yield all items that can be read; a note names each that cannot."""
+    page = source.page(Query(fields=("id",)))
+    for note in page.notes:
+        report(Note(note))
+    if not page.notes:
+        yield from source.items()
+        return
+    for document in page.documents:
+        yield source.get(f"{document['collection']}/{document['id']}")
+
+
+def _placed(item: pystac.Item) -> pystac.Item:
+    """Give somebody else's item, which may lack it, the link to its collection that STAC asks for."""
+    if OUR_FIELD not in item.properties and item.collection_id and not item.get_links("collection"):
+        item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
+    return item
+
+
+def _in_order(found: Iterable[pystac.Item]) -> list[pystac.Item]:
+    """Give items after those that they are derived from; of those with one id the first stands for it."""
+    first: dict[str, pystac.Item] = {}
+    again = [item for item in found if first.setdefault(item.id, item) is not item]
+    return [*_sources_first(first), *again]
+
+
+def _published(target: Catalog, items: Sequence[pystac.Item], report: Report) -> list[pystac.Item]:
+    """Publish items; where one of somebody else's is none that the target takes, the others, and name it.
+
+    Raises
+    ------
+    InvalidItemError
+        If one of ours is invalid.
+    """
+    try:
+        target.publish_many(items)
+    except InvalidItemError:
+        if all(OUR_FIELD in item.properties for item in items):
+            raise
+    else:
+        return list(items)
+    taken = []
+    for item in items:
+        try:
+            target.publish(item)
+        except InvalidItemError as error:
+            if OUR_FIELD in item.properties:
+                raise
+            report(Note(f"{item.id} is left out: {error}"))
+        else:
+            taken.append(item)
+    return taken
 
 
 def _sources_first(items: dict[str, pystac.Item]) -> Iterator[pystac.Item]:
@@ -169,7 +236,9 @@ def _fetch(item: pystac.Item, folder: Path) -> None:
         name = PurePosixPath(unquote(urlsplit(href).path)).name
         checksum = asset.extra_fields.get("file:checksum")
         if not name or not isinstance(checksum, str):
-            raise InvalidItemError(f"item {item.id!r}: asset {key!r} at {href} has no name or checksum to copy it by")
+            raise InvalidItemError(
+                f"item {item.id!r}: asset {key!r} at {shown(href)} has no name or checksum to copy it by"
+            )
         target = folder / str(number) / name
         target.parent.mkdir()
         download(href, target, sha256=from_multihash(checksum))

@@ -31,6 +31,7 @@ SHOWN = {
 """Page of the site by file of the repository."""
 TABLES: dict[str, Callable[..., str]] = {
     "settings": tables.server_settings,
+    "inference": tables.inference_settings,
     "interop": tables.interop_fields,
     "item": tables.item_part,
 }

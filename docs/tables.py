@@ -23,9 +23,20 @@ def server_settings() -> str:
     """Every setting of the server with its variable, default and meaning."""
     from modelstac.catalog.server.settings import ServerSettings
 
-    prefix = str(ServerSettings.model_config["env_prefix"])
+    return _settings(ServerSettings)
+
+
+def inference_settings() -> str:
+    """Every setting of inference by HTTP with its variable, default and meaning."""
+    from modelstac.registry.serving.settings import InferenceSettings
+
+    return _settings(InferenceSettings)
+
+
+def _settings(kind: Any) -> str:
+    prefix = str(kind.model_config["env_prefix"])
     rows = []
-    for name, field in ServerSettings.model_fields.items():
+    for name, field in kind.model_fields.items():
         default = "" if field.default in (None, "", PydanticUndefined) else f"`{_json(field.default)}`"
         rows.append((f"`{prefix}{name.upper()}`", default, field.description or ""))
     return _table(("variable", "default", "meaning"), rows)
@@ -60,14 +71,16 @@ def interop_fields() -> str:
         ]
         parts.append(f"## {title}\n\n{_table(('field', 'type', 'meaning', 'example'), rows)}")
     lead_time = definitions["fields"]["properties"]["mlm:output"]["items"]["properties"]["interop:lead_time"]
-    item_id = definitions["item"]["properties"]["links"]["items"]["properties"]["interop:item_id"]
+    links = definitions["item"]["properties"]["links"]["items"]["properties"]
     rows = [
         (f"`{n}`", _type(f), f["description"], _example(f))
         for n, f in (
             ("interop:bands", definitions["bands"]),
             ("interop:tensor", definitions["tensor"]),
+            ("interop:range", definitions["range"]),
             ("interop:lead_time", lead_time),
-            ("interop:item_id", item_id),
+            ("interop:item_id", links["interop:item_id"]),
+            ("interop:page", links["interop:page"]),
         )
     ]
     parts.append(f"## Elsewhere\n\n{_table(('field', 'type', 'meaning', 'example'), rows)}")

@@ -6,29 +6,75 @@ This is how a target is reached where no public converter leads: the network is 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.messages import ignore
 from modelstac.registry.choosing.candidates import model_asset
-from modelstac.registry.files.fetch import Artifact, fetch
+from modelstac.registry.choosing.fetching import fetched
+from modelstac.registry.choosing.model_assets import ModelAsset
+from modelstac.registry.files.fetch import Artifact
 from modelstac.registry.running.model import Model
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.architecture import ARCHITECTURES, Architecture, Spec
 from modelstac.training.spec import ConvLSTMSpec
 from modelstac.training.weights import Weights, check_weights
 
+if TYPE_CHECKING:
+    import pystac
+
 CONVLSTM = "ConvLSTM"
+LARGEST_GRAPH = (1 << 31) - (1 << 20)
+"""Bytes of a file of ONNX: protobuf counts them in 31 bits."""
 
 
 def artifact_of(model: Model) -> Artifact:
-    """Give the verified bytes of a loaded model."""
-    key, _ = model_asset(model.item)
-    return fetch(model.item, key, max_bytes=DEFAULT_POLICY.max_bytes)
+    """Give the verified bytes of a loaded model; a graph of ONNX with all its weights in it.
+
+    Raises
+    ------
+    ConversionError
+        When a graph with its weights is larger than a file of ONNX may be.
+    """
+    return artifact_of_item(model.item)
+
+
+def artifact_of_item(item: pystac.Item) -> Artifact:
+    """Give the verified bytes of an item's model, as :func:`artifact_of` does."""
+    key, kind = model_asset(item)
+    artifact = fetched(item, ModelAsset(key, kind), DEFAULT_POLICY, rehash=False, report=ignore)
+    if not artifact.beside:
+        return artifact
+    total = len(artifact.data) + sum(map(len, artifact.beside.values()))
+    if total > LARGEST_GRAPH:
+        raise ConversionError(
+            f"{item.id!r} has {total:,} bytes in its graph and beside it, and converters take one file of at most "
+            f"{LARGEST_GRAPH:,}: load it as it is"
+        )
+    return replace(artifact, data=whole_graph(artifact.data, artifact.beside), beside={})
+
+
+def whole_graph(data: bytes, beside: Mapping[str, bytes]) -> bytes:
+    """Put weights that lie beside a graph of ONNX into it."""
+    import onnx
+    from onnx.external_data_helper import _get_all_tensors, uses_external_data
+
+    graph = onnx.load_model_from_string(data)
+    for tensor in _get_all_tensors(graph):
+        if uses_external_data(tensor):
+            said = {entry.key: entry.value for entry in tensor.external_data}
+            content, start = beside[said["location"].removeprefix("./")], int(said.get("offset") or 0)
+            end = start + int(said["length"]) if said.get("length") else len(content)
+            tensor.raw_data = content[start:end]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
+    return bytes(graph.SerializeToString())
 
 
 def take_apart(model: Model) -> tuple[Spec, Weights]:

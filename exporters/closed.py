@@ -10,7 +10,6 @@ _ONNX_TO_TENSORFLOW = (
     "layout of inputs and outputs"
 )
 _ONNX_TO_TORCH = "no public converter is sound: onnx2torch fails on loops and is no longer kept"
-_TORCH_TO_LITERT = "its public converter, litert-torch, cannot be installed beside the versions that are tested here"
 _COMPILED = "compiled for one runtime, it does not give its layers back: convert its source"
 
 CLOSED = MappingProxyType(
@@ -19,7 +18,6 @@ CLOSED = MappingProxyType(
         ("onnx", "litert"): _ONNX_TO_TENSORFLOW,
         ("onnx", "torch-export"): _ONNX_TO_TORCH,
         ("torch-export", "saved-model"): f"PyTorch has no exporter to TensorFlow, and from ONNX {_ONNX_TO_TENSORFLOW}",
-        ("torch-export", "litert"): _TORCH_TO_LITERT,
         **{
             (source, target): _GRAPH
             for source in ("onnx", "torch-export", "saved-model")

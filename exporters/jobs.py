@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import tempfile
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -17,25 +17,30 @@ import numpy as np
 import pystac
 from numpy.typing import NDArray
 
-from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import ConversionError, ItemExistsError, ParityError, SpecError
-from modelstac.catalog.items.description import ModelDescription, Source
-from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.errors import ConversionError, ItemExistsError, SpecError
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
-from modelstac.exporters.closing import asked, said
-from modelstac.exporters.conversion import FIXED, Conversion
-from modelstac.exporters.proof.cases import Case
-from modelstac.exporters.proof.counterparts import Counterparts
-from modelstac.exporters.proof.evidence import failure, prove, with_evidence
+from modelstac.exporters.attempts.attempt import Attempt
+from modelstac.exporters.attempts.inheriting import inherited
+from modelstac.exporters.conversion import FIXED
+from modelstac.exporters.proof.cases import Case, require_fit
+from modelstac.exporters.proof.evidence import with_evidence
 from modelstac.exporters.proof.real_windows import real_windows
-from modelstac.exporters.proof.tolerances import TOLERANCES
-from modelstac.exporters.routes import NODES, ROUTES, Edge, Routes, find_node, node_of
+from modelstac.exporters.proof.tolerances import tolerance_of
+from modelstac.exporters.routes import ROUTES, Routes, find_node, node_of
+from modelstac.exporters.routes import Path as Route
 from modelstac.exporters.workers import Workers
+from modelstac.registry.choosing.candidates import model_asset
+from modelstac.registry.files.fetch import fetch
+from modelstac.registry.inspecting.precision import precision_of
 from modelstac.registry.isolated.pins import with_requirements
 from modelstac.registry.running.signature import Arrays, Signature
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
+
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,14 @@ class ExportJob:
     target
         Format to convert it to: a name of :data:`modelstac.exporters.routes.NODES`.
     via
-        Format that the route must pass; by default the cheapest route is taken.
+        Format that the route must pass. Of the routes left, the cheapest whose result is equal is taken.
     precision
         Of the numbers in the result: ``fp32``, and for ONNX ``fp16`` and ``int8``. It sets the tolerance.
     seed
         Of the random cases on which source and result are compared.
+    tolerance
+        Largest absolute difference that is allowed instead of what the precision allows, and as a share of the largest
+        value ten times as much; the item says so.
     data
         Folder of radar frames: source and result are compared and scored on windows of them, too.
     options
@@ -67,6 +75,7 @@ class ExportJob:
     precision: str = "fp32"
     seed: int = 0
     data: str | None = None
+    tolerance: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,8 +84,12 @@ class ExportJob:
         object.__setattr__(self, "target", find_node(self.target))
         if self.via is not None:
             object.__setattr__(self, "via", find_node(self.via))
-        if self.precision not in TOLERANCES:
-            raise SpecError(f"unknown precision {self.precision!r}: choose one of {', '.join(sorted(TOLERANCES))}")
+        if self.precision not in PRECISIONS:
+            raise SpecError(f"unknown precision {self.precision!r}: choose one of {', '.join(sorted(PRECISIONS))}")
+        if self.tolerance is not None:
+            if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float):
+                raise SpecError(f"the tolerance of an export job is a number, not {self.tolerance!r}")
+            tolerance_of(self.precision, asked=self.tolerance)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise SpecError(f"the seed of an export job is a whole number from 0, not {self.seed!r}")
         if self.precision != "fp32" and self.target != "onnx":
@@ -131,6 +144,7 @@ def export(
     routes: Routes = ROUTES,
     windows: NDArray[Any] | Arrays | None = None,
     workers: Workers | None = None,
+    policy: TrustPolicy = DEFAULT_POLICY,
     lock: bool = False,
     report: Report = ignore,
 ) -> pystac.Item:
@@ -149,6 +163,8 @@ def export(
         name where there are several.
     workers
         Processes to share between jobs; by default the job has its own.
+    policy
+        What of the source may run code; of workers that are shared, theirs.
     lock
         Ask uv for all packages that run it, and publish them with the hashes of their files.
     report
@@ -167,6 +183,8 @@ def export(
         When the item id is taken by the result of another job.
     ConversionError
         When there is no such conversion, or it fails, or closes an axis of an input unasked.
+    DataError
+        When real inputs are not what the source takes.
     ParityError
         When the result is farther from its source than the tolerance; nothing is published.
     """
@@ -178,35 +196,62 @@ def export(
     digest = job.digest if real is None else job.digest_with(real.digest)
     if (existing := catalog.find(item_id)) is not None:
         return _existing(existing, digest, job, report)
-    path = _plan(routes, source, job)
+    ways = _plan(routes, source, job)
+    computes_in = _computes_in(item, source)
     cases = [*_given(windows, source), *([] if real is None else real.cases)]
+    takes = Signature.of(source)
+    for case in cases:  # what the source cannot take is no fault of a route
+        require_fit(case, takes, takes)
     task = f"export {job.source} to {job.target}"
     report(Started(task))
     with ExitStack() as stack:
-        start = time.perf_counter()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
-        workers = workers if workers is not None else stack.enter_context(Workers())
-        converted = _convert(path, item, job, folder, variant=variant, workers=workers, report=report)
-        seconds = time.perf_counter() - start
-        proof = prove(
-            item,
-            write_item(converted),
-            workers,
-            windows=cases,
-            tolerance=TOLERANCES[job.precision],
+        workers = workers if workers is not None else stack.enter_context(Workers(policy))
+        attempt = Attempt(
+            item=item,
+            target=job.target,
+            variant=variant,
+            precision=job.precision,
+            options=job.options,
+            folder=folder,
+            cases=cases,
             seed=job.seed,
+            tolerance=tolerance_of(job.precision, computes_in, job.tolerance),
+            workers=workers,
             report=report,
         )
-        if not proof.parity.passed:
-            raise ParityError(failure(item_id, job.source, proof.parity))
-        facts = {"precision": job.precision, "seed": job.seed} | ({} if real is None else {"data": real.to_dict()})
-        described = with_evidence(
-            converted.model_copy(update={"job": digest}), job.source, proof, folder, seconds=seconds, facts=facts
+        converted, proof, seconds = attempt.first_of(ways)
+        facts = {"precision": job.precision, "source_precision": computes_in, "seed": job.seed}
+        facts |= ({} if real is None else {"data": real.to_dict()}) | (
+            {"tried": attempt.tried()} if attempt.failed else {}
         )
+        described = with_evidence(
+            converted.model_copy(update={"job": digest} | _lower(job.precision, computes_in)),
+            job.source,
+            proof,
+            folder,
+            seconds=seconds,
+            facts=facts,
+        )
+        described = inherited(item, source, described, proof.example, folder, report=report)
         described = with_requirements(described, folder, lock=lock, report=report)
         published = catalog.publish(write_item(described), report=report)
     report(Finished(task))
     return published
+
+
+def _computes_in(item: pystac.Item, source: ModelDescription) -> str:
+    """Tell in which precision a source computes, as its file says; one that was made here by its item."""
+    if source.precision not in {None, "fp32"}:
+        return str(source.precision)
+    key, _ = model_asset(item)
+    data = fetch(item, key, max_bytes=DEFAULT_POLICY.max_bytes).data
+    return precision_of(data, source.file_format.artifact_type)
+
+
+def _lower(precision: str, source: str) -> dict[str, str]:
+    """Say of a file that was not reduced that it computes in the lower precision of its source."""
+    return {"precision": source} if precision == "fp32" and source != "fp32" else {}
 
 
 def _given(windows: NDArray[Any] | Arrays | None, source: ModelDescription) -> list[Case]:
@@ -229,13 +274,14 @@ def variant_of(job: ExportJob, source: str) -> str:
     return f"{job.target}{precision}{unrolled}{fixed}{passing}-from-{source}"
 
 
-def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> tuple[Edge, ...]:
-    if source.precision not in {None, "fp32"}:
+def _plan(routes: Routes, source: ModelDescription, job: ExportJob) -> Iterator[Route]:
+    if source.precision not in {None, "fp32"} and source.route:  # a file that its publisher made so is a source
         origin = next((one.item_id for one in source.sources if one.item_id), "its source")
         raise ConversionError(f"{source.id!r} is reduced to {source.precision} already: convert {origin!r} instead")
     if job.precision != "fp32" and job.via is None and node_of(source) == job.target:
-        return ()  # a step of its own follows
-    return routes.plan(source, job.target, via=job.via)
+        return iter([()])  # a step of its own follows
+    ways = routes.ways(source, job.target, via=job.via)
+    return itertools.chain([next(ways)], ways)  # what makes no sense is refused here
 
 
 def _existing(item: pystac.Item, digest: str, job: ExportJob, report: Report) -> pystac.Item:
@@ -247,137 +293,3 @@ def _existing(item: pystac.Item, digest: str, job: ExportJob, report: Report) ->
         )
     report(Note(f"{item.id} was published by this job before: nothing to do"))
     return item
-
-
-def _convert(
-    path: tuple[Edge, ...],
-    item: pystac.Item,
-    job: ExportJob,
-    folder: Path,
-    *,
-    variant: str,
-    workers: Workers,
-    report: Report,
-) -> ModelDescription:
-    """Walk the route; what lies between source and target is described and loaded like any model, never published."""
-    source = read_item(item)
-    found, told = source, dict[str, set[str]]()
-    everywhere = {name: value for name, value in job.options.items() if name == FIXED}
-    for number, edge in enumerate(path):
-        place = folder / str(number)
-        with explained(f"write {place}"):
-            place.mkdir()
-        last = number == len(path) - 1
-        conversion = workers.convert(edge, item, place, job.options if last else everywhere, report=report)
-        for tensor, axes in conversion.closed.items():
-            told.setdefault(tensor, set()).update(axes)
-        name = variant if last and job.precision == "fp32" else f"{edge.target}-between-{number}"
-        found = describe_result(source, found, conversion, variant=name, target=edge.target)
-        item = write_item(found)
-    if job.precision != "fp32":
-        from modelstac.exporters.converters.precision import convert  # needs onnxruntime
-
-        reduced = convert(item, found, job.precision, folder)
-        found = describe_result(source, found, reduced, variant=variant, target="onnx", precision=job.precision)
-    found = _with_closed(found, source, told, report)
-    _require_fixed(found, asked(source, job.options))
-    return found
-
-
-def _require_fixed(found: ModelDescription, wanted: Mapping[str, Mapping[str, int]]) -> None:
-    """Refuse what leaves an axis open that was to be fixed: its id would say what it is not."""
-    left = {
-        name: {d: n for d, n in axes.items() if d not in found.closed.get(name, ())} for name, axes in wanted.items()
-    }
-    if left := {name: axes for name, axes in left.items() if axes}:
-        raise ConversionError(
-            f"{found.id!r} was to take {said(left)} only, and its file takes other lengths, too: leave --fixed out"
-        )
-
-
-def _with_closed(
-    found: ModelDescription, source: ModelDescription, told: Mapping[str, set[str]], report: Report
-) -> ModelDescription:
-    """Say which axes are closed; see for oneself that names and axes are those of the source, whatever was told.
-
-    Raises
-    ------
-    ConversionError
-        When an axis is closed of which no step said so, or inputs or outputs stand in another order.
-    """
-    sides = Counterparts.of(Signature.of(source), Signature.of(found))
-    for kind, pairs, tensors in (("inputs", sides.inputs, found.inputs), ("outputs", sides.outputs, found.outputs)):
-        wanted, there = [theirs.name for _, theirs in pairs], [tensor.name for tensor in tensors]
-        if wanted != there:
-            raise ConversionError(
-                f"{found.id!r} has the {kind} {', '.join(there)}, its source {', '.join(wanted)}: the order is part of"
-                " what a model is"
-            )
-    closed = {
-        theirs.name: {dim: n.at_least for dim, n in theirs.axes.items() if n.is_fixed and not ours.axes[dim].is_fixed}
-        for ours, theirs in sides.inputs
-    }
-    closed = {name: axes for name, axes in closed.items() if axes}
-    if unsaid := {n: {d: axes[d] for d in axes if d not in told.get(n, ())} for n, axes in closed.items()}:
-        if any(unsaid.values()):
-            raise ConversionError(f"{found.id!r} takes {said(unsaid)} only, which its source leaves open: say --fixed")
-        report(Note(f"{found.id} takes {said(closed)} only, which its source leaves open"))
-    return found.model_copy(update={"closed": closed})
-
-
-def describe_result(
-    source: ModelDescription,
-    before: ModelDescription,
-    conversion: Conversion,
-    *,
-    variant: str,
-    target: str,
-    precision: str = "fp32",
-) -> ModelDescription:
-    """Describe the result of a step: what the model is stays, what its file is changes.
-
-    Parameters
-    ----------
-    source
-        The model that is converted.
-    before
-        The result of the step before; the source in the first one.
-    conversion
-        What the step made.
-    variant, target, precision
-        Of the result.
-    """
-    form = FORMATS[NODES[target].format]
-    kind = form.framework if precision == "fp32" else f"{form.framework}, {precision}"
-    kept = {name: getattr(source, name) for name in ModelDescription.model_fields}
-    # Facts about the file before, such as an opset, are none about this one.
-    facts = {key: value for key, value in source.hyperparameters.items() if key not in FORMATS}
-    return ModelDescription(
-        **kept
-        | {
-            "variant": variant,
-            "title": f"{source.title}, converted to {kind}",
-            "description": f"{source.description}\n\nConverted from `{source.id}` to {kind}.",
-            "format": form.name,
-            "framework_version": conversion.framework_version,
-            "backend": conversion.backend,
-            "backend_version": conversion.backend_version,
-            "inputs": conversion.inputs,
-            "outputs": conversion.outputs,
-            "sizes": {name: dict(axes) for name, axes in conversion.sizes.items()},
-            "closed": {},
-            "hyperparameters": {**facts, **conversion.hyperparameters},
-            "entrypoint": conversion.entrypoint,
-            "sources": (Source(item_id=source.id, title=source.title),),
-            "route": (*before.route, *conversion.steps),
-            "scores": None,
-            "job": None,
-            "precision": precision,
-            "timing": None,
-            "artifact": conversion.artifact,
-            "checksum": None,
-            "size": None,
-            "assets": {},
-            "parity": None,
-        }
-    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.evidence import told_allowance
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.exporters.jobs import ExportJob, export
@@ -51,6 +52,8 @@ class Row:
         Seconds of one prediction, batch 1, on the grid that the model was made for; median of several.
     error
         Why there is no result.
+    allowed
+        What the difference may be, in words.
     """
 
     source: str
@@ -61,11 +64,14 @@ class Row:
     size: int | None = None
     difference: float | None = None
     latency: float | None = None
+    allowed: str | None = None
     error: str | None = None
 
 
 def matrix(catalog: Catalog, *, routes: Routes = ROUTES, report: Report = ignore) -> list[Row]:
     """Convert every model that is no conversion itself to every format; a conversion that fails is a row that says why.
+
+    Converters that download packages are left out: who asks for everything asks for none of them.
 
     Raises
     ------
@@ -75,6 +81,7 @@ def matrix(catalog: Catalog, *, routes: Routes = ROUTES, report: Report = ignore
     items = [item for item in catalog.items() if not item.properties.get("interop:route")]
     pairs = [(item, target) for item in items for target in NODES if target != node_of(read_item(item))]
     task, rows, seen = "conversions", [], set()
+    routes = Routes(edge for edge in routes if not edge.downloads)
     report(Started(task, len(pairs)))
     with Workers() as workers:
         for item, target in pairs:
@@ -108,6 +115,7 @@ def _measured(source: pystac.Item, item: pystac.Item, workers: Workers) -> Row:
         seconds=_seconds(item),
         size=found.size,
         difference=None if found.parity is None else found.parity.max_absolute_difference,
+        allowed=None if found.parity is None else told_allowance(found.parity.to_json()),
         latency=latency,
     )
 
@@ -148,7 +156,8 @@ def as_texts(rows: list[Row]) -> Iterator[tuple[str, ...]]:
         seconds = "–" if row.seconds is None else f"{row.seconds:.2f}"
         apart = "–" if row.difference is None else f"{row.difference:.1e}"
         size, latency = f"{(row.size or 0) / 1000:,.1f}", f"{1000 * (row.latency or 0):.1f}"
-        route, verdict = " → ".join(row.route) or "source", "yes" if row.route else "–"
+        route = " → ".join(row.route) or "source"
+        verdict = "–" if not row.route else "yes" if row.allowed is None else f"yes, {row.allowed}"
         yield (row.item_id or row.source, route, seconds, size, apart, latency, verdict)
 
 

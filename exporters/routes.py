@@ -1,4 +1,6 @@
-"""The graph of conversions: formats are nodes, converters are edges with a cost, a route is the cheapest path.
+"""The graph of conversions: formats are nodes, converters edges with a cost, a route is the cheapest path that works.
+
+Public converters refuse what others take, so where the cheapest path fails the next is tried (:meth:`Routes.ways`).
 
 Keras stands in the graph once for each backend: the file is the same, what computes is not. Most edges of our own
 architectures are *rebuilt*: specification and weights are read from the source and the network is built anew in the
@@ -8,7 +10,8 @@ target's own terms. That is exact, takes no tracing, and leads where public conv
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -72,6 +75,9 @@ class Edge:
         Needed beyond those of the two nodes.
     architecture
         The only one that it can convert; None for any.
+    downloads
+        Whether it makes an environment of its own from packages that it downloads: only where it is asked for, never in
+        place of a route that failed, and not for a matrix.
     """
 
     source: str
@@ -82,6 +88,7 @@ class Edge:
     backend: str | None = None
     packages: tuple[str, ...] = ()
     architecture: str | None = None
+    downloads: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -163,43 +170,61 @@ class Routes:
         ConversionError
             When there is none; says what the source can become.
         """
+        return next(self.ways(description, target, via=via))
+
+    def ways(self, description: ModelDescription, target: str, *, via: str | None = None) -> Iterator[Path]:
+        """Yield every path that works here for a model, the cheapest first, none of which does what one before did.
+
+        A path that only goes round is left out: through another backend of Keras to a converter that reads the same
+        file on its own backend. After the first, so is one that rebuilds a network: that is our own code, which fails
+        alike from every source; and so is one that downloads packages.
+
+        Raises
+        ------
+        SpecError, MissingPackageError, ConversionError
+            As :meth:`plan` does, before the first.
+        """
         source, stops = node_of(description), [find_node(name) for name in (via, target) if name is not None]
         if source == stops[-1]:
             raise ConversionError(f"{description.id!r} is {source} already: there is nothing to convert")
-        path: list[Edge] = []
-        for stop in stops:
-            leg = self._cheapest(description, source, stop, installed=True)
-            if leg is None:
-                raise self._no_path(description, source, stop)
-            path.extend(leg)
-            source = stop
-        return tuple(path)
+        legs = list(itertools.pairwise([source, *stops]))
+        for start, stop in legs:
+            if next(self._paths(description, start, stop), None) is None:
+                raise self._no_path(description, start, stop)
+        # A forced route is two legs at most, and few paths: they are put in order at once.
+        found = self._paths(description, *legs[0])
+        if len(legs) > 1:
+            pairs = itertools.product(*(self._paths(description, *leg) for leg in legs))
+            found = iter(sorted((tuple(itertools.chain(*parts)) for parts in pairs), key=_cost))
+        yield next(found)
+        yield from (path for path in found if all(edge.method != REBUILT and not edge.downloads for edge in path))
 
     def targets(self, description: ModelDescription) -> tuple[str, ...]:
         """Name the nodes that a model can reach here."""
         source = node_of(description)
         others = (name for name in NODES if name != source)
-        return tuple(n for n in others if self._cheapest(description, source, n, installed=True) is not None)
+        return tuple(n for n in others if next(self._paths(description, source, n), None) is not None)
 
-    def _cheapest(self, description: ModelDescription, source: str, target: str, *, installed: bool) -> Path | None:
+    def _paths(
+        self, description: ModelDescription, source: str, target: str, *, installed: bool = True
+    ) -> Iterator[Path]:
+        """Yield the paths between two nodes that pass none twice and go round none, the cheapest first."""
+        edges = [edge for edge in self if edge.fits(description) and not (installed and edge.missing())]
         heap: list[tuple[float, int, int, str, Path]] = [(0.0, 0, 0, source, ())]
-        seen: set[str] = set()
         count = 0
         while heap:
             cost, length, _, node, path = heapq.heappop(heap)
             if node == target:
-                return path
-            if node in seen:
+                yield path
                 continue
-            seen.add(node)
-            for edge in self:
-                if edge.source == node and edge.fits(description) and not (installed and edge.missing()):
+            passed = {source, *(edge.target for edge in path)}
+            for edge in edges:
+                if edge.source == node and edge.target not in passed and not _goes_round(edge, path, edges):
                     count += 1
                     heapq.heappush(heap, (cost + edge.cost, length + 1, count, edge.target, (*path, edge)))
-        return None
 
     def _no_path(self, description: ModelDescription, source: str, target: str) -> ModelStacError:
-        would_be = self._cheapest(description, source, target, installed=False)
+        would_be = next(self._paths(description, source, target, installed=False), None)
         if would_be is not None:
             package = next(name for edge in would_be for name in edge.missing())
             return MissingPackageError.extra(package, extra_of(package), f"the conversion from {source} to {target}")
@@ -208,6 +233,23 @@ class Routes:
         kind = f"of the architecture {description.architecture}"
         reason = f" ({CLOSED[source, target]})" if (source, target) in CLOSED else ""
         return ConversionError(f"there is no conversion from {source} to {target} for a model {kind}: {known}{reason}")
+
+
+def _goes_round(edge: Edge, path: Path, edges: Sequence[Edge]) -> bool:
+    """Tell whether the converter of an edge leads to its end from a node that the path has passed already."""
+    passed = {before.source for before in path}
+    return any(
+        other.source in passed and (other.target, other.convert) == (edge.target, edge.convert) for other in edges
+    )
+
+
+def _cost(path: Path) -> tuple[float, int]:
+    return sum(edge.cost for edge in path), len(path)
+
+
+def walked(path: Path) -> str:
+    """Say a path for people: its nodes in their order."""
+    return " → ".join([path[0].source, *(edge.target for edge in path)])
 
 
 def find_node(name: str) -> str:
@@ -306,12 +348,27 @@ ROUTES = Routes(
         ),
         Edge("onnx", "openvino", "modelstac.exporters.converters.to_openvino:convert"),
         Edge(
+            "onnx",
+            "openvino",
+            "modelstac.exporters.converters.to_openvino:convert_simpler",
+            cost=1.5,
+            packages=("onnx", "onnxruntime"),
+        ),
+        Edge(
             "torch-export",
             "onnx",
-            "modelstac.exporters.converters.torch_to_onnx:convert",
+            "modelstac.exporters.converters.programs.onnx:convert",
             cost=2,
             packages=("onnxscript",),
         ),
+        Edge(
+            "torch-export",
+            "litert",
+            "modelstac.exporters.converters.programs.litert:convert",
+            cost=3,
+            downloads=True,
+        ),
+        Edge("torch-export", "openvino", "modelstac.exporters.converters.programs.openvino:convert", cost=2),
         Edge(
             "saved-model",
             "onnx",

@@ -20,8 +20,9 @@ from modelstac.exporters.tensors import tensors
 from modelstac.exporters.workers import latency, read_arrays, write_arrays
 from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.isolated.answers import Answers
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 KEPT = 4
 
@@ -34,15 +35,20 @@ class Worker:
         self._models: dict[int, Model] = {}
         self._kept: dict[str, tuple[Model, tuple[Note, ...]]] = {}
         self._count = 0
+        self._policy = DEFAULT_POLICY
 
-    def convert(self, edge: dict[str, Any], item: dict[str, Any], folder: str, options: dict[str, Any]) -> Any:
+    def convert(
+        self, edge: dict[str, Any], item: dict[str, Any], folder: str, options: dict[str, Any], policy: dict[str, Any]
+    ) -> Any:
         """Convert along one edge."""
+        self._policy = TrustPolicy.from_dict(policy)
         known = Edge(**{**edge, "packages": tuple(edge["packages"])})
         made = run_step(known, pystac.Item.from_dict(item), Path(folder), options, report=self.heard, opener=self._open)
         return made.to_json()
 
-    def load(self, item: dict[str, Any]) -> tuple[int, list[str]]:
+    def load(self, item: dict[str, Any], policy: dict[str, Any]) -> tuple[int, list[str]]:
         """Load a model, and give its number and the names of its outputs."""
+        self._policy = TrustPolicy.from_dict(policy)
         self._count += 1
         with self._open(pystac.Item.from_dict(item), report=self.heard) as model:
             self._models[self._count] = model
@@ -64,12 +70,16 @@ class Worker:
 
     def _load(self, item: pystac.Item) -> tuple[Model, tuple[Note, ...]]:
         heard: list[Message] = []
-        model = load(item, report=heard.append)
+        model = load(item, policy=self._policy, report=heard.append)
         return model, tuple(message for message in heard if isinstance(message, Note))
 
-    def run(self, number: int, inputs: str, names: list[str], outputs: str) -> list[str]:
+    def run(
+        self, number: int, inputs: str, names: list[str], outputs: str, *, finite: bool = True, exactly: bool = False
+    ) -> list[str]:
         """Run a model from file to file; give the names of its outputs, in the order of the file."""
-        return write_arrays(outputs, self._models[number].run(read_arrays(inputs, names)))
+        model = self._models[number]
+        run = model.run_exactly if exactly else model.run
+        return write_arrays(outputs, run(read_arrays(inputs, names), finite=finite))
 
     def known_layers(self, number: int) -> list[dict[str, Any]]:
         """List the layers of a model."""

@@ -1,7 +1,10 @@
-"""Processes beside this one, one for each Keras backend that a job needs and this process does not run.
+"""Processes beside this one: one for each Keras backend that this process does not run, and those of public tools.
 
 A process has one Keras backend for life. So a Keras model runs here only if this process runs its backend already;
 otherwise it is loaded, converted and run by a worker (:mod:`modelstac.exporters.worker`), started once and kept.
+
+Public converters, and the runtimes of what they wrote, are programs in C++ that may end their process. They run in
+workers, too: an end costs the worker, is an error like any other, and the next request starts another.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -22,23 +26,37 @@ from numpy.typing import NDArray
 from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Report, ignore
-from modelstac.exporters.conversion import Conversion
+from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion
 from modelstac.exporters.layers import Layer
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
 from modelstac.registry.isolated.processes import WorkerProcess
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Arrays, Signature
 from modelstac.registry.runtimes.backends import running_backend
+from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 TIMED_RUNS = 5
+RUNTIMES = "runtimes"
+"""The worker that needs no Keras."""
+HOMES = MappingProxyType({"saved-model": "tensorflow", "torch": "torch", "torch-export": "torch"})
+"""Workers that have imported already what reads a format."""
+COMPILED = frozenset({"onnx", "litert", "openvino"})
+"""Formats that a library in C++ reads, compiles and runs."""
 
 
 class Workers:
-    """The processes of one or several jobs; use it as a context manager, so that they end with it."""
+    """The processes of one or several jobs; use it as a context manager, so that they end with it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    policy
+        What of the models may run code.
+    """
+
+    def __init__(self, policy: TrustPolicy = DEFAULT_POLICY) -> None:
+        self._policy = policy
         self._workers: dict[str, WorkerProcess] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="modelstac-")
 
@@ -52,26 +70,28 @@ class Workers:
         ConversionError
             If the converter fails, or the process that runs it is killed.
         """
-        if edge.backend in {None, running_backend()} or not isinstance(edge.convert, str):
-            return run_step(edge, item, folder, options, report=report)
-        worker = self._worker(edge.backend or "")
+        foreign = edge.method == EXPORTED
+        if not isinstance(edge.convert, str) or (not foreign and edge.backend in {None, running_backend()}):
+            return run_step(edge, item, folder, options, report=report, opener=partial(load, policy=self._policy))
+        worker = self._worker(edge.backend or HOMES.get(edge.source, RUNTIMES))
         fields = {name: getattr(edge, name) for name in ("source", "target", "convert", "backend", "packages")}
         request = {"edge": fields, "item": plain(item), "folder": str(folder), "options": dict(options)}
+        request["policy"] = self._policy.to_dict()
         return Conversion.from_json(worker.ask("convert", request, report=report))
 
     def open(self, item: pystac.Item, *, report: Report = ignore) -> Model | RemoteModel:
         """Load a model where it can run: here, or in the worker of its backend."""
         description = read_item(item)
+        if description.format in COMPILED and description.route and description.route[-1].method != REBUILT:
+            return self._far(RUNTIMES, item, report)
         # A SavedModel needs TensorFlow, which a worker may have imported by now.
         # A Keras file that names no backend counts as one of TensorFlow in the graph of conversions.
         unnamed = description.format == "keras" and description.backend is None
         backend = "tensorflow" if unnamed or description.format == "saved-model" else description.backend
         near = description.format == "saved-model" and backend not in self._workers
         if near or backend in {None, running_backend()}:
-            return load(item, report=report)
-        worker = self._worker(str(backend))
-        number, outputs = worker.ask("load", {"item": plain(item)}, report=report)
-        return RemoteModel(worker, int(number), Path(self._folder.name), item, outputs)
+            return load(item, policy=self._policy, report=report)
+        return self._far(str(backend), item, report)
 
     def close(self) -> None:
         """End all processes."""
@@ -79,10 +99,15 @@ class Workers:
             self._workers.popitem()[1].close()
         self._folder.cleanup()
 
-    def _worker(self, backend: str) -> WorkerProcess:
-        if backend not in self._workers:
-            self._workers[backend] = _start(backend, Path(self._folder.name))
-        return self._workers[backend]
+    def _far(self, name: str, item: pystac.Item, report: Report) -> RemoteModel:
+        worker = self._worker(name)
+        number, outputs = worker.ask("load", {"item": plain(item), "policy": self._policy.to_dict()}, report=report)
+        return RemoteModel(worker, int(number), Path(self._folder.name), item, outputs)
+
+    def _worker(self, name: str) -> WorkerProcess:
+        if (known := self._workers.get(name)) is None or not known.alive:
+            self._workers[name] = _start(name, Path(self._folder.name))
+        return self._workers[name]
 
     def __enter__(self) -> Self:
         return self
@@ -128,14 +153,16 @@ def plain(item: pystac.Item) -> dict[str, Any]:
     return value
 
 
-def _start(backend: str, folder: Path) -> WorkerProcess:
+def _start(name: str, folder: Path) -> WorkerProcess:
     # It sees the packages that we see, however we came to see them.
-    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if name != RUNTIMES:
+        environment["KERAS_BACKEND"] = name
     return WorkerProcess(
         [sys.executable, "-m", "modelstac.exporters.worker"],
         environment=environment,
-        log=folder / f"{backend}.log",
-        what=f"the process that runs Keras on {backend}",
+        log=folder / f"{name}.log",
+        what=f"the process that runs {'public tools' if name == RUNTIMES else f'Keras on {name}'}",
         failure=ConversionError,
     )
 
@@ -150,11 +177,16 @@ class RemoteModel:
         # What the file gives, without what the item lists and only a function after the model makes.
         self.signature = Signature.of(self.description).without_made(self.description, outputs)
         self._worker, self._number = worker, number
-        self._given, self._found = folder / f"given-{number}.npz", folder / f"found-{number}.npz"
+        place = f"{worker.pid}-{number}.npz"  # each worker counts for itself
+        self._given, self._found = folder / f"given-{place}", folder / f"found-{place}"
 
-    def run(self, inputs: Arrays, /) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Arrays, /, *, finite: bool = True) -> dict[str, NDArray[Any]]:
         """Run the model in its process."""
-        return self._arrays("run", self._inputs(inputs))
+        return self._arrays("run", self._inputs(inputs) | {"finite": finite})
+
+    def run_exactly(self, inputs: Arrays, /, *, finite: bool = True) -> dict[str, NDArray[Any]]:
+        """Run the model in its process, as its framework computes it."""
+        return self._arrays("run", self._inputs(inputs) | {"finite": finite, "exactly": True})
 
     def known_layers(self) -> tuple[Layer, ...]:
         """List its layers; see :func:`modelstac.exporters.layers.known_layers`."""
@@ -183,4 +215,5 @@ class RemoteModel:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._worker.ask("close", {"number": self._number})
+        if self._worker.alive:  # one that ended has let go of it, and the error that says so is on its way
+            self._worker.ask("close", {"number": self._number})

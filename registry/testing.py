@@ -15,7 +15,11 @@ Inputs and outputs are arrays, or dictionaries of them by the names of the item 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import select
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +30,7 @@ import pytest
 from modelstac.catalog.errors import DataError, IntegrityError, ModelStacError, UntrustedError
 from modelstac.catalog.items.digests import multihash, sha256
 from modelstac.registry.choosing.model_assets import model_assets
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, Array]
 Example = tuple[pystac.Item, Array | Mapping[str, Array], Array | Mapping[str, Array]]
+
+THREADS, CALLS = 8, 60
+PATIENCE = 60  # seconds for a forked process
 
 
 class RuntimeContract:
@@ -106,6 +113,33 @@ class RuntimeContract:
             pytest.skip("the file fixes the size of the batch")
         self._assert_close(model.run(_twice(inputs, model.signature.inputs)), _twice(outputs, model.signature.outputs))
 
+    def test_any_number_of_threads_may_use_one_model(self, model: Model, inputs: Arrays) -> None:
+        def given(thread: int, call: int) -> Arrays:
+            factor = 1 + (thread * CALLS + call) / (THREADS * CALLS)
+            one = {name: (array * factor).astype(array.dtype) for name, array in inputs.items()}
+            # Twice as many at times, where the file takes any batch: what is made for one shape is none for another.
+            return _twice(one, model.signature.inputs) if free and call % 3 == 2 else one
+
+        def work(thread: int) -> list[tuple[Arrays, Arrays]]:
+            ways = (model.run, model.run, model.run, model.run_exactly)
+            return [(one := given(thread, call), ways[call % 4](one)) for call in range(CALLS)]
+
+        sizes = [tensor.axes["batch"] for tensor in model.signature.inputs if "batch" in tensor.axes]
+        free = bool(sizes) and not any(size.is_fixed for size in sizes)
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = [pair for answers in pool.map(work, range(THREADS)) for pair in answers]
+        for one, answer in found:
+            self._assert_close(answer, model.run(one))
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that this is what may hang
+    def test_a_forked_process_answers_or_says_that_it_cannot(
+        self, model: Model, example: Example, policy: TrustPolicy, inputs: Arrays
+    ) -> None:
+        model.run(inputs)
+        for action in (lambda: model.run(inputs), lambda: load(example[0], policy=policy).run(inputs)):
+            assert forked(action) in {"answered", "CannotRunError"}
+
     def test_an_input_of_another_rank_is_refused(self, model: Model, inputs: Arrays) -> None:
         for name, array in inputs.items():
             with pytest.raises(DataError):
@@ -143,6 +177,27 @@ class RuntimeContract:
         assert found.keys() == expected.keys()
         for name, array in expected.items():
             np.testing.assert_allclose(found[name], array, rtol=0, atol=self.tolerance, err_msg=name)
+
+
+def forked(action: Callable[[], object]) -> str:
+    """Do something in a forked process, and tell what came of it; one that hangs is ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "answered"
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - told to the parent; nothing of this process may go on here
+            said = type(error).__name__
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        ready, _, _ = select.select([told], [], [], PATIENCE)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return told.read() if ready else "hangs"
 
 
 def _by_name(values: Any, tensors: Sequence[TensorSignature]) -> Arrays:

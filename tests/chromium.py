@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from selenium import webdriver
+from tests.needs import left_out
 
 
 @contextmanager
@@ -17,9 +16,7 @@ def chromium(folder: Path) -> Iterator[webdriver.Chrome]:
     """Start the browser; without one the test is skipped, and fails where everything must run."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not program or not driver:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            "needs Chromium: apt-get install chromium chromium-driver"
-        )
+        left_out("Chromium", "apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in (

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.needs import left_out, table
 
 from modelstac.catalog.errors import DownloadError, MissingPackageError, NotFoundError
 
@@ -25,7 +26,7 @@ def shared() -> Path:
     """Return the folder ``shared`` beside the checkout, which holds real frames and reference schemas."""
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
-        pytest.skip(f"needs the folder {folder} with real data, which is not part of the repository")
+        pytest.skip(f"needs real data: the folder {folder}, which is not part of the repository")
     return folder
 
 
@@ -40,10 +41,18 @@ def _package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         compile_lock("numpy", python=sys.executable, folder=folder, purpose="the test", timeout=60)
     except (DownloadError, MissingPackageError, NotFoundError) as error:
-        pytest.skip(f"needs uv and a package index: {error}")
+        left_out("uv and a package index", str(error))
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the tests out of the user's cache."""
     monkeypatch.setenv("MODELSTAC_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with one table of what was left out, and the command that brings it."""
+    reports = terminalreporter.stats.get("skipped", [])
+    if reports:
+        terminalreporter.section("left out")
+        terminalreporter.write("\n".join(table(report.longrepr[2] for report in reports)) + "\n")

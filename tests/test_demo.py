@@ -15,15 +15,15 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     kept = tmp_path / "thesis.tex"
     kept.write_text("years of work")
     with pytest.raises(StorageError, match="not empty and holds no earlier demo"):
-        demo._make_room(tmp_path)
+        demo.make_room(tmp_path)
     assert kept.read_text() == "years of work"
 
 
 def test_an_earlier_demo_is_replaced(tmp_path):
     out = tmp_path / "demo"
-    demo._make_room(out)
+    demo.make_room(out)
     (out / "old").touch()
-    demo._make_room(out)
+    demo.make_room(out)
     assert [path.name for path in out.iterdir()] == [demo._MARK]
 
 
@@ -34,6 +34,13 @@ def test_without_a_network_the_demo_generates_rain_and_says_so(tmp_path, monkeyp
     frames = demo._public_or_generated(tmp_path, notes.append)
     assert len(list(frames.glob("*.h5"))) == 92
     assert "generated rain" in notes[-1].text
+
+
+def test_a_demo_of_land_cover_takes_no_frames(tmp_path):
+    arguments = ["demo", "--landcover", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-m", "modelstac", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--landcover generates its scenes" in done.stderr
 
 
 def test_a_folder_without_frames_ends_in_one_line(tmp_path):

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "re
 SHOWN = re.compile(r"^(?:\$ |    )(?:[A-Z_]+=\S+ )*(modelstac [a-z].*)$", re.M)
 COMMANDS = [line for page in PAGES for line in SHOWN.findall(page.read_text("utf-8").replace("\\\n", ""))]
 PYTHON = {"PYTHONPATH": str(Path(modelstac.__file__).parents[1])}
-ELSEWHERE = {"MODELSTAC_TEST_KILLS", "MODELSTAC_FUZZ", "MODELSTAC_BENCH_ITEMS"}
+ELSEWHERE = {"MODELSTAC_TEST_KILLS", "MODELSTAC_FUZZ", "MODELSTAC_BENCH_ITEMS", "MODELSTAC_BENCH_TURNS"}
 """Variables of tests and benchmarks, which are documented where these are."""
 
 
@@ -58,6 +59,20 @@ NOT_RUN = {
     "modelstac data prepare radar/ rain.zarr --preset reference": "tests/training/test_store.py, smaller",
     "modelstac train rain.zarr --preset reference": "days: tests/training/test_store.py trains on a store",
     "modelstac data publish rain.zarr": "of that store: tests/training/test_store.py",
+    "modelstac publish raw.keras …": "with all of its options: tests/cli/test_publish_model.py",
+    "modelstac check item.json": "tests/registry/test_checking.py",
+    "modelstac train my_package:train": "tests/pipeline/test_functions.py",
+    "modelstac publish fused.keras …": "the same",
+    "modelstac publish --from-mlflow": "tests/registry/exchange/test_mlflow.py, from MLflow's own server",
+    "modelstac push land-cover-3.0.0-keras mlflow:shared": "the same",
+    "export MLFLOW_TRACKING_URI": "the same",
+    "modelstac publish --from-hf": "tests/registry/exchange/test_hub.py, against a stand-in of the Hub",
+    "modelstac push land-cover-1.0.0-onnx hf://": "the same",
+    "modelstac publish package/rdf.yaml": "tests/registry/exchange/test_bioimageio.py, with packages of its own",
+    "modelstac publish https://example.org/package.zip": "the same",
+    "modelstac export crop-1.0.0-keras": "what tf2onnx cannot convert: tests/exporters/test_keras_routes.py",
+    "modelstac export raw-1.0.0-keras": "a tolerance that is asked for: tests/exporters/test_precision.py",
+    "modelstac export field-1.0.0-torch-export": "installs a PyTorch: tests/exporters/test_programs.py",
     "modelstac export series-1.0.0-keras": "a recurrence of any length: tests/exporters/test_several_tensors.py",
     "modelstac train catalog/knmi-rain": "of that store: tests/training/test_store.py",
     "modelstac train frames --preset reference": "days: python -m benchmarks.thesis, on a smaller grid",
@@ -71,11 +86,14 @@ NOT_RUN = {
     "modelstac predict https://example.com": "tests/registry/test_trusted.py, from a local server",
     "modelstac lock update https://example.com": "tests/registry/test_foreign.py, from a local server",
     "modelstac env create": "downloads gigabytes: tests/registry/test_isolated.py makes small ones",
+    "modelstac predict change": "on two dates: tests/cli/test_scene_kinds.py",
+    "modelstac predict landcover --from": "from a search: tests/registry/scenes/test_reading_items.py",
     "modelstac sign rain-1.0.0-onnx-from-torch --sigstore": "a person: tests/registry/test_sigstore.py",
     "modelstac verify rain-1.0.0-onnx-from-torch --key sigstore:": "the same",
     "modelstac serve": "the guides are run against a server that is started with a port of its own",
     "modelstac database migrate": "tests/catalog/server/conftest.py does it, on PostgreSQL",
     "modelstac keys add ci": "of that database: tests/catalog/server/test_server.py",
+    "modelstac keys add hydro-ci": "of that database: tests/catalog/server/test_teams.py",
     "modelstac index --catalog s3://": "tests/catalog/test_objects.py",
     "modelstac sync models.sqlite s3://": "tests/catalog/test_objects.py",
     "MODELSTAC_KEY=msk_… modelstac sync catalog/ http://127.0.0.1:8080": "the page on teams runs it",
@@ -117,6 +135,11 @@ def tutorial_pages(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def scene_pages(tmp_path_factory):
+    return run_part(tmp_path_factory.mktemp("scenes"), "scenes")
+
+
+@pytest.fixture(scope="module")
 def guide_pages(tmp_path_factory):
     return run_part(tmp_path_factory.mktemp("guides"), "guides")
 
@@ -128,6 +151,11 @@ def test_what_a_page_shows_runs(tutorial_pages, page):
     assert not tutorial_pages["outcome"][page], tutorial_pages["outcome"][page]
 
 
+@pytest.mark.parametrize("page", ["landcover", "model_pages", "maps", "evaluate", "kinds"])
+def test_what_a_page_on_scenes_shows_runs(scene_pages, page):
+    assert not scene_pages["outcome"][page], scene_pages["outcome"][page]
+
+
 @pytest.mark.parametrize(
     "page",
     ["models", "publish", "conversions", "signing", "cache", "isolated", "resolve_guide", "data", "pipeline"],
@@ -136,8 +164,8 @@ def test_what_a_guide_shows_runs(guide_pages, page):
     assert not guide_pages["outcome"][page], guide_pages["outcome"][page]
 
 
-def test_every_documented_command_runs_here_or_is_said_to_run_elsewhere(tutorial_pages, guide_pages):
-    ran = {*tutorial_pages["ran"], *guide_pages["ran"]}
+def test_every_documented_command_runs_here_or_is_said_to_run_elsewhere(tutorial_pages, scene_pages, guide_pages):
+    ran = {*tutorial_pages["ran"], *scene_pages["ran"], *guide_pages["ran"]}
     left = {line for line in documented() if line not in ran}
     unexplained = sorted(line for line in left if not line.startswith(tuple(NOT_RUN)))
     assert not unexplained
@@ -150,7 +178,8 @@ def test_what_is_named_instead_of_a_run_exists():
     assert not [name for name in named if not (ROOT / name).exists()]
     benchmarks = {line.split()[2].partition(".")[::2] for line in documented() if line.startswith("python -m benchm")}
     names = {name or line for line, name in benchmarks}
-    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in names - {"benchmarks"})
+    folder = ROOT / "benchmarks"
+    assert all((folder / f"{n}.py").exists() or (folder / n / "__main__.py").exists() for n in names - {"benchmarks"})
 
 
 def test_the_examples_of_a_runtime_and_a_backend_keep_their_contracts(tmp_path):
@@ -212,12 +241,24 @@ def test_every_setting_is_documented_and_no_other():
     ]
     known = {name for path in sources for name in re.findall(r'"(MODELSTAC_[A-Z_]+[A-Z])"', path.read_text("utf-8"))}
     page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
-    server = set(re.findall(r"`(MODELSTAC_[A-Z_]+)`", tables.server_settings()))
+    made = (tables.server_settings(), tables.inference_settings())
+    server = set(re.findall(r"`(MODELSTAC_[A-Z_]+)`", "".join(made)))
     assert set(re.findall(r"MODELSTAC_[A-Z_]+[A-Z]", page)) == known - server | {"MODELSTAC_CATALOG"}
-    assert all(row.count("|") == 4 and row.split("|")[3].strip() for row in tables.server_settings().splitlines())
+    rows = [row for table in made for row in table.splitlines()]
+    assert all(row.count("|") == 4 and row.split("|")[3].strip() for row in rows)
     for other in PAGES:
         named = set(re.findall(r"MODELSTAC_[A-Z_]+[A-Z]", other.read_text("utf-8")))
         assert named <= known | server | ELSEWHERE, other
+
+
+def test_pages_install_what_there_is():
+    """From a checkout, since the name is not ours on the package index yet, and extras that exist."""
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    for page in PAGES:
+        text = " ".join(page.read_text("utf-8").split())
+        named = {name for names in re.findall(r"'(?:\.|modelstac)\[([a-z,]+)\]'", text) for name in names.split(",")}
+        assert named | set(re.findall(r"[Tt]he extra `(\w+)`", text)) <= extras, page
+        assert not re.search(r"pip install (?!--no-index )'?modelstac", text), page
 
 
 def test_what_the_site_takes_from_elsewhere_is_there():

@@ -54,5 +54,5 @@ def test_what_a_notebook_keeps_is_small_and_of_no_machine(path):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
 
 
-def test_there_are_five():
-    assert len(NOTEBOOKS) == 5
+def test_there_are_six():
+    assert len(NOTEBOOKS) == 6

@@ -2,8 +2,9 @@
 
 A U-Net (Ronneberger et al. 2015) looks at the last frames on a coarser grid and says, for every place, how far rain
 moves in one time step, as shares of the blocks around that it comes from (after the dynamic filters of De Brabandere
-et al. 2016). Step by step the last frame is moved by them; two more convolutions add what grows and decays. What
-extrapolates is built in, so that a few hours of rain are enough to learn from.
+et al. 2016). Step by step the last frame is moved by them; two more convolutions add what grows and decays, and what
+comes out is cut to the range from 0 to 1 that every item declares. What extrapolates is built in, so that a few hours
+of rain are enough to learn from.
 
 Kernels are (height, width, channels in, channels out) as in Keras, biases (channels out,); `convolutions` names them.
 """

@@ -6,44 +6,56 @@ as far as CQL2 can and decided here, item by item, by the rules of every other c
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pystac
 
 from modelstac.catalog.ahead import batches
-from modelstac.catalog.backends.api_query import filter_of, residual
+from modelstac.catalog.backends.api_query import filter_of, place_of, residual
 from modelstac.catalog.backends.http import Api, quoted
+from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, as_item, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, as_item, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import (
+    AmbiguousError,
     ChangedMeanwhileError,
     InvalidItemError,
     InvalidQueryError,
     ItemExistsError,
+    MissingFileError,
     NotFoundError,
 )
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import with_verified
-from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.items.reading import asset_href, has_local_files, local_path
+from modelstac.catalog.items.identity import ALIASES, in_collection, reference
+from modelstac.catalog.items.reading import has_local_files, local_file
+from modelstac.catalog.journal import Asked, Entry
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.rules import RULES, check_rules
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query
 from modelstac.catalog.search.ranges import interval, rfc3339
+from modelstac.catalog.search.sql.derived import scan
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
 from modelstac.catalog.search.sql.rows import dumps
 
 KEY_VARIABLE = "MODELSTAC_KEY"
 _PAGE = 250
+_IDS = 1000
 _AT_ONCE = 3
+_TRIES = 3
 _LARGEST_REQUEST = 8 << 20
 _LINES_AT_A_TIME = 100
 _TOKEN = [Key("link"), Key("skip")]
@@ -70,14 +82,28 @@ class ApiCatalog(Catalog):
         If nothing answers.
     """
 
+    keeps_audit = True
+
     def __init__(self, href: str, *, key: str | None = None, by_reference: bool = False) -> None:
-        super().__init__(href.rstrip("/"))
+        super().__init__(typed(href).rstrip("/"))
         self._api = Api(self.href, key or os.environ.get(KEY_VARIABLE))
         self._by_reference = by_reference
 
     def items(self) -> Iterator[pystac.Item]:
         """Return all items, one after the other."""
         return (as_item(document) for document, _, _ in self._found(Query()))
+
+    def references(self) -> Iterator[str]:
+        """Return ``collection/id`` of all items; a server of ours is asked for no more than these."""
+        if not self._api.is_ours:
+            yield from super().references()
+            return
+        body: Document = {"limit": _IDS, "fields": {"include": ["id", "collection"]}}
+        link: Any = {"href": f"{self.href}/search", "method": "POST", "body": body}
+        while link is not None:
+            answer = self._api.follow(link)
+            yield from (reference(document["collection"], document["id"]) for document in answer["features"])
+            link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
@@ -95,34 +121,75 @@ class ApiCatalog(Catalog):
             raise NotFoundError.unknown("model", name, known, where=self.href) from error
 
     def find(self, item_id: str) -> pystac.Item | None:
-        """Return the item, None when there is no such id."""
-        found = next(self._found(Query(ids=(item_id,), limit=1)), None)
-        return None if found is None else as_item(found[0])
+        """Return the item with an id, which may be ``collection/id``; None when there is none."""
+        name, plain = in_collection(item_id)
+        query = Query(ids=(plain,), collections=None if name is None else (name,))
+        found = [document for document, _, _ in itertools.islice(self._found(query), 2)]
+        if len(found) > 1:
+            names = [str(document.get("collection")) for document, _, _ in self._found(query)]
+            raise AmbiguousError.same_id(plain, names, where=self.href)
+        return as_item(found[0]) if found else None
 
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for; all of them when it has no limit."""
         self._check_values(query)
+        if query.sortby and not self._api.is_ours:
+            return self._sorted_here(query, count=count)
         limit = query.limit
         found: list[Document] = []
         token = None
-        for document, link, skip in self._found(query):
+        notes: dict[str, None] = {}
+        for document, link, skip in self._found(query, notes):
             if len(found) == limit:
-                token = make_token(query, (json.dumps(link), skip))
+                token = make_token(query, self._going_on(link, skip))
                 break
             found.append(document)
         matched = None
         if count:
             matched = sum(1 for _ in self._found(query.model_copy(update={"token": None})))
-        return Page(tuple(reduced(document, query.fields) for document in found), token, matched)
+        return Page(tuple(reduced(document, query.fields) for document in found), token, matched, tuple(notes))
 
-    def _found(self, query: Query) -> Iterator[tuple[Document, Any, int]]:
-        """Yield what a query finds, from its token on, each with the request that found it and its place there."""
+    def _going_on(self, link: Document, skip: int) -> tuple[str, int]:
+        """Return the request that begins after so many items of another one, and how many are to be skipped there.
+
+        A server of ours is asked for just these once more: its own link leads on whatever changes meanwhile, whereas
+        items that are counted may be others by then.
+        """
+        if skip and self._api.is_ours:
+            answer = self._api.follow(link | {"body": link["body"] | {"limit": skip}})
+            following = next((found for found in answer["links"] if found["rel"] == "next"), None)
+            if following is not None and len(answer["features"]) == skip:
+                link = following | {"body": following["body"] | {"limit": link["body"]["limit"]}}
+                skip = 0
+        return json.dumps(link), skip
+
+    def _sorted_here(self, query: Query, *, count: bool) -> Page:
+        """Return a page of all that a query finds in somebody else's API; what they sort numbers as is not known."""
+        everything = query.model_copy(update={"sortby": (), "limit": None, "token": None, "fields": ()})
+        pointed = [(c.id, documents.aliases_of(c.extra_fields)) for c in self.collections()] if query.alias else []
+        aliases = [(name, alias, item_id) for name, found in pointed for alias, item_id in found.items()]
+        notes: dict[str, None] = {}
+        try:
+            page = scan((document for document, _, _ in self._found(everything, notes)), aliases, query, count=count)
+        except sqlite3.IntegrityError as error:
+            raise InvalidQueryError(f"{self.href} has an id twice in a collection: search without sorting") from error
+        return replace(page, notes=tuple(notes))
+
+    def _found(self, query: Query, notes: dict[str, None] | None = None) -> Iterator[tuple[Document, Any, int]]:
+        """Yield what a query finds, from its token on, each with the request that found it and its place there.
+
+        What other people's servers answer and is no item is left out, and named in the notes.
+        """
         core = not self._api.is_ours
         rest = residual(query, core=core)
         narrowed = self._with_alias(query)
         if narrowed is None:
             return
-        link: Any = {"href": f"{self.href}/search", "method": "POST", "body": _body(narrowed, core, self._api.sorts)}
+        link: Any = {
+            "href": f"{self.href}/search",
+            "method": "POST",
+            "body": _body(narrowed, core=core, sorts=self._api.sorts),
+        }
         skip = 0
         if query.token is not None:
             text, skip = read_token(query, _TOKEN)
@@ -130,6 +197,10 @@ class ApiCatalog(Catalog):
         while link is not None:
             answer = self._api.follow(link)
             for place, document in enumerate(answer["features"]):
+                if core and (reason := oddity(document)) is not None:
+                    if notes is not None:
+                        notes[f"{document.get('collection')}/{document.get('id')} is left out: {reason}"] = None
+                    continue
                 if place >= skip and (rest is None or matches(rest, as_item(document))):
                     yield document, link, place
             link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
@@ -138,7 +209,7 @@ class ApiCatalog(Catalog):
     def _with_alias(self, query: Query) -> Query | None:
         if query.alias is None:
             return query
-        pointed = [c.extra_fields.get(ALIASES, {}).get(query.alias) for c in self.collections()]
+        pointed = [documents.aliases_of(c.extra_fields).get(query.alias) for c in self.collections()]
         ids = {item_id for item_id in pointed if item_id and (query.ids is None or item_id in query.ids)}
         return query.model_copy(update={"ids": tuple(sorted(ids))}) if ids else None
 
@@ -159,20 +230,33 @@ class ApiCatalog(Catalog):
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
         """Publish items in one go; a server of ours validates them and stores all or none.
 
-        Those with files on this machine are validated here too, before any file is sent.
+        Those with files on this machine are validated here too, before any file is sent; whether a server takes what is
+        no model, it knows itself.
         """
         listed = list(items)
         if not self._api.takes_lines:
             return super().publish_many(listed, report=report)
-        from modelstac.catalog.items.validation import validate
+        from modelstac.catalog.items.validation import is_other_item, validate, validate_document
 
         for item in listed:
             if has_local_files(item):
-                validate(item)
+                document = item.to_dict(include_self_link=False, transform_hrefs=False)
+                validate_document(document) if is_other_item(document) else validate(item)
+                look_into(item)
         return self.add_many(listed, report=report)
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items; those of one model all or none, unless they fill several requests."""
+        for _ in range(_TRIES):
+            try:
+                return self._add_many(items, report)
+            except MissingFileError:
+                # Removed after it was found to be there, by a delete or by gc: then it is sent again.
+                if not any(map(has_local_files, items)):
+                    raise
+        return self._add_many(items, report)
+
+    def _add_many(self, items: list[pystac.Item], report: Report) -> Published:
         by_id: dict[str, pystac.Item] = {}
         for item in items:
             if by_id.setdefault(item.id, item) is not item:
@@ -218,7 +302,7 @@ class ApiCatalog(Catalog):
             self._api.send_lines("bulk_items", lines)
 
     def _is_there(self, item: pystac.Item) -> bool:
-        stored = self.find(item.id)
+        stored = self.find(f"{item.collection_id}/{item.id}")
         return stored is not None and bool(self.same_or_refuse(stored, item))
 
     def _post(self, name: str, new: list[Document], items: dict[str, pystac.Item]) -> None:
@@ -234,7 +318,7 @@ class ApiCatalog(Catalog):
                 self._post(name, missing, items)
 
     def _uploaded(self, item: pystac.Item, report: Report) -> Document:
-        paths = {key: local_path(asset_href(asset)) for key, asset in item.assets.items()}
+        paths = {key: local_file(asset) for key, asset in item.assets.items()}
         task = f"publish {item.id}"
         report(Started(task, len(item.assets)))
         hrefs = {}
@@ -265,18 +349,28 @@ class ApiCatalog(Catalog):
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the item ids that a model's aliases point to."""
-        return dict(sorted(self._collection(name)[0].get(ALIASES, {}).items()))
+        return dict(sorted(documents.aliases_of(self._collection(name)[0]).items()))
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
         while True:
             collection, tag = self._collection(name)
-            refuse_unexpected(name, alias, collection.get(ALIASES, {}).get(alias), expected)
+            refuse_unexpected(name, alias, documents.aliases_of(collection).get(alias), expected)
             try:
                 self._api.send("PATCH", f"collections/{quoted(name)}", {ALIASES: {alias: item_id}}, if_match=tag)
             except ChangedMeanwhileError:
                 continue
             return
+
+    def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
+        """Let an alias of a model point only to items that show what is required."""
+        check_rules({alias: list(required)})
+        self._collection(name)
+        self._api.send("PATCH", f"collections/{quoted(name)}", {RULES: {alias: list(required) or None}})
+
+    def audit(self, asked: Asked | None = None) -> tuple[list[Entry], int | None]:
+        """Return who did what to the catalog, the newest first; needs a key."""
+        return self._api.audit(asked or Asked())
 
     def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
         """Mark an item as one that should no longer be used, or take that back; return it."""
@@ -309,7 +403,7 @@ class ApiCatalog(Catalog):
         """Remove an item; its artifacts go with ``modelstac gc`` on the server."""
         item = self.get(item_id)
         name = str(item.collection_id)
-        refuse_pointed_at(item_id, name, self.aliases(name))
+        refuse_pointed_at(item.id, name, self.aliases(name))
         self._api.send("DELETE", _path(item))
 
 
@@ -338,25 +432,26 @@ def _path(item: pystac.Item) -> str:
     return f"collections/{quoted(str(item.collection_id))}/items/{quoted(item.id)}"
 
 
-def _body(query: Query, core: bool, sorts: bool) -> Document:
-    if query.sortby and not sorts:
-        raise InvalidQueryError(f"this API does not sort: search without {', '.join(query.sortby)}")
+def _body(query: Query, *, core: bool, sorts: bool) -> Document:
     names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
     sort = [
         {"field": name if name in {"id", "collection"} else f"properties.{name}", "direction": direction}
         for name, direction in zip(names, _directions(query.sortby), strict=True)
     ]
+    if "id" not in names:
+        sort.append({"field": "id", "direction": "asc"})
+    if core:
+        # Others may have one id in two collections.
+        sort.append({"field": "collection", "direction": "asc"})
     body: Document = {
         "limit": min(query.limit or _PAGE, _PAGE),
         "ids": query.ids,
         "collections": query.collections,
-        "bbox": query.bbox,
-        "intersects": query.intersects,
         "datetime": query.datetime and _moments(query.datetime),
         "filter": None if core else filter_of(query),
         "q": query.text.split(",") if query.text and not core else None,
-        "sortby": None if not sorts else sort if "id" in names else [*sort, {"field": "id", "direction": "asc"}],
-    }
+        "sortby": sort if sorts else None,
+    } | place_of(query, core=core)
     if body["filter"] is not None:
         body["filter-lang"] = "cql2-json"
     return {name: value for name, value in body.items() if value is not None}

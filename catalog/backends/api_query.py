@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.geometry import box_geometry, flat, reached
 from modelstac.catalog.items.versions import parse_range, version_key
 from modelstac.catalog.search.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.search.ranges import number_range
-from modelstac.catalog.search.spellings import spellings
-from modelstac.catalog.search.sql.filters import parse
+from modelstac.catalog.search.spellings import architectures, spellings
+from modelstac.catalog.search.sql.expressions import parse
 
+_SLIVER = 1e-6
+_SPELLED: dict[str, Callable[[str], tuple[str, ...]]] = {"framework": spellings, "architecture": architectures}
 _KEYS = {"framework_version": "interop:framework_version_key", "backend_version": "interop:backend_version_key"}
 
 
@@ -20,7 +24,7 @@ def filter_of(query: Query) -> Document | None:
     conditions: list[Any] = [] if query.filter is None else [parse(query.filter)]
     for field, name in EQUAL_FIELDS.items():
         if (wanted := getattr(query, field)) is not None:
-            spelled = spellings(wanted) if field == "framework" else (wanted,)
+            spelled = _SPELLED[field](wanted) if field in _SPELLED else (wanted,)
             equal = [_is("=", _folded({"property": name}), _folded(spelling)) for spelling in spelled]
             conditions.append(equal[0] if len(equal) == 1 else {"op": "or", "args": equal})
     if query.task is not None:
@@ -34,27 +38,48 @@ def filter_of(query: Query) -> Document | None:
     for field, name in _KEYS.items():
         if (wanted := getattr(query, field)) is not None:
             conditions += _bounds(name, wanted)
+    if len(conditions) == 1 and isinstance(conditions[0], bool):  # an API takes objects
+        conditions *= 2
     if len(conditions) < 2:
         return conditions[0] if conditions else None
     return {"op": "and", "args": conditions}
 
 
-# What every STAC API can be asked.
-CORE = frozenset({"ids", "collections", "bbox", "datetime", "intersects"})
-
-
-def residual(query: Query, *, core: bool = False) -> Query | None:
-    """Return the part of a query that only :meth:`Query.matches` decides, None when there is none.
+def place_of(query: Query, *, core: bool) -> Document:
+    """Return bbox or intersects, of which an API takes one, so that it finds no less than is asked for.
 
     Parameters
     ----------
     core
-        Whether the API is asked for no more than every API can be: other people's may not compare text whatever its
-        case, and their items have no sortable versions.
+        Whether the API is somebody else's: pgstac turns a box over the antimeridian round and takes no heights.
+    """
+    if query.intersects is not None:
+        return {"intersects": query.intersects}
+    if query.bbox is None or not core:
+        return {"bbox": query.bbox}
+    west, south, east, north = flat(query.bbox)
+    parts = reached(west, east)
+    if len(parts) == 1:
+        return {"bbox": (west, south, east, north)}
+    # A part without width is none to them; what they find too much is left out here.
+    wide = [(w, e) if w < e else (max(-180.0, w - _SLIVER), min(180.0, e + _SLIVER)) for w, e in parts]
+    boxes = [box_geometry((w, south, e, north))["coordinates"] for w, e in wide]
+    return {"intersects": {"type": "MultiPolygon", "coordinates": boxes}}
+
+
+def residual(query: Query, *, core: bool = False) -> Query | None:
+    """Return the part of a query that only :func:`modelstac.catalog.search.matching.matches` decides, None for none.
+
+    Parameters
+    ----------
+    core
+        Whether the API is somebody else's. It is asked for what every API can be (ids, collections, a place, a time),
+        and all is decided here: others understand boxes, days, text and missing properties in other ways.
     """
     if core:
-        return query.model_copy(update=dict.fromkeys(CORE))
+        return query
     names = [*VERSION_FIELDS, "runs_with", "runs_within", "alias", "deprecated"]
+    names += ["bbox"] if query.intersects is not None else []
     left = {name: value for name in names if (value := getattr(query, name)) is not None}
     return Query(**left) if left else None
 

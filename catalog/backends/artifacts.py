@@ -9,7 +9,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from modelstac.catalog.backends.storage import copy_verified, explained, sync_folder
+from modelstac.catalog.backends.storage import copy_verified, explained, make_folder, sync_folder
 
 
 class ArtifactFolder:
@@ -36,11 +36,11 @@ class ArtifactFolder:
         """
         name = f"{sha256[:2]}/{sha256}/{source.name}"
         target = self.root / name
-        if target.is_file() and target.stat().st_size == source.stat().st_size:
-            return name
         temporary = target.with_name(f".{uuid.uuid4().hex}")
         with explained(f"copy {source} into {self.root}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_file() and target.stat().st_size == source.stat().st_size:
+                return name
+            make_folder(target.parent, self.root)
             try:
                 copy_verified(source, temporary, sha256=sha256)
                 temporary.replace(target)

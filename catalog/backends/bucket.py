@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from modelstac.catalog import forks
 from modelstac.catalog.backends.storage import explained
+from modelstac.catalog.credentials import identified, refusal, shown
 from modelstac.catalog.errors import CatalogError, IntegrityError, NotFoundError, StorageError
 
 if TYPE_CHECKING:
@@ -33,13 +35,16 @@ class Bucket:
         import obstore
         from obstore.store import from_url
 
-        self.url = url
+        self.url, known = identified(url)
+        url = self.url
         self._api = obstore
         with self._explained("open"):
             # What is down should be known in seconds.
             retries: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
-            plain: ClientConfig | None = {"allow_http": True} if url.startswith("http://") else None
-            self._store = from_url(url, client_options=plain, retry_config=retries, config=None)
+            options: ClientConfig = {"allow_http": True} if url.startswith("http://") else {}
+            if known:
+                options["default_headers"] = known  # which another server that this one leads to does not get
+            self._store = from_url(url, client_options=options or None, retry_config=retries, config=None)
 
     def read(self, path: str) -> tuple[bytes, str | None] | None:
         """Return content and tag of an object, None when it is not there."""
@@ -93,6 +98,12 @@ class Bucket:
             for found in self._api.list(self._store, prefix):
                 self._api.delete(self._store, [meta["path"] for meta in found])
 
+    def remove_one(self, path: str) -> None:
+        """Remove an object."""
+        self._refuse_read_only()
+        with self._explained(f"remove {path} in"):
+            self._api.delete(self._store, path)
+
     def tags(self, suffix: str) -> dict[str, str] | None:
         """Return, by its path, what changes whenever an object with this suffix does; the web cannot be listed."""
         if self.url.startswith(_READ_ONLY):
@@ -127,11 +138,15 @@ class Bucket:
     def _explained(self, action: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
+        forks.use("obstore", task=f"{action} {self.url}")
         try:
             yield
         except (BaseError, PermissionError, ValueError) as error:
             if isinstance(error, IntegrityError):
                 raise
+            status = {"UnauthenticatedError": 401, "PermissionDeniedError": 403}.get(type(error).__name__)
+            if status is not None and self.url.startswith(_READ_ONLY):
+                raise StorageError(f"cannot {action} {self.url}: {refusal(self.url, status)}") from error
             reason = str(error).partition("\n")[0][:300]
             raise StorageError(
                 f"cannot {action} {self.url}: {reason}; check address, network and credentials (AWS_ACCESS_KEY_ID …)"
@@ -153,4 +168,4 @@ def download(href: str, target: Path, *, sha256: str) -> None:
     found = Bucket(f"{parts.scheme}://{parts.netloc}{folder}").download(unquote(name), target)
     if found != sha256:
         target.unlink()
-        raise IntegrityError(f"{href} has SHA-256 {found}, its item says {sha256}: it is not the published file")
+        raise IntegrityError(f"{shown(href)} has SHA-256 {found}, its item says {sha256}: it is not the published file")

@@ -5,6 +5,7 @@ A publish is one transaction, so whatever dies leaves the item whole or not at a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -16,24 +17,26 @@ from typing import Any
 import pystac
 from pydantic_core import from_json
 
+from modelstac.catalog import journal
 from modelstac.catalog.ahead import ahead, batches, uncollected
 from modelstac.catalog.backends.artifacts import ArtifactFolder
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, as_item, refuse_pointed_at, refuse_unexpected
-from modelstac.catalog.errors import CatalogError, NotFoundError
+from modelstac.catalog.base import Catalog, as_item, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.errors import AmbiguousError, CatalogError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.identity import ALIASES, reference
 from modelstac.catalog.items.reading import has_local_files, local_path
 from modelstac.catalog.items.validation import validate_item
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database
 from modelstac.catalog.search.sql.fields import reduced
-from modelstac.catalog.search.sql.schema import prepare
+from modelstac.catalog.search.sql.schema import is_current, prepare
 from modelstac.catalog.search.sql.search import Search
 
 SUFFIX = ".sqlite"
@@ -57,6 +60,8 @@ class EmbeddedCatalog(Catalog):
         If there is no catalog, or the file is something else.
     """
 
+    keeps_audit = True
+
     def __init__(self, href: str | os.PathLike[str], *, create: bool = False) -> None:
         path = local_path(os.fspath(href))
         if path is None:
@@ -71,8 +76,11 @@ class EmbeddedCatalog(Catalog):
             raise CatalogError(f"no folder {path.parent} for the catalog {path.name}: make it first or check the path")
         self.artifacts = ArtifactFolder(path.with_suffix(".artifacts"))
         self.database = Database(path)
-        with self.database.write() as connection:
-            prepare(connection)
+        with self.database.read() as connection:
+            ready = is_current(connection)
+        if not ready:
+            with self.database.write() as connection:
+                prepare(connection)
 
     def close(self) -> None:
         """Close this thread's connection to the file."""
@@ -88,11 +96,11 @@ class EmbeddedCatalog(Catalog):
                 return
             query = query.model_copy(update={"token": page.next})
 
-    def ids(self) -> Iterator[str]:
-        """Return all item ids; no item is read."""
+    def references(self) -> Iterator[str]:
+        """Return ``collection/id`` of all items; no item is read."""
         with self.database.read() as connection:
-            found = connection.execute("SELECT id FROM items ORDER BY id").fetchall()
-        return (item_id for (item_id,) in found)
+            found = connection.execute("SELECT collection, id FROM items ORDER BY id").fetchall()
+        return (reference(collection, item_id) for collection, item_id in found)
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
@@ -106,7 +114,7 @@ class EmbeddedCatalog(Catalog):
             return [self._shown_collection(connection, json.loads(text)) for (text,) in found.fetchall()]
 
     def find(self, item_id: str) -> pystac.Item | None:
-        """Return the item, None when there is no such id."""
+        """Return the item with an id, which may be ``collection/id``; None when there is none."""
         document = self.document(item_id)
         return None if document is None else as_item(document)
 
@@ -117,7 +125,7 @@ class EmbeddedCatalog(Catalog):
 
     def read(self, item_id: str) -> rows.Read | None:
         """Return an item as stored, None when there is no such id."""
-        with self.database.read() as connection:
+        with self.database.read() as connection, self._named():
             return rows.read_item(connection, item_id)
 
     def page(self, query: Query, *, count: bool = False) -> Page:
@@ -140,6 +148,7 @@ class EmbeddedCatalog(Catalog):
         """Validate and store an item with its files; it is made JSON once for both."""
         document = documents.located(item)
         validate_item(document)
+        look_into(item)
         return self.add_documents([document], report=report)[0]
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
@@ -151,6 +160,7 @@ class EmbeddedCatalog(Catalog):
         with_files = [item for item in listed if has_local_files(item)]
         for item in with_files:
             validate_item(documents.located(item))
+            look_into(item)
         checked = {id(item) for item in with_files}
         writer = Writer(self, report)
 
@@ -163,7 +173,7 @@ class EmbeddedCatalog(Catalog):
 
         with uncollected():
             writer.write(ahead(map(prepared, batches(listed, _AT_A_TIME))))
-        return Published(self.get, [item.id for item in listed])
+        return Published(self.get, [f"{item.collection_id}/{item.id}" for item in listed])
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items in one transaction: all of them or none."""
@@ -181,12 +191,22 @@ class EmbeddedCatalog(Catalog):
         """
         writer = Writer(self, report)
         writer.write([writer.prepared(items)], coming)
-        return Published(self.get, [item["id"] for item in items])
+        return Published(self.get, [f"{item['collection']}/{item['id']}" for item in items])
+
+    def audit(self, asked: journal.Asked | None = None) -> tuple[list[journal.Entry], int | None]:
+        """Return who did what to the catalog, the newest first."""
+        with self.database.read() as connection:
+            return journal.entries(connection, asked or journal.Asked())
 
     def put_collection(self, document: Document) -> None:
         """Store a collection's document, or replace what people wrote of it; its aliases are left alone."""
         with self.database.write() as connection:
-            rows.put_collection(connection, documents.stored_collection(document))
+            before = rows.get_collection(connection, document["id"])
+            stored = documents.stored_collection(document)
+            rows.put_collection(connection, stored)
+            made = [journal.Entry("create-model", stored["id"])]
+            changes = made if before is None else journal.collection_changes(stored["id"], before, stored)
+            journal.record(connection, changes)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the item ids that a model's aliases point to."""
@@ -198,54 +218,70 @@ class EmbeddedCatalog(Catalog):
         """Point an alias to an item, or remove it."""
         with self.database.write() as connection:
             self._known_collection(connection, name)
-            refuse_unexpected(name, alias, _aliases(connection, name).get(alias), expected)
+            before = _aliases(connection, name).get(alias)
+            refuse_unexpected(name, alias, before, expected)
             if item_id is None:
                 connection.execute("DELETE FROM aliases WHERE collection = ? AND alias = ?", (name, alias))
-            elif rows.get_item(connection, item_id) is None:
+            elif (item := rows.get_item(connection, f"{name}/{item_id}")) is None:
                 raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
             else:
+                refuse_unfit(name, alias, item, (rows.get_collection(connection, name) or {}).get(RULES))
                 connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, item_id))
+            journal.record(connection, journal.moves(name, {alias: before}, {alias: item_id}))
+
+    def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
+        """Let an alias of a model point only to items that show what is required."""
+        with self.database.write() as connection:
+            self._known_collection(connection, name)
+            stored = rows.get_collection(connection, name) or {}
+            changed = with_rule(stored, alias, required)
+            rows.put_collection(connection, changed)
+            journal.record(connection, journal.collection_changes(name, stored, changed))
 
     def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
         """Mark an item as one that should no longer be used, or take that back; return it."""
-        with self.database.write() as connection:
-            document = self._known_item(connection, item_id)
-            if bool(document["properties"].get("deprecated")) != deprecated:
-                document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
-                rows.delete(connection, item_id)
-                rows.insert(connection, [document])
-        return self.get(item_id)
+
+        def marked(document: Document) -> Document:
+            if bool(document["properties"].get("deprecated")) == deprecated:
+                return document
+            said = {"deprecated": deprecated, "updated": documents.now()}
+            return document | {"properties": document["properties"] | said}
+
+        return self._changed(item_id, marked)
 
     def attach(self, item_id: str, key: str, asset: dict[str, Any]) -> pystac.Item:
         """Put evidence on a published item; return it."""
-        with self.database.write() as connection:
-            document = documents.with_evidence(self._known_item(connection, item_id), key, asset)
-            rows.delete(connection, item_id)
-            rows.insert(connection, [document])
-        return self.get(item_id)
+        return self._changed(item_id, lambda document: documents.with_evidence(document, key, asset))
 
     def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
         """Add environments in which a published item was found to run; return it."""
+        return self._changed(item_id, lambda document: documents.verified(document, environments))
+
+    def _changed(self, item_id: str, change: Callable[[Document], Document]) -> pystac.Item:
         with self.database.write() as connection:
             stored = self._known_item(connection, item_id)
-            if (document := documents.verified(stored, environments)) is not stored:
-                rows.delete(connection, item_id)
+            if (document := change(stored)) != stored:
+                rows.delete(connection, document["id"], document["collection"])
                 rows.insert(connection, [document])
+                journal.record(connection, journal.changes(stored, document))
         return self.get(item_id)
 
-    def delete(self, item_id: str, *, check: Callable[[rows.Read], None] | None = None) -> None:
-        """Remove an item, and the files that only this item had, unless ``check`` raises in the same transaction."""
+    def delete(self, item_id: str, *, check: Callable[[rows.Read], None] | None = None, files: bool = True) -> None:
+        """Remove an item, unless ``check`` raises in the same transaction, and the files that only this item had."""
         with self.database.write() as connection:
             document = self._known_item(connection, item_id)
             if check is not None and (found := rows.read_item(connection, item_id)) is not None:
                 check(found)
-            refuse_pointed_at(item_id, document["collection"], _aliases(connection, document["collection"]))
-            rows.delete(connection, item_id)
             name = document["collection"]
+            refuse_pointed_at(document["id"], name, _aliases(connection, name))
+            rows.delete(connection, document["id"], name)
             collection = rows.get_collection(connection, name)
             assert collection is not None, "items refer to their collection"
             left = connection.execute("SELECT document FROM items WHERE collection = ? ORDER BY id", (name,))
             rows.put_collection(connection, documents.covering(collection, (json.loads(text) for (text,) in left)))
+            journal.record(connection, [journal.Entry("delete", name, document["id"])])
+        if not files:
+            return
         with self.database.write() as connection:
             # The item is gone for good; its files go while no other writer can begin to need them.
             for digest in _digests(document):
@@ -257,8 +293,17 @@ class EmbeddedCatalog(Catalog):
             known = [n for (n,) in connection.execute("SELECT id FROM collections")]
             raise NotFoundError.unknown("model", name, known, where=self.href)
 
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say of which catalog an ambiguous id is."""
+        try:
+            yield
+        except AmbiguousError as error:
+            raise AmbiguousError(str(error).replace("the catalog", self.href, 1)) from error
+
     def _known_item(self, connection: sqlite3.Connection, item_id: str) -> Document:
-        document = rows.get_item(connection, item_id)
+        with self._named():
+            document = rows.get_item(connection, item_id)
         if document is None:
             known = [i for (i,) in connection.execute("SELECT id FROM items")]
             raise NotFoundError.unknown("item", item_id, known, where=self.href)

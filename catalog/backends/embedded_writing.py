@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 import pystac
 
+from modelstac.catalog import journal
 from modelstac.catalog.backends.artifacts import ArtifactFolder
 from modelstac.catalog.base import as_item
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD, is_image
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows
@@ -52,11 +53,16 @@ class Writer:
         The catalog.
     report
         Gets the progress of copying.
+    check
+        Gets items that are to be written, inside the transaction, and raises to refuse them.
     """
 
-    def __init__(self, catalog: Kept, report: Report = ignore) -> None:
+    def __init__(
+        self, catalog: Kept, report: Report = ignore, check: Callable[[list[Document]], None] = lambda _: None
+    ) -> None:
         self._catalog = catalog
         self._report = report
+        self._check = check
 
     def prepared(self, items: list[Document]) -> list[Prepared]:
         """Copy the files of items into the catalog's store."""
@@ -77,12 +83,17 @@ class Writer:
         with self._catalog.database.write() as connection:
             for part in parts:
                 new = self._new(connection, part, coming)
+                by_name = documents.by_collection(new)
+                for name in by_name.keys() - collections.keys():
+                    found = rows.get_collection(connection, name)
+                    if found is not None:
+                        collections[name] = found if rows.has_items(connection, name) else documents.begun(found)
                 rows.insert(connection, new)
+                journal.record(connection, [journal.Entry("publish", i["collection"], i["id"]) for i in new])
                 written += len(new)
                 # Part by part: thousands of documents that are kept cost as much again in garbage collection.
-                for name, of_model in documents.by_collection(new).items():
-                    found = collections.get(name) or rows.get_collection(connection, name)
-                    collection = found or documents.new_collection(name, of_model[0]["properties"])
+                for name, of_model in by_name.items():
+                    collection = collections.get(name) or documents.new_collection(name, of_model[0]["properties"])
                     collections[name] = documents.widened(collection, *of_model)
             for collection in collections.values():
                 rows.put_collection(connection, documents.stored_collection(collection))
@@ -90,23 +101,25 @@ class Writer:
 
     def _new(self, connection: sqlite3.Connection, part: list[Prepared], coming: Mapping[str, str]) -> list[Document]:
         """Return those items, as they are stored, that are not there yet."""
+        self._check([item for item, _ in part])
         known = rows.known(connection, (item["id"] for item, _ in part))
-        new: dict[str, Document] = {}
+        new: dict[tuple[str, str], Document] = {}
         names = dict(coming)
         for item, assets in part:
             if any(not (Path(self._catalog.href).parent / href).is_file() for href in assets.values()):
                 # A delete of the last item with the same bytes came between.
                 self._copy(item, ignore)
             item_id = item["id"]
-            if item_id in known:
-                published = rows.read_item(connection, item_id)
+            key = (item["collection"], item_id)
+            if key in known:
+                published = rows.read_item(connection, "/".join(key))
                 assert published is not None, "it was there a moment ago, in this transaction"
                 self._same_or_refuse(self._catalog.shown(published), item)
-            elif item_id in new:
-                self._same_or_refuse(copy.deepcopy(new[item_id]), item)
+            elif key in new:
+                self._same_or_refuse(copy.deepcopy(new[key]), item)
             else:
-                new[item_id] = documents.stored_item(item, assets, self._sources(connection, item, names))
-                names[item_id] = new[item_id]["collection"]
+                new[key] = documents.stored_item(item, assets, self._sources(connection, item, names))
+                names[item_id] = item["collection"]
         return list(new.values())
 
     def _same_or_refuse(self, published: Document, item: Document) -> None:
@@ -114,7 +127,12 @@ class Writer:
 
     def _copy(self, item: Document, report: Report) -> dict[str, str]:
         """Copy the item's local files, and return their hrefs below the catalog's folder by asset key."""
-        local = {key: local_path(asset["href"]) for key, asset in item["assets"].items()}
+        local = {
+            key: None
+            if is_image(asset["href"], asset.get("type"), asset.get("roles") or ())
+            else local_path(asset["href"])
+            for key, asset in item["assets"].items()
+        }
         paths = {key: path for key, path in local.items() if path is not None}
         task = f"publish {item['id']}"
         report(Started(task, len(paths)))

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pystac
 
 from modelstac.catalog import errors
+from modelstac.catalog.credentials import bare, identified, refusal, typed
 from modelstac.catalog.errors import (
     CatalogError,
     ChangedMeanwhileError,
@@ -18,24 +19,50 @@ from modelstac.catalog.errors import (
     ModelStacError,
     NotFoundError,
     StorageError,
+    UnauthorizedError,
 )
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import BULK_CONFORMANCE, CONFORMANCE
+from modelstac.catalog.journal import Asked, Entry
+from modelstac.catalog.times import seconds_of
 
 _BY_STATUS: dict[int, type[ModelStacError]] = {
     400: errors.InvalidItemError,
     401: errors.UnauthorizedError,
-    403: errors.UnauthorizedError,
+    403: errors.ForbiddenError,
     404: NotFoundError,
     409: errors.ItemExistsError,
     412: errors.ChangedMeanwhileError,
     413: errors.TooLargeError,
     422: errors.InvalidItemError,
 }
-_TRIES = 3
+_TRIES = 5
 _PATIENCE_SECONDS = 30.0
-_REPEATABLE = frozenset({"GET", "POST"})
+# Publishing again what was published changes nothing.
+_REPEATABLE = frozenset({"GET", "HEAD", "POST"})
+_BUSY, _UNAVAILABLE = 429, 503
+_REFUSED = frozenset({401, 403})
+# What an error of the network says of itself, in words of everybody's.
+_REASONS = (
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted here; name the authority's file by SSL_CERT_FILE"),
+    ("SSL", "it does not speak TLS; is it http:// and not https://?"),
+    ("getaddrinfo", "its name is unknown; check the address"),
+    ("NameResolution", "its name is unknown; check the address"),
+    ("refused", "the connection is refused; check the port and that the server runs"),
+    ("timed out", "nothing came in time; try again"),
+    ("unreachable", "there is no way to it from here; check the network"),
+    ("ProxyError", "the proxy does not let it through; check HTTPS_PROXY and NO_PROXY"),
+    ("RemoteDisconnected", "it ended the connection; check that the server runs, then try again"),
+    ("reset", "it ended the connection; check that the server runs, then try again"),
+    ("Broken pipe", "it ended the connection; check that the server runs, then try again"),
+)
+
+
+def reason(error: BaseException) -> str:
+    """Return why nothing answered and what to do, in half a line."""
+    text = repr(error).casefold()
+    return next((said for sign, said in _REASONS if sign.casefold() in text), " ".join(str(error).split())[:200])
 
 
 def quoted(text: str) -> str:
@@ -58,21 +85,26 @@ class Api:
         try:
             from pystac_client import Client
             from pystac_client.exceptions import APIError
+            from pystac_client.stac_api_io import StacApiIO
         except ModuleNotFoundError as error:
             raise MissingPackageError.extra(str(error.name), "api", "a catalog behind an API") from error
 
-        self.href = href
+        self.href = typed(href)
+        reading = StacApiIO()
+        reading.session.auth = _identify
         try:
-            self._client = Client.open(href)
+            self._client = Client.open(self.href, stac_io=reading)
         except APIError as error:
             status = getattr(error, "status_code", None)  # missing where nothing answered
             if status is None:
-                raise StorageError(f"{href} does not answer: check the address and that the server runs") from error
-            raise CatalogError(f"{href} is no STAC API: it answers with status {status}") from error
+                raise StorageError(f"{self.href} does not answer: {reason(error)}") from error
+            if status in _REFUSED:
+                raise UnauthorizedError(f"{self.href} is not read: {refusal(self.href, status)}") from error
+            raise CatalogError(f"{self.href} is no STAC API: it answers with status {status}") from error
         except (pystac.STACError, pystac.STACTypeError, ValueError, KeyError) as error:
-            raise CatalogError(f"{href} is no STAC API: {error}") from error
+            raise CatalogError(f"{self.href} is no STAC API: {error}") from error
         if not self._client.conforms_to("ITEM_SEARCH"):
-            raise CatalogError(f"{href} cannot be searched: it is no STAC API, name its landing page")
+            raise CatalogError(f"{self.href} cannot be searched: it is no STAC API, name its landing page")
         self.is_ours = CONFORMANCE in self._client.get_conforms_to()
         self.takes_lines = BULK_CONFORMANCE in self._client.get_conforms_to()
         self.sorts = any("item-search#sort" in said for said in self._client.get_conforms_to())
@@ -88,6 +120,24 @@ class Api:
         """Return a document and its entity tag."""
         response = self._request("GET", f"{self.href}/{path}")
         return response.json(), response.headers.get("ETag")
+
+    def audit(self, asked: Asked) -> tuple[list[Entry], int | None]:
+        """Return a page of the audit log, and the number before which the next begins.
+
+        Raises
+        ------
+        CatalogError
+            If the server keeps none.
+        """
+        named = ("collection", "item", "action", "by", "datetime", "before", "limit")
+        given = {name: value for name in named if (value := getattr(asked, name)) is not None}
+        try:
+            found = self._request("GET", f"{self.href}/audit", params=given, headers=self._headers).json()
+        except NotFoundError as error:
+            raise CatalogError(f"{self.href} keeps no audit log: it is none of ours, or of an older version") from error
+        entries = [Entry(**entry) for entry in found["entries"]]
+        more = any(link["rel"] == "next" for link in found["links"])
+        return entries, entries[-1].number if more else None
 
     def follow(self, link: Document) -> Document:
         """Return what a link with method and body leads to."""
@@ -114,7 +164,8 @@ class Api:
         size = path.stat().st_size
         end, failures = time.monotonic() + _PATIENCE_SECONDS, 0
         while True:
-            found = self._session.head(href)
+            # With the key: an artifact that is here stays until the item is published.
+            found = self._session.head(href, headers=self._headers, timeout=120)
             if found.ok:
                 return href
             start = int(found.headers.get("Upload-Offset", 0))
@@ -130,10 +181,12 @@ class Api:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.2)
-            except StorageError:
+            except StorageError as error:
                 failures += 1
-                if failures == _TRIES:
+                wait = error.retry_after if error.retry_after is not None else 0.1 * 2**failures
+                if failures == _TRIES or time.monotonic() + wait > end:
                     raise
+                time.sleep(wait)
             else:
                 return href
 
@@ -148,26 +201,40 @@ class Api:
                 sent = options if made is None else options | {"data": made()}
                 response = self._session.request(method, href, timeout=120, **sent)
             except requests.RequestException as error:
-                raise StorageError(
-                    f"{self.href} does not answer: check that the server runs, then try again"
-                ) from error
+                raise StorageError(f"{self.href} does not answer: {reason(error)}") from error
             if response.ok:
                 return response
-            wait = response.headers.get("Retry-After", "")
-            # Publishing again what was published changes nothing; a file is sent again from where it ended.
-            again = response.status_code == 503 and method in _REPEATABLE and "data" not in options and wait.isdigit()
-            if not again or time.monotonic() + int(wait) > end:
-                raise _error(response)
-            time.sleep(int(wait))
+            wait = seconds_of(response.headers.get("Retry-After"))
+            # What is too much is not done at all; what the server could not do may be, and is repeated where that is
+            # harmless. A file is sent again from where it ended, by whoever sends it.
+            again = response.status_code == _BUSY or (response.status_code == _UNAVAILABLE and method in _REPEATABLE)
+            if not again or "data" in options or wait is None or time.monotonic() + wait > end:
+                raise _error(response, wait)
+            time.sleep(wait)
 
 
-def _error(response: Any) -> ModelStacError:
+def _identify(request: Any) -> Any:
+    """Say to the server of a request, and to none that it leads to, who one is.
+
+    Without this, requests would take what ``~/.netrc`` has instead of the key that a request has already.
+    """
+    if "Authorization" not in request.headers:
+        request.headers.update(identified(request.url)[1])
+    return request
+
+
+def _error(response: Any, wait: float | None = None) -> ModelStacError:
     try:
         problem = response.json()
     except ValueError:
         problem = {}
     detail = problem.get("detail") or problem.get("description") or f"status {response.status_code}"
+    if response.status_code in _REFUSED and "code" not in problem:  # no server of ours, which says it itself
+        detail = f"{bare(response.url)} is not answered: {refusal(response.url, response.status_code)}"
     kind = getattr(errors, str(problem.get("code")), None)
     if not (isinstance(kind, type) and issubclass(kind, ModelStacError)):
         kind = _BY_STATUS.get(response.status_code, StorageError)
-    return kind(str(detail))
+    error = kind(str(detail))
+    if isinstance(error, StorageError):
+        error.retry_after = wait
+    return error

@@ -19,9 +19,11 @@ from typing import Any
 
 import pystac
 
+from modelstac.catalog.backends.branches import BRANCH, Branch
 from modelstac.catalog.backends.bucket import Bucket
 from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
 from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import CatalogError, ConflictError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
@@ -29,6 +31,7 @@ from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 
 _ATTEMPTS = 200
 
@@ -55,7 +58,7 @@ class ObjectCatalog(TreeCatalog):
     _at_once = 16
 
     def __init__(self, href: str, *, create: bool = False) -> None:
-        url = href.removesuffix(ROOT).rstrip("/")
+        url = typed(href).removesuffix(ROOT).rstrip("/")
         super().__init__(url)
         self._bucket = Bucket(url)
         if self._root() is None and not create:
@@ -96,38 +99,42 @@ class ObjectCatalog(TreeCatalog):
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files and return it as stored."""
-        if (published := self.find(item.id)) is not None:
+        if (published := self.find(f"{item.collection_id}/{item.id}")) is not None:
             return self.same_or_refuse(published, item)
-        folder = f"{documents.item_folder(item)}/{uuid.uuid4().hex[:16]}"
-        document = documents.item_document(item, self._upload(item, folder, report), self._sources(item), folder=folder)
+        branch = self._find_branch(str(item.collection_id))
+        path = documents.collection_path(str(item.collection_id)) if branch is None else branch.path
+        folder = f"{posixpath.dirname(path)}/{item.id}/{uuid.uuid4().hex[:16]}"
+        names, sources = self._upload(item, folder, report), self._sources(item)
+        document = documents.item_document(item, names, sources, folder=folder, parent=path)
         document["properties"] |= dict.fromkeys(("created", "updated"), documents.now())
         self._bucket.write(f"{folder}/{item.id}.json", documents.dump(document), tag=None)
-        path = documents.collection_path(str(item.collection_id))
 
         def widen(collection: Document | None) -> Document | None:
             if collection is None:
                 collection = documents.new_collection(str(item.collection_id), item.properties)
-            if f"{item.id}.json" in map(posixpath.basename, documents.targets(collection, "item", path)):
+            if f"{item.id}.json" in map(posixpath.basename, self.items_of(collection, path)):
                 return None
-            return documents.with_item(collection, item, folder=folder)
+            collection = collection if self.items_of(collection, path) else documents.begun(collection)
+            return documents.with_item(collection, item, folder=folder, path=path)
 
         self._swap(path, widen)
-        self._swap(ROOT, lambda root: self._with_collection(root, path))
-        place, _ = self._known_place(item.id)
+        if branch is None:
+            self._swap(ROOT, lambda root: self._with_collection(root, path))
+        place, _ = self._known_place(f"{item.collection_id}/{item.id}")
         if posixpath.dirname(place) != folder:
             # Somebody else was quicker.
             self._bucket.remove(folder)
-            return self.same_or_refuse(self.get(item.id), item)
+            return self.same_or_refuse(self.get(f"{item.collection_id}/{item.id}"), item)
         # The item is published, come what may: links that cannot be written now are the next publish's.
         with contextlib.suppress(StorageError):
             self._link_versions(path, document)
-        return self.get(item.id)
+        return self.get(f"{item.collection_id}/{item.id}")
 
     def _with_collection(self, root: Document | None, path: str) -> Document | None:
         root = root or documents.new_root(posixpath.basename(self.href))
-        if path in documents.targets(root, "child", ROOT):
+        if path in self._inside.targets(root, "child", ROOT):
             return None
-        return documents.with_collection(root, self._document(path, "Collection"))
+        return documents.with_collection(root, self._document(path, "Collection"), path)
 
     def _upload(self, item: pystac.Item, folder: str, report: Report) -> dict[str, str]:
         names = file_names(item)
@@ -146,22 +153,33 @@ class ObjectCatalog(TreeCatalog):
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
-        path = documents.collection_path(name)
-        self._collection(name)
+        path = self._branch(name).path
 
         def point(collection: Document | None) -> Document | None:
             if collection is None:
                 raise NotFoundError(f"no model {name!r} in {self.href}: it was deleted meanwhile")
-            aliases = dict(collection.get(ALIASES, {}))
+            aliases = documents.aliases_of(collection)
             refuse_unexpected(name, alias, aliases.pop(alias, None), expected)
             if item_id is not None:
-                if all(posixpath.basename(p) != f"{item_id}.json" for p in documents.targets(collection, "item", path)):
+                places = [p for p in self.items_of(collection, path) if posixpath.basename(p) == f"{item_id}.json"]
+                if not places:
                     raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
+                refuse_unfit(name, alias, self._document(places[0], "Feature"), collection.get(RULES))
                 aliases[alias] = item_id
             rest = {key: value for key, value in collection.items() if key != ALIASES}
             return rest | ({ALIASES: aliases} if aliases else {})
 
         self._swap(path, point)
+
+    def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
+        """Let an alias of a model point only to items that show what is required."""
+
+        def protect(collection: Document | None) -> Document | None:
+            if collection is None:
+                raise NotFoundError(f"no model {name!r} in {self.href}: it was deleted meanwhile")
+            return with_rule(collection, alias, required)
+
+        self._swap(self._branch(name).path, protect)
 
     def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
         """Mark an item as one that should no longer be used, or take that back; return it."""
@@ -191,16 +209,20 @@ class ObjectCatalog(TreeCatalog):
     def delete(self, item_id: str) -> None:
         """Remove an item and its files."""
         place, found = self._known_place(item_id)
-        item = self._document(place, "Feature")
-        path = documents.collection_path(found["id"])
+        item = self._feature(place)
+        path = found.path
 
         def narrow(collection: Document | None) -> Document | None:
-            if collection is None or place not in documents.targets(collection, "item", path):
+            if collection is None or place not in self.items_of(collection, path):
                 raise ConflictError(f"item {item_id!r} was deleted by somebody else meanwhile")
-            refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
-            left = (self._document(p, "Feature") for p in documents.targets(collection, "item", path) if p != place)
-            return documents.without_item(collection, place, left)
+            refuse_pointed_at(item["id"], collection["id"], documents.aliases_of(collection))
+            left = (self._document(p, "Feature") for p in self.items_of(collection, path) if p != place)
+            return documents.covering(self._inside.without(Branch(path, collection), place), left)
 
         self._swap(path, narrow)
-        self._bucket.remove(posixpath.dirname(place))
+        folder, left = posixpath.dirname(place), self.items_of(self._document(path, BRANCH), path)
+        if any(other.startswith(f"{folder}/") for other in left) or item["id"] not in folder.split("/"):
+            self._bucket.remove_one(place)  # another tool put others beside it
+        else:
+            self._bucket.remove(folder)
         self._link_versions(path, item)

@@ -16,7 +16,7 @@ class Published(Sequence[pystac.Item]):
     get
         Gives the item with an id.
     ids
-        The ids, in order.
+        The ids, or ``collection/id`` of each, in order.
     """
 
     def __init__(self, get: Callable[[str], pystac.Item], ids: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pystac
 
+from modelstac.catalog.backends.branches import BRANCH, Branch
+from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.storage import Folder, Staging, explained
 from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
 from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
@@ -22,9 +24,11 @@ from modelstac.catalog.errors import CatalogError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
-from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.identity import ALIASES, about
+from modelstac.catalog.items.provenance import PAGE_FIELD
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
+from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 
 
 class StaticCatalog(TreeCatalog):
@@ -80,26 +84,68 @@ class StaticCatalog(TreeCatalog):
         """Return what changes with each document, by its path."""
         return self._folder.tags(".json")
 
+    def tag(self, path: str) -> str | None:
+        """Return the same for one document."""
+        return self._folder.tag(path)
+
     def _put_index(self, data: bytes) -> None:
         self._folder.write(INDEX, data)
+
+    def read_file(self, path: str) -> bytes | None:
+        """Return the content of any file of the catalog, None when it is not there."""
+        return self._folder.read(path)
+
+    def write_page(self, path: str, page: bytes) -> None:
+        """Write or replace a page for people beside the documents."""
+        self._folder.write(path, page)
+
+    def link_page(self, name: str, page: str) -> None:
+        """Make a model's collection and items lead to its page, by a link that no copy of them takes along.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        page
+            Path of the page.
+        """
+        with self._folder.lock():
+            branch = self._branch(name)
+            for path in (branch.path, *self.items_of(branch.document, branch.path)):
+                document = self._tried(path, (*BRANCH, "Feature"))
+                if isinstance(document, CatalogError) or oddity(document) is not None:
+                    continue
+                kept = [found for found in document["links"] if PAGE_FIELD not in found]
+                links = [*kept, about(documents.relative(page, path), name)]
+                if links != document["links"]:
+                    self._write(path, document | {"links": links})
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
         with self._folder.lock():
-            collection = self._collection(name)
-            aliases = collection.pop(ALIASES, {})
+            branch = self._branch(name)
+            collection = dict(branch.document)
+            aliases = documents.aliases_of(collection)
+            collection.pop(ALIASES, None)
             refuse_unexpected(name, alias, aliases.pop(alias, None), expected)
             if item_id is not None:
-                if self._place(item_id) is None:
+                if (place := self._place(f"{name}/{item_id}")) is None:
                     raise NotFoundError(f"no item {item_id!r} in {self.href}: it was deleted meanwhile")
+                refuse_unfit(name, alias, self._feature(place[0]), collection.get(RULES))
                 aliases[alias] = item_id
-            self._write(documents.collection_path(name), collection | ({ALIASES: aliases} if aliases else {}))
+            self._write(branch.path, collection | ({ALIASES: aliases} if aliases else {}))
+
+    def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
+        """Let an alias of a model point only to items that show what is required."""
+        with self._folder.lock():
+            branch = self._branch(name)
+            self._write(branch.path, with_rule(branch.document, alias, required))
 
     def deprecate(self, item_id: str, *, deprecated: bool = True) -> pystac.Item:
         """Mark an item as one that should no longer be used, or take that back; return it."""
         with self._folder.lock():
             place, _ = self._known_place(item_id)
-            document = self._document(place, "Feature")
+            document = self._feature(place)
             if bool(document["properties"].get("deprecated")) != deprecated:
                 document["properties"] |= {"deprecated": deprecated, "updated": documents.now()}
                 self._write(place, document)
@@ -109,7 +155,7 @@ class StaticCatalog(TreeCatalog):
         """Put evidence on a published item; return it."""
         with self._folder.lock():
             place, _ = self._known_place(item_id)
-            self._write(place, documents.with_evidence(self._document(place, "Feature"), key, asset))
+            self._write(place, documents.with_evidence(self._feature(place), key, asset))
         return self.get(item_id)
 
     def add_verified(self, item_id: str, environments: Sequence[dict[str, Any]]) -> pystac.Item:
@@ -122,18 +168,40 @@ class StaticCatalog(TreeCatalog):
     def delete(self, item_id: str) -> None:
         """Remove an item and its files."""
         with self._folder.lock():
-            place, collection = self._known_place(item_id)
-            document = self._document(place, "Feature")
-            refuse_pointed_at(item_id, collection["id"], collection.get(ALIASES, {}))
-            path = documents.collection_path(collection["id"])
-            others = [p for p in documents.targets(collection, "item", path) if p != place]
-            left = (self._document(other, "Feature") for other in others)
-            self._write(path, documents.without_item(collection, place, left))
-            self._folder.remove(posixpath.dirname(place))
-            self._link_versions(path, document)
+            place, branch = self._known_place(item_id)
+            document = self._feature(place)
+            refuse_pointed_at(document["id"], branch.name, documents.aliases_of(branch.document))
+            others = [other for other in self.items_of(branch.document, branch.path) if other != place]
+            narrowed = self._inside.without(branch, place)
+            if branch.document["type"] == "Collection":
+                left = (found for found in self.tried(others, "Feature") if not isinstance(found, CatalogError))
+                narrowed = documents.covering(narrowed, left)
+            self._write(branch.path, narrowed)
+            self._remove_files(place, document, others)
+            self._link_versions(branch.path, document)
+
+    def _remove_files(self, place: str, document: Document, others: list[str]) -> None:
+        """Remove what only this item had: its folder, or where others lie in that, its own document and files."""
+        folder = posixpath.dirname(place)
+        around = [path for path in (*others, *(b.path for b in self._branches())) if path.startswith(f"{folder}/")]
+        if posixpath.basename(folder) == document["id"] and not around:
+            self._folder.remove(folder)
+            return
+        used = {path for other in others for path in self._files_of(other)}
+        for path in {place, *self._files_of(place, document)} - used:
+            if path == place or path.startswith(f"{folder}/") or not folder:
+                self._folder.remove(path)
+
+    def _files_of(self, place: str, document: Document | None = None) -> list[str]:
+        """Return the paths of an item's files that lie inside the catalog."""
+        found = document or self._tried(place, "Feature")
+        assets = found.get("assets") if isinstance(found, dict) else None
+        hrefs = [a.get("href") for a in assets.values() if isinstance(a, dict)] if isinstance(assets, dict) else []
+        paths = [self._inside.path(documents.resolve(href, place)) for href in hrefs if isinstance(href, str)]
+        return [path for path in paths if "://" not in path and not path.startswith(("/", "../", "data:"))]
 
     def _change(self, path: str, change: Callable[[Document], Document]) -> None:
-        document = self._document(path, "Feature")
+        document = self._feature(path)
         if (changed := change(document)) != document:
             self._write(path, changed)
 
@@ -142,20 +210,20 @@ class StaticCatalog(TreeCatalog):
 
     def add(self, item: pystac.Item, *, report: Report) -> pystac.Item:
         """Store a validated item and its files atomically and return it as stored."""
-        if (published := self.find(item.id)) is not None:
+        if (published := self.find(f"{item.collection_id}/{item.id}")) is not None:
             return self.same_or_refuse(published, item)
         names = file_names(item)
         with self._folder.staging() as staging:
             self._copy(item, names, staging, report)
             with self._folder.lock():
                 # Somebody else may have published it while the files were copied.
-                if (published := self.find(item.id)) is not None:
+                if (published := self.find(f"{item.collection_id}/{item.id}")) is not None:
                     return self.same_or_refuse(published, item)
                 self._commit(item, names, staging)
                 # The item is published, come what may: links that cannot be written now are the next publish's.
                 with contextlib.suppress(StorageError):
-                    self._link_versions(documents.collection_path(str(item.collection_id)), item.to_dict())
-        return self.get(item.id)
+                    self._link_versions(self._branch(str(item.collection_id)).path, item.to_dict())
+        return self.get(f"{item.collection_id}/{item.id}")
 
     def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:
         task = f"publish {item.id}"
@@ -169,33 +237,60 @@ class StaticCatalog(TreeCatalog):
         report(Finished(task))
 
     def _commit(self, item: pystac.Item, names: dict[str, str], staging: Staging) -> None:
-        document = documents.item_document(item, names, self._sources(item))
+        root, name = self._root(), str(item.collection_id)
+        branch = self._find_branch(name)
+        path = self._free_path(name) if branch is None else branch.path
+        # Where no link leads to it, a publish died before the root had one, or another tool changed the links.
+        before = self._document(path, "Collection") if self._folder.exists(path) else None
+        if before is not None and (reason := oddity(before)) is not None:
+            raise CatalogError(f"{self._href(path)} cannot be written to: {reason}")
+        collection = before or documents.new_collection(name, item.properties)
+        folder = self._free_folder(posixpath.dirname(path), item.id)
+        document = documents.item_document(item, names, self._sources(item), folder=folder, parent=path)
         document["properties"] |= dict.fromkeys(("created", "updated"), documents.now())
         staging.write(f"{item.id}.json", documents.dump(document))
-        root = self._root()
-        path = documents.collection_path(str(item.collection_id))
-        is_new = path not in self.collection_paths(root)
-        if is_new:
-            collection = documents.new_collection(str(item.collection_id), item.properties)
-        else:
-            collection = self._document(path, "Collection")
         if root is None:
             # An empty catalog is a catalog: whoever dies from here on leaves one.
             root = documents.new_root(self._folder.root.name)
             self._folder.write(ROOT, documents.dump(root))
-        folder = documents.item_folder(item)
         # If there is such a folder, no document names it (the item was not found): a publish died before its commit.
         self._folder.remove(folder)
         try:
             staging.move_to(folder)
-            widened = documents.with_item(collection, item)
+            unlinked = self._inside.without(Branch(path, collection), f"{folder}/{item.id}.json")
+            unlinked = unlinked if self.items_of(unlinked, path) else documents.begun(unlinked)
+            widened = documents.with_item(unlinked, item, folder=folder, path=path)
             self._folder.write(path, documents.dump(widened))
-            if is_new:
-                self._folder.write(ROOT, documents.dump(documents.with_collection(root, widened)))
+            if branch is None:
+                self._folder.write(ROOT, documents.dump(documents.with_collection(root, widened, path)))
         except BaseException:
             # An interrupt may come just after the commit: then the item is there, and stays.
-            if self._place(item.id) is None:
+            if self._place(f"{item.collection_id}/{item.id}") is None:
                 self._folder.remove(folder)
-                if is_new:
+                if before is None:
                     self._folder.remove(path)
+                else:
+                    self._folder.write(path, documents.dump(before))
             raise
+
+    def _free_path(self, name: str) -> str:
+        """Return where the document of a new collection goes: into a folder of its name, unless others lie there."""
+        path, number = documents.collection_path(name), 1
+        while self._folder.exists(path) and self._document(path, "Collection").get("id") != name:
+            number += 1
+            path = documents.collection_path(f"{name}-{number}")
+        return path
+
+    def _free_folder(self, parent: str, item_id: str) -> str:
+        """Return where an item goes: into a folder of its id, unless there is one in which no publish of it died."""
+        folder, number = posixpath.join(parent, item_id), 1
+        while self._folder.exists(folder) and not self._is_left(folder, item_id):
+            number += 1
+            folder = posixpath.join(parent, f"{item_id}-{number}", item_id)
+        return folder
+
+    def _is_left(self, folder: str, item_id: str) -> bool:
+        """Tell whether a folder holds what a publish left that died: then no link leads into it."""
+        inside = f"{folder}/"
+        used = [path for branch, places in self._places() for path in (branch.path, *places)]
+        return self._folder.exists(f"{inside}{item_id}.json") and not any(path.startswith(inside) for path in used)

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from modelstac.catalog.errors import IntegrityError, ModelStacError, StorageErro
 STAGING = ".staging"
 _LOCK = ".lock"
 _CHUNK = 1 << 20
+LARGEST = 1 << 30
+"""Bytes of one document: a collection of many thousand versions has some tens of megabytes."""
 _ADVICE = {
     errno.ENOSPC: "free some space and try again, nothing was published",
     errno.EDQUOT: "the quota is used up: free some space and try again, nothing was published",
@@ -40,6 +43,49 @@ def explained(action: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError.doing(action, error, advice=_ADVICE.get(error.errno or 0, "")) from error
+
+
+class NoDocumentError(StorageError):
+    """What a link leads to is no file that could be a document: a catalog can do without it."""
+
+
+def _document(path: Path) -> bytes:
+    """Read a document; a device, a pipe, or what is too large for one is none, whatever link leads there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno not in {errno.ENAMETOOLONG, errno.ELOOP}:
+            raise
+        raise NoDocumentError(f"{str(path)[:120]}… cannot be a document: {str(error.strerror).lower()}") from error
+    try:
+        status = os.fstat(descriptor)  # by its number: it cannot be exchanged meanwhile
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise NoDocumentError(
+                f"{path} is {'no file' if not stat.S_ISREG(status.st_mode) else f'{status.st_size:,} bytes long'}, "
+                "so no document of a catalog: remove it, or what links to it"
+            )
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _tag(status: os.stat_result) -> str:
+    # Writers replace files, so one that changed is another inode at least.
+    return f"{status.st_ino} {status.st_mtime_ns} {status.st_size}"
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """Return what is in a folder and not hidden, by name; nothing of one that is gone, or that may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError:
+        return []
 
 
 class Folder:
@@ -75,37 +121,59 @@ class Folder:
 
     def tags(self, suffix: str) -> dict[str, str]:
         """Return, by its path, what changes whenever a file with this suffix is written."""
-        found = {}
+        found: dict[str, str] = {}
+        waiting, seen = [("", str(self.root))], set[tuple[int, int]]()
         with explained(f"read {self.root}"):
-            for folder, names, files in os.walk(self.root):
-                names[:] = sorted(name for name in names if not name.startswith("."))
-                below = "" if folder == str(self.root) else f"{os.path.relpath(folder, self.root)}/"
-                for name in sorted(files):
-                    if name.endswith(suffix) and not name.startswith("."):
-                        # Writers replace files, so one that changed is another inode at least.
-                        status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - thousands of times
-                        found[f"{below}{name}"] = f"{status.st_ino} {status.st_mtime_ns} {status.st_size}"
+            if self.root.is_dir():
+                seen.add(_place(self.root.stat()))
+            while waiting:
+                below, folder = waiting.pop()
+                inside = []
+                for entry in _listed(folder):
+                    try:
+                        is_folder = entry.is_dir()
+                        if not is_folder and not entry.name.endswith(suffix):
+                            continue
+                        status = entry.stat()
+                    except OSError:  # removed since it was listed, or a link that leads nowhere
+                        continue
+                    if not is_folder:
+                        found[f"{below}{entry.name}"] = _tag(status)
+                    # A folder of a model may be a link to another disk; one with two names is read once.
+                    elif _place(status) not in seen:
+                        seen.add(_place(status))
+                        inside.append((f"{below}{entry.name}/", entry.path))
+                waiting += reversed(inside)
         return found
+
+    def tag(self, path: str) -> str | None:
+        """Return the same for one file, whatever links it lies behind; None where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return _tag((self.root / path).stat())
+        return None
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file, None when it is not there."""
         with explained(f"read {self.root / path}"):
             try:
-                return (self.root / path).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+                return _document(self.root / path)
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: it is no name at all
                 return None
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, *, private: bool = False) -> None:
         """Replace a file atomically and durably: whoever reads sees the old content or the new one, whole.
 
-        The caller holds the lock.
+        The caller holds the lock. What is private nobody but its owner may read, at no moment.
         """
         target = self.root / path
         # One name for ever: what a killed process leaves, the next writer replaces.
         temporary = target.with_name(f".{target.name}.new")
         with explained(f"write {target}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, self.root)
             try:
+                if private:
+                    temporary.unlink(missing_ok=True)
+                    temporary.touch(0o600, exist_ok=False)
                 with temporary.open("wb") as file:
                     file.write(data)
                     file.flush()
@@ -157,7 +225,7 @@ class Folder:
         """Remove a file or folder that no document names, and the folder around it when that is empty then."""
         target = self.root / path
         with explained(f"remove {target}"):
-            if target.is_dir():
+            if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
@@ -195,7 +263,7 @@ class Staging:
         target = self._folder.root / path
         with explained(f"write {target}"):
             sync_folder(self._place)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, self._folder.root)
             self._place.rename(target)
             sync_folder(target.parent)
 
@@ -219,6 +287,17 @@ def copy_verified(source: Path, target: Path, *, sha256: str) -> None:
         raise IntegrityError(
             f"{source} has SHA-256 {digest.hexdigest()}, its item says {sha256}: it changed after it was described"
         )
+
+
+def make_folder(folder: Path, root: Path) -> None:
+    """Make a folder below a root whose name is durable, as those of the folders between are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Also where it was there: whoever made it a moment ago may not have come this far.
+    above = folder
+    while above != root and root in above.parents:
+        above = above.parent
+        sync_folder(above)
+    sync_folder(root.parent)
 
 
 def sync_folder(folder: Path) -> None:

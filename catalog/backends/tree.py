@@ -5,22 +5,33 @@ from __future__ import annotations
 import bisect
 import contextlib
 import json
-import posixpath
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pystac
 
+from modelstac.catalog.backends.branches import (
+    BRANCH,
+    Branch,
+    Inside,
+    begins,
+    collection_name,
+    holds_items,
+    is_named_by_id,
+)
+from modelstac.catalog.backends.oddities import oddity
+from modelstac.catalog.backends.storage import NoDocumentError
 from modelstac.catalog.base import Catalog, as_item
-from modelstac.catalog.errors import CatalogError, InvalidItemError, ModelStacError, NotFoundError
+from modelstac.catalog.errors import AmbiguousError, CatalogError, InvalidItemError, ModelStacError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import ROOT, Document
-from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.identity import ALIASES, in_collection, reference
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.reading import local_file
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.messages import Report
 from modelstac.catalog.search.page import Page
@@ -29,6 +40,7 @@ from modelstac.catalog.search.query import Query
 # So many items before the latest version link to it; those before lead there by their successors. Otherwise every
 # publish would rewrite all versions.
 LATEST_LINKS = 10
+_OF_PYSTAC = (pystac.STACError, pystac.STACTypeError)
 INDEX = "search.sqlite.gz"
 """The search index beside a catalog whose keeper put one there."""
 
@@ -37,6 +49,10 @@ class TreeCatalog(Catalog):
     """A catalog of JSON documents that link to each other."""
 
     _at_once = 1
+
+    def __init__(self, href: str) -> None:
+        super().__init__(href)
+        self._inside = Inside(href)
 
     @abstractmethod
     def _read(self, path: str) -> bytes | None:
@@ -48,19 +64,27 @@ class TreeCatalog(Catalog):
 
     def items(self) -> Iterator[pystac.Item]:
         """Return all items, one after the other."""
-        return (self._item(place, collection) for collection, places in self._places() for place in places.values())
+        return (self._item(place, branch) for branch, places in self._places() for place in places)
 
-    def ids(self) -> Iterator[str]:
-        """Return all item ids; no item is read."""
-        return (item_id for _, places in self._places() for item_id in places)
+    def references(self) -> Iterator[str]:
+        """Return ``collection/id`` of all items; no item is read where each is its file's name, as here."""
+        named = list(self._places())
+        if all(is_named_by_id(place) for _, places in named for place in places):
+            return (reference(branch.name, Path(place).stem) for branch, places in named for place in places)
+        found = self.page(Query(fields=("id",))).documents
+        return (reference(document.get("collection"), document["id"]) for document in found)
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
-        for path in self.collection_paths():
-            yield pystac.Collection.from_dict(documents.absolute(self._document(path, "Collection"), self._href(path)))
+        for branch in self._branches():
+            if branch.document["type"] != "Collection":
+                continue
+            # Others' collections may be of earlier versions, which pystac brings to this one by whatever it raises.
+            with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, *_OF_PYSTAC):
+                yield pystac.Collection.from_dict(documents.absolute(branch.document, self._href(branch.path)))
 
     def find(self, item_id: str) -> pystac.Item | None:
-        """Return the item, None when there is no such id."""
+        """Return the item with an id, which may be ``collection/id``; None when there is none."""
         found = self._place(item_id)
         return None if found is None else self._item(*found)
 
@@ -71,7 +95,7 @@ class TreeCatalog(Catalog):
 
         reading = Reading(self)
         found = derived.search(reading.content(), query, count=count)
-        return Page(tuple(reading.shown(found, query)), found.token, found.matched)
+        return Page(tuple(reading.shown(found, query)), found.token, found.matched, found.notes)
 
     def write_index(self) -> None:
         """Put the search index beside the catalog, where readers find it instead of reading all documents.
@@ -97,18 +121,68 @@ class TreeCatalog(Catalog):
     def tags(self) -> dict[str, str] | None:
         """Return what changes with each document, by its path, None where that cannot be told."""
 
-    def read_all(self, paths: Iterable[str], kind: str) -> list[Document]:
-        """Return the documents at some paths, read at once where the way is long."""
+    def tag(self, path: str) -> str | None:  # noqa: ARG002 - what lies elsewhere cannot be told
+        """Return what changes with a document that is not among those; None where that cannot be told."""
+        return None
+
+    def tried(self, paths: Iterable[str], kind: str | tuple[str, ...]) -> list[Document | CatalogError]:
+        """Return the documents at some paths, at once where the way is long; of one that is none, what is wrong."""
         if self._at_once == 1:
-            return [self._document(path, kind) for path in paths]
+            return [self._tried(path, kind) for path in paths]
         with ThreadPoolExecutor(self._at_once) as threads:
-            return list(threads.map(lambda path: self._document(path, kind), paths))
+            return list(threads.map(lambda path: self._tried(path, kind), paths))
+
+    def _tried(self, path: str, kind: str | tuple[str, ...]) -> Document | CatalogError:
+        try:
+            return self._document(path, kind)
+        except CatalogError as error:
+            return error
+        except NoDocumentError as error:
+            return CatalogError(str(error))
+
+    def _branches(self, first: str = "") -> Iterator[Branch]:
+        """Yield each collection, and each catalog with items of its own, that can be read; a search names the others.
+
+        Parameters
+        ----------
+        first
+            Collections whose name this begins with come first: for an id, nearly always the right one.
+        """
+        waiting, seen = self.top(), set(self.top())
+        while waiting:
+            waiting.sort(key=lambda path: (path != ROOT, not begins(first, collection_name(path))))
+            path = waiting.pop(0)
+            found = self._tried(path, BRANCH)
+            if isinstance(found, CatalogError) or oddity(found) is not None:
+                continue
+            if holds_items(found):
+                yield Branch(path, found)
+            below = [child for child in self.below(found, path) if child not in seen]
+            waiting += below
+            seen.update(below)
+
+    def top(self) -> list[str]:
+        """Return the paths of what the root links to, and of the root where it has items of its own."""
+        root = self._root()
+        self._inside.learn(root)
+        if root is None:
+            return []
+        found = sorted(self._inside.targets(root, "child", ROOT))
+        return [ROOT, *found] if holds_items(root) else found
+
+    def below(self, document: Document, path: str) -> list[str]:
+        """Return the paths of the catalogs and collections that a document, itself at a path, links to."""
+        return [] if path == ROOT else sorted(self._inside.targets(document, "child", path))
+
+    def items_of(self, document: Document, path: str) -> list[str]:
+        """Return the paths of the items that a document, itself at a path, links to."""
+        return self._inside.targets(document, "item", path)
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Sequence[pystac.Item]:
         """Store validated items one after the other, once it is sure that none of them will be refused."""
         coming: set[str] = set()
         for item in items:
-            if (published := self.find(item.id)) is not None:
+            if (published := self.find(f"{item.collection_id}/{item.id}")) is not None:
                 self.same_or_refuse(published, item)
             self._sources(item, coming)
             coming.add(item.id)
@@ -116,50 +190,77 @@ class TreeCatalog(Catalog):
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the item ids that a model's aliases point to."""
-        return dict(sorted(self._collection(name).get(ALIASES, {}).items()))
+        return dict(sorted(documents.aliases_of(self._collection(name)).items()))
 
-    def _known_place(self, item_id: str) -> tuple[str, Document]:
+    def get(self, item_id: str) -> pystac.Item:
+        """Return an item by its id, by ``collection/id``, or by ``name@alias``, whatever its file is called."""
+        return self._item(*self._known_place(self.pointed(item_id) if "@" in item_id else item_id))
+
+    def _known_place(self, item_id: str) -> tuple[str, Branch]:
         found = self._place(item_id)
+        if found is None:
+            # Before it is said not to be there: only the index tells which ids are in files of other names.
+            name, plain = in_collection(item_id)
+            found = next(self._looked_up(name, plain), None)
         if found is None:
             raise NotFoundError.unknown("item", item_id, self.ids(), where=self.href)
         return found
 
     def _collection(self, name: str) -> Document:
-        path = documents.collection_path(name)
-        if path not in (paths := self.collection_paths()):
-            raise NotFoundError.unknown("model", name, map(collection_name, paths), where=self.href)
-        return self._document(path, "Collection")
+        return self._branch(name).document
+
+    def _branch(self, name: str) -> Branch:
+        found = self._find_branch(name)
+        if found is None:
+            raise NotFoundError.unknown("model", name, (branch.name for branch in self._branches()), where=self.href)
+        return found
+
+    def _find_branch(self, name: str) -> Branch | None:
+        """Return the collection with a name, wherever it lies, None when there is none."""
+        named = (branch for branch in self._branches(name) if branch.name == name)
+        return next((branch for branch in named if branch.document["type"] == "Collection"), None)
 
     def _root(self) -> Document | None:
-        return self._document(ROOT, "Catalog") if self._read(ROOT) is not None else None
+        root = self._document(ROOT, "Catalog") if self._read(ROOT) is not None else None
+        if root is not None and (reason := oddity(root)) is not None:
+            raise CatalogError(f"{self._href(ROOT)} cannot be read: {reason}")
+        return root
 
-    def _document(self, path: str, kind: str) -> Document:
+    def _document(self, path: str, kind: str | tuple[str, ...]) -> Document:
+        kinds = (kind,) if isinstance(kind, str) else kind
         place = self._href(path)
         data = self._read(path)
         try:
-            document = json.loads(data or b"")
-        except ValueError as error:
-            reason = "is missing" if data is None else "is not JSON"
+            document = json.loads(data or b"", parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            reason = "is missing" if data is None else f"is not JSON ({error})"
             raise CatalogError(f"{place} {reason}: no STAC catalog, or a damaged one to restore from a copy") from error
-        if not isinstance(document, dict) or document.get("type") != kind or "stac_version" not in document:
-            raise CatalogError(f"{place} is no STAC {kind}: name the folder of a STAC catalog")
+        if not isinstance(document, dict) or document.get("type") not in kinds or "stac_version" not in document:
+            raise CatalogError(f"{place} is no STAC {' or '.join(kinds)}: name the folder of a STAC catalog")
         return document
 
-    def _item(self, path: str, collection: Document) -> pystac.Item:
+    def _feature(self, path: str) -> Document:
+        """Return an item's document, in which all that is read is what it should be."""
+        document = self._document(path, "Feature")
+        if (reason := oddity(document)) is not None:
+            raise CatalogError(f"{self._href(path)} is no complete STAC item: {reason}; restore it from a copy")
+        return document
+
+    def _item(self, path: str, branch: Branch) -> pystac.Item:
         with self._whole(path):
-            return as_item(self.shown(path, self._document(path, "Feature"), collection))
+            return as_item(self.shown(path, self._feature(path), branch))
 
     @contextlib.contextmanager
     def _whole(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (KeyError, TypeError, AttributeError, pystac.STACError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, *_OF_PYSTAC) as error:
             if isinstance(error, ModelStacError):
                 raise
             raise CatalogError(f"{self._href(path)} is no complete STAC item: restore it from a copy") from error
 
     def shown(
-        self, path: str, document: Document, collection: Document, ordered: list[tuple[str, str]] | None = None
+        self, path: str, document: Document, branch: Branch, ordered: list[tuple[str, str]] | None = None
     ) -> Document:
         """Return an item's document as readers see it: absolute hrefs, links to other versions, aliases.
 
@@ -172,7 +273,7 @@ class TreeCatalog(Catalog):
         with self._whole(path):
             # What a killed process left undone, and what is too far from the latest version to link to it on disk.
             if ordered is None:
-                ordered = documents.versions_of(collection, document["properties"].get("interop:variant"))
+                ordered = self.versions(branch, document["properties"].get("interop:variant"))
             places = [other for _, other in ordered]
             if path in places:
                 others = documents.relations(ordered, places.index(path))
@@ -181,26 +282,53 @@ class TreeCatalog(Catalog):
             if "://" in place and not place.startswith("http"):
                 # pystac would follow them, and cannot.
                 document["links"] = [f for f in document["links"] if f["rel"] not in {"root", "parent"}]
-            if aliases := sorted(a for a, item_id in collection.get(ALIASES, {}).items() if item_id == document["id"]):
+            document.setdefault("collection", branch.name)
+            pointing = documents.aliases_of(branch.document).items()
+            if aliases := sorted(alias for alias, item_id in pointing if item_id == document["id"]):
                 document["properties"][ALIASES] = aliases
             return document
 
-    def collection_paths(self, root: Document | None = None) -> list[str]:
-        """Return the paths of all collections."""
-        root = root or self._root()
-        return documents.targets(root, "child", ROOT) if root else []
+    def versions(self, branch: Branch, variant: str | None) -> list[tuple[str, str]]:
+        """Return the sortable version and the path of every item of one variant, from the first to the last."""
+        return self._inside.versions(branch, variant)
 
-    def _places(self, item_id: str = "") -> Iterator[tuple[Document, dict[str, str]]]:
-        # The collection whose name begins the id comes first: it is nearly always the right one.
-        paths = self.collection_paths()
-        for path in sorted(paths, key=lambda path: not item_id.startswith(f"{collection_name(path)}-")):
-            collection = self._document(path, "Collection")
-            yield collection, {Path(place).stem: place for place in documents.targets(collection, "item", path)}
+    def _places(self) -> Iterator[tuple[Branch, list[str]]]:
+        for branch in self._branches():
+            yield branch, self.items_of(branch.document, branch.path)
 
-    def _place(self, item_id: str) -> tuple[str, Document] | None:
-        """Return the path of an item and the document of its collection."""
-        found = ((places[item_id], collection) for collection, places in self._places(item_id) if item_id in places)
-        return next(found, None)
+    def leaves(self) -> Iterator[tuple[Branch, list[tuple[str, Document]]]]:
+        """Yield each collection with the paths and documents, as written, of its items; odd ones are left out."""
+        for branch, places in self._places():
+            found = zip(places, self.tried(places, "Feature"), strict=True)
+            yield branch, [(p, d) for p, d in found if not isinstance(d, CatalogError) and oddity(d) is None]
+
+    def _place(self, reference: str) -> tuple[str, Branch] | None:
+        """Return the path of an item and what holds it.
+
+        Ours bear the name of their item; others' are looked up in the index, as only that tells which id a file has.
+        """
+        name, item_id = in_collection(reference)
+        found, others = [], False
+        for branch in self._branches(item_id if name is None else name):
+            if name in {None, branch.name}:
+                places = self.items_of(branch.document, branch.path)
+                others = others or not all(map(is_named_by_id, places))
+                found += [(place, branch) for place in places if Path(place).stem == item_id]
+            if found and not others and (name is not None or begins(item_id, branch.name)):
+                break  # what is published here has the name of its collection before its own
+        if others:
+            found = list(self._looked_up(name, item_id))
+        if len(found) > 1:
+            raise AmbiguousError.same_id(item_id, [branch.name for _, branch in found], where=self.href)
+        return found[0] if found else None
+
+    def _looked_up(self, name: str | None, item_id: str) -> Iterator[tuple[str, Branch]]:
+        from modelstac.catalog.backends.tree_search import Reading
+        from modelstac.catalog.search.sql import derived
+
+        query = Query(ids=(item_id,), collections=None if name is None else (name,))
+        for path, place, _ in derived.search(Reading(self).content(), query, count=False).items:
+            yield path, Branch(place, self._document(place, BRANCH))
 
     def _sources(self, item: pystac.Item, coming: Container[str] = ()) -> dict[str, str]:
         places = {}
@@ -226,7 +354,7 @@ class TreeCatalog(Catalog):
         version, variant = properties.get("version"), properties.get("interop:variant")
         if version is None or variant is None:
             return
-        ordered = documents.versions_of(self._document(path, "Collection"), variant)
+        ordered = self.versions(Branch(path, self._document(path, BRANCH)), variant)
         position = bisect.bisect(ordered, (version_key(version),))
         near = range(max(0, position - 1), min(len(ordered), position + 2))
         # One more than the last, which may still link to what was the latest version before.
@@ -239,16 +367,15 @@ class TreeCatalog(Catalog):
             self._change(place, partial(documents.with_versions, here=place, others=others))
 
 
-def collection_name(path: str) -> str:
-    """Return the name of the model whose collection is at a path."""
-    return posixpath.basename(posixpath.dirname(path))
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def file_names(item: pystac.Item) -> dict[str, str]:
     """Return the file name of every local asset, by asset key."""
     names: dict[str, str] = {}
     for key, asset in item.assets.items():
-        path = local_path(asset.get_absolute_href() or asset.href)
+        path = local_file(asset)
         if path is None:
             continue
         if path.name in {*names.values(), f"{item.id}.json"} or path.name.startswith("."):

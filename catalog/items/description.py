@@ -9,18 +9,19 @@ extensions.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from modelstac.catalog.items.formats import FORMATS, Format
-from modelstac.catalog.items.geometry import Geometry, bounding_box, check_geometry
+from modelstac.catalog.items.geometry import Geometry, bounding_box, check_geometry, cut
 from modelstac.catalog.items.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
-from modelstac.catalog.items.provenance import ExtraAsset, Parity, Place, Provider, Source, Step, Timing
+from modelstac.catalog.items.provenance import ExtraAsset, KeptLink, Parity, Place, Provider, Source, Step, Timing
 from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.times import first_and_last, in_utc
 
-__all__ = ["ExtraAsset", "ModelDescription", "Parity", "Provider", "Source", "Step", "Timing"]
+__all__ = ["ExtraAsset", "KeptLink", "ModelDescription", "Parity", "Provider", "Source", "Step", "Timing"]
 
 MODEL_ASSET = "model"
 
@@ -30,7 +31,7 @@ VARIANT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$"
 _HYPERPARAMETER = re.compile(r"[0-9a-zA-Z_.-]+", re.ASCII)
 
 Backend = Literal["tensorflow", "torch", "jax"]
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
 class ModelDescription(Fragment):
@@ -64,20 +65,33 @@ class ModelDescription(Fragment):
     halo
         How many pixels around it an output pixel depends on, by input and axis, or ``global``; None where nobody
         measured.
-    memory_size
-        Bytes needed to load the model.
+    memory_size, accelerator, accelerator_constrained, accelerator_summary, accelerator_count, batch_size_suggestion
+        Bytes needed to load the model, what it was made for and whether it needs that, how many, and how large a batch.
     entrypoint
         ``package.module:function`` that builds the architecture, where the file holds weights only.
     pretrained, pretrained_source
         Whether training began from other weights than random ones, and whose; None where nobody said so.
     cube_dimensions, cube_variables
         The datacube extension's objects for the data the model reads and writes, by name.
+    band_details
+        What the raster extension says of bands, such as ``unit`` and ``statistics``, by their names.
+    region, months
+        Name of the place of the training data, and the months of the year that they are of.
+    code
+        What made the model: ``commit``, ``repository``, ``path`` and ``changed``.
+    origin
+        Where the model was taken from: ``registry``, and by what it is found there (``name``, ``version``,
+        ``address``), with the SHA-256 of its ``files`` there.
+    links, common
+        Links and fields of other extensions that are kept as they are (``KEPT_RELS`` and ``COMMON`` in ``provenance``).
     sources, route, parity
         What the model is derived from, by which conversions, and how far it is from its source.
     precision, timing
-        Of the numbers in a converted file (``fp32``, ``fp16``, ``int8``), and how long it takes.
+        Of the numbers with which the file computes (``fp32``, ``fp16``, ``bf16``, ``int8``), and how long it takes.
     scores
         Flat metrics on held-out data, such as ``{"rmse": 0.9}``; the units belong in the name.
+    main_metric
+        The one of them that matters most, shown first.
     job
         Digest of the job specification that made the model.
     artifact
@@ -119,6 +133,10 @@ class ModelDescription(Fragment):
     parameters: int = Field(ge=0)
     memory_size: int | None = Field(default=None, ge=0)
     accelerator: Accelerator | None = None
+    accelerator_constrained: bool | None = None
+    accelerator_summary: str | None = None
+    accelerator_count: int | None = Field(default=None, ge=1)
+    batch_size_suggestion: int | None = Field(default=None, ge=0)
     entrypoint: str | None = None
     pretrained: bool | None = False
     pretrained_source: str | None = None
@@ -126,12 +144,21 @@ class ModelDescription(Fragment):
     cube_dimensions: dict[str, dict[str, Any]] = Field(default_factory=dict)
     cube_variables: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    band_details: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    region: str | None = Field(default=None, min_length=1)
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = ()
+    code: dict[str, Any] | None = None
+    origin: dict[str, Any] | None = None
+
+    links: tuple[KeptLink, ...] = ()
+    common: dict[str, Any] = Field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     route: tuple[Step, ...] = ()
     parity: Parity | None = None
     precision: Precision | None = None
     timing: Timing | None = None
     scores: dict[str, float] | None = None
+    main_metric: str | None = None
     job: str | None = None
 
     artifact: Place
@@ -175,10 +202,16 @@ class ModelDescription(Fragment):
             raise ValueError(f"unknown format {value!r}; known: {', '.join(sorted(FORMATS))}")
         return value
 
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _first_or_last(cls, value: Any, info: ValidationInfo) -> Any:
+        # A day as the end is its whole day.
+        return first_and_last(value)[info.field_name == "end"] if isinstance(value, (str, date)) else value
+
     @field_validator("start", "end")
     @classmethod
     def _utc(cls, value: datetime) -> datetime:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return in_utc(value)
 
     @field_validator("hyperparameters")
     @classmethod
@@ -196,6 +229,9 @@ class ModelDescription(Fragment):
             raise ValueError(f"the asset key {MODEL_ASSET!r} belongs to the artifact itself")
         if (self.backend is None) != (self.backend_version is None):
             raise ValueError("backend and backend_version need each other")
+        if self.main_metric is not None and self.main_metric not in (self.scores or {}):
+            known = ", ".join(sorted(self.scores or {})) or "none"
+            raise ValueError(f"main_metric {self.main_metric!r} is none of the scores: {known}")
         names = {v if isinstance(v, str) else v.name for a in (*self.inputs, *self.outputs) for v in a.variables}
         if missing := sorted(names - self.cube_variables.keys()):
             raise ValueError(f"cube_variables lacks {', '.join(missing)}, which inputs or outputs name")
@@ -205,6 +241,6 @@ class ModelDescription(Fragment):
     @classmethod
     def _fill_bbox(cls, fields: Any) -> Any:
         if isinstance(fields, dict) and not fields.get("bbox") and isinstance(fields.get("geometry"), dict):
-            check_geometry(fields["geometry"])
-            return {**fields, "bbox": bounding_box(fields["geometry"])}
+            geometry = cut(check_geometry(fields["geometry"]))
+            return {**fields, "geometry": geometry, "bbox": bounding_box(geometry)}
         return fields

@@ -8,8 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelstac.catalog.errors import InvalidItemError, StorageError
+from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
+
+if TYPE_CHECKING:
+    import pystac
 
 _SHA256_PREFIX = "1220"
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -51,3 +55,13 @@ def from_multihash(checksum: str) -> str:
             f"checksum {checksum!r} is no SHA-256 multihash: '1220' and 64 hexadecimal digits are needed"
         )
     return digest
+
+
+def check_size(item: pystac.Item, key: str, path: Path, length: int) -> None:
+    """Raise IntegrityError if the item says another number of bytes than a file has."""
+    size = item.assets[key].extra_fields.get("file:size")
+    if isinstance(size, int) and size != length:
+        raise IntegrityError(
+            f"{path} of item {item.id!r} is not the published file: it has {length} bytes, and file:size is {size}; "
+            "fetch it again from its publisher, or ask which is right"
+        )

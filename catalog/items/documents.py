@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +19,16 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import pystac
 
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import with_verified
-from modelstac.catalog.items.geometry import flat
+from modelstac.catalog.items.geometry import covering_box
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD, is_image
 from modelstac.catalog.items.reading import asset_href
-from modelstac.catalog.items.versions import version_key
+from modelstac.catalog.items.versions import is_version, version_key
 
 ROOT = "catalog.json"
+_HALF = re.compile("[\ud800-\udfff]")
 Document = dict[str, Any]
 
 VERSION_FIELDS = ("version", "interop:variant")
@@ -48,12 +51,25 @@ def item_folder(item: pystac.Item) -> str:
 
 def dump(document: Document) -> bytes:
     """Return a document as a person can read it."""
-    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return encoded(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def encoded(text: str) -> bytes:
+    """Return a JSON text as bytes; half of a character, which no encoding has, stays as JSON writes it by number."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def link(rel: str, href: str, media_type: str = "application/json", title: str | None = None) -> Document:
     """Return a link object."""
     return {"rel": rel, "href": href, "type": media_type} | ({"title": title} if title else {})
+
+
+def is_structural(found: Document) -> bool:
+    """Tell whether a link depends on what else is in the catalog, and where."""
+    return found["rel"] in STRUCTURAL_RELS or PAGE_FIELD in found
 
 
 def relative(target: str, start: str) -> str:
@@ -64,8 +80,12 @@ def relative(target: str, start: str) -> str:
 
 def targets(document: Document, rel: str, path: str) -> list[str]:
     """Return the paths that a document, itself at a path, links to by a relation."""
-    links: list[Document] = document.get("links", [])
-    return [resolve(link["href"], path) for link in links if link.get("rel") == rel]
+    links = document.get("links")
+    return [
+        resolve(found["href"], path)
+        for found in (links if isinstance(links, list) else ())
+        if isinstance(found, dict) and found.get("rel") == rel and isinstance(found.get("href"), str)
+    ]
 
 
 def new_root(folder_name: str) -> Document:
@@ -98,20 +118,22 @@ def new_collection(name: str, properties: Document) -> Document:
     }
 
 
-def with_item(collection: Document, item: pystac.Item, *, folder: str | None = None) -> Document:
-    """Return a collection that links to one more item, with extent, keywords and summaries widened to it."""
-    href = relative(f"{folder or item_folder(item)}/{item.id}.json", collection_path(collection["id"]))
+def with_item(
+    collection: Document, item: pystac.Item, *, folder: str | None = None, path: str | None = None
+) -> Document:
+    """Return a collection that links to one more item, with extent, keywords and summaries widened to it.
+
+    Parameters
+    ----------
+    folder, path
+        The item's folder and the collection's document, where they are not those of the layout.
+    """
+    here = path or collection_path(collection["id"])
+    href = relative(f"{folder or item_folder(item)}/{item.id}.json", here)
     title = item.properties.get("title")
     wider = widened(collection, item.to_dict(transform_hrefs=False))
     version = {name: item.properties[name] for name in VERSION_FIELDS if name in item.properties}
     return wider | {"links": [*wider["links"], link("item", href, "application/geo+json", title) | version]}
-
-
-def without_item(collection: Document, place: str, left: Iterable[Document]) -> Document:
-    """Return a collection that no longer links to the item at a path, and covers just those that are left."""
-    here = collection_path(collection["id"])
-    links = [f for f in collection["links"] if f["rel"] != "item" or resolve(f["href"], here) != place]
-    return covering(collection | {"links": links}, left)
 
 
 def with_versions(document: Document, here: str, others: dict[str, str]) -> Document:
@@ -129,15 +151,19 @@ def with_versions(document: Document, here: str, others: dict[str, str]) -> Docu
     return document | {"links": kept + added}
 
 
-def versions_of(collection: Document, variant: str) -> list[tuple[str, str]]:
-    """Return the sortable version and the path of every item of one variant, from the first version to the last."""
-    here = collection_path(collection["id"])
-    found = [
+def versions_of(collection: Document, variant: str | None, here: str) -> list[tuple[str, str]]:
+    """Return the sortable version and the place of every item of one variant, from the first version to the last.
+
+    Parameters
+    ----------
+    here
+        Path of the collection.
+    """
+    return sorted(
         (version_key(f["version"]), resolve(f["href"], here))
         for f in collection["links"]
-        if f["rel"] == "item" and f.get("interop:variant") == variant and "version" in f
-    ]
-    return sorted(found)
+        if f["rel"] == "item" and f.get("interop:variant") == variant and is_version(f.get("version"))
+    )
 
 
 def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
@@ -151,10 +177,29 @@ def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
 
 
 def widened(collection: Document, *items: Document) -> Document:
-    """Return a collection with extent, keywords, providers, licences and summaries widened to more items."""
+    """Return a collection with extent, keywords, providers, licences and summaries widened to more items.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is no collection of STAC, as one that was written by hand.
+    """
+    try:
+        return _wider(collection, *items)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, ModelStacError):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise InvalidItemError(
+            f"collection {collection.get('id')!r} takes no items, its extent, summaries or links are none of STAC's "
+            f"({reason}): restore it from a copy"
+        ) from error
+
+
+def _wider(collection: Document, *items: Document) -> Document:
     said = [item["properties"] for item in items]
     extent = collection["extent"]
-    boxes = [flat(b) for b in (*extent["spatial"]["bbox"][:1], *(i.get("bbox") or _EVERYWHERE for i in items))]
+    boxes = [*extent["spatial"]["bbox"][:1], *(i.get("bbox") or _EVERYWHERE for i in items)]
     intervals = [*extent["temporal"]["interval"][:1], *map(_interval, said)]
     known = collection.get("summaries", {})
     summaries = {
@@ -170,7 +215,7 @@ def widened(collection: Document, *items: Document) -> Document:
     wider = collection | {
         "description": (descriptions or [collection["description"]])[-1],
         "extent": {
-            "spatial": {"bbox": [[(min if i < 2 else max)(b[i] for b in boxes) for i in range(4)]]},
+            "spatial": {"bbox": [list(covering_box(boxes))]},
             # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
             "temporal": {
                 "interval": [[_open_or(min, [i[0] for i in intervals]), _open_or(max, [i[1] for i in intervals])]]
@@ -202,18 +247,36 @@ def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> s
 def covering(collection: Document, items: Iterable[Document]) -> Document:
     """Return a collection with extent and summaries of just these items; as it is when there are none."""
     covered = list(items)
-    empty: Document = {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
-    return widened(collection | empty, *covered) if covered else collection
+    return widened(collection | _covering_nothing(), *covered) if covered else collection
 
 
-def with_collection(root: Document, collection: Document) -> Document:
+def begun(collection: Document) -> Document:
+    """Return a collection without items as its first one should find it.
+
+    What it says of items is of those that were deleted; what somebody said of it who made it without any is kept.
+    """
+    summaries = collection.get("summaries")
+    said = isinstance(summaries, dict) and summaries.get("version")
+    return collection | _covering_nothing() if said else collection
+
+
+def _covering_nothing() -> Document:
+    return {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
+
+
+def with_collection(root: Document, collection: Document, path: str | None = None) -> Document:
     """Return the root document with a link to one more collection."""
-    href = relative(collection_path(collection["id"]), ROOT)
-    return root | {"links": [*root["links"], link("child", href, title=collection["title"])]}
+    href = relative(path or collection_path(collection["id"]), ROOT)
+    return root | {"links": [*root["links"], link("child", href, title=collection.get("title"))]}
 
 
 def item_document(
-    item: pystac.Item, assets: dict[str, str], places: dict[str, str], *, folder: str | None = None
+    item: pystac.Item,
+    assets: dict[str, str],
+    places: dict[str, str],
+    *,
+    folder: str | None = None,
+    parent: str | None = None,
 ) -> Document:
     """Return an item as it is written below its collection.
 
@@ -223,8 +286,8 @@ def item_document(
         File name in the item's folder, by asset key; an asset that is not named here stays where it is.
     places
         Path of the item document, by item id, for the sources in the same catalog.
-    folder
-        The item's folder, where it is not that of :func:`item_folder`.
+    folder, parent
+        The item's folder and its collection's document, where they are not those of the layout.
     """
     document = item.to_dict(include_self_link=False, transform_hrefs=False)
     here = f"{folder or item_folder(item)}/{item.id}.json"
@@ -233,9 +296,9 @@ def item_document(
     kept = [
         found | {"href": relative(places[found[ITEM_ID_FIELD]], here)} if found.get(ITEM_ID_FIELD) in places else found
         for found in document["links"]
-        if found["rel"] not in STRUCTURAL_RELS
+        if not is_structural(found)
     ]
-    collection = relative(collection_path(str(item.collection_id)), here)
+    collection = relative(parent or collection_path(str(item.collection_id)), here)
     document["links"] = [
         link("root", relative(ROOT, here)),
         link("parent", collection),
@@ -267,12 +330,20 @@ def stored_item(item: Document, assets: dict[str, str], places: dict[str, str]) 
     links = [
         found | {"href": places.get(found.get(ITEM_ID_FIELD), found["href"])}
         for found in item["links"]
-        if found["rel"] not in STRUCTURAL_RELS
+        if not is_structural(found)
     ]
     placed = item["assets"]
     if assets:
         placed = {key: asset | {"href": assets.get(key, asset["href"])} for key, asset in placed.items()}
     return item | {"properties": properties, "links": links, "assets": placed}
+
+
+def aliases_of(collection: Document) -> dict[str, str]:
+    """Return the item ids of a collection's aliases; what others wrote in their place, and is no id, is left out."""
+    found = collection.get(ALIASES)
+    if not isinstance(found, dict):
+        return {}
+    return {alias: item_id for alias, item_id in found.items() if isinstance(item_id, str)}
 
 
 def by_collection(items: Iterable[Document]) -> dict[str, list[Document]]:
@@ -285,7 +356,7 @@ def by_collection(items: Iterable[Document]) -> dict[str, list[Document]]:
 
 def stored_collection(document: Document) -> Document:
     """Return a collection as a database keeps it."""
-    kept = [found for found in document["links"] if found["rel"] not in STRUCTURAL_RELS]
+    kept = [found for found in document["links"] if not is_structural(found)]
     return {key: value for key, value in document.items() if key != ALIASES} | {"links": kept}
 
 
@@ -323,9 +394,15 @@ def absolute(document: Document, href: str, resolved: Callable[[str, str], str] 
     result = document | {"links": [f for f in links if f.get("rel") != "self"] + [link("self", href, media_type)]}
     if "assets" in document:
         result["assets"] = {
-            key: asset | {"href": read(asset["href"], href)} for key, asset in document["assets"].items()
+            key: asset if is_image_asset(asset) else asset | {"href": read(asset["href"], href)}
+            for key, asset in document["assets"].items()
         }
     return result
+
+
+def is_image_asset(asset: Document) -> bool:
+    """Tell whether an asset is a container image, whose href is no place of a file."""
+    return is_image(asset["href"], asset.get("type"), asset.get("roles") or ())
 
 
 def resolve(href: str, base: str) -> str:

@@ -9,6 +9,8 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.versions import version_key
 
 _VERIFIED = "interop:verified"
+_SCALED = 1.05
+"""From here on what is allowed is told apart from the absolute tolerance: it grows with outputs above 1."""
 _NUMBERS = ("max_absolute_difference", "root_mean_square_difference", "rmse_change", "csi_change")
 _SORTABLE = {
     "interop:framework_version_key": "mlm:framework_version",
@@ -61,3 +63,55 @@ def with_verified(properties: dict[str, Any], environments: Sequence[dict[str, A
 
 def _versions(environment: dict[str, Any]) -> tuple[Any, ...]:
     return environment.get("python"), *sorted(environment.get("packages", {}).items())
+
+
+def told_parity(parity: dict[str, Any]) -> str:
+    """Say in words how far a conversion is from its source, what was allowed and who said so.
+
+    Parameters
+    ----------
+    parity
+        ``interop:parity`` of an item, also of an earlier build.
+    """
+    if (ppm := parity.get("differing_ppm")) is not None and "outputs" not in parity:
+        return f"{ppm:.0f} of a million values differ{_allowed_labels(parity)}"
+    return f"at most {parity['max_absolute_difference']:.1e} apart ({told_allowance(parity)})"
+
+
+def told_allowance(parity: dict[str, Any]) -> str:
+    """Say what was allowed, and by whom where it is not the precision of the file."""
+    absolute, found = parity.get("absolute_tolerance"), parity.get("allowed_difference")
+    if not isinstance(absolute, int | float):
+        return "nothing said of what is allowed"
+    said = f"allowed {absolute:.2g}"
+    if isinstance(found, int | float) and absolute and found > _SCALED * absolute:
+        said = f"allowed {found:.1e}, {absolute:.2g} of the largest value"
+    elif isinstance(found, int | float) and _SCALED * found < absolute:
+        said = f"allowed {found:.1e}, {parity.get('relative_tolerance', 0):.2g} of the largest value"
+    elif found is None and parity.get("passed") and parity.get("max_absolute_difference", 0) > absolute:
+        said += " of outputs up to 1, and more of larger ones"
+    return said + _by(parity)
+
+
+def told_cases(parity: dict[str, Any]) -> str:
+    """Say in how many cases two models were compared, on which values, and what the others gave."""
+    cases, judged = parity.get("cases"), parity.get("judged_cases")
+    said = f"{cases} cases"
+    if isinstance(judged, int) and judged != cases:
+        beyond = parity.get("unjudged_difference")
+        apart = f", up to {beyond:.1e} apart" if isinstance(beyond, int | float) and beyond else ""
+        said = f"{judged} of {cases} cases (the others beyond what it is fed, or unsteady{apart})"
+    if on := parity.get("judged_on"):
+        said += f"; judged on {on}"
+    if moved := parity.get("batch_difference"):
+        said += f"; the result of a sample moves by {moved:.1e} with the others of its batch"
+    return said
+
+
+def _allowed_labels(parity: dict[str, Any]) -> str:
+    allowed = parity.get("differing_ppm_tolerance")
+    return "" if allowed is None else f" (allowed {allowed:.0f}{_by(parity)})"
+
+
+def _by(parity: dict[str, Any]) -> str:
+    return f", {parity['tolerance_by']}" if parity.get("tolerance_by") else ""

@@ -1,12 +1,23 @@
-"""The little of GeoJSON that items need: checks, bounding boxes and whether two boxes meet (RFC 7946)."""
+"""The little of GeoJSON that items need: checks, boxes, and what crosses the antimeridian or a pole (RFC 7946).
+
+Longitudes go round: 180 and -180 are one meridian. A box that crosses it has its west beyond its east (section 5.2), a
+geometry is cut there into parts (section 3.1.9).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator
 
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+_GRID = 1e-9
+"""Degrees, a tenth of a millimetre."""
 _DEPTH = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 
 
@@ -61,14 +72,40 @@ def check_geometry(geometry: dict[str, Any]) -> dict[str, Any]:
     return geometry
 
 
-Geometry = Annotated[dict[str, Any], AfterValidator(check_geometry)]
-
-
 def bounding_box(geometry: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Return (west, south, east, north) in degrees."""
-    positions = list(_positions(geometry["coordinates"], _DEPTH[geometry["type"]]))
-    longitudes, latitudes = [p[0] for p in positions], [p[1] for p in positions]
-    return min(longitudes), min(latitudes), max(longitudes), max(latitudes)
+    """Return (west, south, east, north) in degrees; of several parts the least that holds all."""
+    depth, coordinates = _DEPTH[geometry["type"]], geometry["coordinates"]
+    if geometry["type"].startswith("Multi"):
+        positions = [list(_positions(part, depth - 1)) for part in coordinates]
+    else:
+        positions = [list(_positions(coordinates, depth))]
+    west, east = enclosing((min(p[0] for p in part), max(p[0] for p in part)) for part in positions)
+    latitudes = [p[1] for part in positions for p in part]
+    return west, min(latitudes), east, max(latitudes)
+
+
+def enclosing(ranges: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Return the shortest range (west, east) of longitudes that holds all the given ones.
+
+    The whole circle is (-180, 180). A range with west > east crosses the antimeridian.
+    """
+    (west, reach), *others = sorted(part for w, e in ranges for part in spans(w, e))
+    first = west
+    # The part of the circle that nothing lies in: around the antimeridian, unless a longer one is found.
+    gaps = []
+    for w, e in others:
+        if w > reach:
+            gaps.append((w - reach, w, reach))
+        reach = max(reach, e)
+    length, after, before = max(gaps, default=(0.0, first, reach))
+    return (after, before) if length > first + 360 - reach + 1e-9 else (west, reach)
+
+
+def covering_box(boxes: Iterable[Sequence[float]]) -> tuple[float, float, float, float]:
+    """Return the least box, without heights, that holds all the given ones, wherever they cross the antimeridian."""
+    flats = [flat(box) for box in boxes]
+    west, east = enclosing((w, e) for w, _, e, _ in flats)
+    return west, min(s for _, s, _, _ in flats), east, max(n for _, _, _, n in flats)
 
 
 def flat(bbox: Sequence[float]) -> tuple[float, float, float, float]:
@@ -83,9 +120,154 @@ def boxes_meet(first: Sequence[float], second: Sequence[float]) -> bool:
     west2, south2, east2, north2 = flat(second)
     if south1 > north2 or south2 > north1:
         return False
-    return any(a <= d and c <= b for a, b in spans(west1, east1) for c, d in spans(west2, east2))
+    return any(a <= d and c <= b for a, b in reached(west1, east1) for c, d in spans(west2, east2))
 
 
 def spans(west: float, east: float) -> list[tuple[float, float]]:
     """Return the parts of a range of longitudes: two when it crosses the antimeridian."""
     return [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+
+
+def reached(west: float, east: float) -> list[tuple[float, float]]:
+    """Return the parts of a range of longitudes, and the antimeridian by its other name where it ends there."""
+    parts = spans(west, east)
+    if any(e == 180 for _, e in parts) and all(w > -180 for w, _ in parts):
+        parts.append((-180.0, -180.0))
+    if any(w == -180 for w, _ in parts) and all(e < 180 for _, e in parts):
+        parts.append((180.0, 180.0))
+    return parts
+
+
+def box_geometry(bbox: Sequence[float]) -> dict[str, Any]:
+    """Return a box as GeoJSON: two polygons where it crosses the antimeridian."""
+    west, south, east, north = flat(bbox)
+    parts = [[[[w, south], [e, south], [e, north], [w, north], [w, south]]] for w, e in spans(west, east)]
+    if len(parts) == 1:
+        return {"type": "Polygon", "coordinates": parts[0]}
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
+def cut(geometry: dict[str, Any]) -> dict[str, Any]:
+    """Return a geometry that is cut at the antimeridian where it goes over it, else the same.
+
+    Lines that are longer than half the globe are taken to go the other, shorter way, except those of an outer ring that
+    is counter-clockwise as it is drawn, as all outer rings are to be (RFC 7946, section 3.1.6): that one crosses
+    Greenwich.
+    """
+    kind = geometry["type"]
+    if kind == "GeometryCollection":
+        return geometry | {"geometries": [cut(part) for part in geometry["geometries"]]}
+    if "Polygon" not in kind and "Line" not in kind:
+        return geometry
+    coordinates = geometry["coordinates"]
+    parts: list[Any] = coordinates if kind.startswith("Multi") else [coordinates]
+    crosses = _ring_crosses if "Polygon" in kind else _jumps
+    if not any(crosses(part[0] if "Polygon" in kind else part) for part in parts):
+        return geometry
+    from shapely import get_parts, union_all
+    from shapely.geometry import LineString, MultiLineString, mapping, shape
+
+    if "Line" in kind:
+        lines = [LineString([(x, p[1]) for x, p in zip(unwrapped(part), part, strict=True)]) for part in parts]
+        found = mapping(MultiLineString([piece for line in lines for piece in get_parts(_wrapped(line))]))
+    else:
+        made = []
+        for part in parts:
+            if _ring_crosses(part[0]):
+                holes = union_all([_wrapped(_around(ring)) for ring in part[1:]])
+                made.append(_wrapped(_around(part[0])).difference(holes))
+            else:
+                made.append(shape({"type": "Polygon", "coordinates": part}))
+        found = mapping(_wound(union_all(made)))
+    return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
+
+
+def outline(ring: Sequence[Sequence[float]], pole: float | None = None) -> dict[str, Any]:
+    """Return what a closed ring of positions encloses, cut at the antimeridian.
+
+    Positions that follow each other are less than 180 degrees apart.
+
+    Parameters
+    ----------
+    pole
+        Latitude of the pole in it, where it goes around one: the nearer by default.
+    """
+    if not _jumps(ring):
+        return {"type": "Polygon", "coordinates": [[list(position) for position in ring]]}
+    from shapely.geometry import mapping
+
+    found = mapping(_wound(_wrapped(_around(ring, pole))))
+    return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
+
+
+def unwrapped(positions: Sequence[Sequence[float]]) -> list[float]:
+    """Return longitudes that go on beyond 180 degrees instead of jumping, each by the shorter way."""
+    found = [float(positions[0][0])]
+    for before, after in itertools.pairwise(positions):
+        found.append(found[-1] + (after[0] - before[0] + 180) % 360 - 180)
+    return found
+
+
+def _jumps(positions: Sequence[Sequence[float]]) -> bool:
+    return any(abs(a[0] - b[0]) > 180 for a, b in itertools.pairwise(positions))
+
+
+def _ring_crosses(ring: Sequence[Sequence[float]]) -> bool:
+    if not _jumps(ring):
+        return False
+    if _goes_round(unwrapped(ring)):
+        return True
+    twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring))
+    # What is drawn from -180 to 180, the whole globe, shrinks to a line when it is taken the other way.
+    return twice < 0 and _around(ring).area > 0
+
+
+def _goes_round(longitudes: Sequence[float]) -> bool:
+    # Round a pole, that is, and not back to where it began.
+    return abs(longitudes[-1] - longitudes[0]) > 180
+
+
+def _around(ring: Sequence[Sequence[float]], pole: float | None = None) -> BaseGeometry:
+    """Return what a ring encloses, in longitudes that go on."""
+    from shapely import make_valid
+    from shapely.geometry import Polygon
+
+    longitudes, latitudes = unwrapped(ring), [position[1] for position in ring]
+    points = list(zip(longitudes, latitudes, strict=True))
+    if _goes_round(longitudes):
+        end = pole if pole is not None else math.copysign(90.0, sum(latitudes))
+        points += [(longitudes[-1], end), (longitudes[0], end)]
+    return make_valid(Polygon(points))
+
+
+def _wrapped(found: BaseGeometry) -> BaseGeometry:
+    """Return a geometry whose longitudes go on as one between -180 and 180."""
+    from shapely import union_all
+    from shapely.affinity import translate
+    from shapely.geometry import box
+
+    west, _, east, _ = found.bounds
+    turns = range(math.floor((west + 180) / 360), math.floor((east + 180) / 360) + 1)
+    parts = [translate(found.intersection(box(360 * t - 180, -90, 360 * t + 180, 90)), -360 * t) for t in turns]
+    # On a grid: turning costs the last digits, by which parts that share a side would miss each other.
+    return union_all([part for part in parts if part.area or (part.length and not found.area)], grid_size=_GRID)
+
+
+def _wound(found: BaseGeometry) -> BaseGeometry:
+    """Return polygons with outer rings counter-clockwise, west of the antimeridian first."""
+    from shapely import get_parts
+    from shapely.geometry import MultiPolygon, Polygon
+    from shapely.geometry.polygon import orient
+
+    parts = [part for some in get_parts(found) for part in get_parts(some) if isinstance(part, Polygon)]
+    wound = [orient(part) for part in sorted(parts, key=lambda part: -part.bounds[0])]
+    return wound[0] if len(wound) == 1 else MultiPolygon(wound)
+
+
+def _listed(coordinates: Any) -> Any:
+    # Rounded far below a millimetre: turning by 360 degrees costs the last digits.
+    return list(map(_listed, coordinates)) if isinstance(coordinates, (list, tuple)) else round(coordinates, 9)
+
+
+Geometry = Annotated[dict[str, Any], AfterValidator(check_geometry), AfterValidator(cut)]
+"""A geometry of GeoJSON in degrees; one that goes over the antimeridian is cut there."""

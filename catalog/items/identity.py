@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pystac
+from pystac.utils import datetime_to_str
 
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD
 
 OUR_FIELD = "interop:variant"
 """What every item has that was made here."""
@@ -24,6 +25,31 @@ EVIDENCE_ASSETS = frozenset({SIGNATURE})
 """Assets of that kind."""
 
 
+def is_model(document: dict[str, Any]) -> bool:
+    """Tell whether a collection or an item is of a model: then it has a page for people."""
+    said = document.get("properties" if document.get("type") == "Feature" else "summaries")
+    return isinstance(said, dict) and any(name.startswith("mlm:") for name in said)
+
+
+def about(href: str, name: str) -> dict[str, Any]:
+    """Return the link from an item or collection to the page of its model."""
+    return {"rel": "about", "href": href, "type": "text/html", "title": f"Page of {name}", PAGE_FIELD: name}
+
+
+def in_collection(reference: str) -> tuple[str | None, str]:
+    """Split ``collection/id`` into both; of a bare id the collection is None.
+
+    STAC wants an id to be unique within its collection alone.
+    """
+    collection, _, item_id = reference.rpartition("/")
+    return (collection, item_id) if collection and item_id else (None, reference)
+
+
+def reference(collection: str | None, item_id: str) -> str:
+    """Return ``collection/id``, which names an item wherever several collections have its id; the id of one in none."""
+    return f"{collection}/{item_id}" if collection else item_id
+
+
 def immutable_content(item: pystac.Item) -> dict[str, Any]:
     """Return what is fixed for ever, by a name that a person understands: it does not depend on where the item lies."""
     content: dict[str, Any] = {
@@ -38,6 +64,8 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
     for name, value in item.properties.items():
         if name not in MUTABLE_PROPERTIES:
             content[name] = plain(value)
+    if "datetime" not in content:  # pystac puts it among the properties when it first writes the item
+        content["datetime"] = None if item.datetime is None else datetime_to_str(item.datetime)
     for key, asset in item.assets.items():
         if key in EVIDENCE_ASSETS:
             continue

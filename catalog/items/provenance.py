@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,6 +12,17 @@ from modelstac.catalog.items.mlm import Fragment
 
 ITEM_ID_FIELD = "interop:item_id"
 """What a link to a source says beside its href: the item id, which holds wherever the item lies."""
+
+PAGE_FIELD = "interop:page"
+"""What a link says that a catalog made, from an item or collection to the page of its model: the model's name."""
+SPDX = "https://spdx.org/licenses/"
+KEPT_RELS = frozenset({"about", "cite-as", "describedby", "documentation", "example", "license", "related", "via"})
+"""Links that an item keeps beside those of a catalog, of its sources and of its SPDX licence."""
+COMMON = (
+    *("sci:doi", "sci:citation", "sci:publications"),
+    *("platform", "instruments", "constellation", "mission", "gsd"),
+)
+"""Fields of other extensions and of STAC's common metadata that an item keeps as they are."""
 
 
 def _local_or_url(place: Path | str) -> Path | str:
@@ -96,6 +108,18 @@ class Parity(Fragment):
         (largest over the thresholds, without sign) in the critical success index.
     outputs
         Where there are several outputs: each by its name.
+    judged_cases, judged_on
+        How many of the cases count, and which values these have, in words.
+    unjudged_difference
+        Largest absolute difference of the other cases, where none is infinite.
+    allowed_difference
+        What was allowed in the case of the largest difference: the absolute tolerance grows with outputs above 1, and
+        the relative one is smaller where all outputs are.
+    tolerance_by
+        Who says what is allowed, where it is not the precision of the file: whoever converted, or the precision of the
+        source; in words.
+    batch_difference
+        How far the result of a sample was seen to move with the others of its batch; not set where it does not.
     """
 
     source: str
@@ -113,6 +137,12 @@ class Parity(Fragment):
     rmse_change: float | None = None
     csi_change: float | None = Field(default=None, ge=0)
     outputs: dict[str, OutputParity] | None = None
+    judged_cases: int | None = Field(default=None, ge=1)
+    judged_on: str | None = None
+    unjudged_difference: float | None = Field(default=None, ge=0)
+    tolerance_by: str | None = None
+    batch_difference: float | None = Field(default=None, ge=0)
+    allowed_difference: float | None = Field(default=None, ge=0)
 
 
 class Timing(Fragment):
@@ -164,21 +194,69 @@ class Provider(Fragment):
     description: str | None = None
 
 
+class KeptLink(Fragment):
+    """A link that an item keeps: its licence, what to cite, its documentation.
+
+    Parameters
+    ----------
+    rel, href
+        As in STAC.
+    media_type, title
+        Of what it leads to.
+    """
+
+    rel: str = Field(min_length=1)
+    href: str = Field(min_length=1)
+    media_type: str | None = None
+    title: str | None = None
+
+
 class ExtraAsset(Fragment):
-    """A file beside the model: history, metrics, parity report, thumbnail.
+    """A file beside the model: history, metrics, parity report, thumbnail; or what runs it: code, a container.
 
     Parameters
     ----------
     path
-        The local file; a URL as a string when the file is elsewhere.
+        The local file; a URL as a string when the file is elsewhere, or the name of a container image.
     checksum, size
         SHA-256 as hexadecimal digits, and bytes. Computed for a local file; known from the item when read from one.
+        What lies elsewhere and is not of ours may have none.
+    fields
+        Fields of extensions, such as ``mlm:entrypoint``.
     """
 
-    path: Place
-    media_type: str
+    path: str | Path
+    media_type: str | None = None
     roles: tuple[str, ...] = ()
     title: str | None = None
     description: str | None = None
     checksum: str | None = None
     size: int | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(path := given.get("path"), str):
+            return given
+        image = is_image(path, given.get("media_type"), given.get("roles") or ())
+        return given if image else given | {"path": _local_or_url(path)}
+
+
+_IMAGE = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+_IMAGES = ("application/vnd.oci.image", "application/vnd.docker")
+_RUN = frozenset({"mlm:inference-runtime", "mlm:training-runtime"})
+
+
+def is_image(href: object, media_type: object, roles: object) -> bool:
+    """Tell whether an asset is a container image, named as in a registry (``ghcr.io/lab/runner:1``): no file.
+
+    It is asked of documents that nobody has validated yet, whatever they hold.
+
+    Source: MLM 1.5.2, "Container Asset".
+    """
+    if not isinstance(href, str) or "://" in href or href.startswith((".", "/")):
+        return False
+    typed = isinstance(media_type, str) and media_type.startswith(_IMAGES)
+    runs = isinstance(roles, (list, tuple)) and any(isinstance(role, str) and role in _RUN for role in roles)
+    return typed or (runs and _IMAGE.fullmatch(href) is not None)

@@ -14,8 +14,9 @@ from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import MODEL_ROLE
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.provenance import COMMON, ITEM_ID_FIELD, KEPT_RELS, PAGE_FIELD, SPDX, is_image
 from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.times import first_and_last, is_leap
 
 Document = dict[str, Any]
 _PLAIN_FIELDS = {
@@ -37,6 +38,10 @@ _PLAIN_FIELDS = {
     "mlm:hyperparameters": "hyperparameters",
     "mlm:memory_size": "memory_size",
     "mlm:accelerator": "accelerator",
+    "mlm:accelerator_constrained": "accelerator_constrained",
+    "mlm:accelerator_summary": "accelerator_summary",
+    "mlm:accelerator_count": "accelerator_count",
+    "mlm:batch_size_suggestion": "batch_size_suggestion",
     "cube:dimensions": "cube_dimensions",
     "cube:variables": "cube_variables",
     "interop:variant": "variant",
@@ -49,9 +54,14 @@ _PLAIN_FIELDS = {
     "interop:precision": "precision",
     "interop:timing": "timing",
     "interop:scores": "scores",
+    "interop:main_metric": "main_metric",
     "interop:job": "job",
     "interop:halo": "halo",
     "interop:closed": "closed",
+    "interop:region": "region",
+    "interop:months": "months",
+    "interop:code": "code",
+    "interop:origin": "origin",
 }
 
 
@@ -83,14 +93,21 @@ def local_path(href: str) -> Path | None:
 def asset_href(asset: pystac.Asset) -> str:
     """Return where an asset is, as an absolute path or URL."""
     # pystac takes any address apart, and most lead to the web.
-    if asset.href.startswith(("https://", "http://")):
+    if asset.href.startswith(("https://", "http://")) or is_image(asset.href, asset.media_type, asset.roles or ()):
         return asset.href
     return asset.get_absolute_href() or asset.href
 
 
 def is_local(asset: pystac.Asset) -> bool:
     """Tell whether an asset is a file on this machine."""
-    return local_path(asset_href(asset)) is not None
+    return local_file(asset) is not None
+
+
+def local_file(asset: pystac.Asset) -> Path | None:
+    """Return the path of an asset that is a file on this machine, None for any other."""
+    if is_image(asset.href, asset.media_type, asset.roles or ()):
+        return None
+    return local_path(asset_href(asset))
 
 
 def has_local_files(item: pystac.Item) -> bool:
@@ -139,6 +156,9 @@ def _fields(document: Document) -> dict[str, Any]:
         "end": end,
         "entrypoint": asset.get("mlm:entrypoint"),
         "sources": [_source(link) for link in document["links"] if link["rel"] == "derived_from"],
+        "links": [_link(link) for link in document["links"] if _is_kept(link)],
+        "common": {name: properties[name] for name in COMMON if name in properties},
+        "band_details": _band_details(asset.get("raster:bands")),
         "artifact": _place(asset["href"]),
         **_checksum(item_id, key, asset),
         "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
@@ -178,9 +198,11 @@ def _moment(item_id: str, properties: Document, name: str) -> datetime:
     value = properties.get(name)
     if value is None:
         raise InvalidItemError(f"item {item_id!r}: datetime is needed, or start_datetime and end_datetime")
+    if is_leap(value):
+        raise InvalidItemError(f"item {item_id!r}: {name}: {value!r} is a leap second: write the second before it")
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        return first_and_last(value)[name == "end_datetime"]
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise InvalidItemError(f"item {item_id!r}: {name}: {str(value)[:60]!r} is no time of RFC 3339") from error
 
 
@@ -211,14 +233,35 @@ def _checksum(item_id: str, key: str, asset: Document) -> dict[str, Any]:
 
 
 def _extra_asset(item_id: str, key: str, asset: Document) -> dict[str, Any]:
+    href, known = asset["href"], "file:checksum" in asset or "file:size" in asset
+    image = is_image(href, asset.get("type"), asset.get("roles") or ())
+    elsewhere = image or local_path(href) is None
     return {
-        "path": _place(asset["href"]),
+        "path": href if image else _place(href),
         "media_type": asset.get("type"),
         "roles": asset.get("roles") or (),
         "title": asset.get("title"),
         "description": asset.get("description"),
-        **_checksum(item_id, key, asset),
+        "fields": {name: value for name, value in asset.items() if ":" in name and not name.startswith("file:")},
+        **(_checksum(item_id, key, asset) if known or not elsewhere else {}),
     }
+
+
+def _band_details(bands: Any) -> dict[str, dict[str, Any]]:
+    """Give what is said of bands beside their names."""
+    found = [band for band in bands if isinstance(band, dict)] if isinstance(bands, list) else []
+    rest = {str(band.get("name")): {k: v for k, v in band.items() if k != "name"} for band in found}
+    return {name: fields for name, fields in rest.items() if fields}
+
+
+def _link(link: Document) -> dict[str, Any]:
+    return {"rel": link["rel"], "href": link["href"], "media_type": link.get("type"), "title": link.get("title")}
+
+
+def _is_kept(link: Document) -> bool:
+    """Tell whether a link is its publisher's: none of a catalog, and not the one that is written for each licence."""
+    spdx = link["rel"] == "license" and str(link["href"]).startswith(SPDX)
+    return link["rel"] in KEPT_RELS and not spdx and PAGE_FIELD not in link
 
 
 def _source(link: Document) -> dict[str, Any]:

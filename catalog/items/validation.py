@@ -6,6 +6,7 @@ cache, and at last on the network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ import pystac
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
-from modelstac.catalog.items.geometry import check_bbox
+from modelstac.catalog.items.geometry import bounding_box, check_bbox, cut, flat
 from modelstac.catalog.items.identity import plain
-from modelstac.catalog.items.reading import read_document
+from modelstac.catalog.items.provenance import is_image
+from modelstac.catalog.items.reading import local_path, read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
 
 if TYPE_CHECKING:
@@ -26,8 +28,49 @@ if TYPE_CHECKING:
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
     from referencing import Registry
 
-MLM_SCHEMAS = "https://stac-extensions.github.io/mlm/"
+MLM_SCHEMAS = (
+    "https://stac-extensions.github.io/mlm/",
+    "https://crim-ca.github.io/mlm-extension/",  # where versions before 1.3 are
+    "https://crim-ca.github.io/dlm-extension/",
+)
+"""Where the schemas of MLM are and were, version by version."""
 Document = dict[str, Any]
+SCHEMES = frozenset(
+    [
+        "abfs",
+        "abfss",
+        "adl",
+        "azure",
+        "az",
+        "doi",
+        "file",
+        "ftp",
+        "ftps",
+        "git",
+        "gs",
+        "hdfs",
+        "hf",
+        "http",
+        "https",
+        "ipfs",
+        "mailto",
+        "oci",
+        "s3",
+        "s3a",
+        "sftp",
+        "ssh",
+        "urn",
+        "docker",
+    ]
+)
+"""Schemes of places that a link or an asset may name; none of them runs anything where it is clicked."""
+_ACTING = frozenset({"blob", "data", "filesystem", "javascript", "vbscript", "view-source"})
+_PLACES = frozenset({"href", "url"})
+_IGNORED = re.compile(r"^[\x00-\x20]+|[\t\n\r]")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_PLAIN_DATA = re.compile(
+    r"data:(image/(png|jpeg|gif|webp)|text/plain|application/(octet-stream|([\w.+-]+\+)?json))[;,]"
+)
 _CORE = "https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{kind}.json"
 
 
@@ -48,14 +91,22 @@ def validate(stac_object: pystac.STACObject) -> None:
         validate_document(document)
 
 
-def validate_item(document: Document) -> None:
+def validate_item(document: Document, *, foreign: bool = True) -> None:
     """Refuse the JSON form of an item that is invalid.
+
+    Parameters
+    ----------
+    foreign
+        Whether a model that was described by other means than modelstac is held to its own standards, or to ours.
 
     Raises
     ------
     InvalidItemError, SchemaUnavailableError
         As :func:`validate` does.
     """
+    if foreign and is_foreign_model(document):
+        _check_foreign(document)
+        return
     try:
         _check_typed(document)
     except InvalidItemError as error:
@@ -72,18 +123,92 @@ def validate_item(document: Document) -> None:
     validate_document(document)
 
 
+def is_foreign_model(document: Document) -> bool:
+    """Tell whether an item is a model that was described by other means than modelstac, in whichever version of MLM."""
+    properties = document.get("properties")
+    if not isinstance(properties, dict) or any(str(name).startswith("interop:") for name in properties):
+        return False
+    if any(str(name).startswith(("mlm:", "dlm:")) for name in properties) and declares_mlm(document):
+        return True
+    declared = document.get("stac_extensions")
+    legacy = isinstance(declared, list) and any(str(uri).startswith(_LEGACY) for uri in declared)
+    return legacy and any(str(name).startswith("ml-model:") for name in properties)
+
+
+def is_other_item(document: Document) -> bool:
+    """Tell whether an item is neither a model nor a dataset: a scene, or a map. Some servers take such items too."""
+    properties = document.get("properties")
+    names = list(map(str, properties)) if isinstance(properties, dict) else []
+    return not declares_mlm(document) and not any(name.startswith(("mlm:", "interop:")) for name in names)
+
+
+def declares_mlm(document: Document) -> bool:
+    """Tell whether a document declares the MLM extension, at its first address or at today's."""
+    declared = document.get("stac_extensions")
+    return isinstance(declared, list) and any(str(uri).startswith(MLM_SCHEMAS) for uri in declared)
+
+
+_LEGACY = "https://stac-extensions.github.io/ml-model/"
+"""Where the extension is that was before MLM."""
+ROUNDED = 0.01
+"""Degrees by which a box may differ from that of its geometry."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,198}", re.ASCII)
+
+
+def _check_foreign(document: Document) -> None:
+    """Validate somebody else's model against STAC and what of its extensions is at hand; it is kept as it is.
+
+    Names become folders and parts of addresses, and a file that lies on this machine is stored by its digest.
+    """
+    for name, found in (("id", document.get("id")), ("collection", document.get("collection"))):
+        if not isinstance(found, str) or not _NAME.fullmatch(found):
+            raise InvalidItemError(
+                f"item {document.get('id')!r}: {name} {found!r} is no name of letters, digits, '.', '-' and '_': adopt "
+                "it under another one (modelstac adopt)"
+            )
+    for key, asset in document.get("assets", {}).items():
+        local = not is_image(asset["href"], asset.get("type"), asset.get("roles") or ()) and local_path(asset["href"])
+        if local and not isinstance(asset.get("file:checksum"), str):
+            raise InvalidItemError(
+                f"item {document['id']!r}: asset {key!r} is the file {local} and lacks file:checksum: publish the "
+                "item's document (modelstac publish ITEM.json), which computes it, or adopt it"
+            )
+    validate_document(document, schemas=known_schemas(document.get("stac_extensions", ())))
+
+
 def _check_typed(document: Document) -> None:
     if is_dataset(document):
         check_dataset(document)
         return
-    if not any(str(uri).startswith(MLM_SCHEMAS) for uri in document.get("stac_extensions", ())):
-        raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS}…")
-    read_document(document)
+    if not declares_mlm(document):
+        raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…")
+    description = read_document(document)
     check_evidence(document["properties"])
+    _check_box(document, description.geometry)
 
 
-def validate_document(document: Document) -> None:
+def _check_box(document: Document, geometry: dict[str, Any]) -> None:
+    """Refuse a box that is not that of the geometry: a search by place would find the model elsewhere."""
+    bbox = document.get("bbox")
+    if not isinstance(bbox, list | tuple) or len(bbox) not in {4, 6}:
+        return  # the schemas say what it is
+    box, right = flat(bbox), bounding_box(cut(geometry))
+    apart = [abs(side - other) for side, other in zip(box, right, strict=True)]
+    apart[0::2] = [min(turn, abs(360 - turn)) for turn in apart[0::2]]  # 180 and -180 are one meridian
+    whole = (right[2] - right[0]) % 360 == 0 and right[2] > right[0]
+    if max(apart) > ROUNDED or (whole and box[0] > box[2]) or (not whole and box[2] - box[0] == 360):
+        raise InvalidItemError(f"bbox {list(box)} is not that of the geometry, {list(right)}: correct one of them")
+
+
+def validate_document(document: Document, *, schemas: Iterable[str] | None = None) -> None:
     """Validate the JSON form of an item, collection or catalog against STAC and the extensions that it declares.
+
+    Parameters
+    ----------
+    document
+        The document.
+    schemas
+        Those of the extensions to validate against; by default all that it declares.
 
     Raises
     ------
@@ -94,16 +219,53 @@ def validate_document(document: Document) -> None:
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
     version = document["stac_version"] if "stac_version" in document else pystac.get_stac_version()
-    uris = (_CORE.format(version=version, kind=kind), *document.get("stac_extensions", ()))
+    uris = (
+        _CORE.format(version=version, kind=kind),
+        *(document.get("stac_extensions", ()) if schemas is None else schemas),
+    )
     if not _fast_validator(uris).is_valid(document):
         for uri in uris:
             _explain(document, kind, uri)
+    _check_hrefs(document, kind)
     if kind == "item" and document.get("bbox"):
         # The schemas take any numbers.
         try:
             check_bbox(document["bbox"])
         except ValueError as error:
             raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
+
+
+def _check_hrefs(document: Document, kind: str) -> None:
+    """Refuse places that are none: what acts in the browser of whoever follows it, or is a page by itself.
+
+    Source: WHATWG URL Standard, 4.4: browsers drop tabs and newlines, and control characters and spaces at the ends.
+    """
+    stack: list[tuple[str, Any]] = [("", document)]
+    while stack:
+        place, value = stack.pop()
+        if isinstance(value, list):
+            stack.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
+        elif isinstance(value, dict):
+            for name, part in value.items():
+                here = f"{place}.{name}" if place else str(name)
+                if name in _PLACES and isinstance(part, str):
+                    image = is_image(part, value.get("type"), value.get("roles") or ())
+                    _check_scheme(part, f"{kind} {document.get('id')!r}: {here}", image=image)
+                elif isinstance(part, dict | list):
+                    stack.append((here, part))
+
+
+def _check_scheme(href: str, where: str, *, image: bool) -> None:
+    found = _SCHEME.match(_IGNORED.sub("", href))
+    if found is None or len(found[1]) == 1 or _PLAIN_DATA.match(href):  # a path, or one of Windows
+        return
+    scheme = found[1].casefold()
+    # The name of a container image has a colon, too: "python:3.11".
+    if scheme in _ACTING or (scheme not in SCHEMES and not image):
+        raise InvalidItemError(
+            f"{where} is {href[:60]!r}, and {scheme!r} is no place of a file or page: give one of http, https, s3, gs, "
+            "az, file, or a path"
+        )
 
 
 def _explain(document: Document, kind: str, uri: str) -> None:

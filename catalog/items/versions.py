@@ -63,6 +63,14 @@ def semver(text: str) -> str:
     return number + (f"-{pre}" if pre else "") + (f"+{'.'.join(build)}" if build else "")
 
 
+def is_version(text: object) -> bool:
+    """Tell whether something is a version that :func:`version_key` takes."""
+    try:
+        return isinstance(text, str) and bool(version_key(text))
+    except InvalidItemError:
+        return False
+
+
 @lru_cache(maxsize=4096)
 def version_key(text: str) -> str:
     """Return a key whose order as a string is the order of the versions, so that a server can search ranges.

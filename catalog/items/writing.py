@@ -17,11 +17,16 @@ from modelstac.catalog.items.mlm import (
     MLM_SCHEMA_URI,
     MODEL_ROLE,
     RASTER_SCHEMA_URI,
+    SCIENTIFIC_SCHEMA_URI,
     VERSION_SCHEMA_URI,
 )
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, Source
+from modelstac.catalog.items.provenance import ITEM_ID_FIELD, SPDX, ExtraAsset, Source
 from modelstac.catalog.items.versions import version_key
 
+_OF_THE_MACHINE = (
+    *("memory_size", "batch_size_suggestion", "accelerator"),
+    *("accelerator_constrained", "accelerator_summary", "accelerator_count"),
+)
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
@@ -38,6 +43,8 @@ def write_item(description: ModelDescription) -> pystac.Item:
     extensions = [MLM_SCHEMA_URI, FILE_SCHEMA_URI, VERSION_SCHEMA_URI]
     if description.cube_dimensions:
         extensions.append(DATACUBE_SCHEMA_URI)
+    if any(name.startswith("sci:") for name in description.common):
+        extensions.append(SCIENTIFIC_SCHEMA_URI)
     if _bands(description):
         extensions.append(RASTER_SCHEMA_URI)
     item = pystac.Item(
@@ -55,7 +62,7 @@ def write_item(description: ModelDescription) -> pystac.Item:
     item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
     item.add_asset(MODEL_ASSET, _model_asset(description))
     for key, extra in description.assets.items():
-        fields = file_fields(extra.path, extra.checksum, extra.size)
+        fields = extra.fields | _extra_file_fields(extra)
         asset = pystac.Asset(
             href=_href(extra.path),
             title=extra.title,
@@ -65,8 +72,10 @@ def write_item(description: ModelDescription) -> pystac.Item:
             extra_fields=fields,
         )
         item.add_asset(key, asset)
+    for kept in description.links:
+        item.add_link(pystac.Link(kept.rel, kept.href, kept.media_type, title=kept.title))
     if _SPDX.fullmatch(description.license) and description.license != "other":
-        href = f"https://spdx.org/licenses/{description.license}.html"
+        href = f"{SPDX}{description.license}.html"
         item.add_link(pystac.Link("license", href, "text/html", title=f"Licence: {description.license}"))
     for source in description.sources:
         item.add_link(_source_link(source))
@@ -80,6 +89,7 @@ def _properties(description: ModelDescription) -> dict[str, Any]:
         "license": description.license,
         "version": description.version,
     }
+    properties |= description.common
     if description.keywords:
         properties["keywords"] = list(description.keywords)
     if description.providers:
@@ -112,10 +122,9 @@ def _mlm_properties(description: ModelDescription) -> dict[str, Any]:
         del properties["mlm:pretrained"]
     if description.hyperparameters:
         properties["mlm:hyperparameters"] = description.hyperparameters
-    if description.memory_size is not None:
-        properties["mlm:memory_size"] = description.memory_size
-    if description.accelerator is not None:
-        properties["mlm:accelerator"] = description.accelerator
+    for name in _OF_THE_MACHINE:
+        if (value := getattr(description, name)) is not None:
+            properties[f"mlm:{name}"] = value
     return properties
 
 
@@ -135,23 +144,18 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         properties["interop:sizes"] = {
             name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in description.sizes.items()
         }
-    if description.closed:
-        properties["interop:closed"] = description.closed
-    if description.halo is not None:
-        properties["interop:halo"] = description.halo
     if description.route:
         properties["interop:route"] = [step.to_json() for step in description.route]
     if description.parity is not None:
         properties["interop:parity"] = description.parity.to_json()
-    if description.precision is not None:
-        properties["interop:precision"] = description.precision
     if description.timing is not None:
         properties["interop:timing"] = description.timing.to_json()
-    if description.scores is not None:
-        properties["interop:scores"] = description.scores
-    if description.job is not None:
-        properties["interop:job"] = description.job
-    return properties
+    plain = {
+        name: getattr(description, name)
+        for name in ("halo", "precision", "scores", "main_metric", "job", "region", "code", "origin")
+    }
+    plain |= {"closed": description.closed or None, "months": list(description.months) or None}
+    return properties | {f"interop:{name}": value for name, value in plain.items() if value is not None}
 
 
 def _model_asset(description: ModelDescription) -> pystac.Asset:
@@ -173,10 +177,10 @@ def _model_asset(description: ModelDescription) -> pystac.Asset:
     )
 
 
-def _bands(description: ModelDescription) -> list[dict[str, str]]:
+def _bands(description: ModelDescription) -> list[dict[str, Any]]:
     """Describe every band that the model names: MLM wants it on the asset, and STAC 1.1 allows it nowhere else."""
     names = (b if isinstance(b, str) else b.name for a in (*description.inputs, *description.outputs) for b in a.bands)
-    return [{"name": name} for name in dict.fromkeys(names)]
+    return [{"name": name} | description.band_details.get(name, {}) for name in dict.fromkeys(names)]
 
 
 def _href(path: Path | str) -> str:
@@ -198,6 +202,12 @@ def file_fields(path: Path | str, checksum: str | None, size: int | None) -> dic
     if checksum is None or size is None:
         raise InvalidItemError(f"{path} is not a local file: its checksum and size must be given")
     return {"file:checksum": multihash(checksum), "file:size": size}
+
+
+def _extra_file_fields(extra: ExtraAsset) -> dict[str, Any]:
+    if isinstance(extra.path, str) and extra.checksum is None:  # elsewhere, and its publisher does not say
+        return {} if extra.size is None else {"file:size": extra.size}
+    return file_fields(extra.path, extra.checksum, extra.size)
 
 
 def _source_link(source: Source) -> pystac.Link:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.items.versions import parse_version, version_in
+from modelstac.catalog.search.facts import in_range, moments, runs_with, says, searched_text
 from modelstac.catalog.search.query import EQUAL_FIELDS, VERSION_FIELDS, Query
-from modelstac.catalog.search.ranges import fold, interval, number_range, requirements, terms
-from modelstac.catalog.search.spellings import canonical
+from modelstac.catalog.search.ranges import fold, interval, number_range
+from modelstac.catalog.search.spellings import canonical, same_architecture
+from modelstac.catalog.search.sql.judging import passes
 
 if TYPE_CHECKING:
     import pystac
 
 PARITY = "interop:parity"
-VERIFIED, DIFFERENCE = "interop:verified", "max_absolute_difference"
+VERIFIED = "interop:verified"
 
 
 def matches(query: Query, item: pystac.Item) -> bool:
@@ -46,68 +44,16 @@ def matches(query: Query, item: pystac.Item) -> bool:
     )
 
 
-def says(text: str, wanted: str) -> bool:
-    """Tell whether a folded text has all words of one of the alternatives that are searched for."""
-    alternatives = terms(wanted)
-    return not alternatives or any(all(word in text for word in words) for words in alternatives)
-
-
-def searched_text(document: dict[str, Any]) -> str:
-    """Return the text in which free text is looked for: id, title, description and keywords, case folded."""
-    properties = document["properties"]
-    said = [document["id"], properties.get("title"), properties.get("description"), *(properties.get("keywords") or ())]
-    return " ".join(part for part in said if isinstance(part, str)).casefold()
-
-
-def runs_with(verified: Any, wanted: tuple[str, ...], within: float | None = None) -> bool:
-    """Tell whether one of the verified environments has all the packages wanted, in versions within their ranges.
-
-    Parameters
-    ----------
-    within
-        What the model may have differed by there; an environment that does not say does not count then.
-    """
-    asked = requirements(wanted)
-    environments = [e for e in verified if isinstance(e, dict)] if isinstance(verified, list) else []
-    return any(
-        all(_in_environment(environment, name, specifier) for name, specifier in asked)
-        and (within is None or _is_within(environment.get(DIFFERENCE), within))
-        for environment in environments
-    )
-
-
-def _is_within(difference: Any, limit: float) -> bool:
-    return isinstance(difference, (int, float)) and not isinstance(difference, bool) and difference <= limit
-
-
-def _in_environment(environment: dict[str, Any], name: str, specifier: Any) -> bool:
-    packages = environment.get("packages")
-    if name == "python":
-        found = environment.get("python")
-    else:
-        found = packages.get(name) if isinstance(packages, dict) else None
-    try:
-        return isinstance(found, str) and specifier.contains(parse_version(found), prereleases=True)
-    except InvalidItemError:
-        return False
-
-
 def _equal(field: str, wanted: str | None, found: Any) -> bool:
     if wanted is None or not isinstance(found, str):
         return wanted is None
+    if field == "architecture":
+        return same_architecture(found, wanted)
     return fold(canonical(found) if field == "framework" else found) == fold(wanted)
 
 
 def _in_range(wanted: str | None, found: Any) -> bool:
     return wanted is None or (isinstance(found, str) and in_range(found, wanted))
-
-
-def in_range(version: str, wanted: str) -> bool:
-    """Tell whether a version lies in a range; what is no version, which others may have written, lies in none."""
-    try:
-        return version_in(version, wanted)
-    except InvalidItemError:
-        return False
 
 
 def _counts(wanted: str, found: Any) -> bool:
@@ -118,16 +64,6 @@ def _counts(wanted: str, found: Any) -> bool:
 
 def _agrees(wanted: float, parity: Any) -> bool:
     return isinstance(parity, dict) and bool(parity.get("max_absolute_difference", float("inf")) <= wanted)
-
-
-def moments(document: dict[str, Any]) -> tuple[datetime, datetime] | None:
-    """Return first and last moment of an item, None when it has none."""
-    properties = document["properties"]
-    first = properties.get("start_datetime") or properties.get("datetime")
-    last = properties.get("end_datetime") or properties.get("datetime")
-    if not isinstance(first, str) or not isinstance(last, str):
-        return None
-    return interval(first)[0], interval(last)[0]
 
 
 def _meets(item: pystac.Item, wanted: str) -> bool:
@@ -143,11 +79,4 @@ def _touches(wanted: dict[str, Any], geometry: dict[str, Any] | None) -> bool:
 
 
 def _passes(wanted: str | dict[str, Any], item: pystac.Item) -> bool:
-    import cql2
-
-    expression = cql2.Expr(wanted)
-    document = json.loads(json.dumps(item.to_dict(transform_hrefs=False)))
-    try:
-        return bool(expression.matches(document))
-    except Exception:  # noqa: BLE001 - cql2 raises plain Exception for what SQL calls null
-        return False
+    return passes(wanted, item.to_dict(transform_hrefs=False))

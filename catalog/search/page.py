@@ -19,8 +19,11 @@ class Page:
         Token of the page after this one, None on the last.
     matched
         Number of items on all pages together, where it was asked for.
+    notes
+        What of the catalog could not be searched, each item or collection in one line.
     """
 
     documents: tuple[Document, ...]
     next: str | None = None
     matched: int | None = None
+    notes: tuple[str, ...] = ()

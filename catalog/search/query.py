@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.geometry import check_bbox, check_searched
+from modelstac.catalog.items.geometry import check_bbox, check_searched, cut
 from modelstac.catalog.items.mlm import FRAMEWORKS, TASKS, one_line
 from modelstac.catalog.items.versions import parse_range
 from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements, rfc3339
 from modelstac.catalog.search.spellings import canonical
 
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 _BACKENDS = ("jax", "tensorflow", "torch")
 
 # Field of the query → property of the item, for those that must be equal (case does not matter).
@@ -37,7 +41,7 @@ _KNOWN_VALUES = {
     "framework": _FRAMEWORKS,
     "backend": _BACKENDS,
     "format": tuple(FORMATS),
-    "precision": ("fp16", "fp32", "int8"),
+    "precision": ("bf16", "fp16", "fp32", "int8"),
     "task": TASKS,
 }
 
@@ -52,9 +56,11 @@ class Query(BaseModel):
     text
         Words that must all occur in id, title, description or keywords; commas separate alternatives.
     bbox
-        (west, south, east, north) in degrees, or with heights as six numbers.
+        (west, south, east, north) in degrees, or with heights as six numbers, which are not looked at; west beyond east
+        crosses the antimeridian. It must meet the item's own box.
     datetime
-        A moment or an interval of RFC 3339, such as ``2010-08-26T00:00:00Z/..``; a day alone means the whole day.
+        A moment or an interval of RFC 3339, such as ``2010-08-26T00:00:00Z/..``; a day, week (``2010-W34``), month or
+        year is all of it, as the end of an interval, too.
     framework, backend, format, precision, architecture, name
         Equal to what the item says, whatever the case; a framework however it is spelled (``pytorch``, ``torch``).
     framework_version, backend_version, version
@@ -77,6 +83,9 @@ class Query(BaseModel):
         any, without ``runs_with``) may have given.
     intersects
         A GeoJSON geometry, or its JSON text, that the item's geometry shares a point with.
+    classes, bands, license, region, months
+        Names of classes, of bands, of the licence (SPDX) and of the place of the training data, whatever the case, and
+        months of its season (names or 1 to 12): all that are named. They are written into the filter.
     filter
         An expression of CQL2 over any ``mlm:*``, ``interop:*`` or common property, as text or as JSON.
     sortby
@@ -114,6 +123,11 @@ class Query(BaseModel):
     runs_with: tuple[str, ...] | None = None
     runs_within: float | None = Field(default=None, ge=0)
     intersects: dict[str, Any] | None = None
+    classes: tuple[str, ...] | None = None
+    bands: tuple[str, ...] | None = None
+    license: str | None = None
+    region: str | None = None
+    months: tuple[int | str, ...] | None = None
     filter: str | dict[str, Any] | None = None
     sortby: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
@@ -127,7 +141,7 @@ class Query(BaseModel):
                 if field not in type(self).model_fields:
                     raise InvalidQueryError(f"unknown search field {field!r}{nearest(field, type(self).model_fields)}")
             try:
-                super().__init__(**fields)
+                super().__init__(**fields | _said_of_items(fields))
             except ValidationError as error:
                 raise InvalidQueryError(f"the search is malformed: {one_line(error)}") from error
 
@@ -139,11 +153,9 @@ class Query(BaseModel):
     @field_validator("datetime", mode="before")
     @classmethod
     def _from_datetime(cls, value: Any) -> Any:
-        if isinstance(value, datetime):
-            return rfc3339(value)
         if isinstance(value, (tuple, list)) and len(value) == 2:
-            return "/".join(".." if v is None else rfc3339(v) if isinstance(v, datetime) else str(v) for v in value)
-        return value
+            return "/".join(".." if v is None else _written(v) for v in value)
+        return _written(value) if isinstance(value, date) else value
 
     @field_validator("bbox")
     @classmethod
@@ -163,9 +175,9 @@ class Query(BaseModel):
     def _geometry(cls, value: Any) -> Any:
         try:
             value = json.loads(value) if isinstance(value, str) else value
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("a geometry of GeoJSON is needed, this is no JSON") from error
-        return check_searched(value) if isinstance(value, dict) else value
+        return cut(check_searched(value)) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _understood(self) -> Query:
@@ -200,3 +212,57 @@ class Query(BaseModel):
             values = {*usual, *(known or {}).get(field, ())}
             if wanted is not None and fold(wanted) not in map(fold, values):
                 raise InvalidQueryError(f"unknown {field} {wanted!r}{nearest(wanted, values)}")
+
+
+def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
+    """Write what is asked of classes, bands, licence, region and months as conditions of CQL2 beside the filter."""
+    lists = [(name, wanted) for name in ("classes", "bands") if (wanted := _listed(fields.get(name)))]
+    asked: list[Any] = [{"op": "a_contains", "args": [{"property": name}, wanted]} for name, wanted in lists]
+    for name, searched in (("license", "license"), ("region", "interop:region")):
+        if isinstance(found := fields.get(name), str):
+            sides = [{"op": "casei", "args": [side]} for side in ({"property": searched}, found)]
+            asked.append({"op": "=", "args": sides})
+    if months := _listed(fields.get("months")):
+        asked.append({"op": "a_contains", "args": [{"property": "interop:months"}, list(map(month, months))]})
+    if not asked:
+        return {}
+    given = fields.get("filter")
+    if isinstance(given, str) and given.strip():
+        import cql2
+
+        try:
+            given = cql2.parse_text(given).to_json()
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidQueryError(f"the filter is no CQL2: {reason}") from error
+    parts = [*asked, given] if isinstance(given, dict) else asked
+    nothing = dict.fromkeys(("classes", "bands", "license", "region", "months"))
+    return nothing | {"filter": parts[0] if len(parts) == 1 else {"op": "and", "args": parts}}
+
+
+def _listed(found: Any) -> list[Any]:
+    if found is None:
+        return []
+    return [found] if isinstance(found, str | int) else list(found)
+
+
+def month(said: Any) -> int:
+    """Return the number of a month, of its number or its name in English.
+
+    Raises
+    ------
+    InvalidQueryError
+        If it is none.
+    """
+    text = str(said).strip().lower()
+    numbers = [n for n, name in enumerate(_MONTHS, 1) if len(text) > 2 and name.startswith(text)]
+    if text.isdecimal() and 1 <= int(text) <= len(_MONTHS):
+        return int(text)
+    if len(numbers) != 1:
+        raise InvalidQueryError(f"{said!r} is no month: something like Jul or 7 is needed")
+    return numbers[0]
+
+
+def _written(value: Any) -> str:
+    # A datetime is a date, too, and written with its time.
+    return rfc3339(value) if isinstance(value, datetime) else str(value)

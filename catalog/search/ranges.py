@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _VERSION_OF = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s+([0-9]+(?:\.[0-9]+)*)\s*", re.ASCII)
 _BOUND = re.compile(r"\s*(<=|>=|==|<|>|)\s*([0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*")
+_LAST_SECOND = re.compile(r"[Tt ]23:59:59(Z|z|[+-]\d\d:?\d\d)?$", re.ASCII)
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -93,6 +95,9 @@ def rfc3339(value: datetime) -> str:
 def interval(text: str) -> tuple[datetime, datetime]:
     """Return first and last moment of an RFC 3339 moment or interval; ``..`` or nothing leaves an end open.
 
+    A day, week, month or year is all of it, as an end, too. So is a day whose end is written as its last second, as
+    pystac-client writes it: ``2020-06-05T00:00:00Z/2020-06-05T23:59:59Z`` leaves out nothing of that day.
+
     Raises
     ------
     InvalidQueryError
@@ -101,6 +106,8 @@ def interval(text: str) -> tuple[datetime, datetime]:
     first, slash, last = text.partition("/")
     start = _moment(first, text, end=False)
     stop = _moment(last if slash else first, text, end=True)
+    if _LAST_SECOND.search(last):
+        stop = stop.replace(microsecond=999_999)
     if (not slash and first in {"", ".."}) or start > stop:
         raise InvalidQueryError(
             f"datetime {text!r} is no interval: something like 2010-08-26T00:00:00Z/2010-08-27T00:00:00Z is needed"
@@ -112,11 +119,8 @@ def _moment(text: str, whole: str, *, end: bool) -> datetime:
     if text in {"", ".."}:
         return (datetime.max if end else datetime.min).replace(tzinfo=UTC)
     try:
-        found = datetime.fromisoformat(text.upper())
-    except ValueError as error:
+        return first_and_last(text)[end]
+    except (ValueError, OverflowError) as error:
         raise InvalidQueryError(
             f"datetime {whole!r} cannot be read: something like 2010-08-26T00:00:00Z or 2010-08-26/.. is needed"
         ) from error
-    if end and len(text) == len("2010-08-26"):
-        found = found.replace(hour=23, minute=59, second=59, microsecond=999_999)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-from brotli_asgi import BrotliMiddleware
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import (
@@ -33,27 +32,43 @@ from stac_fastapi.extensions.fields import FieldsConformanceClasses
 from stac_fastapi.extensions.filter import FilterConformanceClasses as Cql2
 from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
 from stac_fastapi.extensions.query import QueryConformanceClasses
-from stac_fastapi.extensions.sort import CollectionSearchSortExtension, ItemCollectionSortExtension, SearchSortExtension
+from stac_fastapi.extensions.sort import (
+    CollectionSearchSortExtension,
+    ItemCollectionSortExtension,
+    SearchSortExtension,
+    SortConformanceClasses,
+)
 from stac_fastapi.types.config import ApiSettings
 from stac_fastapi.types.search import APIRequest
+from stac_fastapi_catalogs_extension import CatalogsExtension, CatalogsSearchExtension, CatalogsTransactionExtension
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from modelstac.catalog.server.routes.client import Queryables, Reader
+from modelstac.catalog.server.beside import Beside, Service
+from modelstac.catalog.server.files.artifacts import ArtifactStore
+from modelstac.catalog.server.forms.pages import add_forms
+from modelstac.catalog.server.routes.bodies import FilterBody, SortBody
+from modelstac.catalog.server.routes.client import Reader
 from modelstac.catalog.server.routes.direct import add_direct_routes
 from modelstac.catalog.server.routes.downloads import Artifacts
 from modelstac.catalog.server.routes.facets import Facets
 from modelstac.catalog.server.routes.incoming import Checks
-from modelstac.catalog.server.routes.keys import Keys, Open
+from modelstac.catalog.server.routes.keys import Keys, Open, admit
+from modelstac.catalog.server.routes.names import Queryables, Sortables
+from modelstac.catalog.server.routes.pages import Pages
 from modelstac.catalog.server.routes.requests import objects_only
+from modelstac.catalog.server.routes.teams.arranging import Arranging
+from modelstac.catalog.server.routes.teams.audit import Audit
 from modelstac.catalog.server.routes.transactions import Transactions
 from modelstac.catalog.server.settings import ServerSettings
-from modelstac.catalog.server.stores.artifacts import ArtifactStore
 from modelstac.catalog.server.stores.store import Store
 from modelstac.catalog.server.watching import problems
-from modelstac.catalog.server.watching.middleware import Forwarded, LimitBody, Metrics, Observe, ReadAddress
+from modelstac.catalog.server.watching.encodings import Compress, EntityTags, Heads
+from modelstac.catalog.server.watching.middleware import Deadline, Forwarded, LimitBody, Metrics, Observe, ReadAddress
+from modelstac.catalog.server.webhooks.courier import Courier
+from modelstac.catalog.server.webhooks.hooks import Hooks
 
 VERSION = version("modelstac")
 _CQL2 = [
@@ -68,21 +83,38 @@ _CQL2 = [
     Cql2.ARRAY_FUNCTIONS,
 ]
 
+_CATALOGS = "https://api.stacspec.org/v1.0.0/multi-tenant-catalogs"
+# Clients look for this one (pystac-client 0.9 knows no other); 1.1 added to it and took nothing away.
+_SORT_1_0 = ("https://api.stacspec.org/v1.0.0/item-search#sort", "https://api.stacspec.org/v1.0.0/ogcapi-features#sort")
 
-def create_app(settings: ServerSettings, store: Store) -> FastAPI:
+
+def create_app(
+    settings: ServerSettings, store: Store, beside: Service | None = None, *, end: Callable[[], None] = lambda: None
+) -> FastAPI:
     """Put the service together.
 
     Parameters
     ----------
     store
-        Where items and collections are; it is opened when the service starts and closed when it ends.
+        Where items and collections are; it is open already, and is closed when the service ends.
+    beside
+        What else the server answers.
+    end
+        Ends the server; called when what is beside cannot start.
     """
     metrics = Metrics()
+    courier = Courier(
+        store,
+        Hooks(settings.webhooks_file),
+        private=settings.webhook_private,
+        seconds=settings.webhook_seconds,
+        waits=settings.webhook_retry_seconds,
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await store.open()
-        yield
+        async with courier.working(), contextlib.nullcontext() if beside is None else beside.running(end):
+            yield
         await store.close()
 
     app = FastAPI(
@@ -96,19 +128,21 @@ def create_app(settings: ServerSettings, store: Store) -> FastAPI:
         lifespan=lifespan,
     )
     _add_watching(app, store, metrics)
-    _add_stac(app, settings, store, metrics)
+    _add_stac(app, settings, store, metrics, beside)
+    add_forms(app)
     problems.add_handlers(app)
     if settings.browser_folder is not None:
         app.mount("/browser", _browser(settings.browser_folder), name="browser")
     return app
 
 
-def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Metrics) -> None:
+def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Metrics, beside: Service | None) -> None:
     """Add the STAC API: reading, searching, writing, artifacts."""
     keys = Keys(settings.keys_file) if settings.writes == "keys" else Open(settings.keys_file)
     reader = Reader(store=store, landing_page_id=settings.landing_id)
-    search, items, collections = _extensions(Queryables(store=store))
-    post_search = objects_only(create_post_request_model(search))
+    checks = Checks(any_items=settings.items == "any")
+    search, items, collections = _extensions(store)
+    get_search, post_search = create_get_request_model(search), objects_only(create_post_request_model(search))
     StacApi(
         app=app,
         settings=ApiSettings(
@@ -122,27 +156,59 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
         extensions=[
             *search,
             *items,
-            collections,
+            *collections,
             AggregationExtension(client=Facets(store=store)),
-            Transactions(
-                store=store, keys=keys, checks=Checks(any_items=settings.items == "any"), largest=settings.max_body
+            Transactions(store=store, keys=keys, checks=checks, largest=settings.max_body),
+            *_catalogs(Arranging(store=store, reader=reader, checks=checks), keys, get_search, post_search),
+            Audit(store=store, keys=keys),
+            Pages(
+                store=store,
+                title=settings.title,
+                footer=f"modelstac {VERSION}",
+                browser=settings.browser_folder is not None,
             ),
             Artifacts(artifacts=ArtifactStore(settings.artifact_place, limit=settings.max_artifact), keys=keys),
         ],
-        search_get_request_model=create_get_request_model(search),
+        search_get_request_model=get_search,
         search_post_request_model=post_search,
         items_get_request_model=cast("type[APIRequest]", create_request_model("Items", ItemCollectionUri, items)),
-        collections_get_request_model=collections.GET,
-        middlewares=_middlewares(settings, metrics),
+        collections_get_request_model=collections[0].GET,
+        middlewares=_middlewares(settings, metrics, beside),
     )
     add_direct_routes(app, reader, post_search)
 
 
-def _extensions(queryables: Queryables) -> tuple[list[Any], list[Any], CollectionSearchExtension]:
+def _catalogs(client: Arranging, keys: Keys, get_search: Any, post_search: Any) -> list[Any]:
+    """Return the routes of sub-catalogs for teams; those that write need a key."""
+
+    async def with_key(request: Request) -> None:
+        admit(keys, request)
+
+    settings = {"enable_response_models": False}
+    return [
+        CatalogsExtension(client=client, settings=settings, conformance_classes=[_CATALOGS]),
+        CatalogsTransactionExtension(
+            client=client, settings=settings, router=APIRouter(dependencies=[Depends(with_key)])
+        ),
+        CatalogsSearchExtension(
+            client=client,
+            settings=settings,
+            search_get_request_model=get_search,
+            search_post_request_model=post_search,
+        ),
+    ]
+
+
+def _extensions(store: Store) -> tuple[list[Any], list[Any], list[Any]]:
     """Return what the searches for items, the items of a collection and the search for collections can do."""
+    queryables, sortables = Queryables(store=store), Sortables(store=store)
+    filters = SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH])
+    classes = [SortConformanceClasses.ITEM_SEARCH_SORT, SortConformanceClasses.ITEM_SEARCH_SORTABLES, *_SORT_1_0]
+    sorting = SearchSortExtension(client=sortables, conformance_classes=classes)
+    filters.POST, sorting.POST = FilterBody, SortBody
     search = [
-        SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH]),
-        SearchSortExtension(),
+        filters,
+        sorting,
         FieldsExtension(),
         QueryExtension(),
         FreeTextExtension(),
@@ -150,30 +216,40 @@ def _extensions(queryables: Queryables) -> tuple[list[Any], list[Any], Collectio
     ]
     items = [
         ItemCollectionFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.ITEMS]),
-        ItemCollectionSortExtension(),
+        ItemCollectionSortExtension(client=sortables),
         FieldsExtension(conformance_classes=[FieldsConformanceClasses.ITEMS]),
         QueryExtension(conformance_classes=[QueryConformanceClasses.ITEMS]),
         FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.ITEMS]),
         TokenPaginationExtension(),
     ]
-    collections = CollectionSearchExtension.from_extensions(
-        [
-            CollectionSearchFilterExtension(client=queryables),
-            CollectionSearchSortExtension(),
-            FieldsExtension(conformance_classes=[FieldsConformanceClasses.COLLECTIONS]),
-            FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.COLLECTIONS]),
-            TokenPaginationExtension(),
-        ]
-    )
+    sorted_collections = CollectionSearchSortExtension(client=sortables)
+    collections = [
+        CollectionSearchExtension.from_extensions(
+            [
+                CollectionSearchFilterExtension(client=queryables),
+                sorted_collections,
+                FieldsExtension(conformance_classes=[FieldsConformanceClasses.COLLECTIONS]),
+                FreeTextExtension(conformance_classes=[FreeTextConformanceClasses.COLLECTIONS]),
+                TokenPaginationExtension(),
+            ]
+        ),
+        sorted_collections,
+    ]
     return search, items, collections
 
 
-def _middlewares(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+def _middlewares(settings: ServerSettings, metrics: Metrics, beside: Service | None) -> list[Middleware]:
     """Return what every request passes through; the last is the outermost."""
     return [
         Middleware(ReadAddress),
-        Middleware(LimitBody, limit=settings.max_body, without=("/artifacts/", "/bulk_items")),
-        Middleware(BrotliMiddleware, minimum_size=1_000),
+        Middleware(
+            LimitBody, limit=settings.max_body, searches=settings.max_search, without=("/artifacts/", "/bulk_items")
+        ),
+        Middleware(Deadline, seconds=settings.request_seconds, without=("/artifacts/", "/bulk_items")),
+        Middleware(Compress, minimum_size=1_000),
+        Middleware(EntityTags),
+        Middleware(Heads),
+        *([] if beside is None else [Middleware(Beside, service=beside)]),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
@@ -183,11 +259,20 @@ def _middlewares(settings: ServerSettings, metrics: Metrics) -> list[Middleware]
                 "Content-Type",
                 "If-Match",
                 "If-None-Match",
+                *(() if beside is None else beside.headers),
                 "Prefer",
                 "Range",
                 "X-Request-ID",
             ],
-            expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Location", "Repr-Digest", "X-Request-ID"],
+            expose_headers=[
+                "Accept-Ranges",
+                "Content-Range",
+                "ETag",
+                "Location",
+                "Repr-Digest",
+                "X-Request-ID",
+                *(() if beside is None else beside.headers),
+            ],
             max_age=600,
         ),
         Middleware(Forwarded),

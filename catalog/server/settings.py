@@ -21,6 +21,9 @@ class ServerSettings(BaseSettings):
     catalog: Path | None = Field(default=None, description="File of the embedded catalog (.sqlite).")
     database: SecretStr | None = Field(default=None, description="postgresql:// URL of a pgstac database.")
     database_connections: int = Field(default=8, ge=1, description="Most connections to the database.")
+    database_wait: float = Field(
+        default=30.0, ge=0, description="How long to wait for a database that does not answer yet, at the start."
+    )
     title: str = Field(default="Models for Earth observation", description="Title of the landing page.")
     description: str = Field(
         default="Trained models as STAC items: search them by framework and version, load them by id.",
@@ -35,6 +38,17 @@ class ServerSettings(BaseSettings):
         description="Who may write: who has a key, or ('open', behind a proxy that checks) who reaches the server.",
     )
     keys: Path | None = Field(default=None, description="File of the write keys; beside the catalog by default.")
+    webhooks: Path | None = Field(
+        default=None, description="File of the webhooks and their secrets; beside the catalog by default."
+    )
+    webhook_private: bool = Field(
+        default=False, description="Whether webhooks may be sent to addresses of private networks."
+    )
+    webhook_seconds: float = Field(default=10.0, gt=0, description="How long a webhook's receiver may take.")
+    webhook_retry_seconds: tuple[float, ...] = Field(
+        default=(5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 86400.0),
+        description="Waits after each failure of a webhook, as a JSON list; after the last it is a dead letter.",
+    )
     artifacts: str | None = Field(
         default=None, description="Folder or URL (s3://…) of the artifacts; beside the catalog by default."
     )
@@ -45,8 +59,17 @@ class ServerSettings(BaseSettings):
     items: Literal["models", "any"] = Field(
         default="models", description="What may be published: models and datasets, or any STAC item beside them."
     )
+    alias_rules: dict[str, tuple[Literal["self_test", "scores", "signature"], ...]] = Field(
+        default={},
+        description='What aliases of every model require, as JSON such as {"champion": ["self_test", "scores"]}.',
+    )
     max_body: int = Field(default=10 * MIB, ge=1, description="Largest request in bytes, artifacts apart.")
     max_artifact: int = Field(default=20 * 1024 * MIB, ge=1, description="Largest artifact in bytes.")
+    max_search: int = Field(default=MIB, ge=1, description="Largest search by POST in bytes.")
+    search_seconds: float = Field(default=20.0, gt=0, description="How long a search may take in the catalog.")
+    request_seconds: float = Field(
+        default=60.0, gt=0, description="How long a request may take with its body, artifacts and bulk requests apart."
+    )
     shutdown_seconds: int = Field(default=10, ge=0, description="How long running requests may take at the end.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")
 
@@ -83,6 +106,11 @@ class ServerSettings(BaseSettings):
     def keys_file(self) -> Path:
         """Return the file of the write keys."""
         return self.keys or self.beside(".keys.json")
+
+    @property
+    def webhooks_file(self) -> Path:
+        """Return the file of the webhooks."""
+        return self.webhooks or self.beside(".webhooks.json")
 
     @property
     def artifact_place(self) -> str:

@@ -83,6 +83,36 @@ class Keeping(Filled):
             won = list(threads.map(swap, (TORCH, NEWER, KERAS, ONNX)))
         assert won.count(True) == 1
 
+    def test_an_alias_may_be_only_for_what_was_tested_and_scored(self, filled: Catalog) -> None:
+        filled.protect_alias("convlstm-knmi", "best", ("self_test", "scores", "signature"))
+        with pytest.raises(ConflictError) as refused:
+            filled.set_alias("convlstm-knmi", "best", ONNX)
+        message = str(refused.value)
+        assert message.count("\n") == 0
+        for said in (
+            "convlstm-knmi@best",
+            "self_test, scores, signature",
+            "is not signed",
+            "no self-test",
+            f"modelstac test {ONNX} --record",
+        ):
+            assert said in message
+        assert filled.aliases("convlstm-knmi") == {"champion": NEWER}
+        filled.set_alias("convlstm-knmi", "champion", ONNX)
+        filled.protect_alias("convlstm-knmi", "best", ("self_test",))
+        filled.add_verified(ONNX, [{"python": "3.12", "packages": {"torch": "2.15.0"}, "max_absolute_difference": 0.0}])
+        filled.set_alias("convlstm-knmi", "best", ONNX)
+        with pytest.raises(ConflictError, match="self-test"):
+            filled.set_alias("convlstm-knmi", "best", KERAS)
+        filled.protect_alias("convlstm-knmi", "best", ())
+        filled.set_alias("convlstm-knmi", "best", KERAS)
+        for name, required, error in (
+            ("nobody", ("scores",), NotFoundError),
+            ("convlstm-knmi", ("luck",), InvalidItemError),
+        ):
+            with pytest.raises(error):
+                filled.protect_alias(name, "best", required)
+
     def test_deprecating_is_evidence_and_no_change(self, filled: Catalog, examples: Examples) -> None:
         assert filled.get(ONNX).properties["deprecated"] is True
         assert filled.deprecate(TORCH).properties["deprecated"] is True

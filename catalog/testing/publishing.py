@@ -10,11 +10,14 @@ import pytest
 
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import (
+    IntegrityError,
     InvalidItemError,
     ItemExistsError,
     NotFoundError,
+    StorageError,
 )
 from modelstac.catalog.items.description import Source
+from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.testing.examples import TORCH, UNET, Examples
@@ -49,6 +52,33 @@ class Publishing(Filled):
             catalog.publish(item)
         with contextlib.suppress(NotFoundError):
             assert catalog.find(TORCH) is None
+
+    def test_an_item_whose_file_is_another_is_refused(self, catalog: Catalog, examples: Examples) -> None:
+        catalog.publish(examples.item(version="0.1.0"))
+        for fields, error in (
+            ({"file:size": 8}, IntegrityError),
+            ({"file:checksum": multihash("ab" * 32)}, IntegrityError),
+        ):
+            item = examples.item()
+            item.assets["model"].extra_fields |= fields
+            with pytest.raises(error, match=r"model\.bin|SHA-256"):
+                catalog.publish(item)
+            with pytest.raises(error):
+                catalog.publish_many([examples.item(version="0.2.0"), item])
+        item = examples.item()
+        item.assets["model"].href += ".gone"
+        with pytest.raises(StorageError):
+            catalog.publish(item)
+        assert TORCH not in list(catalog.ids())
+
+    def test_a_collection_covers_just_what_is_in_it(self, catalog: Catalog, examples: Examples) -> None:
+        far = examples.item(version="0.1.0", geometry={"type": "Point", "coordinates": [100, 10]})
+        catalog.publish(far)
+        catalog.delete(far.id)
+        catalog.publish(examples.item())
+        collection = catalog.collection("convlstm-knmi")
+        assert collection.extent.spatial.bboxes == [[0, 49, 10, 55]]
+        assert collection.summaries.lists["version"] == ["1.0.0"]
 
     def test_many_are_published_or_none(self, catalog: Catalog, examples: Examples) -> None:
         catalog.publish(examples.item())

@@ -2,11 +2,14 @@
 
 Keras' own ``export(format="litert")`` turns a recurrence into a loop over tensor lists, which the plain runtime
 does not have. Keras' recurrent layers can say the same step by step (``unroll=True``), for a known number of steps.
+They are told so where they stand, and nothing is copied: a copy would lose what layers keep beside their weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +18,24 @@ import keras
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import EXPORTED, FIXED, Conversion, no_options
-from modelstac.exporters.converters.interfaces.keras import inputs_of
+from modelstac.exporters.converters.interfaces.keras import calling, recurrent, unrolled
 from modelstac.exporters.converters.interfaces.saved_model import write_keras
 from modelstac.exporters.converters.to_litert import written
 from modelstac.exporters.sizes import sized
 from modelstac.exporters.tracing import shapes_near
 from modelstac.registry.running.signature import BATCH
-from modelstac.registry.runtimes.keras_on_torch import packed
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
 
 UNROLLED = f"{EXPORTED}, recurrences unrolled"
+
+
+class _EndlessError(ConversionError):
+    """A recurrence over an open number of steps; Keras adds to what it says."""
+
+
+_SIDES = ("forward_layer", "backward_layer")
 
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -41,24 +50,29 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "LiteRT")
-    network, fixed = model.native, _fixed(model, options)
-    rolled = any(map(_is_rolled, network._flatten_layers()))
-    if fixed:
-        network = _clone(network, lambda layer: type(layer).from_config(layer.get_config()), _inputs(model, fixed))
-    if (open_ := _endless(network)) is not None:
-        raise ConversionError(
-            f"LiteRT takes a fixed number of steps, and the layer {open_.name!r} ({type(open_).__name__}) of "
-            f"{model.description.id!r} takes any: fix its axis, such as --fixed time=12"
-        )
-    unpacked = folder / "saved_model"
-    write_keras(_unrolled(network), model.signature, unpacked, item_id=model.description.id)
+    network, item_id, unpacked = model.native, model.description.id, folder / "saved_model"
+    fixed = asked(model.description, options)
+    with unrolled(network) as rolled, _counted_steps(network) as endless:
+        try:
+            write_keras(network, model.signature, unpacked, item_id=item_id, fixed=fixed)
+        except _EndlessError as error:
+            if options.get(FIXED) is not True:
+                raise _endless(network, endless[0], item_id) from error
+            write_keras(network, model.signature, unpacked, item_id=item_id, fixed=_any_lengths(model))
     return written(model.description, unpacked, folder, method=UNROLLED if rolled else EXPORTED)
 
 
-def _fixed(model: Model, options: Mapping[str, Any]) -> Mapping[str, Mapping[str, int]]:
-    """Give the lengths to fix: those asked for, or where any will do some for all axes but the batch, if it must be."""
-    if options.get(FIXED) is not True or _endless(model.native) is None:
-        return asked(model.description, options)
+def _endless(network: keras.Model, inner: Any, item_id: str) -> ConversionError:
+    pairs = ((outer, getattr(outer, side, None)) for outer in network._flatten_layers() for side in _SIDES)
+    layer = next((outer for outer, found in pairs if found is inner), inner)
+    return ConversionError(
+        f"LiteRT takes a fixed number of steps, and the layer {layer.name!r} ({type(layer).__name__}) of "
+        f"{item_id!r} takes any: fix its axis, such as --fixed time=12"
+    )
+
+
+def _any_lengths(model: Model) -> Mapping[str, Mapping[str, int]]:
+    """Give a length for each open axis but the batch, where any will do."""
     shapes = shapes_near(sized(model), {})
     return {
         tensor.name: {
@@ -70,43 +84,20 @@ def _fixed(model: Model, options: Mapping[str, Any]) -> Mapping[str, Mapping[str
     }
 
 
-def _inputs(model: Model, fixed: Mapping[str, Mapping[str, int]]) -> Any:
-    """Give inputs like those of the model, with some axes fixed, in the structure in which it is called."""
-    tensors = inputs_of(model.native, model.signature, f"the file of {model.description.id!r}")
-    made = {}
-    for tensor in model.signature.inputs:
-        old, lengths = tensors[tensor.name], fixed.get(tensor.name, {})
-        shape = [lengths.get(axis, size) for axis, size in zip(tensor.dim_order, old.shape, strict=True)]
-        made[id(old)] = keras.Input(batch_shape=shape, dtype=old.dtype, name=old.name)
-    return packed(model.native, [made[id(old)] for old in model.native.inputs])
+@contextmanager
+def _counted_steps(network: keras.Model) -> Iterator[list[Any]]:
+    """Refuse an open number of steps, before Keras does without; give the layers that have one, as they are met."""
+    endless = list[Any]()
 
+    def counting(layer: Any, call: Any) -> Any:
+        @functools.wraps(call)
+        def counted(sequences: Any, *args: Any, **kwargs: Any) -> Any:
+            if keras.tree.flatten(sequences)[0].shape[1] is None:
+                endless.append(layer)
+                raise _EndlessError("the number of steps is open")
+            return call(sequences, *args, **kwargs)
 
-def _is_rolled(layer: Any) -> bool:
-    return not getattr(layer, "unroll", True)
+        return counted
 
-
-def _endless(network: keras.Model) -> Any:
-    """Give a layer that runs over an open number of steps, itself or by what it wraps."""
-    placed = (
-        layer for layer in network._flatten_layers() if layer._inbound_nodes and not isinstance(layer, keras.Model)
-    )
-    running = (layer for layer in placed if any(map(_is_rolled, layer._flatten_layers())))
-    return next((layer for layer in running if keras.tree.flatten(layer.input)[0].shape[1] is None), None)
-
-
-def _clone(network: keras.Model, clone: Callable[[Any], Any], inputs: Any = None) -> keras.Model:
-    copy = keras.models.clone_model(network, input_tensors=inputs, clone_function=clone)
-    copy.set_weights(network.get_weights())
-    return copy
-
-
-def _unrolled(network: keras.Model) -> keras.Model:
-    """Build the same model with recurrences that write down each step."""
-    return _clone(network, lambda layer: type(layer).from_config(_unrolling(layer.get_config())))
-
-
-def _unrolling(config: Any) -> Any:
-    """Say of every recurrence in a configuration, those in wrappers too, that it is to be unrolled."""
-    if isinstance(config, dict):
-        return {key: True if key == "unroll" else _unrolling(value) for key, value in config.items()}
-    return [_unrolling(value) for value in config] if isinstance(config, list) else config
+    with calling(recurrent(network), counting):
+        yield endless

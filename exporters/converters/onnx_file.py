@@ -14,7 +14,7 @@ from modelstac.catalog.items.versions import semver
 from modelstac.exporters.conversion import EXPORTED, Conversion
 from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.layouts import measured
-from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.facts import read_facts
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import tensorflow as tf
 import tf2onnx
+from tf2onnx.onnx_opset import controlflow
 
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
@@ -64,7 +65,10 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     with _listening() as heard:
         try:
             graph, _ = tf2onnx.convert.from_function(
-                tf.function(function, autograph=False), input_signature=arguments, opset=OPSET
+                tf.function(function, autograph=False),
+                input_signature=arguments,
+                opset=OPSET,
+                custom_op_handlers=dict.fromkeys(("Select", "SelectV2"), (_select, [])),
             )
         except Exception as error:  # tf2onnx raises what its handlers do
             reason = "; ".join(heard.texts) or str(error)
@@ -81,6 +85,12 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         version=tf2onnx.__version__,
         warnings=tuple(heard.texts),
     )
+
+
+def _select(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Choose by ONNX's ``Where``: tf2onnx multiplies by 0 and 1, and NaN of the side not taken comes through."""
+    node.set_attr("handles_nan", 1)
+    controlflow.Select.version_9(context, node)
 
 
 def _called(graph: onnx.ModelProto, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from modelstac.exporters.converters.interfaces.torch_dims import Dims, automatic
 from modelstac.exporters.layouts import CHANNELS_THIRD, measured, relaid
 from modelstac.exporters.sizes import sized
 from modelstac.exporters.tracing import WISHES, Shapes, shapes_near
-from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.facts import read_facts
 from modelstac.registry.running.signature import Signature
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def convert_keras(model: Model, folder: Path, options: Mapping[str, Any]) -> Con
     from modelstac.exporters.converters.interfaces import keras as interface  # it imports Keras
 
     call = interface.call_of(model.native, model.signature, f"the file of {model.description.id!r}")
-    return _convert(model, _Inference(model.native), call, folder, options)
+    # On PyTorch, Keras' loop goes over the samples of the first step as well, and so fixes their number.
+    with interface.merged_steps(model.native), interface.unrolled(model.native):
+        return _convert(model, _Inference(model.native), call, folder, options)
 
 
 class _Inference(torch.nn.Module):
@@ -115,7 +118,8 @@ def _traced(
                 return torch.export.export(module, examples, dynamic_shapes=dims)
         except Exception as error:  # noqa: BLE001 - torch.export has no root class of its own errors
             reason = error
-    text = f"{type(reason).__name__}: {' '.join(str(reason).split())[:300]}"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(reason))  # Keras writes in bold
+    text = f"{type(reason).__name__}: {' '.join(plain.split())[:300]}"
     raise ConversionError(f"torch.export cannot trace {description.id!r}: {text}") from reason
 
 

@@ -1,5 +1,5 @@
 """The proof that a conversion computes what its source computes.
 
-Order, each importing only from those before it: counterparts, tolerances · cases, measuring · real_windows, report ·
-parity, parity_picture · examples · evidence.
+Order, each importing only from those before it: counterparts, ranges, tolerances · cases, measuring · batches,
+real_windows, report · judging, parity_picture · parity · examples · evidence.
 """

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.mlm import BAND_AXES
 from modelstac.exporters.proof.counterparts import Counterparts
+from modelstac.exporters.proof.ranges import NOTHING_KNOWN, Range, Ranges
 from modelstac.registry.probing.grids import grids, symbol_of
 from modelstac.registry.running.signature import BATCH, Signature, TensorSignature
 
@@ -27,6 +29,15 @@ FAR = "far"
 """With what names of grids far away end."""
 USUAL = "random"
 """Name of the case that is timed, and published as the example where the source has none."""
+DIM = "random, a tenth of the range"
+BESIDE = "a tenth of the range, beside the largest values"
+GAPS = "random, with gaps (NaN)"
+SPECIAL = (0.0, 1e-8, -1e-8, 1e-4, -1e-4, 1.0, -1.0)
+"""What is strewn into random numbers: values that a branch, a division or a logarithm is guarded for."""
+MOST_SPECIAL = 0.3
+"""Share of the values that are special ones."""
+COUNTS = 10_000
+"""Greatest value of whole numbers of 16 bits of which nothing is known: reflectances are stored so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +54,20 @@ class Case:
         Where it is known what should come out: scores of the only output of the source's layout, which add up over
         cases.
     beyond
-        Whether numbers or sizes are larger than those that models are fed. Reduced precision promises nothing there,
-        and some recurrent networks are chaotic: see :func:`modelstac.exporters.proof.parity.compare`.
+        What makes them larger than what models are fed, in words (``a size far above the usual``); empty where nothing
+        does. See :func:`modelstac.exporters.proof.parity.compare` for what that means.
+    stated
+        Whether somebody said what the model is fed, so that beyond it nothing is promised.
+    gaps
+        Whether there is NaN among them.
     """
 
     name: str
     inputs: Mapping[str, NDArray[Any]]
     score: Callable[[NDArray[Any]], Scores] | None = None
-    beyond: bool = False
+    beyond: str = ""
+    stated: bool = False
+    gaps: bool = False
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -59,14 +76,22 @@ class Case:
 
 
 def make_cases(
-    source: Signature, target: Signature, *, seed: int = 0, windows: Sequence[Case] = ()
+    source: Signature,
+    target: Signature,
+    *,
+    seed: int = 0,
+    windows: Sequence[Case] = (),
+    ranges: Ranges = NOTHING_KNOWN,
+    gaps: bool = False,
 ) -> tuple[Case, ...]:
     """Make the cases for two models.
 
-    Random numbers from 0 to 1 are given in every shape of :func:`modelstac.registry.probing.grids.grids`: the least,
-    one step more and far away, in each open axis alone and in all together. Zeros and large numbers are given in one
-    shape, that of the case :data:`USUAL`, which is :func:`usual_shapes`. Whole numbers are 0 and 1 only, as they may be
-    indices, and more is not known of them.
+    Random numbers are given in every shape of :func:`modelstac.registry.probing.grids.grids`: the least, one step more
+    and far away, in each open axis alone and in all together. They are from the range of each input where it is known.
+    Of others they are from 0 to 1; whole numbers of 8 bits are any, of 16 bits up to 10,000, and longer ones 0 and 1
+    only, as they may be indices. Beside them there are, in the shape of the case :data:`USUAL`: zeros, numbers around
+    0, special values strewn in (zeros, tiny numbers of both signs, the ends of the range; whole pixels, rows and
+    samples of them), and large numbers. What lies outside a known range is measured and not judged.
 
     Parameters
     ----------
@@ -76,6 +101,10 @@ def make_cases(
         Of the random numbers.
     windows
         Cases of real data.
+    ranges
+        What inputs are fed, by name.
+    gaps
+        Whether to give NaN in some pixels, too.
 
     Raises
     ------
@@ -86,29 +115,142 @@ def make_cases(
     """
     shared = Counterparts.of(source, target).shared()
     for case in windows:
-        _require_fit(case, source, target)
-    return (*_made(shared, np.random.default_rng(seed)), *windows)
+        require_fit(case, source, target)
+    return (*_Maker(shared, ranges, np.random.default_rng(seed)).cases(gaps=gaps), *windows)
 
 
-def _made(shared: Signature, rng: np.random.Generator) -> Iterator[Case]:
-    usual = usual_shapes(shared)
-    yield Case("zeros", {t.name: np.zeros(usual[t.name], t.dtype) for t in shared.inputs})
-    given = _random(shared, usual, rng)
-    yield Case(USUAL, given)
-    tried = [usual]
-    for grid in grids(shared):
-        found = _bounded(shared, grid.shapes)
-        if found not in tried:
-            tried.append(found)
-            yield Case(f"random, {grid.name}", _random(shared, found, rng), beyond=grid.name.endswith(FAR))
-    if optional := [tensor.name for tensor in shared.inputs if tensor.optional]:
-        needed = {name: array for name, array in given.items() if name not in optional}
-        yield Case(f"random, without {', '.join(optional)}", needed)
-    if any(np.dtype(tensor.dtype).kind == "f" for tensor in shared.inputs):
-        yield Case("large values", _random(shared, usual, rng, large=True), beyond=True)
+class _Maker:
+    """Makes the cases of one pair of models."""
+
+    def __init__(self, shared: Signature, ranges: Ranges, rng: np.random.Generator) -> None:
+        self._shared, self._ranges, self._rng = shared, ranges, rng
+        self._usual = usual_shapes(shared)
+        self._floats = any(np.dtype(tensor.dtype).kind == "f" for tensor in shared.inputs)
+
+    def cases(self, *, gaps: bool) -> Iterator[Case]:
+        given = self._drawn(self._usual)
+        yield self._within("zeros", {t.name: np.zeros(self._usual[t.name], t.dtype) for t in self._shared.inputs})
+        yield Case(USUAL, given)
+        tried = [self._usual]
+        for grid in grids(self._shared):
+            found = _bounded(self._shared, grid.shapes)
+            if found not in tried:
+                tried.append(found)
+                far = "a size far above the usual" if grid.name.endswith(FAR) else ""
+                yield Case(f"random, {grid.name}", self._drawn(found), beyond=far)
+        if optional := [tensor.name for tensor in self._shared.inputs if tensor.optional]:
+            needed = {name: array for name, array in given.items() if name not in optional}
+            yield Case(f"random, without {', '.join(optional)}", needed)
+        yield Case("special values", {t.name: self._special(t, given[t.name]) for t in self._shared.inputs})
+        dim = {t.name: self._dim(t, given[t.name]) for t in self._shared.inputs}
+        if (beside := self._beside(dim)) is not None:
+            yield Case(DIM, dim)
+            yield Case(BESIDE, beside)
+        yield from self._others(given)
+        if gaps and self._floats:
+            fed = any(known.gaps for known in self._ranges.values())
+            inputs = {t.name: self._with_gaps(t, given[t.name]) for t in self._shared.inputs}
+            yield Case(GAPS, inputs, beyond="" if fed else "nobody says that it is fed gaps", gaps=True)
+
+    def _others(self, given: dict[str, NDArray[Any]]) -> Iterator[Case]:
+        """Yield numbers that have nothing to do with a known range."""
+        if not self._floats:
+            return
+        if not self._ranges:
+            yield Case("around 0", given | self._normal(1.0))
+        else:
+            unit = {t.name: self._rng.random(self._usual[t.name], np.float32) for t in self._float_inputs()}
+            yield self._within("from 0 to 1", given | {n: a.astype(given[n].dtype) for n, a in unit.items()})
+        yield self._within("large values", given | self._normal(10.0), large=True)
+
+    def _float_inputs(self) -> Iterator[TensorSignature]:
+        return (tensor for tensor in self._shared.inputs if np.dtype(tensor.dtype).kind == "f")
+
+    def _normal(self, spread: float) -> dict[str, NDArray[Any]]:
+        return {
+            t.name: (spread * self._rng.standard_normal(self._usual[t.name], np.float32)).astype(t.dtype)
+            for t in self._float_inputs()
+        }
+
+    def _within(self, name: str, inputs: Mapping[str, NDArray[Any]], *, large: bool = False) -> Case:
+        """Say of a case whether its values lie within what is known of its inputs."""
+        outside = [n for n, array in inputs.items() if n in self._ranges and not self._ranges[n].holds(array)]
+        if outside:
+            return Case(name, inputs, beyond="values outside the range of the model", stated=True)
+        unknown = large and any(tensor.name not in self._ranges for tensor in self._float_inputs())
+        return Case(name, inputs, beyond="numbers larger than models are fed" if unknown else "")
+
+    def _drawn(self, wanted: Shapes) -> dict[str, NDArray[Any]]:
+        return {
+            t.name: random_values(t, wanted[t.name], self._rng, self._ranges.get(t.name)) for t in self._shared.inputs
+        }
+
+    def _special(self, tensor: TensorSignature, given: NDArray[Any]) -> NDArray[Any]:
+        """Strew special values into an input: single ones, whole pixels (all their bands), a row, the signs of some."""
+        found, known = given.copy(), self._ranges.get(tensor.name)
+        if known is not None and known.classes:
+            return found
+        if given.dtype.kind in "iub" and (known is None or given.dtype.kind == "b"):
+            values: NDArray[Any] = np.array([0, 1]).astype(given.dtype)
+        elif known is None:
+            values = np.array(SPECIAL)
+        else:
+            ends = np.unique(np.concatenate([np.ravel(known.lowest), np.ravel(known.highest)]))
+            values = np.array([*SPECIAL, *ends])
+        single = self._rng.random(given.shape) < MOST_SPECIAL / 3
+        found = np.where(single, self._rng.choice(values, given.shape), found)
+        bands = tuple(i for i, name in enumerate(tensor.dim_order) if name in BAND_AXES)
+        pixels = [1 if i in bands else length for i, length in enumerate(given.shape)]
+        whole = self._rng.random(pixels) < MOST_SPECIAL / 3
+        found = np.where(whole, self._rng.choice(values, pixels), found)
+        for axis in (i for i, name in enumerate(tensor.dim_order) if i not in bands and name != BATCH):
+            if given.shape[axis] > 2:
+                np.moveaxis(found, axis, 0)[given.shape[axis] // 2] = values[1]
+        for axis in (i for i, name in enumerate(tensor.dim_order) if i not in bands and name != BATCH):
+            if given.shape[axis] > 2:
+                np.moveaxis(found, axis, 0)[0] = values[0]
+        if known is None and given.dtype.kind == "f":
+            found = np.where(self._rng.random(given.shape) < MOST_SPECIAL / 3, -found, found)
+        if given.dtype.kind == "f":
+            found = found + 0.0  # no negative zeros, which no data have and each runtime treats in its own way
+        return found.astype(given.dtype) if known is None else known.clipped(found).astype(given.dtype)
+
+    def _beside(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
+        """Give a sample with another in the same batch, of the largest values; None where it is always alone."""
+        found = {}
+        for tensor in self._shared.inputs:
+            array, size = given[tensor.name], tensor.axes.get(BATCH)
+            if size is None or size.symbol is not None or not size.fits(2 * array.shape[tensor.dim_order.index(BATCH)]):
+                return None
+            found[tensor.name] = np.concatenate([array, self._largest(tensor, array)], tensor.dim_order.index(BATCH))
+        return found
+
+    def _dim(self, tensor: TensorSignature, given: NDArray[Any]) -> NDArray[Any]:
+        known = self._ranges.get(tensor.name)
+        if given.dtype.kind == "b" or (known is not None and known.classes):
+            return given
+        lowest = 0.0 if known is None else known.lowest
+        return np.asarray(lowest + (given - lowest) / 10, np.float64).astype(given.dtype)
+
+    def _largest(self, tensor: TensorSignature, like: NDArray[Any]) -> NDArray[Any]:
+        known = self._ranges.get(tensor.name)
+        if known is None or known.classes:
+            return like if known is not None or like.dtype.kind in "iub" else np.ones_like(like)
+        return np.broadcast_to(known.highest, like.shape).astype(like.dtype)
+
+    def _with_gaps(self, tensor: TensorSignature, given: NDArray[Any]) -> NDArray[Any]:
+        if given.dtype.kind != "f":
+            return given
+        found = given.copy()
+        found[self._rng.random(given.shape) < MOST_SPECIAL / 3] = np.nan
+        bands = tuple(i for i, name in enumerate(tensor.dim_order) if name in BAND_AXES)
+        pixels = [1 if i in bands else length for i, length in enumerate(given.shape)]
+        return np.where(self._rng.random(pixels) < MOST_SPECIAL / 3, np.nan, found).astype(given.dtype)
 
 
-def usual_inputs(source: Signature, target: Signature, *, seed: int = 0) -> dict[str, NDArray[Any]]:
+def usual_inputs(
+    source: Signature, target: Signature, *, seed: int = 0, ranges: Ranges = NOTHING_KNOWN
+) -> dict[str, NDArray[Any]]:
     """Give the inputs of the case :data:`USUAL`, without making all the others.
 
     Raises
@@ -117,7 +259,7 @@ def usual_inputs(source: Signature, target: Signature, *, seed: int = 0) -> dict
         As :func:`make_cases` does.
     """
     shared = Counterparts.of(source, target).shared()
-    return _random(shared, usual_shapes(shared), np.random.default_rng(seed))
+    return _Maker(shared, ranges, np.random.default_rng(seed))._drawn(usual_shapes(shared))
 
 
 def usual_shapes(signature: Signature) -> dict[str, tuple[int, ...]]:
@@ -137,21 +279,20 @@ def usual_shapes(signature: Signature) -> dict[str, tuple[int, ...]]:
     }
 
 
-def random_values(tensor: TensorSignature, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
-    """Give random numbers of the type of an input: from 0 to 1, or 0 and 1."""
+def random_values(
+    tensor: TensorSignature, shape: tuple[int, ...], rng: np.random.Generator, known: Range | None = None
+) -> NDArray[Any]:
+    """Give random numbers of the type of an input: of its range, else from 0 to 1; whole ones as :func:`make_cases`."""
     kind = np.dtype(tensor.dtype)
-    return rng.integers(0, 2, shape).astype(kind) if kind.kind in "iub" else rng.random(shape, np.float32).astype(kind)
-
-
-def _random(
-    signature: Signature, wanted: Shapes, rng: np.random.Generator, *, large: bool = False
-) -> dict[str, NDArray[Any]]:
-    return {
-        tensor.name: 10 * rng.standard_normal(wanted[tensor.name], np.float32).astype(tensor.dtype)
-        if large and np.dtype(tensor.dtype).kind == "f"
-        else random_values(tensor, wanted[tensor.name], rng)
-        for tensor in signature.inputs
-    }
+    if known is not None:
+        return known.draw(shape, kind, rng)
+    if kind.kind not in "iu":
+        return (
+            rng.random(shape, np.float32).astype(kind) if kind.kind == "f" else rng.integers(0, 2, shape).astype(kind)
+        )
+    limits = np.iinfo(kind)
+    lowest, highest = (limits.min, limits.max) if kind.itemsize == 1 else (0, min(COUNTS, int(limits.max)))
+    return rng.integers(*((lowest, highest) if kind.itemsize <= 2 else (0, 1)), shape, endpoint=True).astype(kind)
 
 
 def _bounded(signature: Signature, wanted: Shapes) -> dict[str, tuple[int, ...]]:
@@ -170,7 +311,14 @@ def _bounded(signature: Signature, wanted: Shapes) -> dict[str, tuple[int, ...]]
     return found
 
 
-def _require_fit(case: Case, source: Signature, target: Signature) -> None:
+def require_fit(case: Case, source: Signature, target: Signature) -> None:
+    """Refuse a case that source or target cannot take.
+
+    Raises
+    ------
+    DataError
+        When an input is missing, or an array has other axes or lengths than the model takes.
+    """
     for ours, theirs in Counterparts.of(source, target).inputs:
         if ours.name not in case.inputs:
             raise DataError(f"{case.name} has no {ours.name!r}, which the model takes: give an array for each input")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -54,16 +55,38 @@ class ParityReport:
         What was allowed.
     scores
         Of source and conversion on real data, where there were any.
+    batch_difference
+        How far the result of a sample moves with the others of its batch; None where it does not, or no farther than
+        that of the source.
+    judged_on
+        Which values the judged cases have, in words.
     """
 
     outputs: tuple[OutputReport, ...]
     tolerance: Tolerance
     scores: tuple[Scores, Scores] | None = None
+    batch_difference: float | None = None
+    judged_on: str | None = None
+
+    @property
+    def judged(self) -> int:
+        """How many cases were judged, for one output at least."""
+        return sum(any(one.judged for one in row) for row in self._rows)
+
+    @property
+    def beyond(self) -> float | None:
+        """The largest difference of cases that are not judged; None where there is none, or one is infinite."""
+        found = [one.max_absolute for output in self.outputs for one in output.cases if not one.judged]
+        return max(found) if found and max(found) < math.inf else None
+
+    @property
+    def _rows(self) -> list[tuple[Difference, ...]]:
+        return list(zip(*(output.cases for output in self.outputs), strict=True))
 
     @property
     def cases(self) -> tuple[Difference, ...]:
         """Case by case the output that is farthest from what is allowed."""
-        return tuple(max(row, key=badness) for row in zip(*(output.cases for output in self.outputs), strict=True))
+        return tuple(max(row, key=badness) for row in self._rows)
 
     @property
     def total(self) -> Difference:
@@ -77,6 +100,7 @@ class ParityReport:
         return dataclasses.replace(
             max(totals, key=badness),
             **most,
+            allowance=max(totals, key=lambda total: total.max_absolute).allowance,
             values=sum(total.values for total in totals),
             cosine=min(total.cosine for total in totals),
             differing_ppm=max(differing, default=None),
@@ -113,6 +137,9 @@ class ParityReport:
             {
                 "passed": self.passed,
                 "tolerance": dataclasses.asdict(self.tolerance),
+                "judged": self.judged,
+                "judged_on": self.judged_on,
+                "batch_difference": self.batch_difference,
                 "total": self.total.to_dict(),
                 "cases": [case.to_dict() for case in self.cases],
             }
@@ -139,6 +166,12 @@ class ParityReport:
             max_relative_difference=total.max_relative,
             root_mean_square_difference=total.rmse,
             cases=len(self.cases),
+            judged_cases=self.judged,
+            judged_on=self.judged_on,
+            unjudged_difference=self.beyond,
+            batch_difference=self.batch_difference,
+            allowed_difference=total.allowance,
+            tolerance_by=self.tolerance.by,
             absolute_tolerance=self.tolerance.absolute,
             relative_tolerance=self.tolerance.relative,
             passed=self.passed,

@@ -23,9 +23,11 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.matching import VERIFIED
 from modelstac.catalog.search.spellings import canonical
+from modelstac.registry.choosing.claims import described
 from modelstac.registry.choosing.known_breaks import known_break
 from modelstac.registry.choosing.machine import Machine
-from modelstac.registry.choosing.model_assets import UNKNOWN, UNSAFE_TYPES, ModelAsset, model_assets
+from modelstac.registry.choosing.model_assets import UNKNOWN, UNSAFE_TYPES, ModelAsset, is_foreign, model_assets
+from modelstac.registry.choosing.ways_on import way_on
 from modelstac.registry.choosing.wishes import PRECISIONS, Wishes, precision_of
 from modelstac.registry.runtimes import RUNS_CODE, RUNTIMES
 from modelstac.registry.runtimes.backends import PACKAGES
@@ -70,6 +72,8 @@ class Candidate:
         A version difference that its user should know of.
     error
         What loading it would raise.
+    looked
+        Whether its file was held against the item; None where that was not tried, as it is not what is chosen.
     """
 
     item: pystac.Item = field(repr=False)
@@ -79,6 +83,7 @@ class Candidate:
     note: str | None = None
     error: ModelStacError | None = field(default=None, repr=False)
     rank: tuple[Any, ...] = field(default=(), repr=False)
+    looked: bool | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +99,7 @@ class Candidate:
             "kind": self.kind,
             "reason": self.reason,
             "note": self.note,
+            "looked": self.looked,
         }
 
 
@@ -125,6 +131,7 @@ def judge(
     *,
     strict: bool = False,
     code: frozenset[str] = frozenset(),
+    written: str | None = None,
 ) -> Candidate:
     """Judge one model file.
 
@@ -140,21 +147,28 @@ def judge(
         Refuse any version of the framework but the item's own and those in which it was verified.
     code
         What may run code of its publisher's, see :attr:`modelstac.registry.trust.policy.TrustPolicy.code`.
+    written
+        Version of the framework that wrote the file, where the file says it.
     """
-    if error := _refused(item, asset, machine, wishes, code):
+    if error := _refused(item, asset, machine, wishes, code, written):
         return Candidate(item, asset, NONE, str(error), error=error)
     if asset.artifact_type in RUNS_CODE:
         reason = f"it runs code of its publisher, whom trust={RUNS_CODE[asset.artifact_type][0]!r} trusts"
         return Candidate(item, asset, COMPATIBLE, reason, rank=(KINDS.index(COMPATIBLE),))
-    kind, reason, note = _fit(item, asset, machine)
+    kind, reason, note = _fit(item, asset, machine, written)
     if strict and note:
         error = CannotRunError(f"{note}; strict=True allows no other version: install that one, or load without it")
         return Candidate(item, asset, NONE, str(error), error=error)
     return Candidate(item, asset, kind, reason, note, rank=_rank(item, asset, machine, kind))
 
 
-def _refused(
-    item: pystac.Item, asset: ModelAsset, machine: Machine, wishes: Wishes, code: frozenset[str]
+def _refused(  # noqa: PLR0917 - what judge was asked
+    item: pystac.Item,
+    asset: ModelAsset,
+    machine: Machine,
+    wishes: Wishes,
+    code: frozenset[str],
+    written: str | None,
 ) -> ModelStacError | None:
     what = f"asset {asset.key!r} of item {item.id!r}"
     if unmet := next(wishes.unmet(item, asset), None):
@@ -163,10 +177,15 @@ def _refused(
     entry = (entry if word in code else None) if word else RUNTIMES.get(asset.artifact_type)
     if entry is None:
         return no_runtime(item, asset)
+    if is_foreign(item) or len(model_assets(item)) == 1:  # of ours there is one; of several, one is asked for
+        try:
+            described(item, asset)
+        except InvalidItemError as error:
+            return error
     for package in entry.packages:
         if package not in machine.packages:
             return MissingPackageError.extra(package, entry.extra, f"loading {item.id!r}")
-    return _lacking(item, what, machine) or (None if word else _broken(item, asset, machine))
+    return _lacking(item, what, machine) or (None if word else _broken(item, asset, machine, written))
 
 
 def no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
@@ -176,11 +195,11 @@ def no_runtime(item: pystac.Item, asset: ModelAsset) -> ModelStacError:
             f"asset {asset.key!r} of item {item.id!r} does not say what it is ({'; '.join(asset.remarks)}): "
             "ask its publisher for mlm:artifact_type"
         )
-    runs_code = asset.artifact_type in UNSAFE_TYPES
+    runs_code = asset.artifact_type in UNSAFE_TYPES - {"HDF5"}
     reason = "a pickle or the like, which runs code when read" if runs_code else "which no runtime here knows"
     return UntrustedError(
         f"item {item.id!r} holds {asset.artifact_type} (asset {asset.key!r}), {reason}: loaded are "
-        f"{', '.join(sorted(RUNTIMES))}; ask its publisher for one of these{_if_trusted(asset)}"
+        f"{', '.join(sorted(RUNTIMES))}; ask its publisher for one of these{_if_trusted(asset)}{way_on(item, asset)}"
     )
 
 
@@ -204,11 +223,11 @@ def _lacking(item: pystac.Item, what: str, machine: Machine) -> ModelStacError |
     return None
 
 
-def _broken(item: pystac.Item, asset: ModelAsset, machine: Machine) -> ModelStacError | None:
+def _broken(item: pystac.Item, asset: ModelAsset, machine: Machine, told: str | None) -> ModelStacError | None:
     package = COMPARED.get(_form(asset))
     if package is None or package not in machine.packages:
         return None
-    installed, written = machine.packages[package], _written(item, asset)
+    installed, written = machine.packages[package], told or _written(item, asset)
     if found := known_break(asset.artifact_type, package, installed=installed, written=written):
         return CannotRunError(
             f"item {item.id!r} of {package} {written or '(version not said)'} does not go with {package} {installed}: "
@@ -217,14 +236,14 @@ def _broken(item: pystac.Item, asset: ModelAsset, machine: Machine) -> ModelStac
     return None
 
 
-def _fit(item: pystac.Item, asset: ModelAsset, machine: Machine) -> tuple[str, str, str | None]:
+def _fit(item: pystac.Item, asset: ModelAsset, machine: Machine, told: str | None) -> tuple[str, str, str | None]:
     """Return how well a file that can run fits the machine: kind, reason, and the note on what differs."""
     form = _form(asset)
     package = COMPARED.get(form)
     verified = "it was verified in an environment with these versions" if _was_verified(item, form, machine) else ""
     if package is None:
         return (OF_VERIFIED, verified, None) if verified else (COMPATIBLE, "the format carries its own version", None)
-    pairs = [(package, _written(item, asset), machine.packages.get(package))]
+    pairs = [(package, told or _written(item, asset), machine.packages.get(package))]
     if form == "keras" and (backend := _text(item, "interop:backend")):
         brings = PACKAGES.get(backend, backend)
         if machine.keras_backend not in {None, backend} or brings not in machine.packages:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelstac.catalog.search.matching import in_range
+from modelstac.catalog.search.facts import in_range
 
 
 @dataclass(frozen=True)

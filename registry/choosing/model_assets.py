@@ -7,6 +7,7 @@ none does the media type or the file's suffix speak.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -31,14 +32,20 @@ _BY_WORD = MappingProxyType(
             "safetensors.torch.save",
             "safetensors.torch.save_model",
             "safetensors.torch.save_file",
+            "safetensors.save_file",
+            "torch.safetensors",
         ),
-        "onnx": ("onnx", "onnx.save", "onnx.save_model", "torch.onnx.export", "torch.onnx.save"),
+        "onnx": (
+            *("skl2onnx", "skl2onnx.to_onnx", "skl2onnx.convert_sklearn", "tf2onnx", "tf2onnx.convert", "onnxmltools"),
+            *("onnx", "onnx.save", "onnx.save_model", "torch.onnx.export", "torch.onnx.save", "onnx.export"),
+        ),
         "torch-export": ("torch.export", "torch.export.save", "torch.export.export", "torch.export.package_pt2", "pt2"),
         "saved-model": ("tf.saved_model.save", "tf.keras.model.export", "keras.model.export", "saved_model"),
         "litert": ("litert", "tflite", "tf.lite.tfliteconverter"),
         "openvino": ("openvino", "openvino.save_model"),
     }
 )
+_MISSPELLED = re.compile(r"\bsafe[_-]?tensors?\b")
 _WORDS = MappingProxyType({word: FORMATS[name].artifact_type for name, words in _BY_WORD.items() for word in words})
 _SUFFIXES = MappingProxyType(
     {known.suffix: known.artifact_type for known in FORMATS.values()} | {".safetensor": FORMATS["torch"].artifact_type}
@@ -50,6 +57,18 @@ _UNSAFE = MappingProxyType(
         **dict.fromkeys((".pkl", ".pickle"), "pickle"),
         ".joblib": "joblib",
         **dict.fromkeys((".h5", ".hdf5"), "HDF5"),
+    }
+)
+# What others call these by.
+_UNSAFE_WORDS = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("torch.jit", "torch.jit.script", "torch.jit.trace", "torch.jit.freeze", "torchscript"), "torch.jit.save"
+        ),
+        **dict.fromkeys(("torch.save", "torch.load", "pytorch", "pth"), "torch.save"),
+        **dict.fromkeys(("pickle.dump", "cloudpickle", "cloudpickle.dump", "dill", "dill.dump"), "pickle"),
+        **dict.fromkeys(("joblib.dump", "sklearn", "scikit-learn"), "joblib"),
+        **dict.fromkeys(("h5", "hdf5", "keras.h5", "h5py", "tf.keras.models.save_model"), "HDF5"),
     }
 )
 UNSAFE_TYPES = PICKLES | frozenset(_UNSAFE.values())
@@ -135,13 +154,32 @@ def artifact_type(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:
     """Return the artifact type of a foreign asset as it is called here, and what had to be guessed."""
     stated = asset.extra_fields.get("mlm:artifact_type")
     if isinstance(stated, str) and stated.strip():
-        word = stated.strip().casefold()
+        word = _plain(stated)
         if word in _WORDS:
             return _WORDS[word], ()
+        if word in _UNSAFE_WORDS:
+            return _UNSAFE_WORDS[word], ()
         if stated in UNSAFE_TYPES or word in {kind.casefold() for kind in UNSAFE_TYPES}:
             return stated, ()
         return stated, (f"its artifact type {stated!r} is none that is known here",)
     return _by_file(asset)
+
+
+def written(stated: str) -> str | None:
+    """Return the artifact type as MLM writes it; None where it is none that is known here."""
+    return _WORDS.get(_plain(stated))
+
+
+def by_file(asset: pystac.Asset) -> str | None:
+    """Tell the artifact type of an asset by its file or media type; None where they do not tell."""
+    found, _ = _by_file(asset)
+    return None if found == UNKNOWN else found
+
+
+def _plain(stated: str) -> str:
+    """Write an artifact type as it is written here: people call functions, add a dot, and drop an s."""
+    word = stated.strip().casefold().removesuffix("()").strip(".")
+    return _MISSPELLED.sub("safetensors", word)
 
 
 def _by_file(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:

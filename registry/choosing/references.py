@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pystac
 
+from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.base import Catalog, as_item
-from modelstac.catalog.errors import AmbiguousError, InvalidItemError, NotFoundError, StorageError, UntrustedError
+from modelstac.catalog.credentials import shown, typed
+from modelstac.catalog.errors import (
+    AmbiguousError,
+    CatalogError,
+    DownloadError,
+    InvalidItemError,
+    NotFoundError,
+    StorageError,
+    UntrustedError,
+)
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.query import Query
-from modelstac.registry.choosing.default import default_catalog
+from modelstac.registry.choosing.default import VARIABLE, default_catalog
+
+if TYPE_CHECKING:
+    from modelstac.registry.files.kept import KeptItem
 
 _RANGED = re.compile(r"(?P<name>[A-Za-z][\w.-]*?)\s*(?P<range>(?:[<>=!~]=?|===).+)", re.ASCII)
 MAX_ITEM = 64 << 20
@@ -38,18 +52,23 @@ class Found:
         The one item that was named, None where any of them will do.
     catalog
         Where variants of it may be, None where nobody knows.
+    note
+        What its user should know of how it was found.
     """
 
     items: tuple[pystac.Item, ...]
     asked: pystac.Item | None = None
     catalog: Catalog | None = None
+    note: str | None = None
 
 
 def is_place(text: str) -> bool:
-    """Tell whether a text names an item by URL or path, and not by id."""
-    if "://" in text:
+    """Tell whether a text names an item by URL or path, and not by id, which may be ``collection/id``."""
+    if "://" in text or text.endswith(".json") or "\\" in text:
         return True
-    return text.endswith(".json") or "/" in text or "\\" in text or (Path(text) / FOLDER_ITEM).is_file()
+    if text.count("/") == 1 and text[0] not in "./~" and not Path(text).exists():
+        return False  # an id in its collection
+    return "/" in text or (Path(text) / FOLDER_ITEM).is_file()
 
 
 def by_name(text: str, catalog: Catalog) -> Found:
@@ -75,7 +94,73 @@ def by_name(text: str, catalog: Catalog) -> Found:
 
 def named(text: str, catalog: Catalog | str | PathLike[str] | None = None) -> pystac.Item:
     """Return the one item that a text names, whether it can run or not; of several versions the newest."""
-    return read_place(text) if is_place(text) else by_name(text, default_catalog(catalog)).items[0]
+    return reached(text, catalog).items[0]
+
+
+def reached(text: str, catalog: Catalog | str | PathLike[str] | None = None) -> Found:
+    """Find what a text names, in the catalog or elsewhere; where that cannot be reached, as it was when last loaded.
+
+    Raises
+    ------
+    DownloadError
+        If it is on the web, which is forbidden, and was not loaded before.
+    ModelStacError
+        As :func:`read_place` and :func:`by_name` do.
+    """
+    from modelstac.registry.files.download import OFFLINE, offline
+    from modelstac.registry.files.kept import kept
+
+    where = home(text, catalog)
+    before = None if where is None else kept(where, text)
+    if where is not None and offline():
+        if before is None:
+            raise DownloadError(
+                f"{shown(text)} of {shown(where)} was not loaded here before, and {OFFLINE} forbids to ask: load it "
+                "once without that"
+            )
+        return _as_kept(before, where, f"{OFFLINE} forbids to ask")
+    try:
+        return _reached(text, catalog)
+    except (CatalogError, StorageError, DownloadError) as error:
+        if before is None or where is None:
+            raise
+        return _as_kept(before, where, " ".join(str(error).split()).partition(": ")[0])
+
+
+def home(text: str, catalog: Catalog | str | PathLike[str] | None) -> str | None:
+    """Return the address on the web of the catalog, or the item, that a text is looked up in; None on this machine."""
+    from modelstac.registry.files.kept import is_remote
+
+    if is_place(text):
+        return text if is_remote(text) else None
+    href = catalog.href if isinstance(catalog, Catalog) else catalog or os.environ.get(VARIABLE) or ""
+    return str(href) if is_remote(str(href)) else None
+
+
+def _reached(text: str, catalog: Catalog | str | PathLike[str] | None) -> Found:
+    if not is_place(text):
+        return by_name(text, default_catalog(catalog))
+    item = read_place(text)
+    return Found((item,), item, catalog_beside(catalog))
+
+
+def catalog_beside(catalog: Catalog | str | PathLike[str] | None) -> Catalog | None:
+    """Return the catalog where variants of an item may be, if there is one; the item itself needs none."""
+    if catalog is None:
+        return None
+    try:
+        return default_catalog(catalog)
+    except CatalogError:
+        return None
+
+
+def _as_kept(before: KeptItem, where: str, why: str) -> Found:
+
+    item = as_item(before.document)
+    item.set_self_href(None)
+    version = f", version {found}" if (found := item.properties.get("version")) else ""
+    note = f"{shown(where)} was not asked ({why}): {item.id} is used as it was on {before.day}{version}"
+    return Found((item,), item, None, note)
 
 
 def by_query(query: Query, catalog: Catalog) -> Found:
@@ -132,8 +217,27 @@ def read_place(text: str) -> pystac.Item:
     InvalidItemError
         If it is no STAC item.
     """
-    from modelstac.registry.files.download import shown  # not at the top: ids need it not
+    document, base, place = read_json(text)
+    if (reason := oddity(document)) is not None:
+        raise InvalidItemError(f"{shown(place)} is no STAC item that can be read: {reason}; ask its publisher")
+    beside = local_path(base)
+    return _item(document, base, place, folder=beside.parent if beside and beside.name == FOLDER_ITEM else None)
 
+
+def read_json(text: str) -> tuple[dict[str, Any], str, str]:
+    """Read the document of an item as it stands.
+
+    Returns
+    -------
+    document, base, place
+        The document; what its relative addresses are relative to; how it is called in messages.
+
+    Raises
+    ------
+    ModelStacError
+        As :func:`read_place` does.
+    """
+    text = typed(text)
     path = local_path(text)
     if path is None:
         place, data = text, _fetched(text)
@@ -151,11 +255,10 @@ def read_place(text: str) -> pystac.Item:
     if not isinstance(document, dict) or document.get("type") != "Feature":
         found = document.get("type") if isinstance(document, dict) else type(document).__name__
         raise InvalidItemError(f"{shown(place)} is no STAC item: expected type 'Feature', found {found!r}")
-    return _item(document, base, place, folder=path.parent if path is not None and path.name == FOLDER_ITEM else None)
+    return document, base, place
 
 
 def _item(document: dict[str, Any], base: str, place: str, *, folder: Path | None) -> pystac.Item:
-    from modelstac.registry.files.download import shown
 
     try:
         item = as_item(documents.absolute(document, base))
@@ -187,7 +290,7 @@ def _read(path: Path) -> bytes:
 
 
 def _fetched(href: str) -> bytes:
-    from modelstac.registry.files.download import Source, download, shown
+    from modelstac.registry.files.download import Source, download
 
     content = bytearray()
     for chunk in download(Source(href, "", None, "the item"), start=0):
@@ -199,7 +302,7 @@ def _fetched(href: str) -> bytes:
 
 def _by_alias(text: str, catalog: Catalog) -> pystac.Item:
     item_id = catalog.resolve(text)
-    item = catalog.find(item_id)
+    item = catalog.find(catalog.pointed(text))
     if item is None:
         name, _, alias = text.partition("@")
         raise NotFoundError(

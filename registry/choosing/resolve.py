@@ -7,7 +7,7 @@ must hold, and full precision, a framework that is imported already and quicknes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import (
     AmbiguousError,
     CannotRunError,
-    CatalogError,
     InvalidItemError,
     InvalidQueryError,
     MissingPackageError,
@@ -29,15 +28,16 @@ from modelstac.catalog.items.description import MODEL_ASSET
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing import references
 from modelstac.registry.choosing.candidates import ISOLATED, KINDS, NONE, SIBLING, Candidate, judge
+from modelstac.registry.choosing.claims import at_hand, described, held
 from modelstac.registry.choosing.default import default_catalog
 from modelstac.registry.choosing.machine import Machine
 from modelstac.registry.choosing.model_assets import UNKNOWN, ModelAsset, is_foreign, model_assets, sides
 from modelstac.registry.choosing.references import Found
 from modelstac.registry.choosing.wishes import Wishes, precision_of
-from modelstac.registry.runtimes import RUNTIMES
+from modelstac.registry.runtimes import RUNS_CODE, RUNTIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NEWER = "a newer version can run"
 
@@ -81,7 +81,8 @@ class Resolution:
     def explain(self) -> str:
         """Say why this one was chosen, and why every other one was not."""
         chosen = self.chosen
-        lines = [f"{chosen.name}: {chosen.kind}, {chosen.reason}"]
+        unseen = "" if chosen.looked else "; its file is not at hand, and was not looked at"
+        lines = [f"{chosen.name}: {chosen.kind}, {chosen.reason}{unseen}"]
         lines += [f"  not {other.name}: {_lost(other, chosen)}" for other in self.candidates()[1:]]
         return "\n".join(lines)
 
@@ -135,11 +136,43 @@ def resolve(
         If nothing of it can run here, with what to do about it.
     """
     wanted = Wishes.of(wishes)
+    here, known = machine is None, dict[_Key, Candidate]()
     machine = machine or Machine.here()
     found = _find(what, catalog)
-
-    judged = partial(_judged, machine=machine, wanted=wanted, strict=strict)
+    judged = partial(_judged, machine=machine, wanted=wanted, strict=strict, known=known)
     code = code if found.asked is not None else frozenset()
+    while True:  # what its file contradicts is not chosen; then there is the next best
+        candidates, rest = _considered(found, wanted, judged, strict=strict, isolated=isolated, code=code)
+        best = min(candidates, key=_order)
+        if best.kind == NONE:
+            unseen = [c for c in candidates if isolated_offer(c) is not None and _key(c) not in known]
+            if not unseen:
+                raise _nothing(candidates, found, wanted)
+            best = unseen[0]  # a version that does not go may be one that its file does not have
+        else:
+            _refuse_a_tie(best, candidates)
+        if _key(best) in known:
+            break
+        (plain,) = [one for one in judged(best.item, code=code) if one.asset.key == best.asset.key]
+        known[_key(best)] = after = _looked(plain, partial(judge, machine=machine, wishes=wanted, strict=strict), here)
+        if best.kind != NONE and (after.kind, after.rank) == (plain.kind, plain.rank):
+            break
+    others = sorted((other for other in candidates if other is not best), key=_order)
+    note = "; ".join(filter(None, (found.note, best.note))) or None
+    best = replace(best, note=note, looked=known[_key(best)].looked)
+    return Resolution(best, (best, *others), rest)
+
+
+def _considered(
+    found: Found,
+    wanted: Wishes,
+    judged: Callable[..., list[Candidate]],
+    *,
+    strict: bool,
+    isolated: str,
+    code: frozenset[str],
+) -> tuple[list[Candidate], Callable[[], list[Candidate]]]:
+    """Return the candidates to choose from, and what gives the others."""
     candidates = [candidate for item in found.items for candidate in judged(item, code=code)]
     if isolated == "always":
         candidates = _offered(candidates)
@@ -151,12 +184,32 @@ def resolve(
         rest = list
     if isolated == "auto" and all(candidate.kind == NONE for candidate in candidates):
         candidates = _newest_that_runs(_offered(candidates))
-    best = min(candidates, key=_order)
-    if best.kind == NONE:
-        raise _nothing(candidates, found, wanted)
-    _refuse_a_tie(best, candidates)
-    others = sorted((other for other in candidates if other is not best), key=_order)
-    return Resolution(best, (best, *others), rest)
+    return candidates, rest
+
+
+_Key = tuple[str, str | None, str]
+
+
+def _key(candidate: Candidate) -> _Key:
+    return candidate.item.id, candidate.item.collection_id, candidate.asset.key
+
+
+def _looked(candidate: Candidate, again: Callable[..., Candidate], here: bool) -> Candidate:
+    """Hold the file of a candidate against its item, and judge it by the version that the file says wrote it."""
+    item, asset = candidate.item, candidate.asset
+    file = at_hand(item, asset)
+    if file is None:
+        return replace(candidate, looked=False)
+    try:
+        held(item, asset, described(item, asset)[0], file, here=here and candidate.kind not in {ISOLATED, NONE})
+    except ModelStacError as error:
+        return Candidate(item, asset, NONE, str(error), error=error, looked=True)
+    if candidate.kind == NONE or asset.artifact_type in RUNS_CODE:
+        return replace(candidate, looked=True)
+    from modelstac.registry.facts.records.reading import record
+
+    told = record(file.data)
+    return replace(again(item, asset, written=None if told is None else told.version), looked=True)
 
 
 def _equals(found: Found, wanted: Wishes, judged: Callable[[pystac.Item], list[Candidate]]) -> list[Candidate]:
@@ -194,28 +247,20 @@ def _offered(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def _find(what: str | PathLike[str] | pystac.Item | Query, catalog: Catalog | str | PathLike[str] | None) -> Found:
     if isinstance(what, pystac.Item):
-        return Found((what,), what, _catalog_beside(catalog))
+        return Found((what,), what, references.catalog_beside(catalog))
     if isinstance(what, Query):
         return references.by_query(what, default_catalog(catalog))
-    text = fspath(what)
-    if references.is_place(text):
-        item = references.read_place(text)
-        return Found((item,), item, _catalog_beside(catalog))
-    return references.by_name(text, default_catalog(catalog))
-
-
-def _catalog_beside(catalog: Catalog | str | PathLike[str] | None) -> Catalog | None:
-    """Return the catalog where variants of an item may be, if there is one; the item itself needs none."""
-    if catalog is None:
-        return None
-    try:
-        return default_catalog(catalog)
-    except CatalogError:
-        return None
+    return references.reached(fspath(what), catalog)
 
 
 def _judged(
-    item: pystac.Item, *, machine: Machine, wanted: Wishes, strict: bool, code: frozenset[str] = frozenset()
+    item: pystac.Item,
+    *,
+    machine: Machine,
+    wanted: Wishes,
+    strict: bool,
+    known: Mapping[_Key, Candidate],
+    code: frozenset[str] = frozenset(),
 ) -> list[Candidate]:
     try:
         assets = model_assets(item)
@@ -224,7 +269,7 @@ def _judged(
     except InvalidItemError as error:
         return [Candidate(item, ModelAsset(MODEL_ASSET, UNKNOWN), NONE, str(error), error=error)]
     alone = not any(asset.artifact_type in RUNTIMES for asset in assets)  # what runs code is no fallback
-    return [
+    candidates = [
         judge(
             item,
             asset,
@@ -235,6 +280,7 @@ def _judged(
         )
         for asset in assets
     ]
+    return [known.get(_key(candidate), candidate) for candidate in candidates]
 
 
 def _as_sibling(candidate: Candidate, asked: pystac.Item) -> Candidate:
@@ -280,6 +326,7 @@ def _nothing(candidates: Sequence[Candidate], found: Found, wanted: Wishes) -> M
     """Say why nothing can run: what stands in the way of what was asked for, and what might help."""
     errors = [candidate.error for candidate in candidates if candidate.error is not None]
     assert errors, "what cannot run has a reason"
+    errors = [error for error in errors if not isinstance(error, InvalidQueryError)] or errors
     offers = [offer for candidate in candidates if (offer := isolated_offer(candidate)) is not None]
     first = next((error for error in errors if isinstance(error, MissingPackageError)), errors[0])
     if len(errors) == 1 or found.asked is not None:

@@ -11,7 +11,7 @@ import pystac
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.versions import parse_range
-from modelstac.catalog.search.matching import in_range
+from modelstac.catalog.search.facts import in_range
 from modelstac.catalog.search.ranges import fold, nearest
 from modelstac.catalog.search.spellings import canonical
 from modelstac.registry.choosing.model_assets import ModelAsset

@@ -1,4 +1,5 @@
 """From a file, or from another publisher's item, to a description that can be published.
 
-Order, each importing only from those before it: facts, foreign, measuring · stating · describe, adopt.
+Order, each importing only from those before it: impure, keeping · repeating · measuring, stating · range_and_example ·
+describe, adopt.
 """

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import pystac
 
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.credentials import bare, shown
 from modelstac.catalog.errors import AmbiguousError, MissingPackageError, SpecError, StorageError
-from modelstac.catalog.items.description import ModelDescription, Source
+from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import TASKS, TENSOR_FIELD, ModelInput, ModelOutput
 from modelstac.catalog.items.versions import semver
@@ -26,14 +27,18 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.spellings import canonical
 from modelstac.registry.choosing import references
 from modelstac.registry.choosing.candidates import no_runtime
+from modelstac.registry.choosing.claims import described, held
 from modelstac.registry.choosing.fetching import fetched
-from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
-from modelstac.registry.describing.facts import SUFFIXES, read_facts
-from modelstac.registry.describing.foreign import NO_VERSION, describe
+from modelstac.registry.choosing.foreign import NO_VERSION
+from modelstac.registry.choosing.model_assets import ModelAsset, file_name, is_foreign, model_assets
+from modelstac.registry.describing.keeping import classes, kept, sources
 from modelstac.registry.describing.measuring import open_artifact
+from modelstac.registry.describing.repeating import require_function, require_pure
+from modelstac.registry.facts import SUFFIXES, read_facts
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.files.fetch import place_of
 from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import RUNTIMES
 from modelstac.registry.runtimes.names import matched
@@ -110,18 +115,24 @@ def adopt(
     if not is_foreign(item):
         raise SpecError(f"item {item.id!r} was made by modelstac: copy it as it is with modelstac sync")
     asset = _one(item, said.asset)
-    description, remarks = describe(item, asset, entrypoint=said.entrypoint)
+    description, remarks = described(item, asset, said.entrypoint)
     artifact = fetched(item, asset, policy, rehash=False, report=report)
+    description, told = held(item, asset, description, artifact)
+    remarks += told
     inspect(artifact, asset.artifact_type, policy)
-    description = _as_in_file(description, artifact, policy, remarks)
+    description = _as_in_file(item, description, artifact, policy, remarks)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
         path = _written(artifact, Path(folder) / f"model{FORMATS[description.format].suffix}")
+        beside = _written_beside(artifact, Path(folder))
         fields = _completed(item, description, path, said, policy)
         address = place_of(item, asset.key)
         if by_reference and isinstance(address, Path):
             raise SpecError(f"{address} is a file of this machine, which others cannot read: adopt it with its file")
-        fields |= {"artifact": address if by_reference else path, "checksum": artifact.sha256}
-        fields |= {"size": len(artifact.data), "sources": _sources(item, what)}
+        fields |= {"artifact": bare(str(address)) if by_reference else path, "checksum": artifact.sha256}
+        fields |= {"size": len(artifact.data), "sources": (*_sources(item, what), *sources(item))}
+        fields |= kept(item, asset.key, remarks)
+        if not by_reference:
+            fields["assets"] = dict(fields.get("assets", {})) | _copied(fields.get("assets", {}), beside)
         known = description.model_dump(exclude={"bbox", *fields})
         origin = f"Adopted from the item `{item.id}`" + (f"; {'; '.join(remarks)}." if remarks else ".")
         made = ModelDescription(**known | fields | {"description": f"{description.description}\n\n{origin}"})
@@ -129,15 +140,18 @@ def adopt(
 
 
 def _as_in_file(
-    description: ModelDescription, artifact: Artifact, policy: TrustPolicy, remarks: list[str]
+    item: pystac.Item, description: ModelDescription, artifact: Artifact, policy: TrustPolicy, remarks: list[str]
 ) -> ModelDescription:
     """Open the file as loading would, and say in the description what it calls its inputs and outputs.
+
+    It is run, too: one input must give one output.
 
     A file of weights has no names, and is only opened with code that the policy allows: it stays closed. So does one
     whose runtime is not installed here.
     """
     if description.format == "torch":
         return description
+    require_pure(artifact, description.format)
     try:
         opened = open_artifact(artifact, description, policy=policy)
     except MissingPackageError as error:
@@ -147,6 +161,13 @@ def _as_in_file(
     inputs, outputs = ([tensor.name for tensor in side] for side in (signature.inputs, signature.outputs))
     where = f"the file of {artifact.item_id!r}"
     into, back = matched(opened, inputs, outputs, where=where, naming=Naming(free=True), remarks=remarks)
+    model = Model(item, description, opened)
+
+    def again() -> Model:
+        return Model(item, description, open_artifact(artifact, description, policy=policy))
+
+    if reason := require_function(model, again, artifact, description.format, model.signature):
+        remarks.append(f"it was not run twice on one input ({reason})")
     return description.model_copy(
         update={
             "inputs": tuple(_called(tensor, into) for tensor in description.inputs),
@@ -204,11 +225,10 @@ def _completed(
         "version": version,
         "license": said.license or description.license,
         "tasks": tasks,
-        "outputs": tuple(output.model_copy(update={"tasks": tasks}) for output in description.outputs),
+        "outputs": tuple(classes(output.model_copy(update={"tasks": tasks})) for output in description.outputs),
         "framework_version": written,
         "parameters": parameters,
         "keywords": tuple(map(str, keywords)) if isinstance(keywords, list) else (),
-        "pretrained": get("mlm:pretrained") if isinstance(get("mlm:pretrained"), bool) else None,
     }
 
 
@@ -216,13 +236,31 @@ def _sources(item: pystac.Item, what: object) -> tuple[Source, ...]:
     """Return where the item came from, if that is a place that others can go to."""
     links = (link.get_href(transform_href=False) for link in item.links if link.rel in {"self", "canonical"})
     places = [str(place) for place in (what, *links) if "://" in str(place)]
-    return (Source(href=places[0].partition("?")[0], title=item.id),) if places else ()
+    return (Source(href=shown(places[0]), title=item.id),) if places else ()
+
+
+def _written_beside(artifact: Artifact, folder: Path) -> dict[str, Path]:
+    """Write the files that belong to a model file beside it, by the names that it calls them."""
+    return {name: _write(data, folder / name) for name, data in artifact.beside.items()}
+
+
+def _copied(assets: Mapping[str, ExtraAsset], beside: Mapping[str, Path]) -> dict[str, ExtraAsset]:
+    """Have those assets that belong to the model file come with it, from wherever they are."""
+    return {
+        key: extra.model_copy(update={"path": beside[name], "checksum": None, "size": None})
+        for key, extra in assets.items()
+        if (name := file_name(str(extra.path))) in beside
+    }
 
 
 def _written(artifact: Artifact, path: Path) -> Path:
+    return _write(artifact.data, path)
+
+
+def _write(data: bytes, path: Path) -> Path:
     try:
-        path.write_bytes(artifact.data)
+        path.write_bytes(data)
     except OSError as error:
         advice = "free space there or set TMPDIR to another disk"
-        raise StorageError.doing(f"copy {artifact.path.name} to {path.parent}", error, advice=advice) from error
+        raise StorageError.doing(f"copy {path.name} to {path.parent}", error, advice=advice) from error
     return path

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import InputStructure, ModelInput, ModelOutput, ResultStructure
+from modelstac.catalog.items.mlm import RANGE_FIELD, InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.messages import Report, ignore
-from modelstac.registry.describing.facts import Facts, Tensor, read_facts
 from modelstac.registry.describing.measuring import measured
+from modelstac.registry.describing.range_and_example import SaidRanges, stated_ranges, with_example
 from modelstac.registry.describing.stating import Dims, Said, by_tensor, check_dims, missing_dims, once, stated_sizes
+from modelstac.registry.facts import Facts, Tensor, read_facts
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 Layout = TypeVar("Layout", InputStructure, ResultStructure)
@@ -42,6 +43,12 @@ class Statement:
         name of each. An input with a default is described where its axes are named, and left out otherwise.
     bands, output_bands
         Names along the axis of the bands (``bands``, ``band``, ``channel``, ``channels`` or ``c``), in the same way.
+    ranges
+        Lowest and highest value that an input is fed, after scaling: a pair, or one for each band, by the name of the
+        input or of the only one. Conversions are judged on it.
+    examples
+        Arrays that the model is fed, in its layout, of the only input or by name: published with what the model makes
+        of them. Conversions are judged on them, too.
     variant
         By default the format, with the backend where one is named.
     title, description, keywords
@@ -66,6 +73,8 @@ class Statement:
     output_dims: Said = ()
     bands: Said = ()
     output_bands: Said = ()
+    ranges: SaidRanges = ()
+    examples: Any = None
     variant: str | None = None
     title: str | None = None
     description: str | None = None
@@ -85,7 +94,7 @@ def describe_file(
     Parameters
     ----------
     path
-        The file; see :data:`modelstac.registry.describing.facts.SUFFIXES`.
+        The file; see :data:`modelstac.registry.facts.SUFFIXES`.
     said
         What the file does not say.
     policy
@@ -100,14 +109,21 @@ def describe_file(
     InvalidItemError
         If what was said contradicts the file or breaks MLM, or if its own runtime cannot run the file.
     ModelStacError
-        As :func:`modelstac.registry.describing.facts.read_facts` does.
+        As :func:`modelstac.registry.facts.read_facts` does.
     """
     facts = read_facts(path, policy=policy)
-    return measured(_described(path, said, facts), policy=policy, report=report)
+    description = measured(described(path, said, facts), policy=policy, report=report)
+    return with_example(description, said.examples, policy=policy, report=report)
 
 
-def _described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
-    """Describe a file by what it says itself and what its publisher said."""
+def described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
+    """Describe a file by what it says itself and what its publisher said, before it has run.
+
+    Raises
+    ------
+    SpecError, InvalidItemError
+        As :func:`describe_file` does.
+    """
     input_dims = by_tensor(said.input_dims, facts.inputs, "--input-dims", kind="input")
     output_dims = by_tensor(said.output_dims, facts.outputs, "--output-dims", kind="output")
     if missing := [*_missing(said), *_missing_dims(facts, input_dims, output_dims)]:
@@ -116,6 +132,7 @@ def _described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
     fields: dict[str, Any] = {name: getattr(said, name) for name in _AS_SAID}
     form = FORMATS[facts.format]
     title = said.title or str(said.name)
+    fields["precision"] = facts.precision
     inputs = [tensor for tensor in facts.inputs if tensor.name in input_dims]
     tasks = _tasks(said, facts)
     fields["tasks"] = tuple(dict.fromkeys(task for found in tasks.values() for task in found))
@@ -127,7 +144,12 @@ def _described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
         or f"{title}: a {form.framework} model of {facts.parameters:,} parameters, published from `{path.name}`.",
         format=facts.format,
         framework_version=facts.framework_version,
-        inputs=_inputs(inputs, input_dims, by_tensor(said.bands, facts.inputs, "--bands", kind="input")),
+        inputs=_inputs(
+            inputs,
+            input_dims,
+            by_tensor(said.bands, facts.inputs, "--bands", kind="input"),
+            stated_ranges(said.ranges, inputs, input_dims),
+        ),
         outputs=_outputs(
             facts.outputs,
             output_dims,
@@ -178,11 +200,14 @@ def _tasks(said: Statement, facts: Facts) -> Mapping[str, tuple[str, ...]]:
     return {name: found[name] for name in names}
 
 
-def _inputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims) -> tuple[ModelInput, ...]:
+def _inputs(
+    tensors: Sequence[Tensor], dims: Dims, bands: Dims, ranges: Mapping[str, list[Any]]
+) -> tuple[ModelInput, ...]:
     made = []
     for tensor in tensors:
         fields: dict[str, Any] = {"name": tensor.name, "bands": once(bands.get(tensor.name, ()), "--bands")}
         fields |= {"input": _structure(InputStructure, tensor, dims, "--input-dims")}
+        fields |= {RANGE_FIELD: ranges[tensor.name]} if tensor.name in ranges else {}
         made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
     return tuple(made)
 

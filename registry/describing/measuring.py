@@ -1,4 +1,4 @@
-"""Run a file once before it is published: what it says of itself holds, and what it does not say is measured."""
+"""Run a file before it is published: it is a function, what it says holds, what it does not say is measured."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
+from modelstac.catalog.terminal import harmless
+from modelstac.registry.describing.repeating import require_function, require_pure, training_layers
 from modelstac.registry.files.artifact import Artifact
+from modelstac.registry.inspecting.external import read_beside
 from modelstac.registry.inspecting.inspection import inspect
+from modelstac.registry.inspecting.onnx import external_files
 from modelstac.registry.probing.grids import grids
 from modelstac.registry.probing.measure import measure
 from modelstac.registry.probing.sizes import SECONDS
@@ -28,6 +33,7 @@ from modelstac.registry.runtimes.backends import import_keras
 from modelstac.registry.runtimes.installed import require_packages
 from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.runtimes.options import Options
+from modelstac.registry.runtimes.sharing.opening import opening
 from modelstac.registry.trust.policy import TrustPolicy
 
 logger = logging.getLogger("modelstac")
@@ -53,11 +59,15 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     ------
     InvalidItemError
         If its runtime cannot open it, calls its inputs and outputs otherwise than the description, or runs it on
-        nothing that fits.
+        nothing that fits; or if it gives two outputs for one input.
     """
     say = _log if report is ignore else report
+    artifact, bare = _artifact(description, policy), description.model_copy(update={"sizes": {}})
+    require_pure(artifact, description.format)
+    if unheeded := ", ".join(training_layers(artifact, description.format)):
+        say(Note(f"{description.id} is what predict computes: training=True of {unheeded} is not heeded there"))
     try:
-        model = opened(description.model_copy(update={"sizes": {}}), policy=policy, report=say)
+        model = _opened(artifact, bare, policy=policy, report=say)
     except MissingPackageError as error:
         text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
         say(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
@@ -69,8 +79,12 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
             raise InvalidItemError(
                 f"{description.artifact} does not run in its own runtime, so nobody could use it: {reason}"
             )
+        known = Signature.of(description.model_copy(update={"sizes": found.sizes}))
+        again = partial(_opened, artifact, bare, policy=policy)
+        if untried := require_function(model, again, artifact, description.format, known):
+            say(Note(f"{description.id} was not run twice on one input: {untried}"))
         if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
-            _check_outputs(model, Signature.of(description.model_copy(update={"sizes": found.sizes})))
+            _check_outputs(model, known)
     for note in found.notes:
         say(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
@@ -105,7 +119,7 @@ def _check_outputs(model: Model, signature: Signature) -> None:
 
 def _log(message: Message) -> None:
     if isinstance(message, Note):
-        logger.warning(message.text)
+        logger.warning(harmless(message.text))
 
 
 def opened(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> Model:
@@ -118,12 +132,25 @@ def opened(description: ModelDescription, *, policy: TrustPolicy, report: Report
     InvalidItemError
         If it cannot be opened, or does not have the inputs and outputs of the description.
     """
-    item, path = write_item(description), Path(description.artifact)
+    return _opened(_artifact(description, policy), description, policy=policy, report=report)
+
+
+def _artifact(description: ModelDescription, policy: TrustPolicy) -> Artifact:
+    path = Path(description.artifact)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
-    artifact = Artifact(item.id, path, data, hashlib.sha256(data).hexdigest())
+    beside: dict[str, bytes] = {}
+    if description.format == "onnx":
+        beside = read_beside(path, external_files(data), policy.max_bytes)
+    return Artifact(description.id, path, data, hashlib.sha256(data).hexdigest(), beside=beside)
+
+
+def _opened(
+    artifact: Artifact, description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore
+) -> Model:
+    item = write_item(description)
     return Model(item, description, open_artifact(artifact, description, policy=policy, report=report))
 
 
@@ -142,9 +169,10 @@ def open_artifact(
     kind, item_id, policy = description.file_format.artifact_type, artifact.item_id, policy.without_code()
     require_packages(kind, item_id=item_id)
     inspect(artifact, kind, policy)
-    if description.format == "keras":
-        import_keras(description.backend, item_id=item_id, report=report)
-    return runtime(kind, item_id=item_id).load(artifact, description, policy, Options.of())
+    with opening(item_id):
+        if description.format == "keras":
+            import_keras(description.backend, item_id=item_id, report=report)
+        return runtime(kind, item_id=item_id).load(artifact, description, policy, Options.of())
 
 
 def _stated(description: ModelDescription) -> Sizes:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.sizes import ANY, Size
-from modelstac.registry.describing.facts import Tensor
+from modelstac.registry.facts import Tensor
 
 Said = tuple[str, ...] | Mapping[str, tuple[str, ...]]
 """Words about the only tensor, or about each by its name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,8 @@ class Artifact:
         Its digest, hexadecimal, equal to the published one.
     stamp
         What is known of the file from earlier loads; None if nothing.
+    beside
+        Verified bytes of the files that belong to it, by the names that it calls them.
     """
 
     item_id: str
@@ -35,6 +37,12 @@ class Artifact:
     data: bytes = field(repr=False)
     sha256: str
     stamp: Stamp | None = field(default=None, repr=False)
+    beside: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Bytes of the files that belong to it, by name."""
+        return {name: len(data) for name, data in self.beside.items()}
 
     @contextmanager
     def private_file(self, suffix: str) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from modelstac.catalog import forks
+from modelstac.catalog.credentials import identified, refusal, shown
 from modelstac.catalog.errors import DownloadError, ModelStacError, NotFoundError, StorageError
+from modelstac.catalog.times import seconds_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -22,6 +26,9 @@ STALLED = 30  # seconds without a byte
 RETRIES = 4
 BLOCK = 8 << 20
 PARALLEL = 4
+NO_LENGTH, PARTIAL, BUSY, BROKEN = "Content-Length Header missing", 206, 429, 500
+PASSING = (NO_LENGTH, "429", "status code: 5", "error sending request")
+FIRST_WAIT = 0.1  # seconds, where a server does not say how long
 PIECE = 1 << 16  # less than that is lost when a connection breaks
 # obstore has no class for these; by a word in its message, what happened and what to do
 REASONS = MappingProxyType(
@@ -29,6 +36,7 @@ REASONS = MappingProxyType(
         "429": ("the server has too many requests (429)", "try again later"),
         "Timeout": ("the server stalled", f"try again, what has come is kept ({TIMEOUT}=seconds waits longer)"),
         "status code: 5": ("an error of the server", "try again later, or tell its keeper"),
+        "HTTP Error 5": ("an error of the server", "try again later, or tell its keeper"),
         "InvalidCertificate": ("its certificate is not trusted here", "name the authority's file by SSL_CERT_FILE"),
         "error sending request": ("the host cannot be reached", "check network, proxy and the host's name"),
         "body error": ("the connection broke", "try again, what has come is kept"),
@@ -77,22 +85,83 @@ def download(source: Source, *, start: int) -> Iterator[bytes]:
     """
     if offline():
         raise DownloadError(f"{source} is not in the cache, and {OFFLINE} forbids to fetch it: unset that once")
-    import obstore
+    forks.use("obstore", task=f"fetch {source}")
     from obstore.exceptions import BaseError, NotSupportedError
 
+    here = start
     try:
-        store, path = _store(source.href)
-        if source.size is not None and source.size - start > BLOCK:
-            yield from _in_parallel(store, path, start, source.size)
-            return
-        found = obstore.get(store, path, options={"range": {"offset": start}} if start else None)
-        for chunk in found.stream(min_chunk_size=PIECE):
-            yield bytes(chunk)
+        for chunk in _by_obstore(source, start):
+            here += len(chunk)
+            yield chunk
     except ModelStacError:
         raise
     except NotSupportedError as error:
         raise NotImplementedError from error
     except (BaseError, OSError, ValueError) as error:
+        if not any(sign in str(error) for sign in PASSING) or urlsplit(source.href).scheme not in {"http", "https"}:
+            raise _explained(error, source) from error
+        yield from _patiently(source, here)
+
+
+def _by_obstore(source: Source, start: int) -> Iterator[bytes]:
+    import obstore
+
+    store, path = _store(source.href)
+    if source.size is not None and source.size - start > BLOCK:
+        yield from _in_parallel(store, path, start, source.size)
+        return
+    found = obstore.get(store, path, options={"range": {"offset": start}} if start else None)
+    for chunk in found.stream(min_chunk_size=PIECE):
+        yield bytes(chunk)
+
+
+def _patiently(source: Source, start: int) -> Iterator[bytes]:
+    """Yield the bytes that a server would not give at once, as late as it says (``Retry-After``), a few times."""
+    from urllib.error import HTTPError, URLError
+
+    end = time.monotonic() + float(os.environ.get(TIMEOUT) or STALLED)
+    for attempt in range(RETRIES + 1):
+        here = start
+        try:
+            for piece in _without_length(source, here):
+                start += len(piece)
+                yield piece
+        except DownloadError as error:
+            cause = error.__cause__
+            passing = cause.code == BUSY or cause.code >= BROKEN if isinstance(cause, HTTPError) else False
+            if not passing and not (isinstance(cause, URLError) and not isinstance(cause, HTTPError)):
+                raise
+            said = seconds_of(cause.headers.get("Retry-After")) if isinstance(cause, HTTPError) else None
+            wait = FIRST_WAIT * 2**attempt if said is None else said
+            if attempt == RETRIES or time.monotonic() + wait > end:
+                raise
+            time.sleep(wait)
+        else:
+            return
+
+
+def _without_length(source: Source, start: int) -> Iterator[bytes]:
+    """Yield the bytes that a server sends in pieces, without saying how many: obstore takes no such answer.
+
+    What has come is known by its digest, and a piece that breaks off is noticed by HTTP itself.
+    """
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    href, credentials = identified(source.href)
+    request = Request(href, headers={"Range": f"bytes={start}-"} if start else {})  # noqa: S310 - the caller looked
+    for name, value in credentials.items():
+        request.add_unredirected_header(name, value)  # a server that it leads to is another one
+    try:
+        with urlopen(request, timeout=float(os.environ.get(TIMEOUT) or STALLED)) as response:  # noqa: S310
+            if start and response.status != PARTIAL:
+                raise NotImplementedError
+            while piece := response.read(PIECE):
+                yield bytes(piece)
+    except (HTTPException, OSError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise _explained(error, source) from error
 
 
@@ -119,7 +188,10 @@ def _store(href: str) -> tuple[ObjectStore, str]:
     if scheme in {"http", "https"}:
         client["allow_http"] = scheme == "http"
         # The whole URL as the root, because a signed one has a query, which a path would not keep.
-        return HTTPStore(href, client_options=client, retry_config=retry), ""
+        href, credentials = identified(href)
+        client |= {"default_headers": credentials} if credentials else {}
+        # How long a server wants one to wait, obstore does not tell.
+        return HTTPStore(href, client_options=client, retry_config=retry | {"max_retries": 0}), ""
     # Options that are given hide what the environment says of them, and buckets of one's own often speak plain HTTP.
     owner = {"gs": "GOOGLE", "az": "AZURE"}.get(scheme, "AWS")
     client["allow_http"] = os.environ.get(f"{owner}_ALLOW_HTTP", "").casefold() in {"1", "true", "yes", "on"}
@@ -128,18 +200,37 @@ def _store(href: str) -> tuple[ObjectStore, str]:
     return store, name
 
 
-def shown(href: str) -> str:
-    """Return a URL without what may be secret in it: user, password, signature."""
-    parts = urlsplit(href)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+def _advice(source: Source) -> str:
+    """Say how credentials are given where a file lies."""
+    scheme = urlsplit(source.href).scheme
+    owner = {"gs": "GOOGLE_APPLICATION_CREDENTIALS", "az": "AZURE_STORAGE_ACCOUNT_KEY"}.get(scheme)
+    return f"give credentials by the environment ({owner or 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'})"
+
+
+def _refused(error: Exception) -> int | None:
+    """Return the status by which a server or a store does not let one in; None where it is something else."""
+    code = getattr(error, "code", None)  # of urllib
+    if code in {401, 403}:
+        return int(code)
+    return {"UnauthenticatedError": 401, "PermissionDeniedError": 403}.get(type(error).__name__)
 
 
 def _explained(error: Exception, source: Source) -> ModelStacError:
+    from urllib.error import HTTPError, URLError
+
+    from modelstac.catalog.backends.http import reason as why
+
     text = str(error)
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"{source} is not there (404): ask its publisher, or look for a later version")
-    if type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"}:
-        return StorageError(f"{source} may not be read (403): give credentials for it, or a newly signed URL")
-    reason = " ".join(text.partition("Debug source")[0].replace(source.href, shown(source.href)).split())
+    if (status := _refused(error)) is not None:
+        if urlsplit(source.href).scheme in {"http", "https"}:
+            hint = ", or get a newly signed URL" if urlsplit(source.href).query else ""
+            return StorageError(f"{source} may not be read: {refusal(source.href, status)}{hint}")
+        return StorageError(f"{source} may not be read ({status}): {_advice(source)}")
+    text = text.replace(source.href, shown(source.href)).replace(identified(source.href)[0], shown(source.href))
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return DownloadError(f"{source} could not be fetched, the host cannot be reached: {why(error)}")
+    reason = " ".join(text.partition("Debug source")[0].split())
     reason, advice = next((found for sign, found in REASONS.items() if sign in text), (reason, "try again"))
     return DownloadError(f"{source} could not be fetched: {reason}; {advice}")

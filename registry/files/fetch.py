@@ -11,12 +11,13 @@ from urllib.parse import unquote, urlsplit
 
 import pystac
 
+from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError, UntrustedError
-from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.digests import check_size, from_multihash
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.files.cache import Cache
-from modelstac.registry.files.download import SCHEMES, Source, shown
+from modelstac.registry.files.download import SCHEMES, Source
 from modelstac.registry.files.stamps import read
 
 __all__ = ["Artifact", "fetch", "local_path", "place_of"]
@@ -82,10 +83,10 @@ def fetch(
             f"{path} of item {item.id!r} is not the published file: sha256 is {found.sha256}, published was "
             f"{source.sha256}; {'run: modelstac cache verify' if cached else 'fetch it again from its publisher'}"
         )
+    length = path.stat().st_size if found.data is None else len(found.data)
+    check_size(item, key, path, length)
     if found.data is None:
-        raise UntrustedError(
-            f"{path} of item {item.id!r} is larger than its file:size {source.size} or the limit {max_bytes}"
-        )
+        raise UntrustedError(f"{path} of item {item.id!r} is larger than the limit {max_bytes}")
     return Artifact(item.id, path, found.data, found.sha256, found.stamp)
 
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelstac.catalog.backends.storage import explained
+from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import (
     IntegrityError,
     InvalidItemError,
@@ -27,7 +28,7 @@ from modelstac.catalog.errors import (
 from modelstac.catalog.items.digests import sha256
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.registry.files.cache import Cache
-from modelstac.registry.files.download import Source, download, shown
+from modelstac.registry.files.download import Source, download
 
 NAME, VARIABLE = "modelstac.lock", "MODELSTAC_LOCK"
 
@@ -70,7 +71,7 @@ class Lock:
             return {}
         except OSError as error:
             raise StorageError.doing(f"read {self.path}", error, advice="check who may read it") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidItemError(f"{self.path} is no lock file of modelstac: restore it, or remove it") from error
 
     def place(self, href: str | Path) -> str:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
-from modelstac.registry.inspecting.weights import MAX_RATIO, UNSUSPICIOUS, inspect_hdf5
+from modelstac.registry.inspecting.weights import UNSUSPICIOUS, inspect_hdf5, unpacked
 from modelstac.registry.trust.policy import LAMBDA, within
 
 MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 WEIGHTS = "model.weights.h5"
-MAX_CONFIG = 64 << 20
+MAX_CONFIG = 16 << 20
+MAX_LAYERS = 1 << 13
 LOCAL_HEADER, ENCRYPTED = 30, 1  # APPNOTE.TXT 4.3.7 and 4.4.4: bytes before the name, and a flag
 # Keras' own, but they run code or files that are not in the archive.
 CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
@@ -33,7 +34,7 @@ VALUE_CLASSES = frozenset(
 # A layer reads its vocabulary from the file that these name.
 FILE_FIELDS = ("vocabulary", "idf_weights")
 # Each layer has at least as many weights as these say.
-SIZE_FIELDS = ("filters", "input_dim", "output_dim", "units")
+SIZE_FIELDS = ("filters", "input_dim", "key_dim", "num_heads", "output_dim", "units", "value_dim")
 MODULES = (
     "keras.activations",
     "keras.constraints",
@@ -47,6 +48,8 @@ MODULES = (
     "keras.quantizers",
     "keras.random",
     "keras.regularizers",
+    # Layers of its own architectures that it does not export, such as ConvNeXt's; Keras takes nothing but layers here.
+    "keras.src.applications",
     "keras.src.models.functional",
     "keras.src.models.sequential",
     "keras.src.ops",
@@ -94,9 +97,9 @@ def inspect_archive(
                     f"{path} should hold exactly {', '.join(sorted(MEMBERS))}; "
                     f"{'unexpected: ' + ', '.join(map(repr, extra[:3])) if extra else 'some are missing or double'}"
                 )
-            unpacked = sum(member.file_size for member in members)
-            if unpacked > min(max_bytes, MAX_RATIO * len(data)):
-                raise UntrustedError(f"{path} ({len(data)} bytes) would unpack to {unpacked} bytes, as no model does")
+            size = sum(member.file_size for member in members)
+            if size > unpacked(len(data), max_bytes):
+                raise UntrustedError(f"{path} ({len(data)} bytes) would unpack to {size} bytes, as no model does")
             if archive.getinfo("config.json").file_size > MAX_CONFIG:
                 raise UntrustedError(f"{path} has a configuration of more than {MAX_CONFIG} bytes, as no model has")
             config = json.loads(archive.read("config.json"))
@@ -112,11 +115,39 @@ def inspect_archive(
         EOFError,
     ) as error:
         raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
+    _check_count(config, path)
     code = any([_check_class(value, path, lambdas, packages) for value in objects(config)])  # noqa: C419 - check all
     weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
     for value in objects(config):
         _check_fields(value, path, weights)
     return code
+
+
+def weights_of(data: bytes, path: Path, *, max_bytes: int) -> int:
+    """Count the weights in an archive that was looked into.
+
+    Raises
+    ------
+    InvalidItemError, UntrustedError
+        As :func:`inspect_archive` does.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            stored = _member(data, archive, WEIGHTS)
+    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, EOFError) as error:
+        raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
+    return inspect_hdf5(stored, path, max_bytes=max_bytes)
+
+
+def _check_count(config: Any, path: Path) -> None:
+    """Refuse a configuration of more layers or calls than networks have; each takes Keras some milliseconds."""
+    layers = calls = 0
+    for value in objects(config):
+        inner = value.get("config")
+        layers += isinstance(value.get("class_name"), str) and isinstance(inner, dict) and "name" in inner
+        calls += "args" in value and "kwargs" in value
+    if layers > MAX_LAYERS or calls > MAX_LAYERS:
+        raise UntrustedError(f"{path} describes {max(layers, calls):,} layers, more than the limit of {MAX_LAYERS:,}")
 
 
 def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
@@ -156,6 +187,9 @@ def _check_fields(value: dict[str, Any], path: Path, weights: int) -> None:
     for field in FILE_FIELDS:
         if isinstance(file := value.get(field), str):
             raise UntrustedError(f"{path} would read its {field} from the file {file!r}: save the model with it inside")
+    shape = value.get("batch_shape")
+    if isinstance(shape, list) and shape and isinstance(shape[0], int) and shape[0] > UNSUSPICIOUS:
+        raise UntrustedError(f"{path} describes a batch of {shape[0]}, as no model fixes it")
     for field in SIZE_FIELDS:
         if isinstance(size := value.get(field), int) and size > max(weights, UNSUSPICIOUS):
             raise UntrustedError(f"{path} describes a layer of {size} {field} and holds {weights} weights in all")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from modelstac.catalog.errors import InvalidItemError, StorageError, UntrustedError
+from modelstac.registry.inspecting.weights import unpacked
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that zip knows
 MAX_MEMBERS = 10_000
@@ -73,7 +74,7 @@ def read_members(data: bytes, path: Path, *, allowed: Sequence[re.Pattern[str]],
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            _check(members, path, allowed, max_bytes)
+            _check(members, path, allowed, len(data), max_bytes)
             return {member.filename: archive.read(member) for member in members}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         if isinstance(error, (UntrustedError, InvalidItemError)):
@@ -81,7 +82,9 @@ def read_members(data: bytes, path: Path, *, allowed: Sequence[re.Pattern[str]],
         raise InvalidItemError(f"{path} is no zip archive, or a damaged one ({error}): publish it anew") from error
 
 
-def _check(members: Sequence[zipfile.ZipInfo], path: Path, allowed: Sequence[re.Pattern[str]], max_bytes: int) -> None:
+def _check(
+    members: Sequence[zipfile.ZipInfo], path: Path, allowed: Sequence[re.Pattern[str]], packed: int, max_bytes: int
+) -> None:
     names = [member.filename for member in members]
     if len(names) > MAX_MEMBERS or len(set(names)) != len(names):
         raise UntrustedError(f"{path} has {len(names)} members, or one of them twice, as no exporter writes them")
@@ -91,9 +94,9 @@ def _check(members: Sequence[zipfile.ZipInfo], path: Path, allowed: Sequence[re.
         outside = member.filename.startswith("/") or "\\" in member.filename or ".." in parts
         if outside or kind not in {0, stat.S_IFREG} or not any(p.fullmatch(member.filename) for p in allowed):
             raise UntrustedError(f"{path} has the unexpected member {member.filename!r}: export the model anew")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > max_bytes:
-        raise UntrustedError(f"{path} would unpack to {unpacked} bytes, more than the limit of {max_bytes}")
+    size, limit = sum(member.file_size for member in members), unpacked(packed, max_bytes)
+    if size > limit:
+        raise UntrustedError(f"{path} ({packed} bytes) would unpack to {size} bytes, more than the limit of {limit}")
 
 
 def unpack(members: dict[str, bytes], folder: Path) -> None:

@@ -14,12 +14,15 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.archives import inspect_archive
+from modelstac.registry.inspecting.budgets.trial import ONNX, OPENVINO, attempt
 from modelstac.registry.inspecting.folders import read_members
 from modelstac.registry.inspecting.onnx import inspect_graph
+from modelstac.registry.inspecting.onnx_growth import grows
+from modelstac.registry.inspecting.openvino import inspect_openvino
 from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, MEMBERS, inspect_saved_model
 from modelstac.registry.inspecting.weights import inspect_safetensors
 from modelstac.registry.trust import policy as policies
-from modelstac.registry.trust.policy import LAMBDA, TrustPolicy
+from modelstac.registry.trust.policy import DEFAULT_POLICY, LAMBDA, TrustPolicy
 
 if TYPE_CHECKING:
     import pystac
@@ -40,7 +43,13 @@ def _torch(artifact: Artifact, policy: TrustPolicy) -> None:  # noqa: ARG001 - e
 
 
 def _onnx(artifact: Artifact, policy: TrustPolicy) -> None:
-    inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains)
+    inspect_graph(artifact.data, artifact.path, domains=policy.operator_domains, beside=artifact.lengths)
+    try:
+        growth = grows(artifact.data)
+    except (IndexError, ValueError) as error:
+        raise InvalidItemError(f"{artifact.path} is no ONNX file that can be read: publish the model anew") from error
+    if policy.operator_domains <= DEFAULT_POLICY.operator_domains:  # others may not be known to a plain runtime
+        attempt(ONNX, artifact.data, artifact.path, growth, artifact.beside)
 
 
 def _saved_model(artifact: Artifact, policy: TrustPolicy) -> None:
@@ -50,6 +59,11 @@ def _saved_model(artifact: Artifact, policy: TrustPolicy) -> None:
     inspect_saved_model(members[GRAPH_MEMBER], artifact.path)
 
 
+def _openvino(artifact: Artifact, policy: TrustPolicy) -> None:
+    growth = inspect_openvino(artifact.data, artifact.path, max_bytes=policy.max_bytes)
+    attempt(OPENVINO, artifact.data, artifact.path, growth)
+
+
 Inspector = Callable[[Artifact, TrustPolicy], None]
 # A runtime whose format is not listed looks for itself.
 INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
@@ -57,12 +71,13 @@ INSPECTORS: MappingProxyType[str, Inspector] = MappingProxyType(
         FORMATS["keras"].artifact_type: _keras,
         FORMATS["torch"].artifact_type: _torch,
         FORMATS["onnx"].artifact_type: _onnx,
+        FORMATS["openvino"].artifact_type: _openvino,
         FORMATS["saved-model"].artifact_type: _saved_model,
     }
 )
 
 # What decides whether an artifact passes.
-CODE = (*Path(__file__).parent.glob("*.py"), Path(policies.__file__))
+CODE = (*Path(__file__).parent.rglob("*.py"), Path(policies.__file__))
 
 
 def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None:
@@ -78,7 +93,8 @@ def inspect(artifact: Artifact, artifact_type: str, policy: TrustPolicy) -> None
     inspector = INSPECTORS.get(artifact_type)
     if inspector is None:
         return
-    stamp, rules = artifact.stamp, _rules(artifact_type, policy)
+    # A stamp is of one file, and says nothing of those beside it.
+    stamp, rules = None if artifact.beside else artifact.stamp, _rules(artifact_type, policy)
     if stamp is not None and rules in stamp.passed:
         return
     inspector(artifact, policy)

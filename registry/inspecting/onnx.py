@@ -10,10 +10,12 @@ compares them with the ``onnx`` package).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.inspecting.external import MAX_FILES, NOTHING, check_place, place_of
 from modelstac.registry.inspecting.wire import fields
 
 # message -> field number -> message, wherever a path leads to a TensorProto or a NodeProto
@@ -38,11 +40,12 @@ CHILDREN = MappingProxyType(
 )
 # field numbers of operator or function, its domain, and the name of the node
 NAMES = MappingProxyType({"NodeProto": (4, 7, 3), "FunctionProto": (1, 10, None)})
-TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 MAX_DEPTH = 64  # protobuf itself stops at 100
+MAX_MESSAGES = 1 << 20  # an empty one takes two bytes in the file, and a hundred times that here
+ORT = b"ORTM"  # at the fifth byte: ONNX Runtime's other format, which it would take the file for
 
 
-def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
+def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str], beside: Mapping[str, int] = NOTHING) -> None:
     """Refuse an ONNX file that wants more than its own bytes and the runtime's own operators.
 
     Parameters
@@ -53,16 +56,20 @@ def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
         Its name in messages.
     domains
         Operator domains that are allowed; functions defined in the file itself are so too.
+    beside
+        Bytes of the files that may hold its tensors, by name.
 
     Raises
     ------
     InvalidItemError
         If it is no ONNX file.
     UntrustedError
-        If a tensor lies in another file, or a node needs an operator of another domain.
+        If a tensor lies in a file that is not listed, or a node needs an operator of another domain.
     """
+    if data[4:8] == ORT:
+        raise UntrustedError(f"{path} is in ONNX Runtime's own format (ORT), which is not looked into: publish ONNX")
     try:
-        operators, functions = _operators_and_functions(data, path)
+        operators, functions, _ = _walked(data, path, beside)
     except (IndexError, ValueError) as error:
         raise InvalidItemError(f"{path} is no ONNX file, or a truncated one: publish the model anew") from error
     if not operators:
@@ -79,29 +86,42 @@ def inspect_graph(data: bytes, path: Path, *, domains: frozenset[str]) -> None:
         )
 
 
+def external_files(data: bytes) -> list[str]:
+    """Name the files beside a graph that hold its tensors, in order; none of what :func:`inspect_graph` refuses."""
+    try:
+        return _walked(data, Path("model.onnx"), None)[2]
+    except (IndexError, ValueError):
+        return []
+
+
 _Names = dict[tuple[str, str], str]
 
 
-def _operators_and_functions(data: bytes, path: Path) -> tuple[_Names, _Names]:
-    """Return (domain, name) of every operator, with a node that calls it, and of every function that is defined."""
+def _walked(data: bytes, path: Path, beside: Mapping[str, int] | None) -> tuple[_Names, _Names, list[str]]:
+    """Return (domain, name) of every operator, with a node that calls it, and of every function that is defined.
+
+    With them the files that hold tensors; each is held against those that are listed, where any may be.
+    """
+    elsewhere: dict[str, None] = {}
     found: dict[str, _Names] = {"NodeProto": {}, "FunctionProto": {}}
-    stack = [("ModelProto", memoryview(data), 0)]
+    stack, seen = [("ModelProto", memoryview(data), 0)], 1
     while stack:
         kind, view, depth = stack.pop()
         if depth > MAX_DEPTH:
             raise UntrustedError(f"{path} nests graphs deeper than {MAX_DEPTH} messages, as no exporter does")
         name_field, domain_field, node_field = NAMES.get(kind, (None, None, None))
         name = domain = node = ""
+        if kind == "TensorProto":
+            _note_place(view, path, beside, elsewhere)
+            continue
         for number, value in fields(view):
-            if kind == "TensorProto" and (number == TENSOR_EXTERNAL or (number == TENSOR_LOCATION and value != 0)):
-                raise UntrustedError(
-                    f"{path} keeps tensors in another file (ONNX external data), which is not verified: "
-                    "publish the model as one file"
-                )
             if isinstance(value, int):
                 continue
             if child := CHILDREN[kind].get(number):
                 stack.append((child, value, depth + 1))
+                seen += 1
+                if seen > MAX_MESSAGES:
+                    raise UntrustedError(f"{path} has more than {MAX_MESSAGES} parts, as no exporter writes them")
             elif number == name_field:
                 name = str(value, "utf-8")
             elif number == domain_field:
@@ -110,4 +130,16 @@ def _operators_and_functions(data: bytes, path: Path) -> tuple[_Names, _Names]:
                 node = str(value, "utf-8")
         if kind in found:
             found[kind].setdefault((domain, name), node)
-    return found["NodeProto"], found["FunctionProto"]
+    return found["NodeProto"], found["FunctionProto"], list(elsewhere)
+
+
+def _note_place(tensor: memoryview, path: Path, beside: Mapping[str, int] | None, elsewhere: dict[str, None]) -> None:
+    """Note in which file a tensor lies, if in any, and hold its place against those that are listed."""
+    said = place_of(tensor)
+    if said is None:
+        return
+    elsewhere[said.get("location", "").removeprefix("./")] = None
+    if len(elsewhere) > MAX_FILES:
+        raise UntrustedError(f"{path} keeps tensors in more than {MAX_FILES} files, as no exporter does")
+    if beside is not None:
+        check_place(said, path, beside)

@@ -8,13 +8,14 @@ Source: TensorFlow, "Using TensorFlow Securely" (SECURITY.md): models are progra
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from types import MappingProxyType
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.registry.inspecting.folders import words
-from modelstac.registry.inspecting.wire import fields, messages, texts
+from modelstac.registry.inspecting.wire import fields, integers, messages, texts
 
 # Field numbers of TensorFlow's messages, in the order of the way down; a test compares them with TensorFlow's own.
 META_GRAPHS, GRAPH, ASSETS, OBJECT_GRAPH = 2, 2, 6, 7  # of SavedModel, then of MetaGraphDef
@@ -24,12 +25,14 @@ SIGNATURE, FUNCTION_NODES = 1, 3  # of FunctionDef
 NAME, OPERATOR, ATTRIBUTES = 1, 2, 5  # of NodeDef; a name has the same number in OpDef and NameAttrList
 VALUE, LIST, FUNCTION, LIST_FUNCTIONS = 2, 1, 10, 9  # of an entry of the attributes, AttrValue and its list
 OBJECTS = 1  # of SavedObjectGraph
+TENSOR, TENSOR_SHAPE, DIMENSION, LENGTH = 8, 2, 2, 1  # of AttrValue, TensorProto, TensorShapeProto and its Dim
 KINDS = MappingProxyType(
     {4: "user_object", 5: "asset", 6: "function", 7: "variable", 8: "bare_concrete_function"}
     | {9: "constant", 10: "resource", 12: "captured_tensor"}
 )
 
 GRAPH_MEMBER = "saved_model.pb"
+MAX_SPREAD, MAX_AXES = 1 << 27, 254
 MEMBERS = (
     re.compile(r"saved_model\.pb|fingerprint\.pb"),
     re.compile(r"variables/variables\.(index|data-\d{5}-of-\d{5})"),
@@ -51,23 +54,41 @@ SHAPES = words(
     StridedSlice Gather GatherV2 GatherNd ScatterNd TensorScatterUpdate TensorScatterAdd Tile Pad PadV2 MirrorPad Fill
     ZerosLike OnesLike Range LinSpace Where Select SelectV2 BroadcastTo BroadcastArgs BroadcastGradientArgs ReverseV2
     ReverseSequence OneHot Cast Bitcast Diag DiagPart MatrixDiagV3 MatrixDiagPartV3 MatrixBandPart MatrixSetDiagV3
-    SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND TopKV2 Unique Cumsum Cumprod InvertPermutation"""
+    SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND TopKV2 Unique Cumsum Cumprod InvertPermutation Roll
+    UniqueV2 UniqueWithCounts UniqueWithCountsV2 ListDiff EnsureShape DynamicPartition DynamicStitch
+    ParallelDynamicStitch MatrixDiag MatrixDiagPart MatrixSetDiag TensorScatterSub TensorScatterMax TensorScatterMin
+    MirrorPadGrad SparseToDense LowerBound UpperBound"""
 )
 ARITHMETIC = words(
     """Add AddV2 AddN Sub Mul MulNoNan Div DivNoNan RealDiv FloorDiv FloorMod Mod Pow Square Sqrt Rsqrt Reciprocal Inv
     Neg Abs Sign Exp Expm1 Log Log1p Sin Cos Tan Asin Acos Atan Atan2 Sinh Cosh Tanh Asinh Acosh Atanh Erf Erfc Lgamma
     Digamma Xlogy Xdivy Floor Ceil Round Rint Maximum Minimum SquaredDifference ClipByValue IsNan IsInf IsFinite Equal
     NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr LogicalNot ArgMax ArgMin Sum Mean Prod Max Min All
-    Any EuclideanNorm SegmentSum UnsortedSegmentSum BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift"""
+    Any EuclideanNorm SegmentSum SegmentMax SegmentMin SegmentMean SegmentProd UnsortedSegmentSum UnsortedSegmentMax
+    UnsortedSegmentMin UnsortedSegmentProd BitwiseAnd BitwiseOr BitwiseXor Invert LeftShift RightShift PopulationCount
+    Erfinv Ndtri Igamma Igammac Betainc Zeta Polygamma BesselI0 BesselI1 BesselI0e BesselI1e NextAfter TruncateDiv
+    TruncateMod ApproximateEqual CumulativeLogsumexp Cross Bucketize Bincount DenseBincount HistogramFixedWidth
+    NthElement InTopKV2"""
+)
+COMPLEX = words(
+    """Complex ComplexAbs Real Imag Angle Conj FFT FFT2D FFT3D IFFT IFFT2D IFFT3D RFFT RFFT2D RFFT3D IRFFT IRFFT2D
+    IRFFT3D FFTND IFFTND RFFTND IRFFTND"""
+)
+MATRICES = words(
+    """Cholesky MatrixInverse MatrixDeterminant LogMatrixDeterminant MatrixSolve MatrixSolveLs MatrixTriangularSolve
+    MatrixExponential MatrixLogarithm MatrixSquareRoot Qr Svd SelfAdjointEigV2 Eig Lu"""
 )
 NETWORKS = words(
     """MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum BiasAdd Conv2D Conv3D DepthwiseConv2dNative
     Conv2DBackpropInput Conv3DBackpropInputV2 MaxPool MaxPoolV2 MaxPool3D AvgPool AvgPool3D FusedBatchNorm
     FusedBatchNormV2 FusedBatchNormV3 Relu Relu6 LeakyRelu Elu Selu Softplus Softsign Softmax LogSoftmax Sigmoid L2Loss
-    LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea RandomUniform StatelessRandomUniformV2
-    StatelessRandomNormalV2 StatelessRandomGetKeyCounter"""
+    LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate ImageProjectiveTransformV2
+    ImageProjectiveTransformV3 CropAndResize ExtractImagePatches ExtractVolumePatches Dilation2D Conv MaxPoolWithArgmax
+    NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 CombinedNonMaxSuppression RGBToHSV
+    HSVToRGB AdjustContrastv2 AdjustHue AdjustSaturation RandomUniform StatelessRandomUniformV2 StatelessRandomNormalV2
+    StatelessRandomGetKeyCounter"""
 )
-OPERATORS = VALUES | SHAPES | ARITHMETIC | NETWORKS
+OPERATORS = VALUES | SHAPES | ARITHMETIC | COMPLEX | MATRICES | NETWORKS
 _OBJECTS = frozenset({"user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor"})
 
 
@@ -87,7 +108,7 @@ def inspect_saved_model(content: bytes, path: Path) -> None:
         If it is no SavedModel of TensorFlow 2.
     UntrustedError
         If it has an operator that is not listed, reaches one that saves or restores, or objects such as tables, which
-        run code when they are made.
+        run code when they are made, or constants that are much larger than it.
     """
     try:
         _inspect([memoryview(content)], path)
@@ -114,12 +135,16 @@ def _inspect(saved_model: list[memoryview], path: Path) -> None:
             functions.setdefault(name, []).extend(messages([view], FUNCTION_NODES))
     saving = {name for name in functions if _SAVING.fullmatch(name)}
     outside = messages(meta_graphs, GRAPH, NODES)
+    spread = 0
     # The graph of version 1 beside the functions is never run; it calls the saving functions.
     for nodes, known, called in (
         (outside, OPERATORS, frozenset[str]()),
         *((v, _SAVING_OPERATORS if n in saving else OPERATORS, saving) for n, v in functions.items()),
     ):
         for node in nodes:
+            spread += _spread(node, path)
+            if spread > MAX_SPREAD:
+                raise _too_large(node, path)
             operators = set(texts([node], OPERATOR))
             foreign = sorted(operators - functions.keys() - known)
             foreign += sorted((operators | _called(node)) & called)
@@ -129,6 +154,31 @@ def _inspect(saved_model: list[memoryview], path: Path) -> None:
                     f"{path} uses {', '.join(foreign[:3])}{place}, which does more than compute, or is not known to do "
                     "no more: export the model without it"
                 )
+
+
+def _spread(node: memoryview, path: Path) -> int:
+    """Count the values of constants that a node claims beyond its own bytes: one value may stand for any number.
+
+    Raises
+    ------
+    UntrustedError
+        If one alone is too large.
+    """
+    total = 0
+    for tensor in messages([node], ATTRIBUTES, VALUE, TENSOR):
+        lengths = [n for view in messages([tensor], TENSOR_SHAPE, DIMENSION) for n in integers(view, LENGTH)]
+        if len(lengths) > MAX_AXES or any(not 0 <= length < 1 << 48 for length in lengths):
+            raise _too_large(node, path)
+        count = math.prod(lengths)
+        total += count if count > len(tensor) else 0
+    return total
+
+
+def _too_large(node: memoryview, path: Path) -> UntrustedError:
+    name = "".join(f" {name!r:.80}" for name in texts([node], NAME)[-1:])
+    return UntrustedError(
+        f"{path} has constants that unfold to more than {MAX_SPREAD:,} values (node{name}): export the model without"
+    )
 
 
 def _kinds(view: memoryview) -> set[str | None]:

@@ -2,8 +2,8 @@
 
 ``torch.export.load`` of PyTorch 2.13 unpickles weights and constants that the archive marks so, falls back to a full
 unpickling of sample inputs, evaluates size expressions as Python, and calls any function of torch that a node names.
-So: no pickled tensors, ATen operators only, expressions of plain arithmetic, and a new archive made of what was read,
-without the notes (files and lines of the publisher's machine) that nothing needs.
+So: no pickled tensors, operators of ATen that compute, expressions of plain arithmetic, and a new archive made of what
+was read, without the notes (files and lines of the publisher's machine) that nothing needs.
 
 Source: torch/export/pt2_archive/_package.py and torch/_export/serde/serialize.py.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.registry.inspecting.aten import computes
 from modelstac.registry.inspecting.folders import read_members
 from modelstac.registry.inspecting.size_expressions import is_arithmetic
 
@@ -47,7 +48,7 @@ MEMBERS = tuple(
 )
 _BESIDE = re.compile(r"models/transforms\.json|data/\w+/transforms[_.]\w+(\.json)?|extra/.*")
 _TARGET = re.compile(
-    r"torch\.ops\.aten\.\w+(\.\w+)?"
+    r"torch\.ops\.aten\.(?P<aten>\w+)(\.\w+)?"
     r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|torch\._sym_sqrt|math\.(ceil|floor|trunc)"
 )
@@ -132,13 +133,13 @@ def _graphs(graph: Any) -> Iterator[Any]:
 def _check_operators(program: Any, path: Path) -> None:
     for graph in _graphs(program["graph_module"]["graph"]):
         for node in graph["nodes"]:
-            if not _TARGET.fullmatch(node["target"]):
+            known = _TARGET.fullmatch(node["target"])
+            if known is None or not (known["aten"] is None or computes(known["aten"])):
                 # "L__self__,,Net;L__self___head,head,Head": the module that called it, innermost last
                 stack = node["metadata"].get("nn_module_stack", "").split(";")[-1].split(",")
                 place = f" in {stack[1]!r} ({stack[2]})" if len(stack) == 3 and stack[1] else ""
-                raise UntrustedError(
-                    f"{path} calls {node['target']!r}{place}, which is no operator of PyTorch's own (ATen)"
-                )
+                why = "no operator of PyTorch's own (ATen)" if known is None else "not known to do no more than compute"
+                raise UntrustedError(f"{path} calls {node['target']!r}{place}, which is {why}: export it without")
 
 
 def _check_strings(program: Any, path: Path) -> None:

@@ -19,9 +19,12 @@ from typing import Any
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
 
 MAX_RATIO = 1100  # deflate cannot do better than 1,032
+PLENTY, RATIO = 1 << 28, 64
+"""Bytes that a small file may unpack to, and as many times its own size as a large one may."""
 UNSUSPICIOUS = 1 << 16  # bytes of one tensor that may be stored as nothing but a fill value
-MAX_OBJECTS = 1 << 20
+MAX_OBJECTS = 1 << 17
 MAX_HEADER = 100 << 20  # the limit of safetensors itself
+MAX_TENSORS, MAX_AXES = 1 << 16, 32
 WIDTHS = MappingProxyType(
     {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2}
     | {"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8}
@@ -51,7 +54,7 @@ def inspect_hdf5(data: bytes, path: Path, *, max_bytes: int) -> int:
                 count = dataset.get_space().get_simple_extent_npoints()
                 size, stored = count * dataset.get_type().get_size(), dataset.get_storage_size()
                 weights, total = weights + count, total + size
-                if total > max_bytes or size > max(UNSUSPICIOUS, MAX_RATIO * stored):
+                if total > unpacked(len(data), max_bytes) or size > max(UNSUSPICIOUS, MAX_RATIO * stored):
                     raise UntrustedError(
                         f"{path} claims weights of shape {list(dataset.shape)} in {stored} bytes, as no model does"
                     )
@@ -64,6 +67,11 @@ def inspect_hdf5(data: bytes, path: Path, *, max_bytes: int) -> int:
     return weights
 
 
+def unpacked(size: int, max_bytes: int) -> int:
+    """Tell how many bytes a file of so many may unpack to, whatever deflate could."""
+    return min(max_bytes, max(PLENTY, RATIO * size))
+
+
 def _datasets(root: Any, path: Path) -> Iterator[Any]:
     """Yield every dataset, as HDF5's own identifier: h5py's objects cost five times as much.
 
@@ -71,7 +79,7 @@ def _datasets(root: Any, path: Path) -> Iterator[Any]:
     """
     from h5py import h5d, h5g, h5l, h5o
 
-    stack, seen = [root], 0
+    stack, seen, known = [root], 0, {h5o.get_info(root).addr}
     while stack:
         group = stack.pop()
         links: list[tuple[bytes, int]] = []
@@ -81,8 +89,12 @@ def _datasets(root: Any, path: Path) -> Iterator[Any]:
             if kind != h5l.TYPE_HARD:
                 raise UntrustedError(f"{path} holds the link {_shown(name)}, which leads out of its weights")
             value = h5o.open(group, name)
-            if isinstance(value, h5g.GroupID) and seen <= MAX_OBJECTS:  # groups may hold each other
-                stack.append(value)
+            if seen > MAX_OBJECTS:
+                raise UntrustedError(f"{path} holds more than {MAX_OBJECTS:,} arrays, as no model does")
+            if isinstance(value, h5g.GroupID):
+                if (place := h5o.get_info(value).addr) not in known:  # groups may hold each other
+                    known.add(place)
+                    stack.append(value)
                 continue
             if not isinstance(value, h5d.DatasetID) or not _numbers(value.get_type()):
                 raise UntrustedError(f"{path} holds {_shown(name)}, which is no array of numbers")
@@ -122,21 +134,34 @@ def inspect_safetensors(data: bytes, path: Path) -> None:
     try:
         header = json.loads(data[8 : 8 + size], object_pairs_hook=_unique)
         header.pop("__metadata__", None)
-        tensors = sorted((*map(int, t["data_offsets"]), _bytes(t), name) for name, t in header.items())
+        tensors = sorted((*_place(t), _bytes(t), name) for name, t in _few(header).items())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _no_safetensors(path, f"its header is malformed ({error})") from error
+        raise _no_safetensors(path, f"its header is malformed ({str(error)[:200]})") from error
     end = 0
     for start, stop, needed, name in tensors:
         if start != end or stop - start != needed:
-            raise _no_safetensors(path, f"tensor {name!r} lies at {start} to {stop} and should begin at {end}")
+            raise _no_safetensors(path, f"tensor {name!r:.80} lies at {start} to {stop} and should begin at {end}")
         end = stop
     if end != len(data) - 8 - size:
         raise _no_safetensors(path, f"its tensors end at {end} of {len(data) - 8 - size} bytes")
 
 
+def _few(header: dict[str, Any]) -> dict[str, Any]:
+    if len(header) > MAX_TENSORS:
+        raise ValueError(f"{len(header)} tensors")
+    return header
+
+
+def _place(tensor: dict[str, Any]) -> tuple[int, int]:
+    start, stop = tensor["data_offsets"]
+    return int(start), int(stop)
+
+
 def _bytes(tensor: dict[str, Any]) -> int:
     shape = tensor["shape"]
-    if any(not isinstance(n, int) or n < 0 for n in shape):
+    if len(shape) > MAX_AXES:  # a product of millions of lengths is a number of millions of digits
+        raise ValueError(f"{len(shape)} axes")
+    if any(not isinstance(n, int) or not 0 <= n < 1 << 48 for n in shape):
         raise ValueError(f"shape {shape}")
     return int(math.prod(shape)) * WIDTHS[tensor["dtype"]]
 

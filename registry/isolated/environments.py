@@ -86,8 +86,26 @@ class Environments:
         """Return an environment that was made, None where it was not."""
         return self._read(requirements.digest)
 
-    def provide(self, requirements: Requirements, *, purpose: str, report: Report = ignore) -> Environment:
+    def provide(
+        self,
+        requirements: Requirements,
+        *,
+        purpose: str,
+        report: Report = ignore,
+        oldest: tuple[int, int] = OLDEST,
+    ) -> Environment:
         """Return an environment, made unless it is here; of many who wait for it one makes it.
+
+        Parameters
+        ----------
+        requirements
+            What is in it.
+        purpose
+            What for, as the beginning of an error.
+        report
+            Gets progress and notes.
+        oldest
+            Python that what runs in it needs at least.
 
         Raises
         ------
@@ -100,9 +118,10 @@ class Environments:
         """
         found = self.find(requirements)
         if found is None:
-            if tuple(map(int, requirements.python.split("."))) < OLDEST:
+            if tuple(map(int, requirements.python.split("."))) < oldest:
+                needed = ".".join(map(str, oldest))
                 raise SpecError(
-                    f"{purpose}: it asks for Python {requirements.python}, and a worker needs 3.11 or later"
+                    f"{purpose}: it asks for Python {requirements.python}, and a worker needs {needed} or later"
                 )
             with self._locked(requirements.digest):
                 found = self._read(requirements.digest)  # somebody was quicker

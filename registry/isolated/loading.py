@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.spellings import canonical
+from modelstac.registry.choosing.foreign import NO_VERSION
 from modelstac.registry.choosing.model_assets import is_foreign
-from modelstac.registry.describing.foreign import NO_VERSION
 from modelstac.registry.files.fetch import fetch
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
@@ -87,10 +87,9 @@ def open_isolated(
     Raises
     ------
     ModelStacError
-        As :func:`modelstac.registry.load.load`, `Environments.provide` and `Runner.predict` do.
+        As :func:`modelstac.registry.loading.load`, `Environments.provide` and `Runner.predict` do.
     """
     if environment is None:
-        read()  # what is not the published file needs no environment
         environment = make_environment(item, description, policy, report=report)
     runner = Runner(
         environment,

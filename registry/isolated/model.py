@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import tempfile
 import threading
 import weakref
@@ -15,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import modelstac.registry.isolated.worker as program
 from modelstac.catalog.errors import ModelStacError, WorkerError
 from modelstac.catalog.messages import Finished, Report, Started, ignore
+from modelstac.registry import telemetry
 from modelstac.registry.isolated.environments import Environment, timeout_of
 from modelstac.registry.isolated.processes import WorkerProcess
 from modelstac.registry.isolated.shared import SharedBuffer
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes.opened import Opened
+from modelstac.registry.runtimes.options import MEMORY_LIMIT
 
 if TYPE_CHECKING:
     import pystac
@@ -40,6 +44,11 @@ PASSED = (
 )  # fmt: skip
 THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
+# What frameworks and Python say when there is no more memory.
+_NO_MEMORY = re.compile(r"alloc|memory|OOM|ResourceExhausted", re.IGNORECASE)
+
+_INHERITED: list[contextlib.ExitStack] = []
+
 
 class _EndedError(WorkerError):
     """The worker ended, and can be started again."""
@@ -49,7 +58,7 @@ class IsolatedModel(Model):
     """A model whose ``predict`` runs elsewhere; the rest is :class:`~modelstac.registry.running.model.Model`."""
 
     def __init__(self, item: pystac.Item, description: ModelDescription, runner: Runner) -> None:
-        super().__init__(item, description, runner.opened)
+        super().__init__(item, description, runner.opened, memory=runner.memory_limit)
         self._runner = runner
 
     @property
@@ -127,8 +136,9 @@ class Runner:
         self._process: WorkerProcess | None = None
         self._stack = contextlib.ExitStack()
         # At the end of the program too; of a killed one nothing is left either: the worker reads the end of its input.
-        self._end = weakref.finalize(self, self._stack.close)
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="modelstac-")))
+        self._end = weakref.finalize(self, _close_own, self._stack, os.getpid())
+        self._folder = Path(tempfile.mkdtemp(prefix="modelstac-"))
+        self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._stack.enter_context(environment.in_use())
         self._given, self._found = SharedBuffer(), SharedBuffer()
         self._stack.callback(self._given.close)
@@ -136,6 +146,11 @@ class Runner:
         self._running: list[WorkerProcess] = []
         self._interface: dict[str, Any] = {}
         self._stack.callback(_close_all, self._running)
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that its process may take."""
+        return self._options.memory_limit
 
     @property
     def pid(self) -> int | None:
@@ -159,7 +174,13 @@ class Runner:
     @property
     def opened(self) -> Opened:
         """The model, as the worker that was started last told of its file."""
-        return Opened(None, self.run, **{name: _frozen(value) for name, value in self._interface.items()})
+        return Opened(
+            None,
+            self.run,
+            exactly=self.run_exactly,
+            parallel=True,  # it has a lock of its own, for what else a worker is asked
+            **{name: _frozen(value) for name, value in self._interface.items()},
+        )
 
     def run(self, arrays: Arrays) -> Arrays:
         """Run the model, by the names of its file.
@@ -173,6 +194,12 @@ class Runner:
             found: Arrays = self._twice(lambda process: self._run(process, arrays))
             return found
 
+    def run_exactly(self, arrays: Arrays) -> Arrays:
+        """Run the model as its framework computes it; see :class:`modelstac.registry.runtimes.opened.Opened`."""
+        with self._lock:
+            found: Arrays = self._twice(lambda process: self._run(process, arrays, exactly=True))
+            return found
+
     def save(self, form: str, path: Path, shape: Sequence[int], open_axes: Sequence[int]) -> dict[str, str]:
         """Let the worker save the model anew into a file; see :func:`modelstac.registry.isolated.saving.save`."""
         request = {"form": form, "path": str(path), "shape": list(shape), "open_axes": list(open_axes)}
@@ -184,9 +211,9 @@ class Runner:
         """End the worker and remove what was shared with it."""
         self._end()
 
-    def _run(self, process: WorkerProcess, arrays: Arrays) -> Arrays:
+    def _run(self, process: WorkerProcess, arrays: Arrays, *, exactly: bool = False) -> Arrays:
         size = sum(array.nbytes for array in arrays.values())
-        request = {**self._given.put(arrays), "room": self._found.reserve(size)}
+        request = {**self._given.put(arrays), "room": self._found.reserve(size), "exactly": exactly}
         answer = process.ask("predict", request, timeout=self._timeout)
         if not answer["there"]:
             room = {"room": self._found.reserve(answer["size"])}
@@ -200,11 +227,20 @@ class Runner:
                 return action(self._ready())
             except _EndedError as error:
                 if first is not None:
+                    limit = self.memory_limit
+                    memory = "" if limit is None else f", or {MEMORY_LIMIT} (now {limit:,} bytes)"
                     raise WorkerError(
                         f"{error}; it was started again, after {first}: try a smaller batch, or set {TIMEOUT} higher "
-                        f"(now {self._timeout:g} s)"
+                        f"(now {self._timeout:g} s){memory}"
                     ) from error
                 first = error
+            except WorkerError as error:
+                if self.memory_limit is None or not _NO_MEMORY.search(str(error)):
+                    raise
+                raise WorkerError(
+                    f"{self._what} may take {self.memory_limit:,} bytes of memory and wants more ({str(error)[:300]}): "
+                    f"try a smaller batch, or a higher memory limit"
+                ) from error
 
     def _ready(self) -> WorkerProcess:
         if self._process is not None and self._process.alive:
@@ -229,11 +265,13 @@ class Runner:
         # PyTorch and TensorFlow have threads of their process only, and this one is the model's own.
         count = self._options.threads
         threads = {} if count is None else dict.fromkeys(THREADS, str(count))
+        limit = [] if self.memory_limit is None else [str(self.memory_limit)]
         places = {name: str(self._folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
         backend = {} if self._description.backend is None else {"KERAS_BACKEND": self._description.backend}
+        fixed = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1"}
         return WorkerProcess(
-            [str(self.environment.interpreter), "-I", "-B", program.__file__, str(root)],
-            environment=mine | threads | places | backend | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1"},
+            [str(self.environment.interpreter), "-I", "-B", program.__file__, str(root), *limit],
+            environment=mine | telemetry.said() | threads | places | backend | fixed,
             log=self._folder / "worker.log",
             what=self._what,
             failure=WorkerError,
@@ -245,7 +283,9 @@ class Runner:
         import numpy as np
 
         artifact = self._artifact()
-        given = self._given.put({"file": np.frombuffer(artifact.data, np.uint8)})
+        # One after the other: the graph, and what lies beside it.
+        parts = [np.frombuffer(data, np.uint8) for data in (artifact.data, *artifact.beside.values())]
+        given = self._given.put({"file": parts[0] if len(parts) == 1 else np.concatenate(parts)})
         if self._rebuilt is not None:
             weights = {"memory": given["memory"], "size": len(artifact.data), **self._rebuilt}
             self._interface = process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
@@ -255,6 +295,7 @@ class Runner:
             "artifact": {
                 "memory": given["memory"],
                 "size": len(artifact.data),
+                "beside": artifact.lengths,
                 "sha256": artifact.sha256,
                 "item_id": artifact.item_id,
                 "path": str(artifact.path),
@@ -266,6 +307,14 @@ class Runner:
         }
         self._interface = process.ask("load", request, report=self._report, timeout=self._timeout)
         self._given.close()  # a model is much larger than what it is given
+
+
+def _close_own(stack: contextlib.ExitStack, pid: int) -> None:
+    """Close what this process made; a forked one leaves its parent's alone, and holds on to what would close it."""
+    if pid == os.getpid():
+        stack.close()
+    else:
+        _INHERITED.append(stack)
 
 
 def _frozen(value: Any) -> Any:

@@ -102,7 +102,7 @@ class Reopened(Model):
             return _opened(recipe, load).run(arrays)
 
         inputs = tuple(tensor.name for tensor in description.inputs)
-        super().__init__(item, description, Opened(None, run, inputs, recipe.outputs))
+        super().__init__(item, description, Opened(None, run, inputs, recipe.outputs, parallel=True))
         self._open: Callable[[], Model] = partial(_opened, recipe, load)
 
     @property

@@ -51,6 +51,7 @@ NVIDIA = re.compile(
 FLOORS = MappingProxyType({"keras": "3.13.2", "torch": "2.6"})
 """The first versions whose loaders have no known holes."""
 
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]*", re.ASCII)
 _PIN = re.compile(
     r"(?P<name>[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[0-9][0-9A-Za-z.!+_-]*)"
     r"(?P<hashes>(\s+--hash=sha256:[0-9a-f]{64})*)",
@@ -73,11 +74,23 @@ _VERSIONED = {"keras": "keras", "torch": "torch", "torch-export": "torch", "save
 
 @dataclass(frozen=True, order=True)
 class Pin:
-    """One package: name as PyPI writes it, exact version (None: the newest), SHA-256 of its files."""
+    """One package: name as PyPI writes it, exact version (None: the newest), SHA-256 of its files.
+
+    Raises
+    ------
+    InvalidItemError
+        If the version is none; what an installer reads as a line more, or as an address, is not.
+    """
 
     name: str
     version: str | None = None
     hashes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.version is not None and not _VERSION.fullmatch(self.version):
+            raise InvalidItemError(
+                f"{self.name} is wanted in {self.version!r:.80}, which is no version: ask its publisher"
+            )
 
     def __str__(self) -> str:
         exact = self.name if self.version is None else f"{self.name}=={self.version}"
@@ -150,7 +163,7 @@ def parse(text: str, *, source: str, trusted: Collection[str] = ()) -> Requireme
         hashes = tuple(re.findall("[0-9a-f]{64}", match["hashes"]))
         name = canonical(match["name"])
         if name in _TENSORFLOW and not hashes:  # as installed by whoever published it, perhaps on another machine
-            name = _here("tensorflow")
+            name = here("tensorflow")
         pin = Pin(name, match["version"], hashes)
         _check(pin, source, trusted)
         if pin.name in pins:
@@ -198,7 +211,7 @@ def derive(
         version = versions.get(name, "").partition("+")[0]  # a local version such as 2.13.0+cpu is in no index
         if version and not _PIN.fullmatch(f"{name}=={version}"):
             raise InvalidItemError(f"{source} names {version!r} as the version of {name}: publish it anew")
-        pins.append(Pin(_here(name), version or None))
+        pins.append(Pin(here(name), version or None))
         _check(pins[-1], source, trusted)
     return Requirements(f"{sys.version_info.major}.{sys.version_info.minor}", tuple(sorted(pins)))
 
@@ -236,7 +249,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _here(name: str) -> str:
-    """TensorFlow without CUDA is a package of its own on one kind of machine."""
+def here(name: str) -> str:
+    """Name a package as this machine has it: TensorFlow without CUDA is one of its own on one kind of machine."""
     plain = name == "tensorflow" and sys.platform == "linux" and platform.machine() == "x86_64"
     return "tensorflow-cpu" if plain else name

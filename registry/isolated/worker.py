@@ -25,11 +25,23 @@ def stand_in(root: Path) -> None:
         sys.modules[name] = package
 
 
-def main(root: Path) -> None:
+def hold_to(memory: int) -> None:
+    """Let this process, and what it starts, have so many bytes of memory of its own; what is shared does not count."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
+def main(root: Path, memory: int | None = None) -> None:
     """Answer until there are no more requests."""
+    if memory is not None:
+        hold_to(memory)
     stand_in(root)
+    from modelstac.registry import telemetry
     from modelstac.registry.isolated.answers import Answers
 
+    telemetry.opt_out()
     answers = Answers()
     worker = Worker(answers)
     answers.serve({verb: getattr(worker, verb) for verb in ("load", "rebuild", "predict", "result", "save")})
@@ -57,8 +69,13 @@ class Worker:
         from modelstac.registry.trust.policy import TrustPolicy
 
         with OpenedMemory(artifact["memory"]) as memory:
-            data = memory.bytes(artifact["size"])
-        found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"])
+            data = memory.bytes(artifact["size"] + sum(artifact["beside"].values()))
+        beside, start = {}, artifact["size"]
+        for name, length in artifact["beside"].items():
+            beside[name] = data[start : start + length]
+            start += length
+        data = data if not beside else data[: artifact["size"]]
+        found = Artifact(artifact["item_id"], Path(artifact["path"]), data, artifact["sha256"], beside=beside)
         artifact_type = artifact["artifact_type"]
         trust = TrustPolicy.from_dict(policy)
         inspect(found, artifact_type, trust)
@@ -91,17 +108,18 @@ class Worker:
         self._opened = runtime.opened(model)
         return self._interface()
 
-    def predict(self, memory: str, arrays: dict[str, Any], room: str) -> dict[str, Any]:
+    def predict(self, memory: str, arrays: dict[str, Any], room: str, exactly: bool = False) -> dict[str, Any]:
         """Run the model, and leave the result where there is room for it, or keep it for :meth:`result`."""
         import numpy as np
 
         from modelstac.registry.isolated.shared import OpenedMemory
 
+        run = self._opened.exactly if exactly and self._opened.exactly is not None else self._opened.run
         with OpenedMemory(memory) as given:
             inputs = given.arrays(arrays)
             for array in inputs.values():
                 array.flags.writeable = False
-            self._result = {name: np.ascontiguousarray(found) for name, found in self._opened.run(inputs).items()}
+            self._result = {name: np.ascontiguousarray(found) for name, found in run(inputs).items()}
             for name, found in self._result.items():  # a model may give back what it was given
                 if any(np.shares_memory(found, array) for array in inputs.values()):
                     self._result[name] = found.copy()
@@ -129,4 +147,4 @@ class Worker:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else None)

@@ -35,16 +35,24 @@ class Trial:
         Anything that runs. Its signature says which axes are open; the sizes that it gives them bound what is tried.
     seconds
         How long all runs together may take.
+
+    Attributes
+    ----------
+    reason
+        Why it did not run on the last shape on which it did not.
     """
 
     def __init__(self, model: Runnable, seconds: float) -> None:
         self.model = model
         self.signature = model.signature
+        # One way throughout: a quick one that is taken after some calls rounds otherwise, and that is no change.
+        self._run = getattr(model, "run_exactly", model.run)
         self.reason = ""
         self._until = time.monotonic() + seconds
         self._seconds = seconds
         self._dims = {output.name: output.dim_order for output in self.signature.outputs}
         self._found: dict[tuple[tuple[str, tuple[int, ...]], ...], Lengths | None] = {}
+        self._reasons: dict[tuple[tuple[str, tuple[int, ...]], ...], str] = {}
 
     def run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model.
@@ -56,7 +64,8 @@ class Trial:
         """
         if time.monotonic() > self._until:
             raise OutOfTimeError(f"trying it out took longer than {self._seconds:g} s: nothing is known for sure")
-        return self.model.run(arrays)
+        found: dict[str, Array] = self._run(arrays)
+        return found
 
     def require_time_for(self, seconds: float) -> None:
         """Raise OutOfTimeError unless so much time is left."""
@@ -71,6 +80,9 @@ class Trial:
         key = tuple(sorted(shapes.items()))
         if key not in self._found:
             self._found[key] = self._lengths(self.inputs(shapes, KINDS[0]))
+            self._reasons[key] = self.reason
+        if self._found[key] is None:
+            self.reason = self._reasons[key]
         return self._found[key]
 
     def by_data(self, shapes: Shapes) -> frozenset[Axis]:
@@ -90,7 +102,7 @@ class Trial:
         except OutOfTimeError:
             raise
         except DataError as error:
-            self.reason = self.reason or str(error)
+            self.reason = str(error)
             return None
         return {
             (name, dim): length

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from modelstac.catalog.errors import DataError, InvalidItemError
@@ -26,12 +25,16 @@ from modelstac.registry.running.bands import (
     bands_of_variables,
     choose,
     listed,
+    one_band,
 )
-from modelstac.registry.running.scaling import AXES
+from modelstac.registry.running.labels.packing import missing_codes
+from modelstac.registry.running.labels.reading import in_units, marked, read_values, stacked, upright, with_mapping
+from modelstac.registry.running.labels.stated import stated
+from modelstac.registry.running.labels.times import TIME, by_time
 from modelstac.registry.running.signature import BATCH
+from modelstac.registry.running.values.scaling import AXES
 
 if TYPE_CHECKING:
-    from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.signature import Runnable, TensorSignature
 
 ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -44,7 +47,6 @@ ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 """Names of MLM, and what data call the same dimension."""
 SINGLE = frozenset({BATCH, *AXES})
 """Dimensions that may be left out where there is one of them."""
-TIME = "time"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,13 @@ class Aligned:
     added
         Dimensions of the model that the data left out.
     labelled
-        Whether it was given with labels, and so has physical values.
+        Whether it was given with labels.
+    flipped
+        Dimensions of the model along which the data run the other way, and were turned.
+    sure
+        Whether the data name the unit of the values, and the item does.
+    missing
+        What the data call missing, for messages.
     """
 
     layout: TensorSignature
@@ -70,13 +78,16 @@ class Aligned:
     names: Mapping[str, str]
     added: frozenset[str] = frozenset()
     labelled: bool = True
+    flipped: frozenset[str] = frozenset()
+    sure: bool = False
+    missing: str = ""
 
     def length(self, dim: str) -> int:
         """Return how long a dimension of the model is."""
         return int(self.array.sizes[self.names[dim]])
 
 
-def aligned(given: Mapping[str, Any], model: Runnable) -> list[Aligned]:
+def aligned(given: Mapping[str, Any], model: Runnable, *, scaled: bool = False) -> list[Aligned]:
     """Bring what is given into the order of the model's inputs and of their dimensions.
 
     Parameters
@@ -85,17 +96,20 @@ def aligned(given: Mapping[str, Any], model: Runnable) -> list[Aligned]:
         A dataset, or arrays and datasets by the name of their input.
     model
         The model.
+    scaled
+        Whether the values are those that the model reads, of which units and packing say nothing.
 
     Raises
     ------
     DataError
-        If names, dimensions, bands or times are not those of the model, or two inputs are of other places.
+        If names, dimensions, bands, times, units or pixels are not those of the model, or two inputs are of other
+        places.
     """
-    arrays = _by_input(given, model)
+    arrays = _by_input(given, model, scaled)
     model.signature.check_names(arrays)
     sources = {source.name: source for source in model.description.inputs}
     found = [
-        align(arrays[layout.name], layout, sources[layout.name], model)
+        align(arrays[layout.name], layout, sources[layout.name], model, scaled=scaled)
         if isinstance(arrays[layout.name], xr.DataArray)
         else _as_given(arrays[layout.name], layout)
         for layout in model.signature.inputs
@@ -106,41 +120,42 @@ def aligned(given: Mapping[str, Any], model: Runnable) -> list[Aligned]:
     return found
 
 
-def _by_input(given: Mapping[str, Any], model: Runnable) -> dict[str, Any]:
+def _by_input(given: Mapping[str, Any], model: Runnable, scaled: bool) -> dict[str, Any]:
     """Take arrays from datasets: a variable, or several that are bands of an input, for each."""
     sources = model.description.inputs
     if not isinstance(given, xr.Dataset):
         by_name = {source.name: source for source in sources}
         return {
-            name: _one_array(value, by_name[name], model)
+            name: _one_array(with_mapping(value), by_name[name], model, scaled)
             if isinstance(value, xr.Dataset) and name in by_name
             else value
             for name, value in given.items()
         }
+    dataset = with_mapping(given)
     if len(sources) == 1:
-        return {sources[0].name: _one_array(given, sources[0], model)}
+        return {sources[0].name: _one_array(dataset, sources[0], model, scaled)}
     optional = {layout.name for layout in model.signature.inputs if layout.optional}
-    by_bands = [source for source in sources if source.name not in given.data_vars and listed(source)]
+    by_bands = [source for source in sources if source.name not in dataset.data_vars and listed(source)]
     for one, other in combinations(by_bands, 2):  # two dates, which one set of variables cannot be
-        if both := sorted(set(listed(one)) & set(listed(other)) & set(map(str, given.data_vars))):
+        if both := sorted(set(listed(one)) & set(listed(other)) & set(map(str, dataset.data_vars))):
             raise DataError(
                 f"inputs {one.name!r} and {other.name!r} both have the band {both[0]}: give each by its name"
             )
     arrays = {}
     for source in sources:
         try:
-            if source.name in given.data_vars or listed(source):
-                arrays[source.name] = _one_array(given, source, model)
+            if source.name in dataset.data_vars or listed(source):
+                arrays[source.name] = _one_array(dataset, source, model, scaled)
             elif source.name not in optional:
-                raise _no_variable(source.name, given)
+                raise _no_variable(source.name, dataset)
         except DataError:
             # Where some of its bands are there, it was meant to be.
-            if source.name not in optional or set(listed(source)) & set(map(str, given.data_vars)):
+            if source.name not in optional or set(listed(source)) & set(map(str, dataset.data_vars)):
                 raise
     return arrays
 
 
-def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArray:
+def _one_array(dataset: xr.Dataset, source: Any, model: Runnable, scaled: bool) -> xr.DataArray:
     """Take the variable of an input's name, or those that are its bands, stacked in its order."""
     wanted, variables = bands_of_model(source, model.item), list(dataset.data_vars)
     array: xr.DataArray
@@ -160,8 +175,8 @@ def _one_array(dataset: xr.Dataset, source: Any, model: Runnable) -> xr.DataArra
         raise InvalidItemError(
             f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
         )
-    array = dataset[names].to_array(dim=order[axis])
-    return array.assign_coords({order[axis]: [band.name for band in wanted]})
+    parts = [read_values(dataset[name], of=source.name, scaled=scaled) for name in names]
+    return stacked(parts, order[axis], [band.name for band in wanted])
 
 
 def _no_variable(name: str, dataset: xr.Dataset) -> DataError:
@@ -173,19 +188,44 @@ def _no_variable(name: str, dataset: xr.Dataset) -> DataError:
 
 def _as_given(values: Any, layout: TensorSignature) -> Aligned:
     array = np.asarray(as_array(values))
-    if array.ndim != len(layout.dim_order):
-        layout.check(array)  # says what is wrong
+    if array.ndim != len(layout.dim_order) or isinstance(values, np.ma.MaskedArray):
+        array = layout.check(values)  # says what is wrong
     return Aligned(layout, xr.DataArray(array, dims=layout.dim_order), {d: d for d in layout.dim_order}, labelled=False)
 
 
-def align(array: xr.DataArray, layout: TensorSignature, source: Any, model: Runnable) -> Aligned:
-    """Bring an array into the order of the model's dimensions.
+def align(
+    array: xr.DataArray, layout: TensorSignature, source: Any, model: Runnable, *, scaled: bool = False
+) -> Aligned:
+    """Bring an array into the order of the model's dimensions, and its values into the unit of the item.
 
     Raises
     ------
     DataError
-        If a dimension is missing or unknown, bands are not the model's, or times are not evenly the model's.
+        If a dimension is missing or unknown, bands are not the model's, times are not evenly the model's, or units or
+        pixels are others.
     """
+    names = _dimensions(array, layout)
+    added = {dim: _scalar_of(dim, array) for dim in layout.dim_order if dim not in names}
+    array, codes = by_time(array, names.get(TIME), model.description), missing_codes(array)
+    for dim, name in added.items():
+        label = one_band(array) if dim in AXES and name not in array.coords else None
+        array = array.expand_dims(name if label is None else {name: [label]})
+    names |= added
+    array = array.transpose(*(names[dim] for dim in layout.dim_order))
+    said = stated(listed(source), model.item, alone=len(model.signature.inputs) == 1)
+    axis = next((names[dim] for dim in layout.dim_order if dim in AXES), None)
+    array = read_values(array, of=layout.name, axis=axis, scaled=scaled)
+    array, chosen = _by_band(array, names, layout, source, model)
+    sure = False
+    if not scaled:
+        array = marked(array, said, listed(source), axis)
+        array, sure = in_units(array, said, listed(source), of=layout.name, axis=axis, chosen=chosen)
+    array, flipped = upright(array, names, said, of=layout.name, added=frozenset(added))
+    return Aligned(layout, array, names, frozenset(added), flipped=flipped, sure=sure, missing=codes)
+
+
+def _dimensions(array: xr.DataArray, layout: TensorSignature) -> dict[str, str]:
+    """Find the dimensions of the model among those of the data."""
     names = {}
     for dim, size in zip(layout.dim_order, layout.shape, strict=True):
         candidates = [name for name in (dim, *ALIASES.get(dim, ())) if name in array.dims]
@@ -195,13 +235,7 @@ def align(array: xr.DataArray, layout: TensorSignature, source: Any, model: Runn
             raise _unlike(array, layout, f"there is no dimension {dim!r}")
     if unknown := [str(name) for name in array.dims if name not in names.values()]:
         raise _unlike(array, layout, f"the dimension {unknown[0]!r} is none of them")
-    added = {dim: _scalar_of(dim, array) for dim in layout.dim_order if dim not in names}
-    array = _by_time(array, names.get(TIME), model.description)
-    for name in added.values():
-        array = array.expand_dims(name)
-    names |= added
-    array = array.transpose(*(names[dim] for dim in layout.dim_order))
-    return Aligned(layout, _by_band(array, names, layout, source, model), names, frozenset(added))
+    return names
 
 
 def _scalar_of(dim: str, array: xr.DataArray) -> str:
@@ -217,62 +251,20 @@ def _unlike(array: xr.DataArray, layout: TensorSignature, reason: str) -> DataEr
 
 def _by_band(
     array: xr.DataArray, names: Mapping[str, str], layout: TensorSignature, source: Any, model: Runnable
-) -> xr.DataArray:
-    """Put bands that are labelled into the model's order, and leave out those that it does not want."""
+) -> tuple[xr.DataArray, list[int]]:
+    """Put labelled bands into the model's order, leave out those that it does not want, and say where they were."""
     wanted = bands_of_model(source, model.item)
     place = axis_of(layout.dim_order, layout.shape, len(wanted)) if wanted else None
     if place is None:
-        return array
+        return array, []
     axis = names[layout.dim_order[place]]
-    if (found := bands_of_axis(array, axis)) is not None:
+    chosen: list[int] = []
+    if (found := bands_of_axis(array, axis, wanted)) is not None:
         kind = "bands" if source.bands else "variables"
         chosen = choose(wanted, found, of=layout.name, kind=kind)
         array = array if chosen == list(range(array.sizes[axis])) else array.isel({axis: chosen})
     # Blocks of one band each, as readers of rasters make them, are no blocks of an area.
-    return array if array.chunks is None else array.chunk({axis: -1})
-
-
-def _by_time(array: xr.DataArray, axis: str | None, description: ModelDescription) -> xr.DataArray:
-    """Order frames by their times, as the model reads them, and check that they are evenly apart."""
-    preparation = description.hyperparameters.get("preparation")
-    newest_first = isinstance(preparation, dict) and preparation.get("newest_first") is True
-    if axis is None:
-        return array
-    if axis not in array.coords or array[axis].dtype.kind != "M":
-        if newest_first:
-            raise DataError(f"the model reads the newest frame first: give the times as coordinate {axis!r}")
-        return array
-    times = pd.DatetimeIndex(array[axis].values)
-    if times.hasnans or times.has_duplicates:
-        raise DataError(f"the times {axis!r} have gaps or the same time twice: give every frame its time")
-    step, steps = _step(description), times.sort_values()[1:] - times.sort_values()[:-1]
-    if step is not None and len(steps) and not (steps == step).all():
-        odd = steps[steps != step][0]
-        raise DataError(f"the model reads frames {step} apart; found two that are {odd} apart: select or resample")
-    wanted = np.argsort(times.values)
-    wanted = wanted[::-1] if newest_first else wanted
-    return array if (wanted == np.arange(len(wanted))).all() else array.isel({axis: wanted})
-
-
-def _step(description: ModelDescription) -> pd.Timedelta | None:
-    """Read the time from frame to frame of the training data."""
-    return duration(description.cube_dimensions.get(TIME, {}).get("step"), description)
-
-
-def duration(text: object, description: ModelDescription) -> pd.Timedelta | None:
-    """Read a duration of ISO 8601 that an item states; None where it states none.
-
-    Raises
-    ------
-    InvalidItemError
-        If it is no duration.
-    """
-    if text is None:
-        return None
-    try:
-        return pd.Timedelta(str(text))
-    except ValueError as error:
-        raise InvalidItemError(f"item {description.id!r}: {text!r} is no duration, such as PT5M") from error
+    return array if array.chunks is None else array.chunk({axis: -1}), chosen
 
 
 def _check_places(found: Sequence[Aligned]) -> None:

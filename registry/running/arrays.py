@@ -7,9 +7,14 @@ from typing import Any
 
 from modelstac.catalog.errors import DataError
 
+_OTHER_FLOATS = ("bfloat16", "float8_")
+"""Of ml_dtypes, which NumPy takes for bytes."""
+
 
 def as_array(values: Any) -> Any:
-    """Return tensors of PyTorch and TensorFlow as arrays, and anything else as it is.
+    """Return tensors of PyTorch and TensorFlow as arrays, floats of 16 bits or fewer as such that NumPy knows.
+
+    Anything else is returned as it is.
 
     A tensor of a framework can only be here if that framework is imported, so nothing is imported for it. Memory is
     shared where the framework allows it.
@@ -31,7 +36,27 @@ def as_array(values: Any) -> Any:
         kind = f"{type(values).__module__.partition('.')[0]}.{type(values).__name__}"
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"the {kind} cannot be read as an array ({reason}): give a dense one with values") from error
-    return values
+    name = getattr(getattr(values, "dtype", None), "name", "")
+    return values.astype("float32") if isinstance(name, str) and name.startswith(_OTHER_FLOATS) else values
+
+
+def as_numbers(values: Any, *, of: str) -> Any:
+    """Return an array of numbers, with its mask where it has one.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    import numpy as np  # not at the top: it would be a quarter of the time that `import modelstac` takes
+
+    try:
+        array = np.asanyarray(as_array(values))
+    except ValueError as error:
+        raise DataError(f"input {of!r} are lists of unequal lengths: give an array") from error
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"input {of!r} is an array of {array.dtype}, no numbers: convert it with .astype('float32')")
+    return array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
 
 
 def is_labelled(values: object) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.inspecting.folders import words
-from modelstac.registry.running.scaling import AXES
+from modelstac.registry.running.values.scaling import AXES
 
 if TYPE_CHECKING:
     import pystac
@@ -25,12 +26,16 @@ COMMON_NAMES = words(
     "swir22 lwir lwir11 lwir12"
 )
 """Of the EO extension: a band that has such a name says its common name by it."""
+_SENSORS = re.compile(r"B[ _]?\d{1,2}A?", re.IGNORECASE)
+"""What sensors call their bands: B4, B04, B8A."""
 RESERVED = ("bands", "variables")
 """Axes that MLM reserves for its lists."""
 _COMMON = ("common_name", "eo:common_name")
 _CENTRES = ("center_wavelength", "eo:center_wavelength", "central_wavelength", "wavelength", "wavelengths")
 _WIDTHS = ("full_width_half_max", "eo:full_width_half_max", "fwhm")
 _LISTS = ("bands", "eo:bands", "raster:bands")
+_DESCRIBED = ("long_name", "descriptions", "band_names")
+"""Attributes of GDAL's readers that list what each band is."""
 # To micrometres, as the EO extension has them. A number above 100 without a unit can only be in nanometres.
 _MICROMETRES = {"m": 1e6, "nm": 1e-3, "nanometer": 1e-3, "nanometers": 1e-3, "nanometre": 1e-3, "nanometres": 1e-3}
 _NANOMETRES_FROM = 100.0
@@ -88,7 +93,7 @@ def axis_of(dim_order: Sequence[str], shape: Sequence[int], count: int) -> int |
 def bands_of_model(tensor: Any, item: pystac.Item) -> list[Band]:
     """Return the bands that an input lists, with what the item says of each elsewhere."""
     known: dict[str, Band] = {}
-    for entry in _entries(item):
+    for entry in band_entries(item):
         name = str(entry.get("name", ""))
         found = _band(name, entry.get)
         there = known.get(name, Band(name))
@@ -98,7 +103,8 @@ def bands_of_model(tensor: Any, item: pystac.Item) -> list[Band]:
     return [known.get(name, Band(name)) for name in listed(tensor)]
 
 
-def _entries(item: pystac.Item) -> Iterator[Mapping[str, Any]]:
+def band_entries(item: pystac.Item) -> Iterator[Mapping[str, Any]]:
+    """Yield what an item says of bands: at its properties, its inputs and its assets."""
     tensors = item.properties.get("mlm:input")
     places = [item.properties, *(tensors if isinstance(tensors, list) else ())]
     places += [asset.extra_fields for asset in item.assets.values()]
@@ -108,26 +114,44 @@ def _entries(item: pystac.Item) -> Iterator[Mapping[str, Any]]:
             yield from (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else ()
 
 
-def bands_of_axis(array: xr.DataArray, axis: str) -> list[Band] | None:
+def bands_of_axis(array: xr.DataArray, axis: str, wanted: Sequence[Band] = ()) -> list[Band] | None:
     """Return what the labels along an axis say; None if there are none.
 
-    Labels are the axis' own coordinate where it is of text, else the names that GDAL gives its bands (``long_name``);
-    and coordinates along it, as stackstac and odc-stac give them: common names, centre wavelengths, widths.
+    Labels are the axis' own coordinate where it is of text, else another along it that has names of the model's bands,
+    else the names that GDAL gives its bands (``long_name``); and coordinates along it, as stackstac and odc-stac give
+    them: common names, centre wavelengths, widths.
     """
     size = array.sizes[axis]
-    names = list(array[axis].values) if axis in array.coords else []
-    if not all(isinstance(name, str) for name in names):
-        names = []
-    described = array.attrs.get("long_name")
-    if not names and isinstance(described, list | tuple) and len(described) == size:
-        names = list(described) if all(isinstance(name, str) for name in described) else []
     along = {str(key): coord for key, coord in array.coords.items() if coord.dims == (axis,)}
+    names = _texts(along[axis].values) if axis in along else []
+    known = {band.name for band in wanted}
+    if not names:
+        names = next((texts for c in along.values() if known & set(texts := _texts(c.values))), [])
+    described = [array.attrs[key] for key in _DESCRIBED if isinstance(array.attrs.get(key), list | tuple)]
+    for texts in (_texts(found) for found in described if len(found) == size):
+        names = names or texts
+    if not names and size == 1 and (label := one_band(array)):
+        names = [label]
 
     def value(number: int) -> Callable[[str], Any]:
         return lambda key: None if key not in along else _with_unit(along[key].values[number], along[key].attrs)
 
-    found = [_band(str(names[i]) if len(names) else "", value(i)) for i in range(size)]
+    found = [_band(names[i] if names else "", value(i)) for i in range(size)]
     return found if any(band != Band() for band in found) else None
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    """Read texts, which are bytes in some files; none where there is something else among them."""
+    found = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
+    return [str(value) for value in found] if all(isinstance(value, str) for value in found) else []
+
+
+def one_band(array: xr.DataArray) -> str | None:
+    """Return which band an array of one is, by its description or name; None if neither is a band's."""
+    for name in (array.attrs.get("long_name"), array.name):
+        if isinstance(name, str) and (name in COMMON_NAMES or _SENSORS.fullmatch(name)):
+            return name
+    return None
 
 
 def bands_of_variables(dataset: xr.Dataset) -> list[Band]:

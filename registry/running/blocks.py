@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-from dask.utils import SerializableLock
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.running.cuts import cuts, unfit
+from modelstac.registry.running.labels.georeference import Growth
 from modelstac.registry.running.signature import BATCH
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def predict_blocks(
     Parameters
     ----------
     run
-        From one block of each input to one of each output; called by one thread at a time, as not every runtime allows
-        more.
+        From one block of each input to one of each output; called by as many threads as Dask has.
     inputs
         Those that are given, at least one of them in blocks.
     outputs
@@ -72,7 +71,7 @@ def predict_blocks(
     pairs = [part for one in inputs for part in (_with_neighbours(one, divided), one.layout.dim_order)]
     names = {one.layout.name: one.layout.dim_order for one in inputs}
     bundles = da.blockwise(
-        partial(_block, run, names, pieces, SerializableLock()),
+        partial(_block, run, names, pieces),
         dims,
         *pairs,
         dtype=object,
@@ -156,11 +155,9 @@ def _piece(layout: TensorSignature, inputs: Sequence[Aligned], divided: Cuts, st
 
 
 def _relation(output: Size | None, given: Size) -> tuple[Fraction, Fraction]:
-    """Tell how an output's length follows from an input's: by their steps, and the least of both."""
-    if output is None or output.is_fixed or given.is_fixed:
-        return Fraction(1), Fraction(0)
-    ratio = Fraction(output.step, given.step)
-    return ratio, ratio * given.at_least - output.at_least
+    """Tell how an output's length follows from an input's, which it is as long as where nobody says."""
+    found = Growth.of(output, given) or Growth()
+    return found.ratio, found.lost
 
 
 def _spare(
@@ -189,11 +186,10 @@ def _with_neighbours(one: Aligned, divided: Cuts) -> da.Array:
 
 
 def _block(
-    run: Run, names: Mapping[str, Sequence[str]], pieces: Sequence[_Piece], lock: Any, *arrays: np.ndarray[Any, Any]
+    run: Run, names: Mapping[str, Sequence[str]], pieces: Sequence[_Piece], *arrays: np.ndarray[Any, Any]
 ) -> Arrays:
     """Run the model on one block of each input; what it gives stays together until each output is taken."""
-    with lock:
-        outputs = run(dict(zip(names, arrays, strict=True)))
+    outputs = run(dict(zip(names, arrays, strict=True)))
     lengths = {
         (name, dim): length
         for (name, dims), array in zip(names.items(), arrays, strict=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
+from modelstac.catalog.items.evidence import told_cases, told_parity
 from modelstac.catalog.items.sizes import OPEN, Size
+from modelstac.catalog.terminal import harmless
 
 if TYPE_CHECKING:
     import pystac
@@ -16,7 +18,9 @@ INDENT = 16
 
 def card(item: pystac.Item) -> str:
     """Return what a model is, takes and gives, and where it comes from, as lines of text."""
-    return "\n".join([item.id, *(f"  {label.ljust(INDENT)}{text}" for label, text in _lines(item))])
+    # Each on one line: a second one could say anything in our words.
+    rows = (f"  {label.ljust(INDENT)}{' '.join(text.split())}" for label, text in _read_lines(item))
+    return harmless("\n".join([" ".join(item.id.split()), *rows]))
 
 
 def card_html(item: pystac.Item) -> str:
@@ -24,8 +28,21 @@ def card_html(item: pystac.Item) -> str:
     cell = "<tr><th style='text-align: left'>{}</th><td style='text-align: left'>{}</td></tr>"
     import html  # not at the top: its tables of entities take as long to load as all of this room
 
-    rows = "".join(cell.format(html.escape(label), html.escape(text)) for label, text in _lines(item))
+    rows = "".join(cell.format(html.escape(label), html.escape(text)) for label, text in _read_lines(item))
     return f"<table><caption>{html.escape(item.id)}</caption>{rows}</table>"
+
+
+def _read_lines(item: pystac.Item) -> list[tuple[str, str]]:
+    try:
+        return list(_lines(item))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        from modelstac.catalog.items.validation import validate  # not at the top: few items need it
+
+        validate(item)  # names the field
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidItemError(
+            f"item {item.id!r} has a field that cannot be shown ({reason}): ask its publisher"
+        ) from error
 
 
 def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
@@ -37,6 +54,7 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from _present("aliases", ", ".join(get("interop:aliases", ())))
     yield from _present("framework", get("mlm:framework"), get("mlm:framework_version"))
     yield from _present("backend", get("interop:backend"), get("interop:backend_version"))
+    yield from _present("precision", get("interop:precision"))
     yield from _present("architecture", get("mlm:architecture"))
     yield from _present("tasks", ", ".join(get("mlm:tasks", ())))
     if (parameters := get("mlm:total_parameters")) is not None:
@@ -56,7 +74,7 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
         verdict = "passed" if parity["passed"] else "FAILED"
         yield (
             "parity",
-            f"{verdict}, {parity['cases']} cases against {parity['source']}: {_apart(parity)}",
+            f"{verdict} against {parity['source']}: {told_parity(parity)}, {told_cases(parity)}",
         )
         for name, output in (parity.get("outputs") or {}).items():
             yield "", f"{name}: {_apart(output)}"
@@ -80,7 +98,7 @@ def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:
 def _apart(parity: dict[str, Any]) -> str:
     if parity.get("values") == 0:
         return "empty in every case"
-    if (ppm := parity.get("differing_ppm")) is not None and "outputs" not in parity:
+    if (ppm := parity.get("differing_ppm")) is not None:
         return f"{ppm:.0f} of a million values differ"
     return f"at most {parity['max_absolute_difference']:.1e} apart"
 

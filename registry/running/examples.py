@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,18 +29,21 @@ from modelstac.registry.running.differences import (
     in_ppm,
     largest,
 )
+from modelstac.registry.running.values.physical import runner
 
 if TYPE_CHECKING:
     import pystac
 
-    from modelstac.catalog.items.provenance import Parity
+    from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.running.signature import Runnable
 
-INPUT, OUTPUT = "example-input", "example-output"
+INPUT, OUTPUT, RAW = "example-input", "example-output", "example-raw-input"
 MEDIA_TYPE = "application/octet-stream; format=npy"
 MAX_BYTES = 256 << 20
 ABSOLUTE, RELATIVE, PPM = 1e-5, 1e-4, 100.0
 """What an example may differ by where the item has no parity with a tolerance of its own."""
+HALVES = MappingProxyType({"fp16": (5e-3, 1e-2, 10_000.0), "bf16": (4e-2, 8e-2, 80_000.0)})
+"""The same of a file that computes in half precision."""
 _ODD = re.compile(r"[^0-9A-Za-z_.-]+")
 
 Array = np.ndarray[Any, Any]
@@ -89,6 +93,8 @@ class SelfTest:
         Name of the output that is worst.
     outputs
         All of them by name.
+    tolerance_by
+        Who allows that, where it is not the precision of the file; in words.
     """
 
     item: str
@@ -102,19 +108,21 @@ class SelfTest:
     differing_ppm_tolerance: float = PPM
     output: str = ""
     outputs: Mapping[str, OutputTest] = field(default_factory=dict)
+    tolerance_by: str | None = None
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
+        by = f", {self.tolerance_by}" if self.tolerance_by else ""
         several = f" in {self.output!r}, the worst of {len(self.outputs)} outputs," if len(self.outputs) > 1 else ""
         if self.differing_ppm is not None:
             return (
                 f"{self.item}: {verdict}, the example differs{several} in {self.differing_ppm:.0f} of a million values "
-                f"(tolerance {self.differing_ppm_tolerance:.0f}), by {self.max_absolute:g} at most"
+                f"(tolerance {self.differing_ppm_tolerance:.0f}{by}), by {self.max_absolute:g} at most"
             )
         return (
             f"{self.item}: {verdict}, the example differs{several} by {self.max_absolute:.1e} at most "
-            f"(tolerance {self.absolute_tolerance:.0e}), "
-            f"{self.max_relative:.1e} of the largest value ({self.relative_tolerance:.0e})"
+            f"(tolerance {self.absolute_tolerance:.2g}{by}), "
+            f"{self.max_relative:.1e} of the largest value ({self.relative_tolerance:.2g})"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +139,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_example(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, ExtraAsset]:
+def write_example(
+    folder: Path, inputs: Mapping[str, Array], outputs: Mapping[str, Array], *, raw: Mapping[str, Array] | None = None
+) -> dict[str, ExtraAsset]:
     """Write an example into a folder and describe the files.
 
     Parameters
@@ -140,6 +150,8 @@ def write_example(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[st
         Where to.
     inputs, outputs
         Arrays by the names of the item, in its order.
+    raw
+        Inputs before they are scaled, of those that are.
 
     Raises
     ------
@@ -147,15 +159,17 @@ def write_example(folder: Path, inputs: Mapping[str, Array], outputs: Mapping[st
         If they cannot be written.
     """
     assets = {}
-    for kind, arrays in ((INPUT, inputs), (OUTPUT, outputs)):
-        for name, key in example_keys(kind, arrays).items():
+    for kind, arrays, names in ((INPUT, inputs, inputs), (OUTPUT, outputs, outputs), (RAW, raw or {}, inputs)):
+        for name, key in example_keys(kind, names).items():
+            if name not in arrays:
+                continue
             path = folder / f"{key}.npy"
             try:
                 np.save(path, np.ascontiguousarray(arrays[name]), allow_pickle=False)
             except OSError as error:
                 raise StorageError.doing(f"write {path}", error) from error
             which = f" {name!r}" if len(arrays) > 1 else ""
-            title = f"Example {kind.removeprefix('example-')}{which}, for self-tests"
+            title = f"Example {kind.removeprefix('example-').replace('-', ' ')}{which}, for self-tests"
             assets[key] = ExtraAsset(path=path, media_type=MEDIA_TYPE, roles=("example",), title=title)
     return assets
 
@@ -207,6 +221,22 @@ def read_example(item: pystac.Item, *, report: Report = ignore) -> Example:
     return found[0], found[1]
 
 
+def read_raw(item: pystac.Item, *, report: Report = ignore) -> dict[str, Array]:
+    """Fetch and verify the inputs of an example before scaling; there may be none.
+
+    Raises
+    ------
+    InvalidItemError
+        If a file is no plain array.
+    """
+    keys = example_keys(RAW, [str(tensor.get("name")) for tensor in item.properties.get("mlm:input") or ()])
+    return {
+        name: _array(fetch(item, key, max_bytes=MAX_BYTES, report=report).data, item.id, key)
+        for name, key in keys.items()
+        if key in item.assets
+    }
+
+
 def _array(data: bytes, item_id: str, key: str) -> Array:
     """Read ``.npy``, once the header is known to claim what is there: NumPy allocates before it reads."""
     file = io.BytesIO(data)
@@ -232,17 +262,26 @@ def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
     """Replay the published example; see :meth:`modelstac.registry.running.model.Model.self_test`."""
     inputs, expected = read_example(model.item, report=report)
     found = model.run(inputs)
-    parity = model.description.parity
+    known = model.description
+    by_half = f"the file computes in {known.precision}" if known.precision in HALVES else None
     outputs = {
-        name: _compare(np.asarray(found[name]), array, parity) for name, array in expected.items() if name in found
+        name: _compare(np.asarray(found[name]), array, known) for name, array in expected.items() if name in found
     }
+    if raw := read_raw(model.item, report=report):
+        # The scaling is part of what was published, and of what is tested.
+        again = runner(model, raw, sure=raw, scaled=True)(inputs | raw)
+        outputs |= {
+            f"{name} of raw values": _compare(np.asarray(again[name]), array, known)
+            for name, array in expected.items()
+            if name in again
+        }
     if not outputs:
         raise InvalidItemError(
             f"the example of item {model.item.id!r} has the outputs {', '.join(expected)}, the model "
             f"{', '.join(found)}: publish the model anew"
         )
-    worst = max(outputs, key=lambda name: (not outputs[name].passed, _used(outputs[name], parity)))
-    absolute, relative, ppm = _allowed(parity)
+    worst = max(outputs, key=lambda name: (not outputs[name].passed, _used(outputs[name], known)))
+    absolute, relative, ppm = _allowed(known)
     return SelfTest(
         item=model.description.id,
         absolute_tolerance=absolute,
@@ -250,20 +289,22 @@ def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
         differing_ppm_tolerance=ppm,
         output=worst,
         outputs=outputs,
+        tolerance_by=by_half if known.parity is None else known.parity.tolerance_by,
         **asdict(outputs[worst]),
     )
 
 
-def _allowed(parity: Parity | None) -> tuple[float, float, float]:
-    if parity is None:
-        return ABSOLUTE, RELATIVE, PPM
+def _allowed(known: ModelDescription) -> tuple[float, float, float]:
+    """Say what the proof of a model allows; of one without, its precision."""
+    if (parity := known.parity) is None:
+        return HALVES.get(str(known.precision), (ABSOLUTE, RELATIVE, PPM))
     ppm = parity.differing_ppm_tolerance
     return parity.absolute_tolerance, parity.relative_tolerance, PPM if ppm is None else ppm
 
 
-def _used(found: OutputTest, parity: Parity | None) -> float:
+def _used(found: OutputTest, known: ModelDescription) -> float:
     """Give a difference as a share of what is allowed."""
-    absolute, relative, ppm = _allowed(parity)
+    absolute, relative, ppm = _allowed(known)
     if found.differing_ppm is not None:
         return found.differing_ppm / ppm if ppm else math.inf
     return max(
@@ -271,8 +312,8 @@ def _used(found: OutputTest, parity: Parity | None) -> float:
     )
 
 
-def _compare(found: Array, expected: Array, parity: Parity | None) -> OutputTest:
-    absolute, relative, ppm = _allowed(parity)
+def _compare(found: Array, expected: Array, known: ModelDescription) -> OutputTest:
+    absolute, relative, ppm = _allowed(known)
     labels, shape = are_labels(expected, found), tuple(expected.shape)
     if found.shape != expected.shape:
         return OutputTest(False, math.inf, math.inf, 1e6 if labels else None, shape)

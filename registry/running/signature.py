@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modelstac.catalog.errors import DataError, InvalidItemError
@@ -67,11 +68,28 @@ class TensorSignature:
 
         return np.dtype(self.dtype)
 
+    @property
+    def bytes_of_value(self) -> int:
+        """Bytes of one value; 1 for a type that has no name in NumPy."""
+        try:
+            return self._dtype.itemsize or 1
+        except TypeError:
+            return 1
+
     def __str__(self) -> str:
         return f"{self.dtype} ({', '.join(f'{axis} {size}' for axis, size in self.axes.items())})"
 
-    def check(self, values: Any) -> np.ndarray[Any, Any]:
-        """Return the values as a contiguous array of this type and layout; no copy where none is needed.
+    def check(self, values: Any, *, finite: bool = True) -> np.ndarray[Any, Any]:
+        """Return the values as a contiguous array of this type and layout, in the byte order of this machine.
+
+        Runtimes take memory as it lies, and read other orders as other numbers. No copy is made where none is needed.
+
+        Parameters
+        ----------
+        values
+            Array or tensor.
+        finite
+            Whether NaN and infinite values are refused.
 
         Raises
         ------
@@ -95,11 +113,12 @@ class TensorSignature:
                 f"scale it as the item says and convert it with .astype({self.dtype!r})"
             )
         self._check_shape(array)
-        if array.dtype == declared and array.flags.c_contiguous and array.dtype.isnative:
+        flags = array.flags
+        if array.dtype == declared and array.dtype.isnative and flags.c_contiguous and flags.aligned:
             converted = array
         else:
             converted = self._converted(array, declared)
-        if declared.kind == "f" and not np.isfinite(converted).all():
+        if finite and declared.kind == "f" and not np.isfinite(converted).all():
             bad = converted.size - np.count_nonzero(np.isfinite(converted))
             raise DataError(
                 f"input {self.name!r} is {self} without gaps; found {bad} of {array.size} values NaN or infinite: "
@@ -111,7 +130,7 @@ class TensorSignature:
         import numpy as np
 
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused
-            converted = np.ascontiguousarray(array, dtype=declared)
+            converted = np.require(array, declared, ["C_CONTIGUOUS", "ALIGNED"])
         if declared.kind in "iu" and not np.array_equal(converted, array):
             raise DataError(f"input {self.name!r} is {self}; found {array.dtype} values that do not fit into it")
         return converted
@@ -215,13 +234,15 @@ class Signature:
     def _needed(self) -> frozenset[str]:
         return frozenset(tensor.name for tensor in self.inputs if not tensor.optional)
 
-    def check(self, given: Arrays) -> dict[str, np.ndarray[Any, Any]]:
+    def check(self, given: Arrays, *, finite: bool = True) -> dict[str, np.ndarray[Any, Any]]:
         """Return arrays for the inputs, each checked, and all of them together.
 
         Parameters
         ----------
         given
             Arrays or tensors by the name of their input.
+        finite
+            Whether NaN and infinite values are refused.
 
         Raises
         ------
@@ -231,7 +252,7 @@ class Signature:
         """
         if given.keys() != self._by_name.keys():
             self.check_names(given)
-        arrays = {name: self._by_name[name].check(as_array(values)) for name, values in given.items()}
+        arrays = {name: self._by_name[name].check(as_array(values), finite=finite) for name, values in given.items()}
         self.check_shared(arrays)
         return arrays
 
@@ -262,6 +283,48 @@ class Signature:
             if len({steps for *_, steps in found}) > 1:
                 shown = ", ".join(f"{dim} {length} of {name!r}" for name, dim, length, _ in found)
                 raise DataError(f"sizes along {symbol!r} go together; found {shown}: cut or pad the inputs alike")
+
+    def check_samples(self, given: Arrays, found: Arrays, *, of: str) -> None:
+        """Refuse as many samples as were not given: a size that became a number when a file was written mixes them."""
+        counts = {given[name].shape[axis] for name, axis in self._batches[0] if name in given}
+        if len(counts) != 1:
+            return
+        (count,) = counts
+        for name, axis in self._batches[1]:
+            if name in found and found[name].ndim > axis and (length := found[name].shape[axis]) != count:
+                raise DataError(
+                    f"{of!r} gives {length} samples in {name!r} for a batch of {count}: sizes in it are numbers, those "
+                    "that it was exported with; give it these, or export it anew with open axes"
+                )
+
+    def declared_bytes(self, given: Arrays) -> int:
+        """Return how many bytes of memory the outputs take at least, as declared, for these inputs."""
+        fixed, sample = self._sizes_of_outputs
+        if not sample:
+            return fixed
+        return fixed + sample * max(
+            (given[name].shape[axis] for name, axis in self._batches[0] if name in given), default=1
+        )
+
+    @cached_property
+    def _sizes_of_outputs(self) -> tuple[int, int]:
+        """Give the bytes of the outputs that have one size, and of those that have one for each sample."""
+        fixed = sample = 0
+        for tensor in self.outputs:
+            # Of an axis that is open nobody knows more than that there is something.
+            size = tensor.bytes_of_value * prod(s.at_least for s in tensor.sizes if s.is_fixed)
+            if BATCH in tensor.dim_order and not tensor.axes[BATCH].is_fixed:
+                sample += size
+            else:
+                fixed += size
+        return fixed, sample
+
+    @cached_property
+    def _batches(self) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """Give inputs with samples, and outputs of which nobody says how many they have."""
+        inputs = [(t.name, t.dim_order.index(BATCH)) for t in self.inputs if BATCH in t.dim_order]
+        open_ones = [t for t in self.outputs if BATCH in t.dim_order and not t.axes[BATCH].is_fixed]
+        return inputs, [(t.name, t.dim_order.index(BATCH)) for t in open_ones]
 
     @cached_property
     def _shared(self) -> dict[str, list[tuple[str, int, str, Size]]]:

@@ -17,8 +17,8 @@ Other packages add runtimes by entry points (:data:`modelstac.catalog.items.form
 and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file
 itself before it hands it to a framework.
 
-Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, opened, options ·
-names · keras, litert, onnx, openvino, saved_model, torch_export · torch ·
+Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, opened, options,
+sharing · names, quick · keras, litert, onnx, openvino, saved_model, torch_export · torch ·
 torch_pickle.
 """
 
@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.runtimes.sharing.opening import opening
 from modelstac.registry.trust.policy import PICKLE
 
 if TYPE_CHECKING:
@@ -121,10 +122,13 @@ def runtime(artifact_type: str, *, item_id: str) -> Runtime:
     ------
     MissingPackageError
         If its framework is not installed; names the extra.
+    CannotRunError
+        If this process was forked off one that had imported one.
     """
     entry = RUNS_CODE[artifact_type][1] if artifact_type in RUNS_CODE else RUNTIMES[artifact_type]
     try:
-        return cast(Runtime, importlib.import_module(entry.module))
+        with opening(item_id):
+            return cast(Runtime, importlib.import_module(entry.module))
     except ModuleNotFoundError as error:
         if error.name not in entry.packages:  # a broken installation is not a missing extra
             raise

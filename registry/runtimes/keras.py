@@ -7,25 +7,35 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from threading import Lock, get_ident
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
-from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.registry.runtimes.keras_on_torch import packed, quick
-from modelstac.registry.runtimes.opened import Opened
+from modelstac.catalog.errors import InvalidItemError, ModelStacError, UntrustedError
+from modelstac.registry.inspecting.archives import weights_of
+from modelstac.registry.runtimes.keras_on_torch import has_quicker, packed, quick
+from modelstac.registry.runtimes.opened import Opened, locked
+from modelstac.registry.runtimes.quick.per_shape import Array, PerShape, RunFlat
+from modelstac.registry.runtimes.sharing.opening import opening
 from modelstac.registry.trust.policy import DEFAULT_POLICY, LAMBDA
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.files.fetch import Artifact
+    from modelstac.registry.runtimes.opened import Run
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
+
+SPARE = 1 << 22
+"""Weights that a model may make beyond twice those in its file: what layers keep and do not save."""
 
 
 def load(
@@ -47,14 +57,31 @@ def load(
 def opened(model: keras.Model) -> Opened:
     """Return a model of Keras and what runs it, on the backend of this process."""
     inputs, outputs = interface(model)
-    run_flat, run_partly = RUN.get(keras.config.backend(), _on_any)(model), _on_any(model)
+    backend, lock = keras.config.backend(), Lock()
+    # Some layers keep what they are at, such as the mask of a recurrent cell. A graph that was made of them does not.
+    exactly = locked(_exactly(model), lock)
+    make = MAKERS.get(backend, _no_maker)(model)
+    quickly = exactly if make is None else PerShape(exactly, _locked(make, lock, backend), on=COMPARED_ON[backend])
 
-    def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
-        flat = [arrays.get(name) for name in inputs]
-        found = run_partly(flat) if any(array is None for array in flat) else run_flat(flat)
-        return dict(zip(outputs, found, strict=True))
+    def by_name(run: RunFlat) -> Run:
+        return lambda arrays: dict(zip(outputs, run([arrays.get(name) for name in inputs]), strict=True))
 
-    return Opened(model, run, inputs, outputs, optional=optional(model))
+    return Opened(
+        model,
+        by_name(quickly),
+        inputs,
+        outputs,
+        optional=optional(model),
+        exactly=None if make is None else by_name(exactly),
+        ways=("the graph that was made of it", "Keras itself"),
+        parallel=True,
+    )
+
+
+def _locked(make: Make, lock: Lock, backend: str) -> Make:
+    """Make the quick way while no other thread is in the layers; what calls layers itself runs so, too."""
+    making = locked(make, lock)
+    return making if backend in GRAPHS else lambda flat: locked(making(flat), lock)
 
 
 def optional(model: keras.Model) -> tuple[str, ...]:
@@ -107,7 +134,8 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
             from modelstac.registry.runtimes.custom_objects import custom_objects
 
             known = custom_objects(artifact.data, policy, item_id=artifact.item_id)
-        with SafeModeScope(safe):
+        # One at a time, as the bound hangs on a class of Keras'.
+        with opening(artifact.item_id), SafeModeScope(safe), _bounded(artifact, policy):
             # What keras.saving.load_model calls, which takes a path only: these are the bytes that were verified.
             file = io.BytesIO(artifact.data)
             model: keras.Model = saving_lib.load_model(file, custom_objects=known, compile=False, safe_mode=safe)
@@ -119,54 +147,89 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
         raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
 
 
-RunFlat = Callable[[Sequence[Any]], list[np.ndarray[Any, Any]]]
-"""From arrays in the order of ``model.inputs`` to arrays in that of ``model.outputs``."""
+@contextmanager
+def _bounded(artifact: Artifact, policy: TrustPolicy) -> Iterator[None]:
+    """Let this thread make no more weights than the archive holds: Keras makes those of its layers before it reads any.
 
-
-def _on_tensorflow(model: keras.Model) -> RunFlat:
-    """One traced graph for every batch; ``model.predict`` sets up a data pipeline for each call (5 times slower).
-
-    Some layers want to know the height and width that a graph of every size leaves open (bilinear upsampling), and run
-    without one.
+    Raises
+    ------
+    UntrustedError
+        If its configuration asks for more.
     """
-    tensorflow = importlib.import_module("tensorflow")  # not at the top: the backend may be another one
-    signature = [tensorflow.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.inputs]
-    graph = tensorflow.function(
-        lambda *flat: keras.tree.flatten(model(packed(model, flat), training=False)), input_signature=signature
-    )
+    held = weights_of(artifact.data, artifact.path, max_bytes=policy.max_bytes)
+    left, thread, own = 2 * held + SPARE, get_ident(), keras.layers.Layer.add_weight
 
-    @cache
-    def untraced() -> RunFlat | None:
-        try:
-            graph.get_concrete_function()
-        except Exception:  # noqa: BLE001 - a layer raises what it likes when it is traced; it is asked again when it runs
-            return _on_any(model)
-        return None
+    def add_weight(layer: Any, *args: Any, **named: Any) -> Any:
+        nonlocal left
+        shape = named.get("shape", args[0] if args and not isinstance(args[0], str) else ())
+        if get_ident() == thread:
+            left -= prod((shape,) if isinstance(shape, int) else shape or ())
+            if left < 0:
+                raise UntrustedError(
+                    f"{artifact.path} describes {layer.name!r:.80} with weights of shape {list(shape)} and holds "
+                    f"{held:,} weights in all: ask its publisher"
+                )
+        return own(layer, *args, **named)
 
-    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
-        plainly = untraced()
-        return plainly(flat) if plainly is not None else [tensor.numpy() for tensor in graph(*flat)]
-
-    return run
-
-
-def _on_torch(model: keras.Model) -> RunFlat:
-    torch = importlib.import_module("torch")
-    forecast = quick(model)
-
-    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
-        with torch.inference_mode():
-            return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(forecast(flat))]
-
-    return run
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = own
 
 
-def _on_any(model: keras.Model) -> RunFlat:
-    def run(flat: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
+def _exactly(model: keras.Model) -> RunFlat:
+    """Call the model, layer by layer, on the arrays at hand: what Keras computes."""
+
+    def run(flat: Sequence[Any]) -> list[Array]:
         found = model(packed(model, flat), training=False)
         return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(found)]
 
-    return run
+    return _without_gradients(run) if keras.config.backend() == "torch" else run
 
 
-RUN = {"tensorflow": _on_tensorflow, "torch": _on_torch}
+def _without_gradients(run: RunFlat) -> RunFlat:
+    torch = importlib.import_module("torch")  # not at the top: the backend may be another one
+
+    def running(flat: Sequence[Any]) -> list[Array]:
+        with torch.inference_mode():
+            return run(flat)
+
+    return running
+
+
+COMPARED_ON: Mapping[str, int] = MappingProxyType({"tensorflow": 3, "torch": 2})
+"""The call on a shape that makes the quick way: tracing takes as long as ten runs, and most shapes come once."""
+GRAPHS = frozenset({"tensorflow"})
+"""Backends whose quick way is a graph, which several threads may run at once."""
+Make = Callable[[Sequence[Any]], RunFlat]
+"""Makes what runs arrays of the same shapes quickly."""
+
+
+def _on_tensorflow(model: keras.Model) -> Make:
+    """Trace a graph for each shape; ``model.predict`` sets up a data pipeline for each call (5 times slower)."""
+    from modelstac.registry.runtimes.quick.on_tensorflow import traced
+
+    return partial(traced, model)
+
+
+def _on_torch(model: keras.Model) -> Make | None:
+    """Run some layers in another way, where the model has such."""
+    if not has_quicker(model):
+        return None
+    forecast = quick(model)
+
+    def run(flat: Sequence[Any]) -> list[Array]:
+        return [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(forecast(flat))]
+
+    running = _without_gradients(run)
+    return lambda _: running
+
+
+def _no_maker(model: keras.Model) -> None:  # noqa: ARG001 - a backend of which no quicker way is known
+    return None
+
+
+MAKERS: Mapping[str, Callable[[keras.Model], Make | None]] = MappingProxyType(
+    {"tensorflow": _on_tensorflow, "torch": _on_torch}
+)

@@ -31,8 +31,8 @@ def quick(model: Any) -> Callable[[Sequence[Any]], Any]:
 
     It takes what the model takes, in the order of ``model.inputs``, and gives what the model gives.
     """
-    known = {id(layer): found for layer in model.layers if (found := _run_of(layer)) is not None}
-    if not known or type(model) is not Functional or "operation_fn" not in _parameters(model):
+    known = _known(model)
+    if not known:
         return lambda flat: model(packed(model, flat), training=False)
 
     def choose(operation: Any) -> Any:
@@ -45,6 +45,18 @@ def quick(model: Any) -> Callable[[Sequence[Any]], Any]:
         return model._run_through_graph(given, operation_fn=choose)
 
     return forecast
+
+
+def has_quicker(model: Any) -> bool:
+    """Tell whether :func:`quick` is another way than the model's own."""
+    return bool(_known(model))
+
+
+def _known(model: Any) -> dict[int, Callable[[Any], Any]]:
+    """Give what runs a layer, by the layer; none where the model cannot be run with others in their place."""
+    if type(model) is not Functional or "operation_fn" not in _parameters(model):
+        return {}
+    return {id(layer): found for layer in model.layers if (found := _run_of(layer)) is not None}
 
 
 def _either(layer: Any, found: Callable[[Any], Any], x: Any, *states: Any, **options: Any) -> Any:

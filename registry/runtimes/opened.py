@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     """From arrays by the names of inputs to arrays by the names of outputs, in whatever order."""
     Bound = Callable[[Mapping[str, Any]], dict[str, np.ndarray[Any, Any]]]
     """The same by the names of an item, in its order."""
+
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class Opened:
         outputs), the order says which is which unless the names are those of the item.
     optional
         Inputs that have a default: the model runs without them, and an item need not have them.
+    exactly
+        The same as its framework computes it, without what makes it quick: what "the model" means in a proof. None
+        where ``run`` is that.
+    ways
+        What ``run`` and ``exactly`` are called, where they are two.
+    parallel
+        Whether several threads may call ``run`` and ``exactly`` at once. Where they may not, one waits for the other.
     """
 
     native: Any
@@ -41,6 +52,27 @@ class Opened:
     outputs: tuple[str, ...] | None
     named: bool = True
     optional: tuple[str, ...] = ()
+    exactly: Run | None = None
+    ways: tuple[str, str] = ("as it is run", "as its framework computes it")
+    parallel: bool = False
+
+    def for_threads(self) -> Opened:
+        """Give the same for any number of threads: as it is, or with a lock."""
+        if self.parallel:
+            return self
+        lock = Lock()
+        exactly = None if self.exactly is None else locked(self.exactly, lock)
+        return replace(self, run=locked(self.run, lock), exactly=exactly, parallel=True)
+
+
+def locked(run: Callable[[_Given], _Found], lock: Lock) -> Callable[[_Given], _Found]:
+    """Give what runs while nothing else does that has the same lock."""
+
+    def running(given: _Given) -> _Found:
+        with lock:
+            return run(given)
+
+    return running
 
 
 @dataclass(frozen=True)

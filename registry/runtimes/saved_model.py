@@ -59,4 +59,4 @@ def load(
             shapes = ", ".join(str(list(array.shape)) for array in arrays.values())
             raise DataError(f"TensorFlow refuses an array of shape {shapes}: {reason}") from error
 
-    return Opened(model, run, tuple(inputs), tuple(outputs))
+    return Opened(model, run, tuple(inputs), tuple(outputs), parallel=True)

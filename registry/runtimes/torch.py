@@ -21,7 +21,7 @@ from safetensors.torch import load as load_safetensors
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.registry.runtimes.opened import Opened
-from modelstac.registry.runtimes.torch_export import outputs_of, tensor
+from modelstac.registry.runtimes.torch_export import outputs_of
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
@@ -90,12 +90,19 @@ def opened(module: torch.nn.Module) -> Opened:
     module.eval()
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        # Of their own memory: a module may write into what it is given, as ReLU(inplace=True) does.
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         with torch.inference_mode():
-            if len(arrays) == 1:
-                return outputs_of(module(*map(tensor, arrays.values())))
-            return outputs_of(module(**{name: tensor(array) for name, array in arrays.items()}))
+            return outputs_of(module(*tensors.values()) if len(tensors) == 1 else module(**tensors))
 
-    return Opened(module, run, _arguments(module), None, named=False)
+    def exactly(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            return run(arrays)
+
+    if not isinstance(module, torch.jit.ScriptModule):
+        return Opened(module, run, _arguments(module), None, named=False)
+    ways = ("TorchScript as PyTorch compiles it", "TorchScript as it is written")
+    return Opened(module, run, _arguments(module), None, named=False, exactly=exactly, ways=ways)
 
 
 def _arguments(module: torch.nn.Module) -> tuple[str, ...]:

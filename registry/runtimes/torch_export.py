@@ -53,10 +53,11 @@ def load(
         raise InvalidItemError(f"{artifact.path} cannot be loaded by PyTorch {torch.__version__}: {reason}") from error
 
     inputs = named_inputs(program, artifact.path)
+    given = torch.tensor if writes_inputs(program) else tensor
 
     def run(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Mapping[str, np.ndarray[Any, Any]]:
         arguments, keywords = torch.utils._pytree.tree_unflatten(
-            [tensor(arrays[name]) for name in inputs], program.call_spec.in_spec
+            [given(arrays[name]) for name in inputs], program.call_spec.in_spec
         )
         try:
             with torch.inference_mode():
@@ -67,7 +68,7 @@ def load(
             raise DataError(f"the program refuses an array of shape {shapes}: {reason}") from error
 
     outputs = named_outputs(program)
-    return Opened(program, run, inputs, outputs, named=False)
+    return Opened(program, run, inputs, outputs, named=False, parallel=not keeps_state(program))
 
 
 def named_inputs(program: torch.export.ExportedProgram, path: Any) -> tuple[str, ...]:
@@ -90,6 +91,19 @@ def named_outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | No
     if spec is None or not isinstance(spec.type, type) or not issubclass(spec.type, dict):  # an OrderedDict, too
         return None
     return tuple(map(str, spec.context))
+
+
+def writes_inputs(program: torch.export.ExportedProgram) -> bool:
+    """Tell whether a program may write into what it is given: by an operator in place, as ``ReLU(inplace=True)``."""
+    in_place = (str(node.target).split(".")[1:2] for node in program.graph.nodes if node.op == "call_function")
+    return any(name[0].endswith("_") for name in in_place if name) or any(
+        spec.kind.name == "USER_INPUT_MUTATION" for spec in program.graph_signature.output_specs
+    )
+
+
+def keeps_state(program: torch.export.ExportedProgram) -> bool:
+    """Tell whether a program writes into its own buffers when it runs."""
+    return any(spec.kind.name == "BUFFER_MUTATION" for spec in program.graph_signature.output_specs)
 
 
 def tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:

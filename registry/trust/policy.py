@@ -68,6 +68,10 @@ class TrustPolicy:
         """Return a policy that lets no code of the publisher's run: the one for this process."""
         return replace(self, code=frozenset())
 
+    def without(self, *words: str) -> TrustPolicy:
+        """Return a policy that does not trust these, whatever it did before."""
+        return replace(self, code=self.code.difference(words))
+
     def allowing(self, *packages: str) -> TrustPolicy:
         """Return a policy that also accepts entry points of these packages or modules."""
         return replace(self, entry_points=self.entry_points + packages)

@@ -1,7 +1,8 @@
 """The main job from end to end: ``make demo``, which is ``modelstac demo``.
 
-Radar frames become three trained variants of one model; each is exported to ONNX, everything is published into a
-catalog, found by framework and version, loaded by its item id in a fresh process, and checked against its source.
+Radar frames become three trained variants of two networks, a small U-Net and a ConvLSTM after the thesis. Each is
+exported to ONNX, everything is published into a catalog, found by framework and version, loaded by its item id in a
+fresh process, and checked against its source.
 Every step is a command that a person could type, run in a process of its own: one process has one Keras backend.
 """
 
@@ -30,7 +31,10 @@ from modelstac.training.data import Preparation, public, read_frames, synthetic
 from modelstac.training.scoring.metrics import Scores, persistence, score
 
 VARIANTS = ("keras-tensorflow", "keras-torch", "torch")
-NAME, VERSION, PRESET = "convlstm-knmi", "1.0.0", "tiny"
+NETWORKS = {"small": "unet-knmi", "tiny": "convlstm-knmi"}
+"""Presets and the names of what they train."""
+VERSION, LEADS, WINDOW = "1.0.0", 18, 36
+"""Frames that are forecast, and those at the end that no training sees: the longest window of the two."""
 TOLERANCE = 1e-5
 """Largest difference between a conversion and its source, in values of the model (0 to 1)."""
 
@@ -82,11 +86,12 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
     say
         Gets lines for the person who watches.
     """
-    _make_room(out)
+    make_room(out)
     catalog = open_catalog(out / "catalog", create=True)
     frames = data if data is not None else _public_or_generated(out, report)
     files = [str(frames / name) for name in read_frames(frames).attrs["source_files"]]
-    trained = [_train(frames, variant, catalog, say) for variant in VARIANTS]
+    how: dict[str, Any] = {"first_test": len(files) - WINDOW, "say": say}
+    trained = [_train(frames, preset, variant, catalog, **how) for preset in NETWORKS for variant in VARIANTS]
     exported = [_export(item_id, catalog, say) for item_id in trained]
     for fields in SEARCHES:
         wanted = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
@@ -98,7 +103,7 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
     return path
 
 
-def _make_room(out: Path) -> None:
+def make_room(out: Path) -> None:
     """Empty the folder of an earlier demo, and never another one."""
     with explained(f"write the demo to {out}"):
         if out.is_dir() and any(out.iterdir()) and not (out / _MARK).exists():
@@ -128,9 +133,10 @@ def _modelstac(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _train(frames: Path, variant: str, catalog: Catalog, say: Say) -> str:
-    say(f"modelstac train {frames} --variant {variant} --preset {PRESET}")
-    options = ("--variant", variant, "--preset", PRESET, "--name", NAME, "--version", VERSION)
+def _train(frames: Path, preset: str, variant: str, catalog: Catalog, *, first_test: int, say: Say) -> str:
+    say(f"modelstac train {frames} --variant {variant} --preset {preset} --first-test {first_test}")
+    options = ["--variant", variant, "--preset", preset, "--first-test", str(first_test)]
+    options += ["--name", NETWORKS[preset], "--version", VERSION]
     item = _modelstac("train", str(frames), *options, "--catalog", catalog.href)
     return str(item["id"])
 
@@ -142,15 +148,21 @@ def _export(item_id: str, catalog: Catalog, say: Say) -> str:
 
 def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path, say: Say) -> Run:
     model = read_item(catalog.get(item_id))
-    frames = model.hyperparameters["architecture"]["frames"]
+    frames = _frames(model)
     path = out / "forecasts" / f"{item_id}.npz"
     path.parent.mkdir(exist_ok=True)
     say(f"modelstac predict {item_id} ({frames} frames)")
-    inputs = files[-2 * frames : -frames]
+    inputs = files[-LEADS - frames : -LEADS]
     summary = _modelstac("predict", item_id, *inputs, "--output", str(path), "--catalog", catalog.href)
     with np.load(path, allow_pickle=False) as arrays:
         rate = arrays["rainfall_rate"]
     return Run(model, summary["load_seconds"], rate)
+
+
+def _frames(model: ModelDescription) -> int:
+    """Return how many frames a model starts from."""
+    architecture = model.hyperparameters["architecture"]
+    return int(architecture.get("frames_in") or architecture["frames"])
 
 
 def _validate(catalog: Catalog) -> int:
@@ -186,29 +198,30 @@ def _check(runs: Sequence[Run]) -> None:
 def _report(runs: Sequence[Run], files: Sequence[str], out: Path, say: Say) -> Path:
     from modelstac.training.scoring.plots import compare_png  # matplotlib is slow to import
 
-    first = runs[0].model
-    preparation = Preparation.from_dict(first.hyperparameters["preparation"])
-    frames = first.hyperparameters["architecture"]["frames"]
-    window = preparation.apply(read_frames([Path(name) for name in files[-2 * frames :]]))
+    preparation = Preparation.from_dict(runs[0].model.hyperparameters["preparation"])
+    window = preparation.apply(read_frames([Path(name) for name in files[-WINDOW:]]))
     rate, step = window["rainfall_rate"].values, int(window.attrs["step_minutes"])
-    past, observed = rate[:frames], rate[frames:]
-    mask = np.isfinite(rate).all(axis=0) & np.isfinite(observed)
-    still = persistence(past, frames)
+    past, observed = rate[:-LEADS], rate[-LEADS:]
+    mask = np.isfinite(past).all(axis=0) & np.isfinite(observed)
+    still = persistence(past, LEADS)
     scores = {r.model.id: score(r.rate, observed, mask, step_minutes=step) for r in runs}
     table = _table(runs, scores, score(still, observed, mask, step_minutes=step))
     say("")
     say(table.to_text())
-    forecasts = {"persistence": still} | {r.model.variant: r.rate for r in runs if r.model.parity is None}
-    last = str(window["time"].values[frames - 1])[:16].replace("T", " ")
+    last = str(window["time"].values[-LEADS - 1])[:16].replace("T", " ")
     picture = Picture(
-        compare_png({"observed": observed} | forecasts, step_minutes=step, lead_minutes=PICTURED_MINUTES),
+        compare_png(
+            {"observed": observed, "persistence": still} | _pictured(runs),
+            step_minutes=step,
+            lead_minutes=PICTURED_MINUTES,
+        ),
         f"Rain rate observed after {last} UTC and forecast from the frames before, for lead times of "
         f"{', '.join(map(str, PICTURED_MINUTES))} minutes",
     )
     path = out / "report.html"
     write_html(
         path,
-        title=f"{NAME} {VERSION}: one model, three frameworks, six files",
+        title="Two networks, three frameworks, twelve files",
         summary=f"{window.attrs['product']}: trained on the earlier frames, tested on a forecast from {last} UTC, which"
         " no variant saw in training. Every row was loaded by its item id in a fresh process.",
         tables=[table],
@@ -216,6 +229,15 @@ def _report(runs: Sequence[Run], files: Sequence[str], out: Path, say: Say) -> P
         footer=str(window.attrs.get("credit", "")),
     )
     return path
+
+
+def _pictured(runs: Sequence[Run]) -> dict[str, NDArray[np.float32]]:
+    """Return the forecasts to draw by their titles: the first network in every framework, the others in one."""
+    trained = [run for run in runs if run.model.parity is None]
+    first, *others = dict.fromkeys(run.model.name for run in trained)
+    shown = [run for run in trained if run.model.name == first]
+    shown += [next(run for run in reversed(trained) if run.model.name == name) for name in others]
+    return {f"{run.model.architecture}\n{run.model.variant}": run.rate for run in shown}
 
 
 def _table(runs: Sequence[Run], scores: dict[str, Scores], baseline: Scores) -> Table:

@@ -19,6 +19,7 @@ from typing import Any
 
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.messages import Message, Note
+from modelstac.catalog.terminal import harmless
 
 WITH_PARENT = "--until-stdin-ends"
 
@@ -56,13 +57,13 @@ def _answer(path: Path) -> tuple[dict[str, Any], int]:
         traceback.print_exc()
         code = 1
         name, message = type(error).__name__, " ".join(f"{type(error).__name__}: {error}".split())
-    print(f"error: {message}", file=sys.stderr)
+    print(harmless(f"error: {message}"), file=sys.stderr)
     return {"error": name, "message": message}, code
 
 
 def _say(message: Message) -> None:
     if isinstance(message, Note):
-        print(f"note: {message.text}", file=sys.stderr, flush=True)
+        print(harmless(f"note: {message.text}"), file=sys.stderr, flush=True)
 
 
 def _end_with_stdin() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 import pystac
 
@@ -13,21 +17,24 @@ from modelstac import __version__
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.evidence import told_allowance
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.catalog.pages.scores import BASELINES, MAIN, in_order, title
 from modelstac.registry.files.fetch import fetch
 from modelstac.report import Picture, Section, Table, write_html
 
 NOTHING = "–"
-BASELINES = ("persistence", "extrapolation")
 LARGEST_PICTURE = 4 << 20
 SCORES = ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "ssim", "csi_0.5_mm_h", "csi_1_mm_h", "csi_2_mm_h")
-"""Scores of forecasts, in this order; of other models all are shown, at most :data:`MOST_SCORES`."""
+"""Scores of forecasts, in this order; of others the main metric first, and :data:`MOST_SCORES` of them."""
 MOST_SCORES = 8
 _PICTURES = {"thumbnail": 0, "overview": 1}
 
 
-def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> dict[str, int]:
+def write_overview(
+    catalog: Catalog, path: Path, *, pages: Mapping[str, Path] = MappingProxyType({}), report: Report = ignore
+) -> dict[str, int]:
     """Write the page and return how many models, items and pictures it shows.
 
     Parameters
@@ -36,6 +43,8 @@ def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> 
         What is shown; nothing but its pictures is read beside the items.
     path
         Where the page goes.
+    pages
+        Pages of models by their name, to which this one leads.
     report
         Gets progress, and a note for each picture that cannot be had.
 
@@ -51,8 +60,9 @@ def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> 
     report(Started("report", len(by_model)))
     sections = []
     for name, items in sorted(by_model.items()):
-        title = titles.get(name)
-        sections.append(_section(name, title if title != name else None, sorted(items, key=_order), report))
+        called = titles.get(name)
+        section = _section(name, called if called != name else None, sorted(items, key=_order), report)
+        sections.append(replace(section, href=_relative(pages[name], path)) if name in pages else section)
         report(Advanced("report", note=name))
     report(Finished("report"))
     if len(by_model) > 1:
@@ -72,6 +82,10 @@ def write_overview(catalog: Catalog, path: Path, *, report: Report = ignore) -> 
             footer=f"modelstac {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
     return counts
+
+
+def _relative(page: Path, start: Path) -> str:
+    return quote(os.path.relpath(page.absolute(), start.absolute().parent).replace(os.sep, "/"))
 
 
 def _index(by_model: Mapping[str, Sequence[pystac.Item]]) -> Table:
@@ -134,8 +148,10 @@ def _files(items: Sequence[pystac.Item]) -> Table:
 def _scores(items: Sequence[pystac.Item]) -> Table | None:
     scored = {_short(item): scores for item in items if (scores := item.properties.get("interop:scores"))}
     own = {name for scores in scored.values() for name in scores if name.split("_")[0] not in BASELINES}
+    main = next((name for item in reversed(items) if (name := item.properties.get(MAIN)) in own), None)
     names = [name for name in SCORES if name in own]
-    names = (names or sorted(own))[:MOST_SCORES]
+    names = names if names and main is None else in_order(main, own)
+    names = names[:MOST_SCORES]
     if not names:
         return None
     rows = [(item_id, *(_number(scores.get(name)) for name in names)) for item_id, scores in scored.items()]
@@ -144,7 +160,7 @@ def _scores(items: Sequence[pystac.Item]) -> Table | None:
         lines = {tuple(_number(scores.get(f"{baseline}_{name}")) for name in names) for scores in scored.values()}
         rows += [(baseline, *line) for line in sorted(lines) if set(line) != {NOTHING}]
     caption = "On held-out data; of forecasts the means over lead times. Of errors less is better, of others more."
-    return Table("Scores", caption, ("item", *map(_title, names)), rows)
+    return Table("Scores", caption, ("item", *map(title, names)), rows)
 
 
 def _proofs(items: Sequence[pystac.Item]) -> Table | None:
@@ -160,16 +176,31 @@ def _proofs(items: Sequence[pystac.Item]) -> Table | None:
                 " → ".join(_formats(item.properties.get("interop:route") or ())) or NOTHING,
                 f"{parity['max_absolute_difference']:.1e}",
                 f"{parity['root_mean_square_difference']:.1e}",
-                f"{parity['absolute_tolerance']:.0e}",
-                str(parity["cases"]),
-                "equal" if parity["passed"] else "differs",
+                told_allowance(parity).removeprefix("allowed "),
+                _judged(parity),
+                _verdict(parity),
                 _milliseconds(timing.get("latency_seconds")),
                 _milliseconds(timing.get("source_latency_seconds")),
             )
         )
     heads = ("item", "source", "route", "largest difference", "RMS", "allowed", "cases", "verdict", "ms", "source ms")
-    caption = "Conversion and source on the same inputs, and one prediction of each where the conversion was made."
+    caption = (
+        "Conversion and source on the same inputs, in the cases that are judged (parity.json has the others, and why "
+        "they are not), and one prediction of each where the conversion was made."
+    )
     return Table("Proofs", caption, heads, rows) if rows else None
+
+
+def _judged(parity: dict[str, Any]) -> str:
+    """Give how many cases were judged of how many."""
+    judged = parity.get("judged_cases")
+    return str(parity["cases"]) if judged in {None, parity["cases"]} else f"{judged} of {parity['cases']}"
+
+
+def _verdict(parity: dict[str, Any]) -> str:
+    if not parity["passed"]:
+        return "differs"
+    return "equal" if parity.get("tolerance_by") is None else f"equal, {parity['tolerance_by']}"
 
 
 def _environments(items: Sequence[pystac.Item]) -> Table | None:
@@ -268,12 +299,6 @@ def _formats(route: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _short(item: pystac.Item) -> str:
     """Return an item's id without the name of its model, which stands above."""
     return item.id.removeprefix(f"{item.collection_id}-")
-
-
-def _title(score: str) -> str:
-    """Return the title of a score: ``csi_0.5_mm_h`` is CSI 0.5 mm/h."""
-    first, *rest = score.replace("_mm_h", "_mm/h").split("_")
-    return " ".join([first.upper() if len(first) <= 4 and first != "bias" else first, *rest])
 
 
 def _count(number: int, what: str) -> str:

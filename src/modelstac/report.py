@@ -61,6 +61,8 @@ class Section:
 
     title: str
     text: str = ""
+    href: str = ""
+    """Where there is a page of its own about this part."""
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.derived import scan
-from modelstac.catalog.search.sql.filters import MAX_LENGTH
+from modelstac.catalog.search.sql.expressions import MAX_LENGTH
 
 WORDS = ("torch", "Torch", "to_ch", "50%", "a*b", "[x]", "é", "", "tor")
 NUMBERS = (-1, 0, 1, 2.5, 1e9)

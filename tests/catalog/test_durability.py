@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pystac
 import pytest
+from tests.needs import left_out
 
 from modelstac.catalog import ModelDescription, StaticCatalog, open_catalog
 from modelstac.catalog.errors import StorageError
@@ -74,7 +75,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = shutil.which("mount")
     command = [mount or "mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     if os.geteuid() != 0 or mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
+        left_out("the right to mount a small disk", "run the tests as root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -148,9 +149,19 @@ def others_folder() -> Iterator[Path]:
             found.chmod(0o755 if found.is_dir() else 0o644)
 
 
+@pytest.fixture
+def readable(describe: Describe, tmp_path: Path) -> Iterator[ModelDescription]:
+    """Return a model whose files anybody may read."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        shutil.copytree(tmp_path / "made", folder, dirs_exist_ok=True)
+        made = describe(version="1.1.0").model_dump_json().replace(str(tmp_path / "made"), folder)
+        yield ModelDescription(**json.loads(made))
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_without_write_permission_nothing_is_written(
-    describe: Describe, others_folder: Path, tmp_path: Path, exists: bool
+    describe: Describe, readable: ModelDescription, others_folder: Path, tmp_path: Path, exists: bool
 ) -> None:
     folder = others_folder / "catalog"
     if exists:
@@ -159,7 +170,7 @@ def test_without_write_permission_nothing_is_written(
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = tree(others_folder)
     limit = ["nobody"] if os.geteuid() == 0 else []
-    process = start(folder, [describe(version="1.1.0")], *limit, listed_in=tmp_path)
+    process = start(folder, [readable], *limit, listed_in=tmp_path)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
     assert errors.startswith("StorageError: cannot ")

@@ -104,7 +104,7 @@ def test_a_file_of_the_first_layout_is_renewed_when_it_is_opened(describe: Descr
     catalog.delete("convlstm-knmi-1.0.0-torch")
     with catalog.database.read() as connection:
         (layout,) = connection.execute("PRAGMA user_version").fetchone()
-        assert (layout, connection.execute("SELECT * FROM keywords").fetchall()) == (2, [])
+        assert (layout, connection.execute("SELECT * FROM keywords").fetchall()) == (3, [])
 
 
 def test_files_that_are_no_catalog_are_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -339,3 +340,17 @@ def test_the_search_index_follows_every_change(
     index.unlink()
     index.mkdir()
     assert [item.id for item in catalog.search(deprecated=True)] == [ONNX], "a cache that fails is done without"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without pipes and devices")
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
+def test_a_link_to_a_device_or_a_pipe_is_no_document(catalog: StaticCatalog, tmp_path: Path, place: str) -> None:
+    if place == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+        place = str(tmp_path / "pipe")
+    document = next(path for path in (tmp_path / "catalog").rglob(f"{TORCH}.json"))
+    document.unlink()
+    document.symlink_to(place)
+    with pytest.raises(StorageError, match="is no file, so no document of a catalog") as raised:
+        StaticCatalog(tmp_path / "catalog").get(TORCH)
+    assert "\n" not in str(raised.value)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
 from obstore.store import from_url
 
-from modelstac.catalog import Catalog, open_catalog
+from modelstac.catalog import Catalog, Query, open_catalog
 from modelstac.catalog.errors import IntegrityError, ItemExistsError
 from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.messages import Message, Note
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 
@@ -127,3 +130,62 @@ def test_other_content_and_other_bytes_are_refused(tmp_path: Path, bucket: str) 
     with pytest.raises(IntegrityError, match="not the published file"):
         sync(source, target)
     assert target.find(TORCH) is None
+
+
+def others(number: int, collection: str, **changes: Any) -> dict[str, Any]:
+    """Return somebody else's model, without a link to its collection, as many are."""
+    layout = {"shape": [-1, 3], "dim_order": ["batch", "channel"], "data_type": "float32"}
+    said = {
+        "datetime": "2020-06-01T00:00:00Z",
+        "mlm:name": f"model {number}",
+        "mlm:architecture": "UNet",
+        "mlm:tasks": ["classification"],
+        "mlm:input": [{"name": "image", "bands": [], "input": layout}],
+        "mlm:output": [{"name": "class", "tasks": ["classification"], "result": layout}],
+    }
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": ["https://stac-extensions.github.io/mlm/v1.6.0/schema.json"],
+        "id": f"item-{number}",
+        "collection": collection,
+        "geometry": None,
+        "properties": said,
+        "assets": {"model": {"href": "https://example.org/m.onnx", "roles": ["mlm:model"]}},
+        "links": [],
+    } | changes
+
+
+def write_catalog(folder: Path, items: dict[str, list[dict[str, Any]]]) -> None:
+    extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
+    for name, documents in items.items():
+        (folder / name).mkdir(parents=True)
+        links = [{"rel": "item", "href": f"./{number}.json"} for number in range(len(documents))]
+        collection = {"type": "Collection", "stac_version": "1.0.0", "id": name, "description": name, "links": links}
+        collection |= {"license": "other", "extent": extent}
+        (folder / name / "collection.json").write_text(json.dumps(collection))
+        for number, document in enumerate(documents):
+            (folder / name / f"{number}.json").write_text(json.dumps(document))
+    links = [{"rel": "child", "href": f"./{name}/collection.json"} for name in items]
+    root = {"type": "Catalog", "stac_version": "1.0.0", "id": "others", "description": "o", "links": links}
+    (folder / "catalog.json").write_text(json.dumps(root))
+
+
+def test_odd_items_of_others_are_named_and_the_rest_is_copied(tmp_path: Path) -> None:
+    legacy = {
+        "stac_extensions": ["https://stac-extensions.github.io/ml-model/v1.0.0/schema.json"],
+        "properties": {"datetime": "2020-06-01T00:00:00Z", "ml-model:type": "ml-model"},
+    }
+    items = [others(1, "a"), others(2, "a", **legacy), others(3, "a", bbox=[3, 54, 7, 50])]
+    write_catalog(tmp_path / "others", {"a": items, "b": [others(1, "b")]})
+    heard: list[Message] = []
+    target = open_catalog(tmp_path / "ours.sqlite", create=True)
+    done = sync(open_catalog(tmp_path / "others"), target, artifacts=False, report=heard.append)
+    notes = [message.text for message in heard if isinstance(message, Note)]
+    assert len(notes) == 1
+    assert "bbox: [3, 54, 7, 50] is not west, south, east, north" in notes[0]
+    found = {(d["collection"], d["id"]) for d in target.page(Query()).documents}
+    assert found == {("a", "item-1"), ("a", "item-2"), ("b", "item-1")}
+    assert len(done.copied) == 3
+    again = sync(open_catalog(tmp_path / "others"), target, artifacts=False)
+    assert (again.copied, again.present) == ((), 3)

@@ -13,7 +13,7 @@ from modelstac.catalog.errors import InvalidItemError, SchemaUnavailableError
 from modelstac.catalog.items import schemas
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.schemas import SHIPPED_URIS, file_name, find_schema
-from modelstac.catalog.items.validation import offline_validator, validate, validate_document
+from modelstac.catalog.items.validation import offline_validator, validate, validate_document, validate_item
 from modelstac.catalog.items.writing import write_item
 
 Describe = Callable[..., ModelDescription]
@@ -190,3 +190,76 @@ def test_the_schemas_that_come_along_are_the_published_ones(shared: Path) -> Non
             assert find_schema(uri) == json.loads(reference.read_text())
             compared += 1
     assert compared == 8
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "javascript:alert(1)",
+        " java\nscript:alert(1)",
+        "JavaScript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "data:image/svg+xml,<svg onload='alert(1)'/>",
+        "vbscript:x",
+        "search-ms:query=x",
+    ],
+)
+@pytest.mark.parametrize("place", ["links", "assets", "providers"])
+def test_a_link_that_acts_is_refused(document: Document, href: str, place: str) -> None:
+    if place == "links":
+        document["links"].append({"rel": "about", "href": href})
+    elif place == "assets":
+        document["assets"]["more"] = {"href": href}
+    else:
+        document["properties"]["providers"] = [{"name": "one", "url": href}]
+    with pytest.raises(InvalidItemError, match="is no place of a file or page") as raised:
+        validate_document(document)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        *("./a b.tif", "../x?y=a:b", "/abs/path", "C:\\models\\a.onnx", "S2A_20200101T10:00.tif", "#part"),
+        *("https://example.org/x", "s3://bucket/key", "gs://b/k", "az://c/b", "file:///tmp/x", "ftp://host/x"),
+        *("doi:10.1000/182", "mailto:a@example.org", "data:image/png;base64,iVBORw0KGgo="),
+    ],
+)
+def test_places_of_files_and_pages_are_kept(document: Document, href: str) -> None:
+    document["links"].append({"rel": "about", "href": href})
+    validate_document(document)
+
+
+FIJI = {
+    "type": "MultiPolygon",
+    "coordinates": [
+        [[[177, -20], [180, -20], [180, -12], [177, -12], [177, -20]]],
+        [[[-180, -20], [-178, -20], [-178, -12], [-180, -12], [-180, -20]]],
+    ],
+}
+WORLD = {"type": "Polygon", "coordinates": [[[-180, -90], [180, -90], [180, 90], [-180, 90], [-180, -90]]]}
+POINT = {"type": "Point", "coordinates": [180, 0, 7]}
+
+
+@pytest.mark.parametrize(
+    ("geometry", "right", "wrong"),
+    [
+        (FIJI, [177, -20, -178, -12], [-180, -20, 180, -12]),  # what the least and the largest longitudes give
+        (WORLD, [-180, -90, 180, 90], [180, -90, -180, 90]),
+        (POINT, [-180, 0, 7, -180, 0, 7], [-180, 0, 180, 0]),
+        (POINT, [180, 0, 180, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_a_box_that_is_not_that_of_the_geometry_is_refused(
+    document: Document, geometry: Any, right: list[float], wrong: list[float]
+) -> None:
+    validate_item(document | {"geometry": geometry, "bbox": right})
+    with pytest.raises(InvalidItemError, match="is not that of the geometry") as caught:
+        validate_item(document | {"geometry": geometry, "bbox": wrong})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_item_with_a_leap_second_is_refused(document: Document) -> None:
+    document["properties"]["end_datetime"] = "2016-12-31T23:59:60Z"
+    with pytest.raises(InvalidItemError, match="is a leap second"):
+        validate_item(document)

@@ -109,3 +109,20 @@ def test_an_unfinished_store_is_not_published(tmp_path):
     result = run("publish", tmp_path / "a.zarr", "--name", "rain", "--catalog", tmp_path / "catalog")
     assert result.exit_code == 2
     assert not (tmp_path / "catalog").exists()
+
+
+def test_a_scene_is_generated(tmp_path):
+    labels = tmp_path / "labels.tif"
+    result = run("scene", tmp_path / "scene", "--size", 64, "--date", "2024-09-15", "--labels", labels)
+    assert result.exit_code == 0, result.output
+    assert "holds 10 bands and S2_32ULC_20240915.json" in result.output
+    assert labels.is_file()
+    assert run("scene", tmp_path / "radar", "--size", 64, "--sensor", "sentinel-1").exit_code == 0
+    assert len(list((tmp_path / "radar").glob("*.tif"))) == 2
+
+
+def test_a_scene_that_there_is_not_is_one_line(tmp_path):
+    for words in (("--size", 7), ("--sensor", "landsat"), ("--clouds", 3)):
+        result = run("scene", tmp_path / "scene", *words)
+        assert result.exit_code != 0
+        assert not (tmp_path / "scene").exists()

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
@@ -71,3 +72,37 @@ def test_search_pages_sorts_and_filters(catalog: Path, modelstac_command: Comman
     bad = modelstac_command("search", "--filter", "interop:parity.passed = ", "-c", catalog)
     assert bad.returncode == 2
     assert bad.stderr.startswith("error: the filter is no CQL2: ")
+
+
+def test_all_items_become_one_table(catalog: Path, modelstac_command: Command, tmp_path: Path) -> None:
+    table = tmp_path / "models.parquet"
+    done = modelstac_command("index", "--parquet", table, "-c", catalog)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f"wrote 9 items to {table}"
+    assert pq.read_metadata(table).num_rows == 9
+    before = table.read_bytes()
+    EmbeddedCatalog(tmp_path / "empty.sqlite", create=True)
+    refused = modelstac_command("index", "--parquet", table, "-c", tmp_path / "empty.sqlite")
+    assert refused.returncode == 2
+    assert "has no items" in refused.stderr
+    assert table.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*.parquet*")) == ["models.parquet"]
+    nowhere = modelstac_command("index", "--parquet", tmp_path / "no" / "x.parquet", "-c", catalog)
+    assert nowhere.returncode != 0
+    assert nowhere.stderr.startswith("error: cannot write")
+    assert "--parquet FILE" in modelstac_command("index", "-c", catalog).stderr
+
+
+def test_a_copy_goes_on_from_the_last_one(catalog: Path, modelstac_command: Command, tmp_path: Path) -> None:
+    copy, state = tmp_path / "copy.sqlite", tmp_path / "state.json"
+    first = modelstac_command("sync", catalog, copy, "--state", state)
+    assert first.stdout.startswith("copied 9 items, 0 were looked at again"), first.stderr
+    EmbeddedCatalog(catalog).delete(ONNX)
+    told = modelstac_command("sync", catalog, copy, "--state", state)
+    assert told.stdout.splitlines()[1] == f"1 items are gone from {catalog}, 0 were removed; --delete removes them here"
+    done = json.loads(modelstac_command("sync", catalog, copy, "--state", state, "--delete", "--json").stdout)
+    assert (done["gone"], done["deleted"]) == ([ONNX], [ONNX])
+    assert EmbeddedCatalog(copy).find(ONNX) is None
+    assert "--delete needs --state FILE" in modelstac_command("sync", catalog, copy, "--delete").stderr
+    state.write_text("[")
+    assert "is no state of a copy" in modelstac_command("sync", catalog, copy, "--state", state).stderr

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.errors import ModelStacError, NotFoundError
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import ignore
 from modelstac.jobs.pools import LocalPool
@@ -182,6 +182,15 @@ def test_a_model_that_hangs_and_one_that_is_deleted_do_not_keep_the_others_from_
     assert "no item 'lie-1.0.0-onnx'" in found["lie"].found["reason"]
     (gone,) = (row for row in every_cell(list(found.values())).rows if row[0] == "lie-1.0.0-onnx")
     assert gone[1] == "deleted meanwhile"
+
+
+def test_models_are_chosen_by_their_ids(halves, tmp_path):
+    environments = read_environments(ENVIRONMENTS.partition("\n\n")[0], "e.toml")
+    plan = Plan(open_catalog(halves), environments, str(tmp_path / "work"), timeout=1)
+    assert [job.name for job in plan.reading(["hal*", "nothing"])][1:] == ["half-1.0.0-onnx-in-older"]
+    assert len(plan.reading()) == 1 + 3
+    with pytest.raises(NotFoundError, match=r"no model of .* is called 'nothing'"):
+        plan.reading(["nothing"])
 
 
 def endless(path):

@@ -1,7 +1,9 @@
 """``modelstac predict`` on radar frames, with a real ONNX model that gives its input back."""
 
+import shutil
 from datetime import UTC, datetime
 
+import h5py
 import numpy as np
 import onnx
 import onnx.helper
@@ -21,6 +23,7 @@ from modelstac.cli import main
 from modelstac.cli.running.nowcast import nowcast
 from modelstac.registry.running.labelled import LEAD_TIME
 from modelstac.training.data import Preparation, read_frames
+from modelstac.training.data.readers.knmi import SYNTHETIC
 from modelstac.training.data.synthetic import generate
 
 FRAMES = 4
@@ -85,9 +88,15 @@ def catalog(tmp_path_factory, rain):
                 **{LEAD_TIME: "PT5M"},
             ),
         ),
-        hyperparameters={"preparation": preparation.to_dict()},
+        hyperparameters={"preparation": preparation.to_dict(), "data": {"product": SYNTHETIC}},
         parameters=0,
-        cube_dimensions={"time": {"type": "temporal", "extent": ["2010-08-26T00:00:00Z", None]}},
+        cube_dimensions={
+            "time": {"type": "temporal", "extent": ["2010-08-26T00:00:00Z", None]},
+            **{
+                axis: {"type": "spatial", "axis": axis, "extent": [0, 1], "step": 1000.0, "reference_system": 28992}
+                for axis in "xy"
+            },
+        },
         cube_variables={"rainfall_rate": {"dimensions": ["time"], "type": "data", "unit": "mm h-1"}},
         artifact=folder / "echo.onnx",
     )
@@ -126,6 +135,32 @@ def test_netcdf_says_when_and_where(catalog, rain, tmp_path):
         west, south, east, north = Preparation(rows=(4, 6), columns=(2, 4)).footprint(read_frames(rain))[1]
         assert west < longitude < east
         assert south < latitude < north
+
+
+def test_frames_unlike_those_of_the_training_are_refused_or_noted(catalog, rain, tmp_path):
+    output = tmp_path / "forecast.npz"
+    result = predict(catalog, rain, "--output", output)
+    assert result.exit_code == 0
+    assert "was trained on" not in result.output
+    other = tmp_path / "other"
+    shutil.copytree(rain, other)
+    for path in other.iterdir():
+        with h5py.File(path, "r+") as file:
+            file["overview"].attrs["product_group_name"] = np.bytes_("RAD_NL25_RAU_5mi")
+            file["geographic"].attrs["geo_row_offset"] = np.array([4600.0], np.float32)
+    result = predict(catalog, other, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert f"echo-1.0.0-onnx was trained on {SYNTHETIC}, and the frames are RAD_NL25_RAU_5mi" in result.output
+    assert "was trained on rain of another region" in result.output
+    for path in other.iterdir():
+        with h5py.File(path, "r+") as file:
+            file["geographic"].attrs["geo_pixel_size_x"] = np.array([2.0], np.float32)
+            file["geographic"].attrs["geo_pixel_size_y"] = np.array([-2.0], np.float32)
+    output.unlink()
+    result = predict(catalog, other, "--output", output)
+    assert result.exit_code == 2
+    assert "reads blocks of 1000 x 1000 in its grid, and those of the frames are 2000 x 2000 m" in result.output
+    assert not output.exists()
 
 
 def test_plots_show_what_was_measured_beside_the_forecast(catalog, rain, tmp_path):

@@ -115,6 +115,39 @@ def test_netcdf_has_a_variable_for_each_output(
         np.testing.assert_allclose(found["height"].values, files["height"], atol=1e-5)
 
 
+def test_an_output_that_is_called_as_an_axis_keeps_the_places(here: Path) -> None:
+    from modelstac.cli.running.tensors import write_outputs
+    from modelstac.registry import Signature, TensorSignature
+
+    sizes = (Size.fixed(2), Size.fixed(2))
+    signature = Signature((), (TensorSignature("y", sizes, ("y", "x"), "float32"),))
+    found = xr.DataArray(np.ones((2, 2), np.float32), {"y": [15.0, 5.0]}, ("y", "x"), "y")
+    write_outputs({"y": found}, here / "y.nc", signature)
+    with xr.open_dataset(here / "y.nc") as written:
+        assert written["y_output"].dims == ("y", "x")
+        assert written["y_output"].values.tolist() == [[1, 1], [1, 1]]
+        assert written["y"].values.tolist() == [15, 5]
+
+
+def test_outputs_on_two_grids_have_a_grid_mapping_each(here: Path) -> None:
+    from modelstac.cli.running.tensors import write_outputs
+    from modelstac.registry import Signature, TensorSignature
+
+    sizes = (Size.fixed(2), Size.fixed(2))
+    signature = Signature((), tuple(TensorSignature(name, sizes, ("y", "x"), "float32") for name in ("fine", "coarse")))
+    outputs = {
+        name: xr.DataArray(np.zeros((2, 2), np.float32), {"y": [1.5 * pixel, 0.5 * pixel]}, ("y", "x"), name)
+        .assign_coords(spatial_ref=xr.Variable((), 0, {"GeoTransform": f"0 {pixel} 0 {2 * pixel} 0 {-pixel}"}))
+        .assign_attrs(grid_mapping="spatial_ref")
+        for name, pixel in (("fine", 10), ("coarse", 20))
+    }
+    write_outputs(outputs, here / "two.nc", signature)
+    with xr.open_dataset(here / "two.nc") as written:
+        for name, pixel in (("fine", 10), ("coarse", 20)):
+            mapping = written[written[name].attrs["grid_mapping"]]
+            assert mapping.attrs["GeoTransform"] == f"0 {pixel} 0 {2 * pixel} 0 {-pixel}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -46,6 +46,10 @@ def test_a_model_file_is_published_shown_and_run(modelstac_command: Command, gra
     item = open_catalog(tmp_path / "new").get("halver-2.1.0-onnx")
     validate(item)
     assert item.geometry["type"] == "MultiPolygon"  # the box crosses the antimeridian
+    assert item.bbox == [170, -50, -170, -30]
+    for bbox, found in (("175,-45,-175,-35", True), ("-179,-45,-175,-35", True), ("0,-45,10,-35", False)):
+        searched = modelstac_command("search", "--bbox", bbox, "--datetime", "2021-W52", "-c", tmp_path / "new")
+        assert (item.id in searched.stdout) == found, bbox
     assert item.properties["end_datetime"] == "2021-12-31T12:00:00Z"
     assert item.properties["mlm:pretrained"] is False
     assert item.properties["mlm:input"][0]["input"]["shape"] == [-1, 3, 1, -1, -1]
@@ -58,6 +62,53 @@ def test_a_model_file_is_published_shown_and_run(modelstac_command: Command, gra
     made = modelstac_command("export", item.id, "--to", "openvino", "-c", tmp_path / "new")
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.startswith("published halver-2.1.0-openvino-from-onnx: at most 0.0e+00 ")
+
+
+def test_what_a_model_is_fed_is_said_and_conversions_say_what_was_allowed(
+    modelstac_command: Command, graph: Path, tmp_path: Path
+) -> None:
+    catalog, example = tmp_path / "new", tmp_path / "tile.npy"
+    np.save(example, np.random.default_rng(0).uniform(0, 9000, (1, 3, 1, 8, 8)).astype(np.float32))
+    fed = ["--range", "0,10000", "--example", example]
+    done = modelstac_command("publish", graph, *said(), *fed, "-c", catalog)
+    assert (done.returncode, done.stderr) == (0, "")
+    item = open_catalog(catalog).get("halver-2.1.0-onnx")
+    validate(item)
+    assert item.properties["mlm:input"][0]["interop:range"] == [0, 10000]
+    tested = modelstac_command("test", item.id, "-c", catalog)
+    assert (tested.returncode, "passed" in tested.stdout) == (0, True)
+    made = modelstac_command("export", item.id, "--to", "openvino", "--tolerance", "0.25", "-c", catalog)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "asked for in the conversion" in made.stdout
+    assert "judged on frames 0 to 10000 (the range that the item declares)" in made.stdout
+    result = open_catalog(catalog).get("halver-2.1.0-openvino-from-onnx")
+    validate(result)
+    parity = result.properties["interop:parity"]
+    assert parity["absolute_tolerance"] == 0.25
+    assert parity["tolerance_by"] == "asked for in the conversion"
+    assert result.properties["mlm:input"][0]["interop:range"] == [0, 10000]
+    for command in (["show", result.id], ["test", result.id], ["search", "--parity", "1"]):
+        assert "asked for in the conversion" in modelstac_command(*command, "-c", catalog).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--range", "0"], "write LOWEST,HIGHEST as two numbers, not '0'"),
+        (["--range", "0,1", "--range", "0,2"], "has 2 pairs"),
+        (["--range", "5,0"], "goes from a lower to a higher number"),
+        (["--range", "z=0,1"], "the file has no such input, its inputs are frames"),
+        (["--example", "nothing.npy"], "nothing.npy is no example"),
+        (["--example", "z=nothing.npy"], "nothing.npy is no example"),
+    ],
+)
+def test_a_range_or_example_that_is_none_is_refused_in_a_line(
+    modelstac_command: Command, graph: Path, tmp_path: Path, options: list[str], expected: str
+) -> None:
+    done = modelstac_command("publish", graph, *said(), *options, "-c", tmp_path / "new")
+    assert done.returncode != 0
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
@@ -221,3 +272,28 @@ def test_the_graph_says_which_extra_a_conversion_lacks(fresh_command: Command, h
         if (r["source"], r["target"], r["architecture"]) == ("saved-model", "onnx", None)
     )
     assert row["unavailable"] == "tf2onnx is not installed: pip install 'modelstac[converters]'"
+
+
+@pytest.mark.parametrize(
+    ("period", "ends"),
+    [
+        ("2020-01-01/2020-12-31", ("2020-01-01T00:00:00Z", "2020-12-31T23:59:59.999999Z")),
+        ("20200605", ("2020-06-05T00:00:00Z", "2020-06-05T23:59:59.999999Z")),
+        ("2020-W23", ("2020-06-01T00:00:00Z", "2020-06-07T23:59:59.999999Z")),
+        ("2020-06/2020", ("2020-06-01T00:00:00Z", "2020-12-31T23:59:59.999999Z")),
+    ],
+)
+def test_a_day_as_an_end_is_its_whole_day(
+    modelstac_command: Command, graph: Path, tmp_path: Path, period: str, ends: tuple[str, str]
+) -> None:
+    done = modelstac_command("publish", graph, *said(datetime=period), "-c", tmp_path / "new", "--json")
+    properties = json.loads(done.stdout)["properties"]
+    assert (properties["start_datetime"], properties["end_datetime"]) == ends
+
+
+@pytest.mark.parametrize("bbox", ["170,-50,190,-30", "0,10,1,-10", "0,0,1", "a,b,c,d"])
+def test_what_is_no_box_is_refused(modelstac_command: Command, graph: Path, tmp_path: Path, bbox: str) -> None:
+    done = modelstac_command("publish", graph, *said(bbox=bbox), "-c", tmp_path / "new")
+    assert done.returncode == 2
+    assert bbox in done.stderr or "degrees" in done.stderr
+    assert not (tmp_path / "new").exists()

@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import modelstac
+from modelstac.cli import main
 
 HEAVY = "{'torch', 'keras', 'tensorflow', 'jax', 'onnx', 'onnxruntime', 'h5py', 'xarray', 'matplotlib', 'pyproj'}"
 CALL = """
@@ -51,21 +53,72 @@ def test_version_is_that_of_the_package(fresh_command: Command) -> None:
     assert fresh_command("--version").stdout == f"modelstac {project['version']}\n"
 
 
-def test_public_names_are_sorted_and_complete() -> None:
-    public = {name for name in vars(modelstac) if not name.startswith("_")}
-    rooms = {
-        "catalog",
-        "cli",
-        "exporters",
-        "job",
-        "jobs",
-        "matrix",
-        "pipeline",
-        "registry",
-        "training",
-        "report",
-        "overview",
-        "demo",
-    }
+def test_public_names_are_sorted_and_each_is_there() -> None:
     assert modelstac.__all__ == sorted(modelstac.__all__)
-    assert public - rooms == set(modelstac.__all__) - {"__version__"}
+    assert dir(modelstac) == modelstac.__all__
+    assert all(hasattr(modelstac, name) for name in modelstac.__all__)
+
+
+def test_what_is_imported_later_is_public() -> None:
+    for package in (modelstac.catalog, modelstac.registry):
+        assert all(callable(getattr(package, name)) for name in package.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'publsh'"):
+        modelstac.publsh  # noqa: B018
+
+
+def test_the_list_of_commands_is_whole_and_short() -> None:
+    """What it says of each is kept beside the place of each, so that no command is imported to list it."""
+    from modelstac.cli import main
+    from modelstac.cli.common.later import Commands
+
+    assert isinstance(main.commands, Commands)
+    assert {name: command.name for name, command in main.commands.items()} == {name: name for name in main.commands}
+    assert all(0 < len(text) <= 66 and not text.endswith(".") for _, text in main.commands.said())
+    commands = "{'modelstac.cli.finding.search', 'modelstac.cli.running.predict', 'pydantic', 'pystac'}"
+    assert imported_by(CALL.format(["--help"]), commands) == "[]"
+
+
+def every_command() -> list[tuple[str, click.Command]]:
+    from modelstac.cli import main
+
+    found: list[tuple[str, click.Command]] = []
+    left = list(main.commands.items())
+    while left:
+        name, command = left.pop()
+        found.append((name, command))
+        if isinstance(command, click.Group):
+            left += [(f"{name} {below}", one) for below, one in command.commands.items()]
+    return found
+
+
+def test_no_command_has_an_option_twice() -> None:
+    """Click warns of it on every call, and only the last of the two has the values."""
+    for name, command in every_command():
+        options = [option for p in command.params for option in (*p.opts, *p.secondary_opts)]
+        assert len(options) == len(set(options)), name
+
+
+def test_the_lists_of_commands_below_a_command_are_not_cut_off() -> None:
+    for name, group in every_command():
+        if isinstance(group, click.Group):
+            room = 72 - max(map(len, group.commands))  # of 80 columns, as click counts them
+            cut = [n for n, c in group.commands.items() if c.get_short_help_str(room).endswith("...")]
+            assert not cut, name
+
+
+def test_import_loads_neither_catalog_nor_registry() -> None:
+    assert imported_by("import modelstac", "{'modelstac.catalog.base', 'modelstac.registry.loading', 'pystac'}") == "[]"
+
+
+def test_no_command_takes_an_option_twice() -> None:
+    def commands(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield command
+            if isinstance(command, click.Group):
+                yield from commands(command, context)
+
+    for command in commands(main, click.Context(main)):
+        names = [name for one in command.params for name in (*one.opts, *one.secondary_opts)]
+        assert len(names) == len(set(names)), f"{command.name}: {sorted(names)}"

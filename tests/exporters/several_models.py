@@ -301,24 +301,40 @@ def publish_series(catalog, folder):
 
 
 def convert(catalog, item, target, workers, options=None):
-    """Convert along the cheapest route and publish the result, without a proof: that is another module's."""
-    from modelstac.exporters.jobs import describe_result
+    """Convert along the first route that can and publish the result, without a proof: that is another module's."""
+    from modelstac.catalog.errors import ConversionError, InvalidItemError
     from modelstac.exporters.routes import ROUTES as EDGES
+    from modelstac.registry.loading import load
+
+    failed = []
+    for path in EDGES.ways(read_item(item), target):
+        try:
+            found, made = _walked(path, item, workers, options)
+            load(found)
+        except (ConversionError, InvalidItemError) as error:
+            failed.append(error)
+            continue
+        return catalog.publish(found), made
+    raise failed[0]
+
+
+def _walked(path, item, workers, options):
+    from modelstac.exporters.attempts.describing import describe_result
 
     found = source = read_item(item)
-    for edge in EDGES.plan(source, target):
+    for edge in path:
         made = workers.convert(edge, item, Path(tempfile.mkdtemp()), options or {})
         fixed = f"-fixed-{len(str(options['fixed']))}" if options else ""
         variant = f"{edge.target}{fixed}-from-{source.variant}"
         found = describe_result(source, found, made, variant=variant, target=edge.target)
         found = found.model_copy(update={"sizes": dict(made.sizes)})
         item = write_item(found)
-    return catalog.publish(item), made
+    return item, made
 
 
 def run(item, steps):
     """Give what a model makes of arrays that are the same in any format."""
-    from modelstac.registry.load import load
+    from modelstac.registry.loading import load
 
     with load(item) as model:
         return model.run(arrays(model.description, steps))

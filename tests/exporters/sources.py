@@ -116,6 +116,11 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_too(*_):
+    """Be killed, as another converter."""
+    die()
+
+
 def main(href):
     from modelstac.catalog import open_catalog
     from modelstac.catalog.errors import ModelStacError
@@ -129,11 +134,13 @@ def main(href):
         honest = publish_keras(catalog, folder)
         liar = publish_keras(catalog, folder, name="liar", hyperparameters={"architecture": lie})
     windows = np.random.default_rng(5).random((2, 4, 10, 13, 1), np.float32)
-    for item in (honest, liar):
+    jobs = {item.id: ExportJob(source=item.id) for item in (honest, liar)}
+    jobs["liar by a tool"] = ExportJob(source=liar.id, target="saved-model")
+    for name, job in jobs.items():
         try:
-            found[item.id] = export(ExportJob(source=item.id), catalog, windows=windows).id
+            found[name] = export(job, catalog, windows=windows).id
         except ModelStacError as error:
-            found[item.id] = f"{type(error).__name__}: {error}"
+            found[name] = f"{type(error).__name__}: {error}"
     print("\n" + json.dumps(found))
 
 

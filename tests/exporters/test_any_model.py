@@ -18,14 +18,14 @@ from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.closed import CLOSED
-from modelstac.exporters.converters.torch_to_onnx import which_exporter
+from modelstac.exporters.converters.programs.onnx import which_exporter
 from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
 from modelstac.exporters.workers import Workers
 from modelstac.registry.describing.describe import describe_file
-from modelstac.registry.describing.facts import read_facts
-from modelstac.registry.load import load
+from modelstac.registry.facts import read_facts
+from modelstac.registry.loading import load
 from modelstac.registry.probing.grids import grids
 
 pytestmark = [
@@ -126,14 +126,16 @@ def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
 
 
 @pytest.mark.parametrize("name", ["cnn", "block", "tokens"])
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
-def test_a_program_of_pytorch_is_converted(catalog, name, target):
+@pytest.mark.parametrize(
+    ("target", "tool"), [("onnx", "torch.onnx.export (torch.export)"), ("openvino", "openvino.frontend.pytorch")]
+)
+def test_a_program_of_pytorch_is_converted(catalog, name, target, tool):
     source = catalog.get(f"{name}-1.0.0-torch-export")
     validate(source)
     item = export(ExportJob(source.id, target), catalog)
     validate(item)
     found = read_item(item)
-    assert found.route[0].tool == "torch.onnx.export (torch.export)"
+    assert found.route[0].tool == tool
     assert found.inputs[0].input.shape == read_item(source).inputs[0].input.shape
     rng = np.random.default_rng(1)
     x = rng.random((3, 3, 12, 12) if name == "cnn" else (3, 11, 8), np.float32)
@@ -175,9 +177,8 @@ def test_which_exporter_ran_is_read_from_what_it_wrote(catalog, files):
 
 
 def test_where_no_converter_is_sound_the_reason_is_said(catalog):
-    for target in ("litert", "saved-model"):
-        with pytest.raises(ConversionError, match=re.escape(CLOSED["torch-export", target])):
-            export(ExportJob("cnn-1.0.0-torch-export", target), catalog)
+    with pytest.raises(ConversionError, match=re.escape(CLOSED["torch-export", "saved-model"])):
+        export(ExportJob("cnn-1.0.0-torch-export", "saved-model"), catalog)
     with pytest.raises(ConversionError, match="onnx2tf"):
         export(ExportJob("tool-1.0.0-onnx", "saved-model"), catalog)
 

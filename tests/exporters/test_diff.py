@@ -16,7 +16,7 @@ from modelstac.exporters.diff import Comparison, aligned, compare_weights, diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT, Layer, match
 from modelstac.exporters.workers import Workers
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate

@@ -46,7 +46,9 @@ def test_another_architecture_has_the_general_edges_only(model):
     other = model.model_copy(update={"architecture": "ResNet"})
     assert walk(ROUTES.plan(other, "torch-export")) == ["torch", "torch-export"]
     assert walk(ROUTES.plan(other, "onnx")) == ["torch", "torch-export", "onnx"]
-    with pytest.raises(ConversionError, match="architecture ResNet: it can become torch-export, onnx, openvino"):
+    with pytest.raises(
+        ConversionError, match="architecture ResNet: it can become torch-export, onnx, litert, openvino"
+    ):
         ROUTES.plan(other, "keras")
 
 

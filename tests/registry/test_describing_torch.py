@@ -16,7 +16,7 @@ from tests.registry.test_describing import published
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.catalog.items.sizes import ANY, BY_DATA, Size
 from modelstac.registry.describing.describe import describe_file
-from modelstac.registry.describing.facts import Facts, read_facts
+from modelstac.registry.facts import Facts, read_facts
 
 torch = pytest.importorskip("torch")
 nn, Dim, AUTO = torch.nn, torch.export.Dim, torch.export.Dim.AUTO

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.registry.running.expressions import evaluate
-from modelstac.registry.running.scaling import processed, scale
+from modelstac.registry.running.values.expressions import evaluate
+from modelstac.registry.running.values.scaling import processed, scale
 from modelstac.training.data import Preparation
 from modelstac.training.jobs.describe import _scaling, _unscaling
 

@@ -61,7 +61,7 @@ def test_another_length_names_both_digests_too(published: pystac.Item, change: o
 
 def test_size_that_lies_is_refused(published: pystac.Item) -> None:
     published.assets["model"].extra_fields["file:size"] = 10
-    with pytest.raises(UntrustedError, match="larger than its file:size 10"):
+    with pytest.raises(IntegrityError, match="bytes, and file:size is 10"):
         fetch(published, "model", max_bytes=LIMIT)
 
 

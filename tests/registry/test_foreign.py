@@ -35,10 +35,11 @@ from modelstac.catalog.messages import Note
 from modelstac.catalog.search.matching import matches
 from modelstac.cli import main
 from modelstac.registry import TrustPolicy
+from modelstac.registry.choosing.claims import described
+from modelstac.registry.choosing.foreign import describe
 from modelstac.registry.choosing.model_assets import model_assets
-from modelstac.registry.describing.foreign import describe
 from modelstac.registry.files.lock import Lock
-from modelstac.registry.isolated.loading import requirements_of
+from modelstac.registry.isolated.loading import make_environment, requirements_of
 
 IMAGES = np.random.default_rng(3).random((2, 3, 8, 8), dtype=np.float32)
 Said = list[str]
@@ -149,7 +150,7 @@ def test_the_example_that_stac_model_itself_builds() -> None:
     with pytest.raises(UntrustedError, match=r"torch\.save"):
         modelstac.load(made)
     made.assets["model"].extra_fields["mlm:artifact_type"] = "torch.export.save"
-    description, remarks = describe(made, model_assets(made)[0])
+    description, remarks = described(made, model_assets(made)[0])
     assert description.inputs[0].input.dim_order == ("batch", "bands", "height", "width")
     assert description.inputs[0].value_scaling is not None
     assert len(description.inputs[0].value_scaling) == 13
@@ -188,7 +189,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "exported program": (
         "1.5.0",
         {"model": asset("{pt2}", **{"mlm:artifact_type": "torch.export.save"})},
-        {"mlm_framework": "torch", "mlm_framework_version": "2.9.0"},
+        {"mlm_framework": "torch", "mlm_framework_version": torch.__version__},
     ),
     "several models": (
         "1.5.2",
@@ -256,13 +257,13 @@ def test_a_foreign_framework_with_known_holes_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "environments"))
-    path = program(tmp_path / "model.pt2", packaged=False)
-    assets = {"model": asset(str(path), **{"mlm:artifact_type": "torch.export.save"})}
+    assets = {"model": asset("https://example.org/model.pt2", **{"mlm:artifact_type": "torch.export.save"})}
     found = pystac.Item.from_dict(
         item("others-model", "1.4.0", assets, mlm_framework="pytorch", mlm_framework_version="2.1.2+cu121")
     )
+    description, _ = describe(found, model_assets(found)[0])
     with pytest.raises(UntrustedError, match=r"'others-model' names torch==2\.1\.2, .*allowing_packages") as caught:
-        modelstac.load(found, isolated=True)
+        make_environment(found, description)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "environments").exists()
 

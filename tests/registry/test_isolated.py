@@ -89,6 +89,7 @@ def test_it_looks_like_any_other_model(item, frames):
         for batch in (frames, frames[:1], np.concatenate([frames] * 5)):  # the shared memory grows, and is used again
             np.testing.assert_array_equal(model.predict(batch), batch * 3)
         np.testing.assert_array_equal(model.predict(frames), expected)
+        np.testing.assert_array_equal(model.run_exactly({"frames": frames})["forecast"], frames * 3)
         with pytest.raises(DataError, match="use that layout"):
             model.predict(frames[0])
         with pytest.raises(ModelStacError, match="is in another process"):
@@ -171,13 +172,15 @@ def test_a_worker_that_hangs_is_ended_and_started_once(item, frames, monkeypatch
 
 
 @needs_index
-def test_the_worker_sees_no_secrets(item, frames, monkeypatch):
+def test_the_worker_sees_no_secrets_and_calls_nobody(item, frames, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    monkeypatch.setenv("DO_NOT_TRACK", "yes")
     with modelstac.load(item, isolated=True) as model:
         model.predict(frames)
         seen = Path(f"/proc/{model._runner.pid}/environ").read_bytes()
         modules = Path(f"/proc/{model._runner.pid}/maps").read_text()
     assert b"s3cret" not in seen
+    assert {b"ORT_DISABLE_TELEMETRY=1", b"DO_NOT_TRACK=yes"} <= set(seen.split(b"\0"))
     assert b"HOME=" + str(Path.home()).encode() + b"\0" not in seen
     assert str(model.environment.folder) in modules
     site = str(Path(np.__file__).parents[1])

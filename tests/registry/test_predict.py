@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dask
 import dask.array as da
+import ml_dtypes
 import numpy as np
 import onnx
 import pandas as pd
@@ -16,9 +17,10 @@ import xarray as xr
 from onnx import TensorProto, helper, numpy_helper
 
 import modelstac
-from modelstac.catalog.errors import DataError
+from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.items.mlm import InputStructure, MinMax, ModelInput, ModelOutput, ResultStructure
-from modelstac.registry import Model
+from modelstac.catalog.items.sizes import Size
+from modelstac.registry import Model, TensorSignature
 
 DIMS = ("batch", "time", "variables", "height", "width")
 TIMES = pd.date_range("2010-08-26T06:00", periods=4, freq="5min")
@@ -45,7 +47,7 @@ def write_average(path: Path, sizes: dict[str, int]) -> Path:
 def make(tmp_path: Path, make_item: Callable[..., pystac.Item]) -> Make:
     """Return a function that loads a model of rain in mm/h, scaled to 0..1 by 50, forecasting after its frames."""
 
-    def load(*, newest_first: bool = False, **sizes: int) -> Model:
+    def load(*, newest_first: bool = False, step: str = "PT5M", **sizes: int) -> Model:
         sizes = {"batch": -1, "time": 4, "variables": 1, "height": -1, "width": -1} | sizes
         layout = {"shape": tuple(sizes[name] for name in DIMS), "dim_order": DIMS, "data_type": "float32"}
         rain = ("rainfall_rate",)
@@ -56,7 +58,7 @@ def make(tmp_path: Path, make_item: Callable[..., pystac.Item]) -> Make:
             tasks=("regression",),
             result=ResultStructure(**layout),
             post_processing_function={"format": "numpy", "expression": "x * 50"},
-            **{"interop:lead_time": "PT5M"},
+            **{"interop:lead_time": step},
         )
         item = make_item(
             write_average(tmp_path / "model.onnx", sizes),
@@ -64,7 +66,7 @@ def make(tmp_path: Path, make_item: Callable[..., pystac.Item]) -> Make:
             inputs=(ModelInput(name="frames", variables=rain, value_scaling=scaling, input=InputStructure(**layout)),),
             outputs=(output,),
             hyperparameters={"preparation": {"newest_first": newest_first}},
-            cube_dimensions={"time": {"type": "temporal", "extent": ["2010-08-26T00:00:00Z", None], "step": "PT5M"}},
+            cube_dimensions={"time": {"type": "temporal", "extent": ["2010-08-26T00:00:00Z", None], "step": step}},
         )
         return modelstac.load(pystac.Item.from_dict(item.to_dict()))
 
@@ -102,6 +104,39 @@ def test_tensors_are_taken(make: Make, tensor: Callable[[np.ndarray], object]) -
     found = make().predict(tensor(frames))
     assert type(found) is np.ndarray
     np.testing.assert_array_equal(found, make().predict(frames))
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], object]] = {
+    "another byte order": lambda x: x.astype(">f4"),
+    "64 bits of another byte order": lambda x: x.astype(">f8"),
+    "16 bits": lambda x: x.astype(np.float16),
+    "Fortran's order": np.asfortranarray,
+    "reversed rows": lambda x: x[..., ::-1, :].copy()[..., ::-1, :],
+    "every other": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "a transpose": lambda x: np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2),
+    "not aligned": lambda x: np.frombuffer(b"1" + x.tobytes(), x.dtype, offset=1).reshape(x.shape),
+    "read only": lambda x: np.broadcast_to(x, x.shape),
+    "a mask of nothing": lambda x: np.ma.array(x, mask=False),
+    "lists": lambda x: x.tolist(),
+    "blocks": da.from_array,
+    "bfloat16": lambda x: x.astype(ml_dtypes.bfloat16),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_memory_may_lie_in_any_order(make: Make, layout: str) -> None:
+    frames = (np.arange(4 * 6 * 5, dtype=np.float32).reshape(1, 4, 1, 6, 5) % 7) / 8  # exact in eight bits, too
+    model = make()
+    np.testing.assert_array_equal(model.predict(LAYOUTS[layout](frames)), model.predict(frames))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "int8"])
+def test_whole_numbers_that_do_not_fit_are_refused(dtype: str) -> None:
+    signature = TensorSignature("classes", (Size(),), ("batch",), dtype)
+    np.testing.assert_array_equal(signature.check(np.array([3, 100], ">i8")), np.array([3, 100], dtype))
+    for bad in ([3.0, 3.7], [np.nan, 3.0], [300, 2**40], [True], ["3"]):
+        with pytest.raises(DataError, match="'classes' is"):
+            signature.check(np.array(bad))
 
 
 def test_tensors_without_values_are_refused(make: Make) -> None:
@@ -161,6 +196,33 @@ def test_frames_are_put_in_the_order_of_the_model(make: Make, rain: xr.DataArray
     with pytest.raises(DataError, match="newest frame first"):
         make(newest_first=True).predict(rain.drop_vars("time"))
     assert "time" not in make().predict(rain.drop_vars("time")).coords
+
+
+def test_times_that_were_not_decoded_are_times(make: Make, rain: xr.DataArray) -> None:
+    expected = make(newest_first=True).predict(rain)
+    minutes = ("time", np.arange(0, 20, 5), {"units": "minutes since 2010-08-26 06:00"})
+    turned = rain.assign_coords(time=minutes)[::-1]
+    xr.testing.assert_allclose(make(newest_first=True).predict(turned), expected)
+    calendar = rain[::-1].convert_calendar("standard", use_cftime=True)
+    xr.testing.assert_allclose(make(newest_first=True).predict(calendar), expected)
+    with pytest.raises(DataError, match="apart"):
+        make().predict(rain.assign_coords(time=("time", np.arange(4), minutes[2])))
+    texts = rain.assign_coords(time=[f"{time}Z" for time in rain["time"].values.astype("datetime64[s]")])[::-1]
+    xr.testing.assert_allclose(make(newest_first=True).predict(texts), expected)
+    for there in ("nothing", "numbers"):  # and times beside these
+        beside = rain.assign_coords(valid_time=("time", rain["time"].values)).drop_vars("time")
+        beside = beside.assign_coords(time=np.arange(4)) if there == "numbers" else beside
+        found = make(newest_first=True).predict(beside[::-1])
+        np.testing.assert_array_equal(found.values, expected.values)
+    with pytest.raises(DataError, match="the times 'time' are texts such as 'first': read them as times"):
+        make().predict(rain.assign_coords(time=["first", "second", "third", "fourth"]))
+
+
+def test_times_since_a_start_are_in_order(make: Make, rain: xr.DataArray) -> None:
+    since = rain.assign_coords(time=rain["time"] - rain["time"][0])
+    np.testing.assert_array_equal(make().predict(since[::-1]).values, make().predict(rain).values)
+    with pytest.raises(DataError, match="same time twice"):
+        make().predict(since[[0, 1, 1, 2]])
 
 
 @pytest.mark.parametrize(
@@ -241,3 +303,26 @@ def test_bad_values_in_one_block_are_named_when_it_is_computed(make: Make, rain:
     found[0].compute()
     with pytest.raises(DataError, match="NaN"):
         found.compute()
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "expected"),
+    [
+        ("P1M", ["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"], ["2024-05-01", "2024-06-01"]),
+        ("P0.5D", ["2024-01-01", "2024-01-01T12", "2024-01-02", "2024-01-02T12"], ["2024-01-03T00", "2024-01-03T12"]),
+    ],
+)
+def test_months_and_halves_of_days_are_what_the_item_says(
+    make: Make, rain: xr.DataArray, step: str, given: list[str], expected: list[str]
+) -> None:
+    frames = rain.assign_coords(time=np.array(given, dtype="datetime64[ns]"))
+    found = make(step=step).predict(frames)
+    assert [str(time)[: len(expected[0])] for time in found["time"].values[:2]] == expected
+    uneven = frames.assign_coords(time=frames["time"].values + np.array([0, 0, 0, 1], dtype="timedelta64[D]"))
+    with pytest.raises(DataError, match=r"the model reads frames .* apart"):
+        make(step=step).predict(uneven)
+
+
+def test_half_a_month_is_no_duration(make: Make, rain: xr.DataArray) -> None:
+    with pytest.raises(InvalidItemError, match=r"'P0\.5M' is no duration, such as PT5M, P0.5D or P1M"):
+        make(step="P0.5M").predict(rain)

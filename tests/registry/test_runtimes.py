@@ -23,9 +23,10 @@ import modelstac
 from modelstac.catalog.errors import DataError, MissingPackageError, SpecError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry import Model
+from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.runtimes import RUNTIMES
-from modelstac.registry.runtimes.onnx import choose_providers
+from modelstac.registry.runtimes.onnx import _as_written, choose_providers
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.testing import Example, RuntimeContract
 from modelstac.registry.trust.policy import TrustPolicy
@@ -185,7 +186,7 @@ def test_keras_keeps_the_contract_too(backend: str) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "24 passed" in done.stdout
+    assert "28 passed" in done.stdout
 
 
 RUNTIME = '''
@@ -275,6 +276,21 @@ def test_threads_of_the_environment_without_sense(monkeypatch: pytest.MonkeyPatc
         Options.of()
 
 
+def test_waiting_threads_sleep_where_the_environment_says_so(
+    tmp_path: Path, make_item: Callable[..., pystac.Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = make_item(write_onnx(tmp_path), "onnx")
+    entry = "session.intra_op.allow_spinning"
+    assert modelstac.load(item).native.get_session_options().get_session_config_entry(entry) == "1"
+    monkeypatch.setenv("MODELSTAC_SPIN", "0")
+    assert modelstac.load(item).native.get_session_options().get_session_config_entry(entry) == "0"
+    beside = Artifact("it", Path("m.onnx"), b"", "")
+    assert _as_written(Options.of(), beside).get_session_config_entry(entry) == "0", "a proof's session, too"
+    monkeypatch.setenv("MODELSTAC_SPIN", "no")
+    with pytest.raises(SpecError, match="MODELSTAC_SPIN is 'no'"):
+        Options.of()
+
+
 def test_a_device_that_is_not_there_is_an_error_and_no_fallback(
     tmp_path: Path, make_item: Callable[..., pystac.Item]
 ) -> None:
@@ -296,7 +312,7 @@ def test_providers_by_device() -> None:
 
 FRAMEWORKS = {
     *("ai_edge_litert", "h5py", "keras", "onnx", "onnxruntime", "openvino", "safetensors", "tensorflow", "torch"),
-    *("pystac", "pydantic", "xarray"),  # ours need them, and an environment of a model has none
+    *("pystac", "pydantic", "sklearn", "xarray"),  # ours need them, and an environment of a model has none
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.facts import read_facts
 from modelstac.registry.isolated.saving import save
 
 SHAPE = (2, 3, 8)

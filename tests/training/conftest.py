@@ -15,7 +15,7 @@ def knmi_folder():
     """The 92 public frames of 26 August 2010, which are no part of the repository."""
     folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "knmi"
     if not folder.is_dir():
-        pytest.skip("the real radar frames are not in ../shared/data/knmi beside the checkout")
+        pytest.skip("needs real radar frames: ../shared/data/knmi beside the checkout")
     return folder
 
 

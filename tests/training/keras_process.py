@@ -20,13 +20,16 @@ BACKENDS = ("tensorflow", "torch")
 TRAINING_STEPS = 3
 
 
-def run(backend: str, *arguments: object, program: Path = Path(__file__)) -> str:
-    """Run ``program`` with Keras on ``backend``; give what it printed."""
+def run(backend: str, *arguments: object, program: Path = Path(__file__), network: bool = False) -> str:
+    """Run ``program`` with Keras on ``backend``, without a network unless it is asked for; give what it printed."""
+    from tests import no_network  # not at the top: this file is a program, too, which finds no tests
+
     source = str(Path(modelstac.__file__).parent.parent)
     environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(program), *map(str, arguments)]
+    command = [sys.executable, *(() if network else [no_network.__file__]), str(program), *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
+    assert no_network.MARK not in done.stderr, done.stderr
     return done.stdout
 
 

@@ -126,7 +126,7 @@ def test_every_reader_has_the_verbs():
     for reader in READERS.values():
         for verb in ("recognises", "describe", "rain_rate"):
             assert callable(getattr(reader, verb))
-        assert all(suffix.startswith(".") for suffix in reader.SUFFIXES)
+        assert all(suffix.startswith((".", "---bin")) for suffix in reader.SUFFIXES)
 
 
 def test_another_product_is_one_more_module(tmp_path, monkeypatch):
@@ -300,3 +300,32 @@ def test_rates_that_the_format_cannot_hold(tmp_path):
     with pytest.raises(DataError, match="between 0 and"):
         knmi.write_knmi(tmp_path / "one.h5", [[1e6, 0.0]], TIME)
     assert not list(tmp_path.iterdir())
+
+
+def test_values_that_lie_in_another_file(frames, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["image_data"] = np.zeros((48, 40), np.uint16)
+    path = spoil(frames)
+    with h5py.File(path, "r+") as file:
+        del file["image1/image_data"]
+        file["image1/image_data"] = h5py.ExternalLink(str(other), "/image_data")
+    assert_refused(frames, str(path), "leads to another file by 'image_data'")
+    with h5py.File(path, "r+") as file:
+        del file["image1/image_data"]
+        file["image1"].create_dataset("image_data", (48, 40), np.uint16, external=[(str(other), 0, 3840)])
+    assert_refused(frames, str(path), "leads to another file")
+    with h5py.File(path, "r+") as file:
+        del file["image1/image_data"]
+        layout = h5py.VirtualLayout(shape=(48, 40), dtype=np.uint16)
+        layout[:] = h5py.VirtualSource(str(other), "image_data", shape=(48, 40))
+        file["image1"].create_virtual_dataset("image_data", layout)
+    assert_refused(frames, str(path), "leads to another file")
+
+
+def test_groups_that_hold_each_other_end(frames):
+    before = read_frames(frames).load()
+    path = spoil(frames)
+    with h5py.File(path, "r+") as file:
+        file["overview/again"] = file["/"]
+    assert read_frames(frames).load().equals(before)

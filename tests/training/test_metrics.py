@@ -72,6 +72,24 @@ def test_a_nan_that_counts_is_refused(name):
         score(*pair, np.ones((1, 1, 2, 2), dtype=bool))
 
 
+def test_what_a_masked_array_masks_is_not_measured_and_not_forecast():
+    observed = np.ma.array([[[[1.0, 99.0]]]], mask=[[[[False, True]]]])
+    forecast = np.array([[[[2.0, 1.0]]]])
+    scores = score(forecast, observed)
+    assert scores.count.tolist() == [1]
+    assert scores.rmse == pytest.approx([1.0])
+    with pytest.raises(DataError, match="the observation is NaN or infinite in 1 pixels that count"):
+        score(forecast, observed, np.ones(observed.shape, bool))
+    with pytest.raises(DataError, match="the forecast is NaN or infinite in 1 pixels that count"):
+        score(observed, forecast)
+    assert score(np.ma.array([[[[2, 1]]]]), forecast).count.tolist() == [2], "whole numbers, nothing masked"
+
+
+def test_no_lead_time_at_all():
+    with pytest.raises(DataError, match=r"forecast \(1, 0, 4, 4\) has no lead time"):
+        score(np.zeros((1, 0, 4, 4)), np.zeros((1, 0, 4, 4)))
+
+
 def test_shapes_must_agree():
     with pytest.raises(DataError, match=r"\(1, 1, 2, 2\).*\(1, 2, 2, 2\)"):
         score(np.ones((1, 1, 2, 2)), np.ones((1, 2, 2, 2)))

@@ -133,7 +133,8 @@ def fitted_by_keras(backend, windows, folder):
     given = {"rates": windows.rates, "time": windows.time, "starts": windows.starts, "scale": PREPARATION.scale}
     np.savez(folder / "given.npz", **given, spec=json.dumps(SPEC.to_dict()), fit=json.dumps(FIT.to_dict()))
     program = Path(__file__).with_name("mirrored_process.py")
-    keras_process.run(backend, folder / "given.npz", folder / "found.json", program=program)
+    # The processes of PyTorch speak to each other by sockets.
+    keras_process.run(backend, folder / "given.npz", folder / "found.json", program=program, network=True)
     return json.loads((folder / "found.json").read_text())
 
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.errors import SpecError
-from modelstac.registry.load import load
+from modelstac.catalog.errors import SpecError, TrainingError
+from modelstac.registry.loading import load
 from modelstac.training.architecture import ARCHITECTURES, architecture_of, find_architecture, read_spec
 from modelstac.training.architectures import unet_torch
-from modelstac.training.data import Preparation, read_frames
+from modelstac.training.data import Preparation, make_windows, read_frames
+from modelstac.training.jobs.describe import require_declared_range
 from modelstac.training.jobs.job import TrainJob
 from modelstac.training.jobs.recipes import preset
 from modelstac.training.jobs.train import train
@@ -57,6 +58,33 @@ def test_rain_moves_by_as_much_in_every_step_and_what_moves_in_is_dry_or_as_the_
         expected[: 12 - step, 2 * step :] = blocks[step:, : 16 - 2 * step]
         pixels = torch.nn.functional.interpolate(expected[None, None], scale_factor=2.0, mode="bilinear")[0, 0]
         torch.testing.assert_close(forecast[step - 1], pixels, rtol=0, atol=1e-6)
+
+
+def growing(spec):
+    """Give weights under which every step adds as much rain again as the range holds."""
+    weights = moving_by(spec, right=0, down=0)
+    weights["change_1/bias"][:] = 1.5
+    weights["change_1/bias"][0] = -1.5
+    return weights
+
+
+def test_what_an_item_declares_holds_however_the_rain_grows():
+    model = unet_torch.build(SPEC)
+    unet_torch.set_weights(model, growing(SPEC))
+    with torch.no_grad():
+        forecast = model(torch.rand(1, 2, 1, 24, 32))
+    assert (forecast[0, 0] == 0).all()
+    assert (forecast[0, 1:] == 1).all()
+
+
+def test_a_model_that_leaves_the_range_of_its_item_is_not_published(rain_folder):
+    preparation = Preparation(rows=(0, 32), columns=(0, 32), transform="log")
+    windows = make_windows(preparation.apply(read_frames(rain_folder)).isel(time=slice(0, 8)), 4, 3)
+    for factor, values in ((3.0, r"from [\d.]+ to [1-3]\.\d+"), (-1.0, r"from -[\d.]+ to -[\d.]+")):
+        found = evaluate(lambda x, by=factor: np.repeat(x[:, -1:] * by, 3, axis=1), windows, preparation)
+        with pytest.raises(TrainingError, match=f"rain-1.0.0-torch gives values {values} .* would declare 0 to 1"):
+            require_declared_range(found, "rain-1.0.0-torch")
+    require_declared_range(evaluate(lambda x: np.repeat(x[:, -1:], 3, axis=1), windows, preparation), "rain")
 
 
 def test_the_weights_come_from_the_seed_alone_and_have_the_shapes_stated():

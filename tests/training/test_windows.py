@@ -190,7 +190,7 @@ def test_a_frame_out_of_step_is_named(rain_folder, tmp_path):
     extra = tmp_path / "extra.h5"
     paths = sorted(rain_folder.iterdir())[:2]
     write_knmi(extra, np.zeros((48, 40)), datetime(2010, 8, 26, 0, 7), row_offset=358, column_offset=330)
-    with pytest.raises(DataError, match=r"extra\.h5 does not follow"):
+    with pytest.raises(DataError, match=r"extra\.h5 is of 5 minutes and follows .* by 2"):
         make_windows(read_frames([*paths, extra]), 1, 1)
 
 

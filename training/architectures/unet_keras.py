@@ -24,8 +24,7 @@ def build(spec: UNetSpec) -> Any:
     Returns
     -------
     keras.Model
-        Maps (batch, frames_in, height, width, 1) to (batch, frames_out, height, width, 1); values from 0 to 1 in the
-        former, not below 0 in the latter.
+        Maps (batch, frames_in, height, width, 1) to (batch, frames_out, height, width, 1), values from 0 to 1 in both.
     """
     inputs = keras.Input((spec.frames_in, spec.height, spec.width, 1), name="frames")
     network = _Network(spec)
@@ -35,7 +34,7 @@ def build(spec: UNetSpec) -> Any:
     moved = network.moved(network.coarsened(last, 1), *motion)
     change = network.leaky("change_0", layers.Concatenate()([moved, features]))
     y = network.enlarged(layers.Add()([moved, network.convolved("change_1", change)]), spec.coarsen)
-    y = layers.Permute((3, 1, 2))(layers.ReLU()(y))
+    y = layers.Permute((3, 1, 2))(layers.ReLU(max_value=1.0)(y))
     outputs = layers.Reshape((spec.frames_out, spec.height, spec.width, 1), name="forecast")(y)
     model = keras.Model(inputs, outputs, name="unet")
     network.fix()

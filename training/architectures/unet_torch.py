@@ -42,7 +42,7 @@ class UNet(nn.Module):
         Returns
         -------
         Tensor
-            (batch, frames_out, 1, height, width): the frames that follow, not below 0.
+            (batch, frames_out, 1, height, width): the frames that follow, values from 0 to 1.
         """
         spec, levels = self.spec, len(self.spec.filters)
         grid = x.shape[3:]
@@ -61,7 +61,7 @@ class UNet(nn.Module):
         moved = self._moved(last, *(self._motion(motion_from, axis, last.shape[2:]) for axis in "xy"))
         change = self._leaky(self.convolutions["change_0"](torch.cat([moved, x], dim=1)))
         y = moved + self.convolutions["change_1"](change)
-        return F.relu(_enlarged(y, grid)).unsqueeze(2)
+        return _enlarged(y, grid).clamp(0, 1).unsqueeze(2)
 
     def _pair(self, x: Tensor, name: str) -> Tensor:
         for number in (0, 1):

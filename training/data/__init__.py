@@ -3,7 +3,7 @@
 Needs the extra ``data`` (h5py, xarray, pyproj).
 
 Order, each importing only from those before it: cf, layouts, open_data, public, readers · preparation, synthetic ·
-store · frames, windows, publish · augmentation.
+store · frames, windows, publish · augmentation, events.
 """
 
 from modelstac.catalog.errors import MissingPackageError

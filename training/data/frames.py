@@ -23,14 +23,18 @@ from xarray.core import indexing
 from modelstac.catalog.errors import DataError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.training.data import cf
-from modelstac.training.data.readers import fmi, knmi, knmi_reflectivity, odim
-from modelstac.training.data.readers.product import Frame, Grid, Reader
+from modelstac.training.data.readers import cf_netcdf, fmi, grib, knmi, knmi_reflectivity, meteoswiss, odim, radolan
+from modelstac.training.data.readers.product import Frame, Reader
 
 READERS: dict[str, Reader] = {
     "knmi-accumulation": knmi,
     "knmi-reflectivity": knmi_reflectivity,
     "odim": odim,
     "fmi-pgm": fmi,
+    "meteoswiss-gif": meteoswiss,
+    "grib": grib,
+    "radolan": radolan,
+    "cf-netcdf": cf_netcdf,
 }
 """The products that can be read; another one is a module with the verbs of `Reader` and one line here."""
 
@@ -52,7 +56,8 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
     xarray.Dataset
         ``rainfall_rate`` (time, y, x), float32 in mm/h, NaN where nothing was measured, read from the files when
         indexed (``.load()`` keeps it); coordinates ``time`` (end of the period, UTC), ``y`` (descending) and ``x`` in
-        projected metres, ``source_file`` per time; ``crs`` with CF's grid mapping. The attributes name product,
+        projected metres, or latitude and longitude; ``source_file`` per time; ``crs`` with CF's grid mapping. The
+        attributes name product,
         ``step_minutes``, institution, licence, credit and ``source_files``. Frames may be missing:
         `modelstac.training.data.make_windows` checks that.
 
@@ -72,10 +77,11 @@ def read_frames(source: str | Path | Sequence[str | Path], *, report: Report = i
         return open_store(source)
     paths = _files(source)
     reader = _reader(paths[0])
-    frames = []
+    frames: list[Frame] = []
     report(Started("open radar files", len(paths)))
     for path in paths:
-        frames.append(reader.describe(path))
+        found = reader.describe(path)
+        frames += [found] if isinstance(found, Frame) else found
         report(Advanced("open radar files"))
     report(Finished("open radar files"))
     frames = _with_step(sorted(frames, key=lambda frame: frame.time))
@@ -135,19 +141,25 @@ def _require_one_series(frames: list[Frame]) -> None:
                 f"{frame.path} is {frame.product} of {frame.step_minutes} minutes, {first.path.name} is {first.product}"
                 f" of {first.step_minutes}: keep one product in a folder"
             )
-        if frame.conversion != first.conversion:
+        if (frame.conversion, frame.instantaneous) != (first.conversion, first.instantaneous):
             raise DataError(
                 f"{frame.path} gives rain rate {frame.conversion or 'itself'}, {first.path.name}"
                 f" {first.conversion or 'itself'}: keep one product in a folder"
             )
         if frame.time == before.time:
-            raise DataError(f"{frame.path} and {before.path} are both of {frame.time}: remove one of them")
+            again = (
+                f"holds {frame.time} twice"
+                if frame.path == before.path
+                else f"and {before.path} are both of {frame.time}"
+            )
+            raise DataError(f"{frame.path} {again}: remove one of them")
 
 
 def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
     first = frames[0]
-    rates = _LazyFrames(reader, [frame.path for frame in frames], first.grid)
+    rates = _LazyFrames(reader, frames)
     names = [frame.path.name for frame in frames]
+    times = np.array([frame.time for frame in frames], dtype="datetime64[ns]")
     try:
         crs = cf.grid_mapping(first.grid.proj4)
     except pyproj.exceptions.CRSError as error:
@@ -156,13 +168,17 @@ def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
         ) from error
     return xr.Dataset(
         data_vars={
-            "rainfall_rate": (("time", "y", "x"), indexing.LazilyIndexedArray(rates), cf.rate(first.conversion)),
+            "rainfall_rate": (
+                ("time", "y", "x"),
+                indexing.LazilyIndexedArray(rates),
+                cf.rate(first.conversion, instantaneous=first.instantaneous),
+            ),
             "crs": crs,
         },
         coords={
-            "time": ("time", np.array([frame.time for frame in frames], dtype="datetime64[ns]"), cf.TIME),
-            "y": ("y", first.grid.y(), cf.Y),
-            "x": ("x", first.grid.x(), cf.X),
+            "time": ("time", times, cf.MOMENT if first.instantaneous else cf.TIME),
+            "y": ("y", first.grid.y(), cf.LATITUDE if first.grid.geographic else cf.Y),
+            "x": ("x", first.grid.x(), cf.LONGITUDE if first.grid.geographic else cf.X),
             "source_file": ("time", np.array(names)),
         },
         attrs={
@@ -180,10 +196,10 @@ def _dataset(reader: Reader, frames: list[Frame]) -> xr.Dataset:
 class _LazyFrames(BackendArray):
     """The frames as an array (time, y, x) whose pixels are read when indexed, one file at a time."""
 
-    def __init__(self, reader: Reader, paths: list[Path], grid: Grid) -> None:
+    def __init__(self, reader: Reader, frames: list[Frame]) -> None:
         self.reader = reader
-        self.paths = paths
-        self.shape = (len(paths), grid.rows, grid.columns)
+        self.frames = frames
+        self.shape = (len(frames), frames[0].grid.rows, frames[0].grid.columns)
         self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
@@ -192,8 +208,11 @@ class _LazyFrames(BackendArray):
     def _read(self, key: tuple[int | slice, ...]) -> NDArray[np.float32]:
         time, *place = key
         if not isinstance(time, slice):
-            return self.reader.rain_rate(self.paths[time])[tuple(place)]
-        chosen = [self.reader.rain_rate(path)[tuple(place)] for path in self.paths[time]]
+            return self._rate(self.frames[time])[tuple(place)]
+        chosen = [self._rate(frame)[tuple(place)] for frame in self.frames[time]]
         if not chosen:
             return np.empty((0, *np.empty(self.shape[1:], dtype=bool)[tuple(place)].shape), dtype=np.float32)
         return np.stack(chosen)
+
+    def _rate(self, frame: Frame) -> NDArray[np.float32]:
+        return self.reader.rain_rate(frame.path, *([] if frame.index is None else [frame.index]))

@@ -14,7 +14,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from modelstac.catalog.errors import DataError, SpecError
+from modelstac.catalog.items.geometry import bounding_box, outline
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.training.data.cf import pixel_metres
 from modelstac.training.data.readers.zr import MARSHALL_PALMER
 
 Polygon = dict[str, Any]
@@ -22,6 +24,8 @@ BBox = tuple[float, float, float, float]
 
 LIGHT_RAIN = np.float32(0.2)
 """Rain rate in mm/h below which the logarithm is almost linear."""
+_SAME = 0.02
+_LARGEST_STEP, _MOST_POINTS = 45.0, 2048
 PREPARATION = "preparation"
 """Attribute of a dataset that is prepared: `Preparation.frames_json`."""
 
@@ -47,6 +51,9 @@ class Preparation:
     newest_first
         Whether the model reads the frames from the newest to the oldest. Such a network maps frame for frame: read
         oldest first, its forecast for the next five minutes would have seen the oldest frames only.
+    block_metres
+        Side in metres of the blocks that are averaged, instead of ``coarsen``: each product's pixels are taken together
+        to as many as that needs. What is left over at the edges is cut off.
     resize_bytes
         Rows and columns to which frames are resized as bytes, as Giese (2025) did: see `THESIS`.
     """
@@ -58,6 +65,7 @@ class Preparation:
     transform: Literal["linear", "log", "reflectivity"] = "linear"
     newest_first: bool = False
     resize_bytes: tuple[int, int] | None = None
+    block_metres: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):
@@ -66,6 +74,8 @@ class Preparation:
                 raise SpecError(f"{name} {kept} is no range of pixels: give (first, last + 1), for example (300, 556)")
         if self.coarsen < 1:
             raise SpecError(f"coarsen is {self.coarsen}: it is the side of a block of pixels, at least 1")
+        if self.block_metres is not None and not (0 < self.block_metres < np.inf and self.coarsen == 1):
+            raise SpecError(f"block_metres is {self.block_metres}: give a length in metres, and no coarsen beside it")
         if not 0 < self.scale < np.inf:
             raise SpecError(f"scale is {self.scale}: it is the rain rate in mm/h that becomes 1, above 0")
         if self.transform not in ("linear", "log", "reflectivity"):
@@ -84,7 +94,7 @@ class Preparation:
     def frames_json(self) -> str:
         """Return as JSON what decides how prepared frames look; scale and order matter to the model only."""
         fields = self.to_dict()
-        names = ["rows", "columns", "coarsen"]
+        names = ["rows", "columns", "coarsen"] + ["block_metres"] * (self.block_metres is not None)
         if self.resize_bytes:  # bytes depend on the scale, too
             names += ["scale", "transform", "resize_bytes"]
         return json.dumps({name: fields[name] for name in names})
@@ -117,15 +127,16 @@ class Preparation:
         """
         if self._is_done(ds):
             return ds
+        side = self.side(ds)
         cropped = self._crop(ds)
         source = cropped["rainfall_rate"]
         frames, rows, columns = source.shape
-        shape = self.resize_bytes or (rows // self.coarsen, columns // self.coarsen)
+        shape = self.resize_bytes or (rows // side, columns // side)
         rates = np.empty((frames, *shape), dtype=np.float32)
         report(Started("read frames", frames))
         for index in range(frames):
             rate = source[index].values
-            rates[index] = self._resized(rate) if self.resize_bytes else _block_mean(rate, self.coarsen)
+            rates[index] = self._resized(rate) if self.resize_bytes else _block_mean(rate, side)
             if not (allow_unmeasured and np.isnan(rates[index]).all()):
                 self._require_rain_rates(rates[index], str(source["source_file"].values[index]))
             report(Advanced("read frames"))
@@ -141,6 +152,27 @@ class Preparation:
             },
             attrs=ds.attrs,
         )
+
+    def side(self, ds: xr.Dataset) -> int:
+        """Return how many pixels of these frames a block has in a row and in a column.
+
+        Raises
+        ------
+        DataError
+            No whole number of pixels is as long as ``block_metres``, to 2 %.
+        """
+        if self.block_metres is None:
+            return self.coarsen
+        pixels = pixel_metres(ds["x"].values, ds["y"].values, str(ds["crs"].attrs["proj4"]))
+        sides = [max(1, round(self.block_metres / pixel)) for pixel in pixels]
+        if sides[0] != sides[1] or any(
+            abs(side * pixel / self.block_metres - 1) > _SAME for side, pixel in zip(sides, pixels, strict=True)
+        ):
+            raise DataError(
+                f"pixels of {pixels[0]:g} x {pixels[1]:g} m make no blocks of {self.block_metres:g} m: warp the frames"
+                " to pixels that do, or prepare with other blocks"
+            )
+        return sides[0]
 
     def to_model(self, rate: ArrayLike) -> NDArray[np.float32]:
         """Turn rain rates in mm/h of any shape into model values from 0 to 1: cut at ``scale``, missing as 0."""
@@ -201,6 +233,7 @@ class Preparation:
             raise DataError(f"{name} holds rain rates below zero or infinite {place}: leave the frame out")
 
     def _crop(self, ds: xr.Dataset) -> xr.Dataset:
+        side = self.side(ds)
         for axis, kept in (("y", self.rows), ("x", self.columns)):
             size, name = ds.sizes[axis], "rows" if axis == "y" else "columns"
             first, last = kept or (0, size)
@@ -209,7 +242,10 @@ class Preparation:
                     f"{name} {first}-{last} were asked for and the frames have {size} {name}: choose a range"
                     f" inside them, or None for all (frames are prepared once)"
                 )
-            if (last - first) % self.coarsen:
+            rest = (last - first) % side
+            if self.block_metres is not None:
+                first, last = first + rest // 2, last - (rest - rest // 2)
+            elif rest:
                 raise DataError(
                     f"{last - first} {name} do not divide into blocks of {self.coarsen} pixels: change range or coarsen"
                 )
@@ -238,22 +274,47 @@ def footprint(ds: xr.Dataset) -> tuple[Polygon, BBox]:
     -------
     polygon
         GeoJSON (RFC 7946), counter-clockwise; straight lines of the grid are curves in longitude and latitude, so
-        every side has eight points.
+        every side has eight points, or as many as are needed near a pole. Cut at the antimeridian.
     bbox
-        West, south, east, north in degrees.
+        West, south, east, north in degrees; west is beyond east where it crosses the antimeridian.
     """
     left, right = _outer_edges(ds["x"].values)
     top, bottom = _outer_edges(ds["y"].values)
-    ways = np.linspace(0, 1, 8, endpoint=False)
-    x = np.concatenate([left + (right - left) * ways, 0 * ways + right, right + (left - right) * ways, 0 * ways + left])
-    y = np.concatenate([0 * ways + bottom, bottom + (top - bottom) * ways, 0 * ways + top, top + (bottom - top) * ways])
     crs = pyproj.CRS.from_proj4(ds["crs"].attrs["proj4"])
     # From the grid's own ellipsoid to WGS 84: the published corners of the product are of this kind, too.
     transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    longitude, latitude = (np.round(values, 6) for values in transformer.transform(x, y))
+    points = 8
+    while True:
+        x, y = _along((left, bottom), (right, bottom), (right, top), (left, top), points=points)
+        longitude, latitude = (np.round(values, 6) for values in transformer.transform(x, y))
+        # Near a pole longitudes run; whoever follows them must be able to tell one way round from the other.
+        steps = np.abs((np.diff(longitude, append=longitude[0]) + 180) % 360 - 180)
+        if steps.max() <= _LARGEST_STEP or points >= _MOST_POINTS:
+            break
+        points *= 4
     ring = [[float(lon), float(lat)] for lon, lat in zip(longitude, latitude, strict=True)]
-    bbox = (float(min(longitude)), float(min(latitude)), float(max(longitude)), float(max(latitude)))
-    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, bbox
+    polygon = outline([*ring, ring[0]], _pole_within(transformer, (left, right), (bottom, top)))
+    return polygon, bounding_box(polygon)
+
+
+def _along(*corners: tuple[float, float], points: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x and y of points along the sides between corners, each corner once."""
+    ways = np.linspace(0, 1, points, endpoint=False)[:, None]
+    sides = [
+        np.add(start, np.subtract(end, start) * ways)
+        for start, end in zip(corners, (*corners[1:], corners[0]), strict=True)
+    ]
+    x, y = np.concatenate(sides).T
+    return x, y
+
+
+def _pole_within(transformer: pyproj.Transformer, *sides: tuple[float, float]) -> float | None:
+    """Return the latitude of the pole that lies in a rectangle of the grid, None when none does."""
+    for pole in (90.0, -90.0):
+        place = transformer.transform(0.0, pole, direction=pyproj.enums.TransformDirection.INVERSE)
+        if all(min(side) <= at <= max(side) for at, side in zip(place, sides, strict=True)):
+            return pole
+    return None
 
 
 def _resized_axis(centres: NDArray[np.float64], size: int) -> NDArray[np.float64]:

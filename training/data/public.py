@@ -1,7 +1,7 @@
-"""The 92 public KNMI frames of 26 August 2010, fetched from pysteps-data and kept in the user's cache.
+"""The 92 public KNMI frames of 26 August 2010, and six more events, fetched from pysteps-data into the user's cache.
 
-Each file is checked against `knmi-2010-08-26.sha256` and appears under its name only when it is whole, so a fetch that
-was interrupted goes on where it stopped.
+Each file is checked against `knmi-2010-08-26.sha256` or `events.sha256` and appears under its name only when it is
+whole, so a fetch that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,23 +16,56 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from types import MappingProxyType
 
 import platformdirs
 
-from modelstac.catalog.errors import DownloadError, IntegrityError, StorageError
+from modelstac.catalog.errors import DownloadError, IntegrityError, NotFoundError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 
 EVENT = "knmi-2010-08-26"
-BASE_URL = "https://raw.githubusercontent.com/pySTEPS/pysteps-data/eaa59fb/radar/KNMI/2010/08/"
+ROOT = "https://raw.githubusercontent.com/pySTEPS/pysteps-data/eaa59fb/"
+BASE_URL = f"{ROOT}radar/KNMI/2010/08/"
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        EVENT: "radar/KNMI/2010/08",
+        "fmi-2016-09-28": "radar/fmi/pgm/20160928",
+        "fmi-2017-05-09": "radar/fmi/pgm/20170509",
+        "mch-2015-05-15": "radar/mch/20150515",
+        "mch-2016-07-11": "radar/mch/20160711",
+        "mch-2017-01-31": "radar/mch/20170131",
+        "rmi-2021-07-04": "radar/rmi/radqpe_no_mfb/20210704",
+    }
+)
+"""Events by name, and where each lies in the repository. RMI's may not be used for commercial purposes."""
 CONNECTIONS = 8
 ATTEMPTS = 3
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that another attempt may change
 
 
-def checksums() -> dict[str, str]:
-    """Return the SHA-256 of the public files by name, as pinned in this package."""
-    lines = Path(__file__).with_name(f"{EVENT}.sha256").read_text(encoding="ascii").splitlines()
-    return {name: digest for digest, name in (line.split() for line in lines)}
+def checksums(event: str = EVENT) -> dict[str, str]:
+    """Return the SHA-256 of the files of an event by name, as pinned in this package."""
+    file, prefix = (f"{EVENT}.sha256", "") if event == EVENT else ("events.sha256", f"{event}/")
+    lines = Path(__file__).with_name(file).read_text(encoding="ascii").splitlines()
+    found = {name: digest for digest, name in (line.split() for line in lines)}
+    return {name.removeprefix(prefix): digest for name, digest in found.items() if name.startswith(prefix)}
+
+
+def fetch_event(event: str, folder: Path | None = None, *, report: Report = ignore) -> Path:
+    """Fetch what is missing of one of `EVENTS` and return the folder that holds it; see `fetch` for the errors.
+
+    ``MODELSTAC_DATA_URL`` names another place of the whole repository here, and of the 92 frames in `fetch`.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such event.
+    """
+    if event not in EVENTS:
+        raise NotFoundError.unknown("event", event, EVENTS, where="the public events")
+    root = (os.environ.get("MODELSTAC_DATA_URL") or ROOT).rstrip("/")
+    folder = folder or platformdirs.user_cache_path("modelstac") / "data" / event
+    return fetch(folder, base_url=f"{root}/{EVENTS[event]}", files=checksums(event), report=report)
 
 
 def fetch(

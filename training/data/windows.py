@@ -17,6 +17,9 @@ from modelstac.training.data.preparation import PREPARATION
 if TYPE_CHECKING:
     from modelstac.training.data.store import Stream
 
+ANOTHER_EVENT = 6.0
+"""Hours without a frame from which on those that follow are another event."""
+
 T = TypeVar("T", bound=np.generic)
 Index = int | slice | Sequence[int] | NDArray[np.integer[Any]]
 
@@ -149,8 +152,19 @@ def require_no_gap(ds: xr.Dataset) -> None:
     before, after = (str(name) for name in ds["source_file"].values[first : first + 2])
     missing = int((time[first + 1] - time[first]) / step) - 1
     others = f" (in all {len(wrong)} gaps)" if len(wrong) > 1 else ""
+    if np.median(np.diff(time)) < step and "mean" in str(ds["rainfall_rate"].attrs.get("cell_methods")):
+        apart = int((time[first + 1] - time[first]) / np.timedelta64(1, "m"))
+        raise DataError(
+            f"{after} is of {ds.attrs['step_minutes']} minutes and follows {before} by {apart}: their periods overlap"
+            f"{others}; keep one file every {ds.attrs['step_minutes']} minutes, or get the product of {apart} minutes"
+        )
     if missing < 1:
         raise DataError(f"{after} does not follow {before} by {step}: remove the frame that is out of step{others}")
+    if (gap := (time[first + 1] - time[first]) / np.timedelta64(1, "h")) >= ANOTHER_EVENT:
+        raise DataError(
+            f"{after} is {gap:.0f} hours after {before}{others}: a window across two events is none; keep each event"
+            " in a folder of its own, and train on several with --preset nowcast"
+        )
     expected = str((time[first] + step).astype("datetime64[m]")).replace("T", " ")
     raise DataError(
         f"the frame of {expected} UTC is missing, {missing} missing between {before} and {after}{others}:"

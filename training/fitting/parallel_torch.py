@@ -21,7 +21,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from modelstac.catalog.errors import ModelStacError, TrainingError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.training.fitting.checkpoints import Checkpoints
-from modelstac.training.fitting.devices_torch import find_device
+from modelstac.training.fitting.devices_torch import find_device, settings
 from modelstac.training.fitting.execution import Execution
 from modelstac.training.fitting.fit import FitSpec
 from modelstac.training.fitting.fit_torch import fit_model
@@ -70,7 +70,7 @@ def fit_in_processes(
     find_device(execution)  # before anything is started
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    threads = max(torch.get_num_threads() // execution.devices, 1)
+    threads = max(execution.threads // execution.devices, 1)
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
         task = _Task(build, windows, preparation, fit, checkpoints, execution, folder, threads)
         running = spawn(_process, (task, messages), nprocs=execution.devices, join=False)  # type: ignore[no-untyped-call]
@@ -80,10 +80,11 @@ def fit_in_processes(
         except (ProcessExitedException, ProcessRaisedException) as error:
             _pass_on(messages, report)
             _raise_what_is_known(folder)
-            reason = str(error).strip().splitlines()[-1]
-            raise TrainingError(
-                f"a process of the training died ({reason}): the same command goes on from the last checkpoint"
-            ) from error
+            if not Path(folder, RESULT).exists():  # once it is there, a process can only have died of its own end
+                reason = str(error).strip().splitlines()[-1]
+                raise TrainingError(
+                    f"a process of the training died ({reason}): the same command goes on from the last checkpoint"
+                ) from error
         finally:
             for process in running.processes:  # none outlives this one
                 if process.is_alive():
@@ -114,7 +115,11 @@ def _pass_on(messages: Any, report: Report) -> None:
 
 
 def _process(rank: int, task: _Task, messages: Any) -> None:
-    torch.set_num_threads(task.threads)
+    with settings(task.execution, threads=task.threads):
+        _take_part(rank, task, messages)
+
+
+def _take_part(rank: int, task: _Task, messages: Any) -> None:
     device = find_device(task.execution, rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -138,7 +143,11 @@ def _process(rank: int, task: _Task, messages: Any) -> None:
         )
         if rank == 0:
             weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-            torch.save((history, weights), Path(task.folder, RESULT))
+            part = Path(task.folder, RESULT + ".part")
+            torch.save((history, weights), part)
+            part.rename(Path(task.folder, RESULT))
+        # Nobody ends before the result is there: Gloo's threads have been seen to abort a process that was ending.
+        dist.barrier()
     except ModelStacError as error:  # all of them see the same loss; of the data each sees its share
         torch.save(error, Path(task.folder, f"error-{rank}.pt"))
     dist.destroy_process_group()

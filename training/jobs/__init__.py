@@ -1,4 +1,4 @@
 """Training jobs: from radar frames to a published item.
 
-Order, each importing only from those before it: recipes · job · describe · train.
+Order, each importing only from those before it: recipes · job · describe, prepared · train.
 """

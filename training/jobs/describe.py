@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from modelstac.catalog.errors import TrainingError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import (
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 VARIABLE = "rainfall_rate"
 FRAMES, FORECAST = "frames", "forecast"
 """Names of input and output."""
+RANGE = (0.0, 1.0)
+"""Values of input and output, as every item declares them."""
+ROUNDING = 1e-6
 EXAMPLE = 32
 """Side in pixels of the example that is published with a model that takes any size."""
 KEYWORDS = ("nowcasting", "precipitation", "radar")
@@ -56,6 +61,8 @@ class Data:
         Outline in degrees.
     digest
         SHA-256 of the prepared frames.
+    record
+        Products and, where there are several, events.
     """
 
     frames: xr.Dataset
@@ -63,12 +70,13 @@ class Data:
     polygon: dict[str, Any]
     bbox: tuple[float, ...]
     digest: str
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def times(self) -> tuple[datetime, datetime]:
         """Begin of the first and end of the last measured period that training saw, UTC."""
         time = self.windows.time.astype("datetime64[s]")
-        first, last = time[0] - np.timedelta64(self.windows.step_minutes, "m"), time[-1]
+        first, last = time.min() - np.timedelta64(self.windows.step_minutes, "m"), time.max()
         return first.item().replace(tzinfo=UTC), last.item().replace(tzinfo=UTC)
 
 
@@ -102,7 +110,11 @@ def describe(
     start, end = data.times
     attrs = data.frames.attrs
     recipe = {"architecture": spec.to_dict(), "fit": job.fit.to_dict(), "preparation": job.preparation.to_dict()}
-    record = {"product": str(attrs["product"]), "windows": len(data.windows), "sha256": data.digest}
+    record = {
+        **(data.record or {"product": str(attrs["product"])}),
+        "windows": len(data.windows),
+        "sha256": data.digest,
+    }
     preset = {} if job.preset is None else {"preset": job.preset}
     return ModelDescription(
         name=job.name,
@@ -123,7 +135,7 @@ def describe(
         tasks=("regression",),
         inputs=(_input(variant, spec, job, data.windows.step_minutes),),
         outputs=(_output(variant, spec, job.preparation, data.windows.step_minutes),),
-        hyperparameters={**recipe, **preset, "data": record},
+        hyperparameters={**recipe, **preset, "data": record, "computed": trained.computed},
         parameters=spec.parameters,
         memory_size=4 * spec.parameters,
         entrypoint=architecture.entrypoint if variant.format == "torch" else None,
@@ -136,6 +148,23 @@ def describe(
         assets=_assets(trained, scores, data.windows.step_minutes, folder)
         | write_example(folder, *_example(variant, job.preparation, data.windows, trained)),
     )
+
+
+def require_declared_range(scores: Evaluation, item_id: str) -> None:
+    """Refuse a model that leaves the range that its item would declare.
+
+    Raises
+    ------
+    TrainingError
+        When it did so on its own test windows, by more than rounding.
+    """
+    lowest, highest = scores.values
+    if not (lowest >= RANGE[0] - ROUNDING and highest <= RANGE[1] + ROUNDING):
+        raise TrainingError(
+            f"{item_id} gives values from {lowest:g} to {highest:g} on its test windows, and its item would declare"
+            f" {RANGE[0]:g} to {RANGE[1]:g}: nothing was published; let its last layer cut or squash them (a clip, a"
+            " sigmoid)"
+        )
 
 
 def _text(variant: Variant, spec: Spec, data: Data, scores: Evaluation) -> str:
@@ -216,8 +245,8 @@ def _output(variant: Variant, spec: Spec, preparation: Preparation, step: int) -
         name=FORECAST,
         variables=(VARIABLE,),
         description=(
-            f"Rain rates of the {spec.frames_out} frames that follow, one every {step} minutes, from 0 to 1:"
-            " post_processing_function makes them mm/h."
+            f"Rain rates of the {spec.frames_out} frames that follow, one every {step} minutes, from {RANGE[0]:g} to"
+            f" {RANGE[1]:g}: post_processing_function makes them mm/h."
         ),
         tasks=("regression",),
         result=ResultStructure(**_layout(variant, spec, spec.frames_out)),
@@ -229,6 +258,10 @@ def _output(variant: Variant, spec: Spec, preparation: Preparation, step: int) -
 def _dimensions(data: Data) -> dict[str, dict[str, Any]]:
     start, end = data.times
     wkt = data.frames["crs"].attrs["crs_wkt"]
+    geographic = "degrees" in str(data.frames["x"].attrs.get("units"))
+    unit = (
+        f"{'Degrees' if geographic else 'Projected coordinate'} of the pixel centres{' in metres' * (not geographic)}."
+    )
     spatial = {}
     for axis in ("x", "y"):
         values = data.frames[axis].values
@@ -240,7 +273,7 @@ def _dimensions(data: Data) -> dict[str, dict[str, Any]]:
             "extent": extent,
             "step": step,
             "reference_system": wkt,
-            "description": "Projected coordinate of the pixel centres in metres.",
+            "description": unit,
         }
     period = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, end)]
     return {"time": {"type": "temporal", "extent": period, "step": f"PT{data.windows.step_minutes}M"}, **spatial}
@@ -248,7 +281,9 @@ def _dimensions(data: Data) -> dict[str, dict[str, Any]]:
 
 def _variable(frames: xr.Dataset) -> dict[str, Any]:
     attrs = frames[VARIABLE].attrs
-    text = f"Mean rain rate over {frames.attrs['step_minutes']} minutes (CF standard name {attrs['standard_name']})."
+    moment = "point" in attrs.get("cell_methods", "")
+    rate = "Rain rate" if moment else f"Mean rain rate over {frames.attrs['step_minutes']} minutes"
+    text = f"{rate} (CF standard name {attrs['standard_name']})."
     return {"dimensions": ["time", "y", "x"], "type": "data", "unit": attrs["units"], "description": text}
 
 
@@ -295,7 +330,8 @@ def _assets(trained: Trained, scores: Evaluation, step: int, folder: Path) -> di
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=title)
     skill = folder / "skill.png"
-    draw_skill(scores.forecasts, skill, bands=scores.bands())
-    title = "Skill by lead time, with 95 % intervals"
+    bands = scores.bands()
+    draw_skill(scores.forecasts, skill, bands=bands)
+    title = f"Skill by lead time{', with 95 % intervals' if bands else ''}"
     assets["skill"] = ExtraAsset(path=skill, media_type="image/png", roles=("overview",), title=title)
     return assets

@@ -21,7 +21,7 @@ from modelstac.catalog.items.mlm import SEMVER
 from modelstac.training.architecture import Spec, architecture_of, read_spec
 from modelstac.training.data import Preparation, Windows, make_windows, split_by_time
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.recipes import RECIPES, preset
+from modelstac.training.jobs.recipes import NOWCAST, RECIPES, preset
 from modelstac.training.variants.variant import find_variant
 
 
@@ -46,6 +46,9 @@ class TrainJob:
     first_test
         Where the frames for scoring begin: an index, a fraction of the frames, or a time (ISO 8601); by default just
         one window, the last, is held out.
+    held_out
+        Folders of events to score on. Then ``data`` are folders of events, too, each of one product; each event is cut
+        to a square as large as the architecture's grid, and none is both seen and scored.
     license
         SPDX identifier of the model's licence.
     data_href
@@ -69,6 +72,7 @@ class TrainJob:
     first_test: int | float | str | None = None
     license: str = "MIT"
     data_href: str | None = None
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         find_variant(self.variant)
@@ -84,6 +88,13 @@ class TrainJob:
             raise SpecError(f"version {self.version!r} must be semantic, such as 1.0.0")
         if not isinstance(self.license, str) or not self.license:
             raise SpecError(f"license must be an SPDX identifier such as MIT, not {self.license!r}")
+        if not isinstance(self.held_out, list | tuple):
+            raise SpecError(f"held_out must be a list of folders, not {self.held_out!r}")
+        object.__setattr__(self, "held_out", tuple(map(str, self.held_out)))
+        if self.held_out and self.first_test is not None:
+            raise SpecError("first_test splits one series by time, held_out names whole events: give one of the two")
+        if self.preset == NOWCAST and not self.held_out:
+            raise SpecError(f"the preset {NOWCAST} trains over events: name folders, and those held out (--held-out)")
         self._split()
 
     @classmethod
@@ -102,7 +113,7 @@ class TrainJob:
             "fit": fit,
             "preparation": preparation,
             "preset": preset_name,
-            "name": f"{architecture_of(architecture).slug}-knmi",
+            "name": f"{architecture_of(architecture).slug}-{NOWCAST if preset_name == NOWCAST else 'knmi'}",
         } | changes
         return cls(variant=variant, data=str(data), **fields)
 
@@ -115,6 +126,9 @@ class TrainJob:
         """Give the fields as JSON types."""
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         parts = {name: getattr(self, name).to_dict() for name in ("architecture", "fit", "preparation")}
+        plain["held_out"] = list(self.held_out)
+        if not self.held_out:
+            del plain["held_out"]
         return plain | parts | {"data": list(self.data) if isinstance(self.data, tuple) else self.data}
 
     def to_json(self) -> str:
@@ -161,6 +175,7 @@ class TrainJob:
             Digest of the prepared frames, `modelstac.training.jobs.job.data_digest`.
         """
         content = self.to_dict() | {"data": data}
+        content.pop("held_out", None)  # they are part of the data
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def split(self, ds: xr.Dataset) -> tuple[Windows, Windows]:

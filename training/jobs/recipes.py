@@ -27,13 +27,26 @@ _THESIS = (
     Preparation(rows=(38, 726), columns=(54, 684), coarsen=2, scale=30.6),
 )
 
+NOWCAST = "nowcast"
+"""The preset that trains over several events."""
+
 RECIPES = MappingProxyType(
     {
-        "tiny": (FitSpec(), Preparation(coarsen=4, transform="log", newest_first=True)),
+        "tiny": (FitSpec(loss="masked_csi"), Preparation(coarsen=4, transform="log", newest_first=True)),
+        "small": (
+            FitSpec(epochs=15, batch_size=4, learning_rate=0.003, loss="masked_mse_csi"),
+            Preparation(coarsen=4, transform="log"),
+        ),
         "reference": _THESIS,
         "thesis-pytorch": _THESIS,
         "demetrakopoulos": _THESIS,
         # Rain of one event only moves one way: mirrored and turned, it took far longer to learn from.
+        NOWCAST: (
+            FitSpec(
+                epochs=6, batch_size=8, learning_rate=0.003, loss="masked_mse_csi", augmentation=("flips", "rotations")
+            ),
+            Preparation(rows=None, columns=None, block_metres=4000.0, transform="log"),
+        ),
         "ten-minutes": (
             FitSpec(epochs=20, batch_size=4, learning_rate=0.002, loss="masked_mse_csi"),
             Preparation(transform="log"),
@@ -48,6 +61,8 @@ RECIPES = MappingProxyType(
 ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
     {
         **PRESETS,
+        "small": UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", height=64, width=64),
+        NOWCAST: UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", height=64, width=64),
         "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
         "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }

@@ -18,12 +18,12 @@ from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.registry.describing.measuring import measured
 from modelstac.registry.isolated.pins import with_requirements
 from modelstac.registry.trust.policy import DEFAULT_POLICY
-from modelstac.training.data import read_frames
 from modelstac.training.fitting.checkpoints import Checkpoints
 from modelstac.training.fitting.execution import AUTOMATIC, Execution
-from modelstac.training.jobs.describe import Data, describe
-from modelstac.training.jobs.job import TrainJob, data_digest
-from modelstac.training.scoring.held_out import evaluate
+from modelstac.training.jobs.describe import Data, describe, require_declared_range
+from modelstac.training.jobs.job import TrainJob
+from modelstac.training.jobs.prepared import prepare
+from modelstac.training.scoring.held_out import evaluate, pooled
 from modelstac.training.variants.variant import find_variant
 
 
@@ -69,31 +69,35 @@ def train(
     ItemExistsError
         When the id is taken by the result of another job.
     TrainingError
-        When the loss is not finite; the last checkpoint stays.
+        When the loss is not finite, or the model leaves the range that its item would declare; the last checkpoint
+        stays.
     SpecError
         When the checkpoint that is there belongs to another job.
     """
-    frames = read_frames(job.data, report=report)
-    ds = job.preparation.apply(frames, report=report)
-    data_sha256 = data_digest(ds)
-    digest = job.digest(data_sha256)
+    prepared = prepare(job, report)
+    digest = job.digest(prepared.digest)
     if (existing := catalog.find(job.item_id)) is not None:
         return _existing(existing, digest, report)
-    train_windows, test_windows = job.split(ds)
+    train_windows, tests = prepared.split(job)
     variant = find_variant(job.variant)
     if variant.backend == "tensorflow":
         execution.refuse_for_tensorflow()
     execution.check_shares(job.fit.batch_size)
     framework = variant.framework()
-    spec = dataclasses.replace(job.architecture, height=ds.sizes["y"], width=ds.sizes["x"])
+    spec = prepared.spec(job)
     task = f"train {job.item_id}"
     report(Started(task))
     place = _checkpoints(checkpoints, digest)
     how: dict[str, Any] = {"checkpoints": place, "execution": execution, "report": report}
     trained = framework.train(spec, train_windows, job.preparation, job.fit, **how)
-    scores = evaluate(trained.forecast, test_windows, job.preparation, report=report)
-    polygon, bbox = job.preparation.footprint(frames)
-    data = Data(ds, train_windows, polygon, bbox, digest=data_sha256)
+    by_event = {
+        name: evaluate(trained.forecast, windows, job.preparation, report=report) for name, windows in tests.items()
+    }
+    scores = pooled(by_event)
+    require_declared_range(scores, job.item_id)
+    data = Data(
+        prepared.frames, train_windows, prepared.polygon, prepared.bbox, prepared.digest, record=prepared.record()
+    )
     with tempfile.TemporaryDirectory(prefix="modelstac-") as folder, explained("write the trained model"):
         description = describe(
             job,

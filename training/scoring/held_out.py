@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +15,15 @@ from modelstac.catalog.messages import Advanced, Finished, Report, Started, igno
 from modelstac.training.data import Preparation, Windows
 from modelstac.training.scoring.baselines import available, extrapolation
 from modelstac.training.scoring.bootstrap import LEVEL, RESAMPLES, Interval, Over, difference, intervals
+from modelstac.training.scoring.correlation import correlation_length
 from modelstac.training.scoring.metrics import Scores, persistence, score
 from modelstac.training.variants.variant import Forecast
 
 TASK = "score"
 TILES = 4
 """Each window is scored in 4 x 4 parts, for intervals where there are few windows."""
+APART = 12
+"""Sides of tiles in lengths over which errors correlate, from which on tiles tell enough about chance."""
 FEW = 5
 """Below so many windows that share no frame, intervals are drawn over tiles."""
 
@@ -40,6 +46,14 @@ class Evaluation:
         How many windows in a row share frames; an interval draws them together.
     extrapolation
         pysteps' extrapolation, where it is installed and the frames are large enough.
+    values
+        The smallest and the largest value that the model gave, before they became mm/h.
+    correlation
+        Distance in pixels at which squared errors correlate by 1/e, the longest of all forecasts.
+    tile
+        Side of a tile in pixels.
+    events
+        Of several events each by its name.
     """
 
     model: Scores
@@ -50,6 +64,10 @@ class Evaluation:
     example: tuple[NDArray[np.float32], NDArray[np.float32]]
     block: int = 1
     extrapolation: Scores | None = None
+    values: tuple[float, float] = (0.0, 1.0)
+    correlation: float = 0.0
+    tile: float = 0.0
+    events: Mapping[str, Evaluation] = field(default_factory=dict)
 
     @property
     def forecasts(self) -> dict[str, Scores]:
@@ -62,10 +80,24 @@ class Evaluation:
         """What the intervals are drawn from: tiles of the area where there are too few windows of their own."""
         return "windows" if self.windows >= FEW * self.block else "tiles"
 
+    @property
+    def why_none(self) -> str | None:
+        """Why no interval is given; None where there are some."""
+        if self.over == "windows":
+            return None
+        if self.model.tiles < 2:
+            return f"{self.windows} windows and an area too small for parts say nothing about chance"
+        if self.tile < APART * self.correlation:
+            return (
+                f"errors hang together over {self.correlation:.0f} pixels, and the {self.model.tiles} x"
+                f" {self.model.tiles} parts of the area are {self.tile:.0f} pixels wide: they are no draws of chance"
+            )
+        return None
+
     def confidence(self) -> dict[str, Any]:
         """Give intervals of the means over lead times, and of what the model has less or more than persistence."""
-        if self.over == "tiles" and self.model.tiles < 2:
-            return {}
+        if self.why_none is not None:
+            return {"none": self.why_none}
         block = self.block if self.over == "windows" else 1
         ours = intervals(self.model, over=self.over, block=block)
         parts = {"model": ours}
@@ -83,7 +115,7 @@ class Evaluation:
 
     def bands(self) -> dict[str, dict[str, Interval]]:
         """Give intervals per lead time of every score of every forecast; none where there is nothing to draw from."""
-        if self.over == "tiles" and self.model.tiles < 2:
+        if self.why_none is not None:
             return {}
         block = self.block if self.over == "windows" else 1
         return {name: intervals(scores, over=self.over, block=block) for name, scores in self.forecasts.items()}
@@ -96,6 +128,7 @@ class Evaluation:
             "last_frame": f"{np.datetime_as_string(self.last, 's')}Z",
             **{name: scores.to_dict() for name, scores in self.forecasts.items()},
             "confidence": self.confidence(),
+            **({"events": {name: one.to_dict() for name, one in self.events.items()}} if self.events else {}),
         }
 
     def summary(self) -> dict[str, float]:
@@ -112,6 +145,30 @@ def _with_units(name: str) -> str:
     return "_".join((kind, *numbers[:1], "mm_h", *numbers[1:])) + ("_px" if kind == "fss" else "")
 
 
+def pooled(events: Mapping[str, Evaluation]) -> Evaluation:
+    """Put the evaluations of several events together; one alone is itself."""
+    every = list(events.values())
+    whole = every[0]
+    if len(every) == 1 and "" in events:
+        return whole
+    names = [name for name in whole.forecasts if all(name in one.forecasts for one in every)]
+    totals: dict[str, Any] = {name: whole.forecasts[name] for name in names}
+    for one in every[1:]:
+        totals = {name: scores + one.forecasts[name] for name, scores in totals.items()}
+    return Evaluation(
+        **totals,
+        windows=sum(one.windows for one in every),
+        first=min(one.first for one in every),
+        last=max(one.last for one in every),
+        example=whole.example,
+        block=max(one.block for one in every),
+        values=(min(one.values[0] for one in every), max(one.values[1] for one in every)),
+        correlation=max(one.correlation for one in every),
+        tile=min(one.tile for one in every),
+        events=dict(events),
+    )
+
+
 def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, report: Report = ignore) -> Evaluation:
     """Score a forecast, persistence and, where pysteps is installed, extrapolation, one window at a time.
 
@@ -122,21 +179,25 @@ def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, 
     windows, preparation
         Held-out data in mm/h, and how they become the model's values.
     """
-    totals: dict[str, Scores] = {}
-    example = None
+    totals: dict[str, Any] = {}
+    lengths: dict[str, list[float]] = defaultdict(list)
+    example, lowest, highest = None, math.inf, -math.inf
     # A few pixels cannot be parted; then there is nothing to draw intervals from but the windows.
     tiles = min(TILES, *windows.shape)
     with_motion = available(windows.shape) and windows.frames_in > 1
     report(Started(TASK, len(windows)))
     for index in range(len(windows)):
         inputs, observed, mask = windows.inputs(index), windows.targets(index), windows.mask(index)
+        values = forecast(preparation.inputs_to_model(inputs)[None])
+        lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         rates = {
-            "model": preparation.to_rate(forecast(preparation.inputs_to_model(inputs)[None]))[0],
+            "model": preparation.to_rate(values)[0],
             "persistence": persistence(inputs, windows.frames_out),
         }
         if with_motion:
             rates["extrapolation"] = extrapolation(inputs, windows.frames_out)
         for name, rate in rates.items():
+            lengths[name].append(correlation_length(np.where(mask, rate - observed, 0.0), mask))
             scores = score(rate, observed, mask, step_minutes=windows.step_minutes, tiles=tiles)
             totals[name] = totals[name] + scores if name in totals else scores
         if example is None:
@@ -148,5 +209,19 @@ def evaluate(forecast: Forecast, windows: Windows, preparation: Preparation, *, 
     stride = int(windows.starts[1] - windows.starts[0]) if len(windows) > 1 else 1
     block = min(len(windows), -(-(windows.frames_in + windows.frames_out) // stride))
     return Evaluation(
-        **totals, windows=len(windows), first=windows.times(0)[0], last=last, example=example, block=block
+        **totals,
+        windows=len(windows),
+        first=windows.times(0)[0],
+        last=last,
+        example=example,
+        block=block,
+        values=(lowest, highest),
+        correlation=max(_mean_length(each) for each in lengths.values()),
+        tile=min(windows.shape) / tiles,
     )
+
+
+def _mean_length(lengths: Sequence[float]) -> float:
+    """Average lengths of correlation; of a window without an error, such as a dry one, there is none."""
+    found = [length for length in lengths if length > 0]
+    return float(np.mean(found)) if found else 0.0

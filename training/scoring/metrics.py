@@ -177,7 +177,8 @@ def score(
     Parameters
     ----------
     forecast, observed
-        Rain rates (window, time, y, x) in mm/h; one window may come without its axis.
+        Rain rates (window, time, y, x) in mm/h; one window may come without its axis. What a masked array masks is
+        as NaN: not measured, or not forecast.
     mask
         True where a pixel counts, of the same shape; by default where something was observed.
     thresholds
@@ -193,13 +194,15 @@ def score(
     DataError
         The shapes differ, or a pixel that counts is NaN or infinite.
     """
-    forecast, observed = np.asarray(forecast), np.asarray(observed)
-    mask = np.isfinite(observed) if mask is None else np.asarray(mask, dtype=bool)
+    forecast, observed = _unmasked(forecast), _unmasked(observed)
+    mask = np.isfinite(observed) if mask is None else np.nan_to_num(_unmasked(mask)).astype(bool)
     if not forecast.shape == observed.shape == mask.shape or forecast.ndim not in {3, 4}:
         raise DataError(
             f"forecast {forecast.shape}, observation {observed.shape} and mask {mask.shape} must have one shape,"
             " (window, time, y, x)"
         )
+    if not forecast.shape[-3]:
+        raise DataError(f"forecast {forecast.shape} has no lead time, so there is nothing to score: give one at least")
     for name, values in (("forecast", forecast), ("observation", observed)):
         wrong = int(np.count_nonzero(mask & ~np.isfinite(values)))
         if wrong:
@@ -220,6 +223,13 @@ def score(
         raise DataError("no window to score: give at least one")
     sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Scores(step_minutes, levels, tuple(scales), tiles, sums)
+
+
+def _unmasked(values: ArrayLike) -> NDArray[Any]:
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    kept: Any = values if values.dtype.kind == "f" else values.astype(np.float64)
+    return np.asarray(kept.filled(np.nan))
 
 
 def persistence(inputs: NDArray[np.float32], frames_out: int) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-from contextlib import AbstractContextManager, nullcontext
+import importlib
+import os
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from modelstac.catalog.items.versions import semver
 from modelstac.training.architecture import Spec, architecture_of
 from modelstac.training.fitting.fit_keras import fit_model
 from modelstac.training.fitting.loop import fit_learner
+from modelstac.training.variants.same_bytes import same_bytes
 from modelstac.training.variants.variant import Trained
 
 if TYPE_CHECKING:
@@ -42,20 +44,68 @@ def train(
     """Build the model, start it from the architecture's initial weights and fit it."""
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
     fitted = _fitted_by_torch if keras.config.backend() == "torch" else _fitted
-    with _device(execution):
+    with _settings(execution), _device(execution):
         weights, history = fitted(spec, windows, preparation, fit, **how)
         # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
         model = _build(spec, "float32")
         architecture_of(spec).module("keras").set_weights(model, weights)
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
+        with _settings(execution):
+            result: NDArray[np.float32] = model.predict_on_batch(values[..., None])[..., 0]
         return result
 
     def save(path: Path) -> None:
         model.save(path)
+        same_bytes(path)
 
-    return Trained(forecast, save, history)
+    computed = execution.recorded(_device_name(execution), _libraries())
+    return Trained(forecast, save, history, computed | {"threads": _threads(execution)})
+
+
+def _settings(execution: Execution) -> AbstractContextManager[Any]:
+    """Set threads, precision and determinism of the backend."""
+    if keras.config.backend() == "torch":
+        from modelstac.training.fitting.devices_torch import settings
+
+        return settings(execution)
+    import tensorflow as tf
+
+    with suppress(RuntimeError):  # it computes already, and cannot change any more: what it does is recorded
+        tf.config.threading.set_intra_op_parallelism_threads(execution.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(execution.threads)
+    tf.config.experimental.enable_tensor_float_32_execution(execution.tf32)
+    if execution.deterministic:
+        keras.utils.set_random_seed(0)  # which TensorFlow wants before; nothing here draws from it
+        tf.config.experimental.enable_op_determinism()
+    return nullcontext()
+
+
+def _threads(execution: Execution) -> int:
+    """Give the number of threads that were computed with."""
+    if keras.config.backend() == "torch":
+        return execution.threads
+    import tensorflow as tf
+
+    return int(tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1)
+
+
+def _device_name(execution: Execution) -> str:
+    """Say on what it was computed where ``auto`` was asked for."""
+    if execution.device != "auto":
+        return execution.device
+    if keras.config.backend() == "torch":
+        from modelstac.training.fitting.devices_torch import find_device
+
+        return str(find_device(execution))
+    import tensorflow as tf
+
+    return "cuda" if tf.config.list_physical_devices("GPU") else "cpu"
+
+
+def _libraries() -> dict[str, str]:
+    backend = keras.config.backend()
+    return {"keras": keras.__version__, backend: str(importlib.import_module(backend).__version__)}
 
 
 def _device(execution: Execution) -> AbstractContextManager[Any]:

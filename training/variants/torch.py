@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from modelstac.catalog.items.versions import semver
 from modelstac.training.architecture import Spec, architecture_of
-from modelstac.training.fitting.devices_torch import find_device
+from modelstac.training.fitting.devices_torch import find_device, settings
 from modelstac.training.fitting.fit_torch import fit_model
 from modelstac.training.fitting.parallel_torch import fit_in_processes
 from modelstac.training.variants.variant import Trained
@@ -43,11 +43,12 @@ def train(
 ) -> Trained:
     """Build the model, start it from the architecture's initial weights and fit it."""
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
-    model, history = fitted(spec, windows, preparation, fit, **how)
+    with settings(execution):
+        model, history = fitted(spec, windows, preparation, fit, **how)
     device = next(model.parameters()).device
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with settings(execution), torch.inference_mode():
             frames = torch.from_numpy(values).unsqueeze(2).to(device)
             result: NDArray[np.float32] = model(frames).squeeze(2).cpu().numpy()
         return result
@@ -55,7 +56,7 @@ def train(
     def save(path: Path) -> None:
         save_module(model, spec, path)
 
-    return Trained(forecast, save, history)
+    return Trained(forecast, save, history, execution.recorded(str(device), {"torch": str(torch.__version__)}))
 
 
 def fitted(

@@ -44,11 +44,14 @@ class Trained:
         Writes it in the format of the variant.
     history
         The losses.
+    computed
+        On what and how, as `Execution.recorded` gives it.
     """
 
     forecast: Forecast
     save: Callable[[Path], None]
     history: History
+    computed: dict[str, Any]
 
 
 class Framework(Protocol):

@@ -6,6 +6,7 @@ The files here were written by others; NOTICE says by whom and under which licen
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -30,10 +31,12 @@ SHIPPED_URIS = (
         f"https://stac-extensions.github.io/{extension}/schema.json"
         for extension in (
             "classification/v1.1.0",
+            "classification/v2.0.0",
             "datacube/v2.3.0",
             "file/v2.1.0",
             "mlm/v1.5.2",
             "processing/v1.1.0",
+            "projection/v2.0.0",
             "raster/v1.1.0",
             "scientific/v1.0.0",
             "version/v1.2.0",
@@ -42,13 +45,19 @@ SHIPPED_URIS = (
 )
 
 
+_LONGEST = 150
+
+
 def file_name(uri: str) -> str:
     """Return the name of a schema's file: ``mlm-v1.5.2.json`` for an extension, the whole address for others."""
     plain = uri.removesuffix("#")
     if match := _EXTENSION.fullmatch(plain):
         return f"{match[1]}-{match[2]}.json"
     name = re.sub(r"[^A-Za-z0-9.]+", "-", plain.partition("://")[2] or plain)
-    return name if name.endswith(".json") else f"{name}.json"
+    name = name.removesuffix(".json")
+    if len(name) > _LONGEST:  # no file system takes it
+        name = f"{name[:_LONGEST]}-{hashlib.sha256(plain.encode(errors='replace')).hexdigest()[:16]}"
+    return f"{name}.json"
 
 
 @cache

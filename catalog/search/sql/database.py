@@ -6,14 +6,16 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelstac.catalog.errors import CatalogError, StorageError
+from modelstac.catalog.errors import CatalogError, InvalidQueryError, StorageError
 from modelstac.catalog.search.sql.functions import register
 
 APPLICATION_ID = 0x4D535443  # "MSTC", so that nobody's other database is taken for a catalog
 _WAIT_SECONDS = 60.0
+_STEPS = 20_000  # of SQLite's machine, between two looks at the clock: about a millisecond
 _ADVICE = {
     "locked": "another process writes; try again",
     "full": "free some space and try again, nothing was stored",
@@ -21,6 +23,20 @@ _ADVICE = {
     "disk i/o": "check the disk and try again, nothing was stored",
     "unable to open": "check that its folder is there and may be written",
 }
+
+
+def _opened(uri: str, *pragmas: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, timeout=_WAIT_SECONDS, isolation_level=None, uri=True)
+    try:
+        # The size of the cache is in KiB; bulk writes touch all indexes.
+        for pragma in (*pragmas, "temp_store = MEMORY", "mmap_size = 1073741824", "cache_size = -65536"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA application_id").fetchone()  # reads the file
+        register(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class Database:
@@ -47,23 +63,23 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         with self.explained("open"):
-            connection = sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None)
             try:
                 # FULL: what was acknowledged survives the loss of power too, not only of the process.
-                for pragma in (
-                    "journal_mode = WAL",
-                    "synchronous = FULL",
-                    "temp_store = MEMORY",
-                    "mmap_size = 1073741824",
-                    # KiB; bulk writes touch all indexes.
-                    "cache_size = -65536",
-                ):
-                    connection.execute(f"PRAGMA {pragma}")
-                register(connection)
-            except BaseException:
-                connection.close()
+                return _opened(self.path.as_uri(), "journal_mode = WAL", "synchronous = FULL")
+            except sqlite3.OperationalError:
+                for uri in self._only_to_read():
+                    with contextlib.suppress(sqlite3.OperationalError):
+                        return _opened(uri, "query_only = 1")
                 raise
-        return connection
+
+    def _only_to_read(self) -> list[str]:
+        """Return how the file can be opened where nothing may be written, such as on a medium that is read-only."""
+        if not self.path.is_file():
+            return []
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        uri = f"{self.path.as_uri()}?mode=ro"
+        # Without a log that somebody may be writing, what is in the file is all there is.
+        return [uri] if wal.exists() and wal.stat().st_size else [uri, f"{uri}&immutable=1"]
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens another."""
@@ -101,12 +117,24 @@ class Database:
                 raise
 
     @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Break off the statements of this thread that run longer: they raise InvalidQueryError."""
+        connection, end = self.connection(), time.monotonic() + seconds
+        connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+        try:
+            yield
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    @contextlib.contextmanager
     def explained(self, action: str) -> Iterator[None]:
         """Turn SQLite's errors inside into ours."""
         try:
             yield
         except sqlite3.OperationalError as error:
             reason = str(error)
+            if reason == "interrupted":
+                raise InvalidQueryError("the search takes longer than this server gives it: ask for less") from error
             advice = next((text for word, text in _ADVICE.items() if word in reason), "")
             raise StorageError(f"cannot {action} {self.path}: {reason}{'; ' + advice if advice else ''}") from error
         except sqlite3.DatabaseError as error:

@@ -12,13 +12,14 @@ import json
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from modelstac.catalog.ahead import batches
+from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
@@ -47,7 +48,9 @@ class Content:
         Gives, by the path of each item, the path of its collection and what changes with its document; None where
         that cannot be told.
     read
-        Gives the items' documents at some paths.
+        Gives the items' documents at some paths, in their order; of one that is none, what is wrong with it.
+    problems
+        Gives what is wrong with collections that cannot be read, by path.
     aliases
         Gives every alias.
     shipped
@@ -57,18 +60,23 @@ class Content:
     href: str
     stamp: str
     sources: Callable[[], Mapping[str, tuple[str, str | None]]]
-    read: Callable[[list[str]], Iterable[Document]]
+    read: Callable[[list[str]], Iterable[Document | str]]
+    problems: Callable[[], Mapping[str, str]]
     aliases: Callable[[], Iterable[Alias]]
     shipped: Callable[[Path], bool]
 
 
 @dataclass(frozen=True)
 class Found:
-    """Path, collection's path and document of each item of a page, token of the next page, number of matches."""
+    """Path, collection's path and document of each item of a page, token of the next page, number of matches.
+
+    Notes say of each document that is left out why.
+    """
 
     items: list[tuple[str, str, Document]]
     token: str | None
     matched: int | None
+    notes: tuple[str, ...] = ()
 
 
 def search(content: Content, query: Query, *, count: bool) -> Found:
@@ -95,7 +103,7 @@ def current(content: Content) -> Path:
         with contextlib.closing(_open(temporary)) as connection:
             # Nobody sees the file before it is whole, and a torn one is built again.
             connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA journal_mode = MEMORY")  # an item that cannot be stored is taken back
             _renew(connection, content)
         temporary.replace(file)
     finally:
@@ -158,7 +166,10 @@ def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
 def _prepare(connection: sqlite3.Connection) -> None:
     prepare(connection)
     connection.execute("CREATE TABLE IF NOT EXISTS derived (stamp TEXT)")
-    connection.execute("CREATE TABLE IF NOT EXISTS sources (path TEXT PRIMARY KEY, collection TEXT, tag TEXT, id TEXT)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS sources "
+        "(path TEXT PRIMARY KEY, collection TEXT, tag TEXT, id TEXT, model TEXT, problem TEXT)"
+    )
     connection.execute("CREATE INDEX IF NOT EXISTS sources_id ON sources (id)")
 
 
@@ -168,23 +179,69 @@ def _renew(connection: sqlite3.Connection, content: Content) -> None:
     _prepare(connection)
     connection.execute("DELETE FROM aliases")
     sources = content.sources()
-    known = {path: (tag, item_id) for path, tag, item_id in connection.execute("SELECT path, tag, id FROM sources")}
+    known = {path: rest for path, *rest in connection.execute("SELECT path, tag, id, model FROM sources")}
     # Published items do not change, so one whose tag cannot be told is taken for the one that is known.
-    fresh = [p for p, (_, tag) in sources.items() if p not in known or (tag is not None and tag != known[p][0])]
+    fresh = [
+        path
+        for path, (_, tag) in sources.items()
+        if path not in known or known[path][1] is None or (tag is not None and tag != known[path][0])
+    ]
     for path in {path for path in known if path not in sources}.union(known.keys() & set(fresh)):
-        rows.delete(connection, known[path][1])
+        if known[path][1] is not None:
+            rows.delete(connection, known[path][1], known[path][2])
         connection.execute("DELETE FROM sources WHERE path = ?", (path,))
     for some in batches(fresh, _AT_A_TIME):
-        documents = list(content.read(some))
-        rows.insert(connection, documents)
+        read = dict(zip(some, content.read(some), strict=True))
+        problems = {path: found for path, found in read.items() if isinstance(found, str)}
+        documents = {path: found for path, found in read.items() if not isinstance(found, str)}
+        problems |= _insert(connection, documents)
         connection.executemany(
-            "INSERT INTO sources VALUES (?, ?, ?, ?)",
-            ((path, *sources[path], document["id"]) for path, document in zip(some, documents, strict=True)),
+            "INSERT INTO sources VALUES (?, ?, ?, ?, ?, NULL)",
+            [(p, *sources[p], d["id"], d["collection"]) for p, d in documents.items() if p not in problems],
         )
+        connection.executemany(
+            "INSERT INTO sources VALUES (?, ?, ?, NULL, NULL, ?)",
+            [(path, *sources[path], problem) for path, problem in problems.items()],
+        )
+    connection.executemany(
+        "INSERT OR REPLACE INTO sources VALUES (?, NULL, NULL, NULL, NULL, ?)", list(content.problems().items())
+    )
     connection.executemany("INSERT INTO aliases VALUES (?, ?, ?)", content.aliases())
     connection.execute("DELETE FROM derived")
     connection.execute("INSERT INTO derived VALUES (?)", (_stamp(content),))
     connection.execute("COMMIT")
+
+
+_UNFIT = (sqlite3.Error, ModelStacError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def _insert(connection: sqlite3.Connection, found: Mapping[str, Document]) -> dict[str, str]:
+    """Store documents, and return by path what is wrong with those that cannot be stored."""
+    with contextlib.suppress(*_UNFIT), _all_or_none(connection):
+        rows.insert(connection, found.values())
+        return {}
+    problems = {}
+    for path, document in found.items():
+        try:
+            with _all_or_none(connection):
+                rows.insert(connection, [document])
+        except sqlite3.IntegrityError:
+            problems[path] = f"another item of its collection has the id {document['id']!r}, too"
+        except _UNFIT as error:
+            problems[path] = " ".join(f"it cannot be searched: {error}".split())[:200]
+    return problems
+
+
+@contextlib.contextmanager
+def _all_or_none(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("SAVEPOINT some")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK TO some")
+        raise
+    finally:
+        connection.execute("RELEASE some")
 
 
 def _found(connection: sqlite3.Connection, query: Query, *, count: bool) -> Found:
@@ -193,10 +250,12 @@ def _found(connection: sqlite3.Connection, query: Query, *, count: bool) -> Foun
     documents = [json.loads(item.text) for item in rows.read(connection, keys)]
     ids = json.dumps([document["id"] for document in documents])
     places = {
-        item_id: places
-        for item_id, *places in connection.execute(
-            "SELECT id, path, collection FROM sources WHERE id IN (SELECT value FROM json_each(?))", (ids,)
+        (model, item_id): places
+        for model, item_id, *places in connection.execute(
+            "SELECT model, id, path, collection FROM sources WHERE id IN (SELECT value FROM json_each(?))", (ids,)
         )
     }
-    items = [(*places[document["id"]], document) for document in documents]
-    return Found(items, token, search.count() if count else None)
+    items = [(*places[document["collection"], document["id"]], document) for document in documents]
+    notes = connection.execute("SELECT path, problem FROM sources WHERE problem IS NOT NULL ORDER BY path").fetchall()
+    said = tuple(f"{path} is left out: {problem}" for path, problem in notes)
+    return Found(items, token, search.count() if count else None, said)

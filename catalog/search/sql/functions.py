@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -51,7 +54,8 @@ def register(connection: sqlite3.Connection) -> None:
     functions: tuple[tuple[str, int, Callable[..., Any]], ...] = (
         ("ms_casei", 1, _casei),
         ("ms_accenti", 1, _accenti),
-        ("ms_time", 1, microseconds),
+        ("ms_first", 1, lambda value: _moment(value, 0)),
+        ("ms_last", 1, lambda value: _moment(value, 1)),
         ("ms_spatial", 3, _spatial),
         ("ms_array", 3, _array),
         ("ms_arithmetic", 3, _arithmetic),
@@ -61,33 +65,57 @@ def register(connection: sqlite3.Connection) -> None:
         connection.create_function(name, arguments, function, deterministic=True)
 
 
-def microseconds(value: Any) -> int | None:
-    """Return a time as microseconds since 1970, so that times compare as numbers; None when it is no time."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
+def microseconds(value: datetime) -> int:
+    """Return a time as microseconds since 1970, so that times compare as numbers; without a zone it is UTC."""
     since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+MOMENT = rf"{DAY}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?([Zz]|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
+"""What of an item is a time: a day, or a moment as RFC 3339 writes it (without a zone it is UTC)."""
+TIME = re.compile(f"{DAY}|{MOMENT}")
+
+
+def _moment(value: Any, end: int) -> int | None:
+    if not isinstance(value, str) or not TIME.fullmatch(value):
+        return None
+    try:
+        return microseconds(first_and_last(value)[end])
+    except (OverflowError, ValueError):
+        return None
+
+
+def casei(text: str) -> str:
+    """Return a text without its case (Unicode's full case folding)."""
+    return text.casefold()
+
+
+def accenti(text: str) -> str:
+    """Return a text without its accents."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+
+
+FOLDS: dict[str, Callable[[str], str]] = {"casei": casei, "accenti": accenti}
+
+
 def _casei(value: Any) -> str | None:
-    return value.casefold() if isinstance(value, str) else None
+    return casei(value) if isinstance(value, str) else None
 
 
 def _accenti(value: Any) -> str | None:
-    if not isinstance(value, str):
-        return None
-    return "".join(c for c in unicodedata.normalize("NFD", value) if not unicodedata.combining(c))
+    return accenti(value) if isinstance(value, str) else None
 
 
 def _spatial(operation: str, first: str | None, second: str | None) -> bool | None:
     if first is None or second is None:
         return None
-    return bool(getattr(geometry(first), SPATIAL[operation])(geometry(second)))
+    from shapely.errors import ShapelyError
+
+    try:
+        return bool(getattr(geometry(first), SPATIAL[operation])(geometry(second)))
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError):
+        return None  # somebody's geometry that is none
 
 
 @lru_cache(maxsize=1024)
@@ -112,13 +140,16 @@ def _plain(value: Any) -> Any:
 
 def _arithmetic(operation: str, first: Any, second: Any) -> float | None:
     try:
-        result = _ARITHMETIC[operation](float(first), float(second))
-        return float(result) if math.isfinite(result) else None
+        a, b = float(first), float(second)
+        result = float(_ARITHMETIC[operation](a, b))
+        # What is too small for a number is none, as what is too large.
+        vanished = result == 0 and a != 0 and b != 0 and operation in {"*", "/", "^"}
+        return result if math.isfinite(result) and not vanished else None
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
 
 
 def _runs_with(verified: str | None, wanted: str, within: float | None) -> bool:
-    from modelstac.catalog.search.matching import runs_with
+    from modelstac.catalog.search.facts import runs_with
 
     return verified is not None and runs_with(json.loads(verified), tuple(json.loads(wanted)), within)

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
-from modelstac.catalog.search.sql.schema import property_sql
+from modelstac.catalog.search.sql.schema import INDEXED_NAMES, property_sql
 
 # Versions sort as versions and not as text.
 _SORTED_AS = {
@@ -39,7 +39,7 @@ class Key:
 
 
 def sort_keys(query: Query) -> list[Key]:
-    """Return the columns that a search is sorted by; the last is the id, so that the order is total.
+    """Return the columns that a search is sorted by; the last are id and collection: the order is total.
 
     Raises
     ------
@@ -49,10 +49,18 @@ def sort_keys(query: Query) -> list[Key]:
     keys = []
     for text in query.sortby:
         name = text.lstrip("+-").removeprefix("properties.")
-        keys.append(Key(_SORTED_AS.get(name) or property_sql(name), text.startswith("-"), name in {"id", "collection"}))
+        keys.append(Key(_SORTED_AS.get(name) or _sorted(name), text.startswith("-"), name in {"id", "collection"}))
         if name == "id":
-            return keys
-    return [*keys, Key("items.id", required=True)]
+            return [*keys, Key("items.collection", required=True)]
+    return [*keys, Key("items.id", required=True), Key("items.collection", required=True)]
+
+
+def _sorted(name: str) -> str:
+    sql = property_sql(name)
+    if not sql.startswith("json_extract(") or name in INDEXED_NAMES:
+        return sql
+    # Lists and objects have no order: they are sorted as what is missing.
+    return f"(CASE WHEN {sql.replace('json_extract(', 'json_type(', 1)} NOT IN ('array', 'object') THEN {sql} END)"
 
 
 def make_token(query: Query, values: tuple[Any, ...]) -> str:

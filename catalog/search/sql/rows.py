@@ -13,11 +13,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from modelstac.catalog.ahead import batches
-from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.errors import AmbiguousError, InvalidItemError
 from modelstac.catalog.items.documents import VERSION_RELS, Document
 from modelstac.catalog.items.geometry import bounding_box, flat, spans
+from modelstac.catalog.items.identity import in_collection
 from modelstac.catalog.items.versions import version_key
-from modelstac.catalog.search.matching import moments, searched_text
+from modelstac.catalog.search.facts import moments, searched_text
 from modelstac.catalog.search.sql.functions import microseconds
 
 Box = tuple[float, float, float, float]
@@ -71,12 +72,11 @@ def _columns(key: int, document: Document) -> tuple[Any, ...]:
     return key, document["id"], document["collection"], variant, version, first, last, dumps(document)
 
 
-def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
-    """Return those ids that items have."""
+def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[tuple[str, str]]:
+    """Return collection and id of the items that have one of these ids."""
     wanted = json.dumps(list(ids))
-    return {
-        i for (i,) in connection.execute("SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
-    }
+    statement = "SELECT collection, id FROM items WHERE id IN (SELECT value FROM json_each(?))"
+    return set(connection.execute(statement, (wanted,)))
 
 
 # Found by the item's own list: these tables are in the order of the values.
@@ -86,9 +86,9 @@ _UNLISTED = (
 )
 
 
-def delete(connection: sqlite3.Connection, item_id: str) -> None:
+def delete(connection: sqlite3.Connection, item_id: str, collection: str) -> None:
     """Remove an item; nothing happens when it is not there."""
-    row = connection.execute("SELECT key FROM items WHERE id = ?", (item_id,)).fetchone()
+    row = connection.execute("SELECT key FROM items WHERE collection = ? AND id = ?", (collection, item_id)).fetchone()
     if row is not None:
         for statement in (
             "DELETE FROM boxes WHERE key IN (SELECT key FROM boxes WHERE item = ?)",
@@ -108,16 +108,22 @@ def put_collection(connection: sqlite3.Connection, document: Document) -> None:
     )
 
 
+def has_items(connection: sqlite3.Connection, name: str) -> bool:
+    """Tell whether a collection has items."""
+    statement = "SELECT EXISTS (SELECT 1 FROM items WHERE collection = ?)"
+    return bool(connection.execute(statement, (name,)).fetchone()[0])
+
+
 def get_collection(connection: sqlite3.Connection, name: str) -> Document | None:
     """Return a collection as stored."""
     row = connection.execute("SELECT document FROM collections WHERE id = ?", (name,)).fetchone()
     return None if row is None else json.loads(row[0])
 
 
-def get_item(connection: sqlite3.Connection, item_id: str) -> Document | None:
-    """Return an item as stored."""
-    row = connection.execute("SELECT document FROM items WHERE id = ?", (item_id,)).fetchone()
-    return None if row is None else json.loads(row[0])
+def get_item(connection: sqlite3.Connection, reference: str) -> Document | None:
+    """Return an item as stored, by its id or by ``collection/id``."""
+    found = read_item(connection, reference)
+    return None if found is None else json.loads(found.text)
 
 
 @dataclass(frozen=True)
@@ -146,10 +152,23 @@ def read(connection: sqlite3.Connection, keys: Sequence[int]) -> list[Read]:
     return [by_key[key] for key in keys]
 
 
-def read_item(connection: sqlite3.Connection, item_id: str) -> Read | None:
-    """Return an item, None when there is none."""
-    row = connection.execute(f"{_READ} i.id = ?", (item_id,)).fetchone()
-    return None if row is None else _read(row)
+def read_item(connection: sqlite3.Connection, reference: str) -> Read | None:
+    """Return an item by its id or by ``collection/id``, None when there is none.
+
+    Raises
+    ------
+    AmbiguousError
+        If items of several collections have that id.
+    """
+    collection, item_id = in_collection(reference)
+    if collection is not None:
+        found = connection.execute(f"{_READ} i.collection = ? AND i.id = ?", (collection, item_id)).fetchall()
+    else:
+        found = connection.execute(f"{_READ} i.id = ?", (item_id,)).fetchall()
+    if len(found) > 1:
+        names = [json.loads(row[1])["collection"] for row in found]
+        raise AmbiguousError.same_id(item_id, names, where="the catalog")
+    return _read(found[0]) if found else None
 
 
 def _read(row: tuple[Any, ...]) -> Read:
@@ -165,7 +184,8 @@ _OTHER_VERSION = (
 # In the order of VERSION_RELS: the one before, the one after, the last one if it comes after.
 _OTHER_VERSIONS = ", ".join(_OTHER_VERSION.format(*o) for o in (("<", "DESC"), (">", "ASC"), (">", "DESC")))
 _READ = (
-    f"SELECT i.key, i.document, (SELECT json_group_array(alias) FROM aliases WHERE item = i.id), {_OTHER_VERSIONS} "
+    "SELECT i.key, i.document, (SELECT json_group_array(alias) FROM aliases a WHERE a.item = i.id "
+    f"AND a.collection = i.collection), {_OTHER_VERSIONS} "
     "FROM items i WHERE"
 )
 
@@ -193,6 +213,7 @@ def _boxes(document: Document) -> Iterator[tuple[bool, Box]]:
         yield from ((True, part) for part in parts)
     geometry = document.get("geometry")
     if isinstance(geometry, dict) and geometry.get("type") != "GeometryCollection":
-        w, s, e, n = bounding_box(geometry)
-        if not any(p[0] <= w and e <= p[2] and p[1] <= s and n <= p[3] for p in parts):
-            yield False, (w, s, e, n)
+        west, s, east, n = bounding_box(geometry)
+        for w, e in spans(west, east):
+            if not any(p[0] <= w and e <= p[2] and p[1] <= s and n <= p[3] for p in parts):
+                yield False, (w, s, e, n)

@@ -6,13 +6,13 @@ import json
 import sqlite3
 from typing import Any
 
-from modelstac.catalog.items.geometry import flat, spans
-from modelstac.catalog.search.matching import in_range
+from modelstac.catalog.items.geometry import flat, reached
+from modelstac.catalog.search.facts import in_range
 from modelstac.catalog.search.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.search.ranges import fold, interval, number_range, terms
-from modelstac.catalog.search.spellings import spellings
+from modelstac.catalog.search.spellings import same_architecture, spellings
 from modelstac.catalog.search.sql import paging
-from modelstac.catalog.search.sql.filters import Filter
+from modelstac.catalog.search.sql.dialect import Filter
 from modelstac.catalog.search.sql.functions import microseconds
 from modelstac.catalog.search.sql.schema import property_sql
 
@@ -86,7 +86,7 @@ class Search:
                 conditions.append(f"items.{column} IN ({', '.join(map(self._bind, wanted))})")
         for field, name in EQUAL_FIELDS.items():
             if (value := getattr(query, field)) is not None:
-                spelled = self._spelled(value) if field == "framework" else [value]
+                spelled = self._spelled(field, value)
                 equal = [f"{property_sql(name)} = {self._bind(spelling)} COLLATE NOCASE" for spelling in spelled]
                 conditions.append(f"({' OR '.join(equal)})")
         if query.task is not None:
@@ -103,10 +103,15 @@ class Search:
             conditions.append(f"ms_runs_with({property_sql('interop:verified')}, {packages}, {within})")
         return conditions
 
-    def _spelled(self, framework: str) -> list[str]:
-        """Return the spellings of a framework that occur here: nearly always one, which one index answers."""
-        known = {fold(value) for value in self._values(EQUAL_FIELDS["framework"])}
-        return [spelling for spelling in spellings(framework) if fold(spelling) in known] or [framework]
+    def _spelled(self, field: str, wanted: str) -> list[str]:
+        """Return the spellings of a value that occur here: nearly always one, which one index answers."""
+        if field == "architecture":
+            found = self._values(EQUAL_FIELDS[field])
+            return [value for value in found if same_architecture(value, wanted)] or [wanted]
+        if field != "framework":
+            return [wanted]
+        known = {fold(value) for value in self._values(EQUAL_FIELDS[field])}
+        return [spelling for spelling in spellings(wanted) if fold(spelling) in known] or [wanted]
 
     def _ranges(self) -> list[str]:
         query = self._query
@@ -117,7 +122,7 @@ class Search:
                 beside = EQUAL_FIELDS.get(field.removesuffix("_version")) if field != "version" else None
                 equal = getattr(query, field.removesuffix("_version")) if beside else None
                 if field == "framework_version" and equal:
-                    spelled = self._spelled(equal)
+                    spelled = self._spelled("framework", equal)
                     equal = spelled[0] if len(spelled) == 1 else None
                 values = [v for v in self._values(name, beside if equal else None, equal) if in_range(v, wanted)]
                 conditions.append(
@@ -150,7 +155,7 @@ class Search:
             conditions.append(f"items.first <= {self._bind(stop)} AND items.last >= {self._bind(start)}")
         if query.bbox is not None:
             west, south, east, north = flat(query.bbox)
-            parts = [self._meets_box(w, south, e, north) for w, e in spans(west, east)]
+            parts = [self._meets_box(w, south, e, north) for w, e in reached(west, east)]
             conditions.append(f"items.key IN (SELECT item FROM boxes WHERE bbox AND ({' OR '.join(parts)}))")
         if query.intersects is not None:
             conditions += Filter(

@@ -1,9 +1,11 @@
-"""Many items in one request, one a line: checked while those before are stored, all in one transaction."""
+"""Many items in one request, one a line: checked as they come, and stored in one transaction once all are there."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
@@ -20,13 +22,14 @@ from modelstac.catalog.server.stores.links import base_url
 
 MEDIA_TYPE = "application/x-ndjson"
 _AT_A_TIME, _BYTES_AT_A_TIME = 500, 4 << 20
-# A client that stops half way holds a transaction, for which others wait.
 _PATIENCE_SECONDS = 30.0
+# Whoever sends less than this for a minute holds a connection for nothing.
+_SLOWEST, _SLOW_SECONDS = 1 << 10, 60.0
 _UNREAD = 256 << 20
 
 
 async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGenerator[list[Document], None]:
-    """Yield valid items of a request, some at a time and as they are stored; the next are checked meanwhile.
+    """Yield valid items of a request, some at a time and as they come; the next are read and checked meanwhile.
 
     Parameters
     ----------
@@ -66,6 +69,25 @@ async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGe
             await coming
 
 
+@contextlib.asynccontextmanager
+async def all_there(parts: AsyncIterator[list[Document]]) -> AsyncIterator[AsyncIterator[list[Document]]]:
+    """Wait for the last of some items, which are kept on disk meanwhile, and give them again.
+
+    What stores them keeps others from writing, and that must not last as long as a client likes.
+    """
+    with tempfile.TemporaryFile() as file:
+        async for part in parts:
+            line = orjson.dumps(part) + b"\n"
+            await run_in_threadpool(file.write, line)
+        file.seek(0)
+
+        async def again() -> AsyncIterator[list[Document]]:
+            while line := await run_in_threadpool(file.readline):
+                yield orjson.loads(line)
+
+        yield again()
+
+
 async def read_rest(request: Request) -> None:
     """Read what is left of a request that is refused: a client that is still sending would not see the answer."""
     unread = 0
@@ -80,13 +102,16 @@ async def read_rest(request: Request) -> None:
 async def _lines(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
     """Yield the lines of a request, some at a time."""
     chunks = request.stream()
-    rest, lines, size = b"", [], 0
+    rest, lines, size, whole_size, begun = b"", [], 0, 0, time.monotonic()
     while True:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 chunk = await anext(chunks, None)
         except (TimeoutError, ClientDisconnect) as error:
             raise StorageError("the body: its rest does not come; nothing was stored, send it again") from error
+        whole_size += len(chunk or b"")
+        if (lasted := time.monotonic() - begun) > _SLOW_SECONDS and whole_size < lasted * _SLOWEST:
+            raise StorageError("the body: it comes too slowly; nothing was stored, send it again")
         *whole, rest = (rest + (chunk or b"")).split(b"\n")
         if chunk is None:
             whole.append(rest)

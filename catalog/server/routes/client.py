@@ -8,17 +8,27 @@ from urllib.parse import urlencode
 import attr
 import orjson
 from fastapi import Request
-from stac_fastapi.extensions.filter.client import AsyncBaseFiltersClient
 from stac_fastapi.types.core import AsyncBaseCoreClient
 from starlette.responses import Response
 
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items.documents import Document, link
 from modelstac.catalog.search.page import Page
+from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.server.routes.requests import query_from
-from modelstac.catalog.server.stores.links import GEOJSON, JSON, base_url, etag, names_tag, shown_collection, shown_item
-from modelstac.catalog.server.stores.queryables import queryables
+from modelstac.catalog.server.stores.links import (
+    GEOJSON,
+    JSON,
+    SCHEMA,
+    SORTABLES,
+    base_url,
+    etag,
+    form,
+    names_tag,
+    shown_collection,
+    shown_item,
+)
 from modelstac.catalog.server.stores.store import Store
 
 
@@ -45,6 +55,15 @@ class Reader(AsyncBaseCoreClient):
 
     store: Store = attr.ib(kw_only=True)
 
+    async def landing_page(self, **kwargs: Any) -> Any:
+        """Answer ``GET /``."""
+        page = await super().landing_page(**kwargs)
+        base = base_url(kwargs["request"])
+        page["links"].append(link(SORTABLES, f"{base}sortables", SCHEMA, title="Sortables"))
+        page["links"].append(form("create-form", base, "collections"))
+        page["links"].append(link("catalogs", f"{base}catalogs", title="Catalogs of teams"))
+        return page
+
     async def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """Answer ``GET /collections/{collection_id}/items/{item_id}``."""
         stored = await self.store.item(collection_id, item_id)
@@ -69,7 +88,12 @@ class Reader(AsyncBaseCoreClient):
         page = await self.store.search_collections(query)
         base = base_url(request)
         shown = [reduced(shown_collection(found, base), query.fields) for found in page.documents]
-        links = [link("root", base), link("self", f"{base}collections")]
+        links = [
+            link("root", base),
+            link("self", f"{base}collections"),
+            link(SORTABLES, f"{base}collections-sortables", SCHEMA, title="Sortables"),
+            form("create-form", base, "collections"),
+        ]
         body = {"collections": shown, "links": links + _paging(request, page), "numberReturned": len(shown)}
         return answer(body | _matched(page))
 
@@ -88,26 +112,16 @@ class Reader(AsyncBaseCoreClient):
         return await self._search(kwargs.pop("request"), kwargs | {"collections": [collection_id]})
 
     async def _search(self, request: Request, given: dict[str, Any], *, body: Any = None) -> Response:
-        query = query_from(given)
+        return await self.found(request, query_from(given), body=body)
+
+    async def found(self, request: Request, query: Query, *, body: Any = None) -> Response:
+        """Answer with a page of the items that a query finds."""
         page = await self.store.search(query)
         base = base_url(request)
         shown = [reduced(shown_item(found, base), query.fields) for found in page.documents]
         links = [link("root", base), link("self", str(request.url), GEOJSON), *_paging(request, page, body)]
         found = {"type": "FeatureCollection", "features": shown, "links": links, "numberReturned": len(shown)}
         return answer(found | _matched(page), GEOJSON)
-
-
-@attr.s
-class Queryables(AsyncBaseFiltersClient):
-    """What can be searched for."""
-
-    store: Store = attr.ib(kw_only=True)
-
-    async def get_queryables(self, collection_id: str | None = None, **kwargs: Any) -> Response:  # type: ignore[override]
-        """Answer ``GET /queryables``, for all collections or for one."""
-        if collection_id is not None and await self.store.collection(collection_id) is None:
-            raise NotFoundError(f"no collection {collection_id!r}: see /collections")
-        return answer(queryables(str(kwargs["request"].url)), "application/schema+json")
 
 
 def _matched(page: Page) -> Document:

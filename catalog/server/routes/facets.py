@@ -45,6 +45,7 @@ class Facets(AsyncBaseAggregationClient):
         request: Request = kwargs.pop("request")
         parameters = {name: getattr(given[0], name) for name in type(given[0]).model_fields} if given else kwargs
         asked = parameters.pop("aggregations", None) or [TOTAL, *FACETS]
+        asked = list(dict.fromkeys(asked))
         if unknown := set(asked) - {TOTAL, *FACETS}:
             raise InvalidQueryError(f"aggregations: unknown {sorted(unknown)[0]!r}; see /aggregations")
         collection_id = collection_id or request.path_params.get("collection_id")
@@ -53,11 +54,12 @@ class Facets(AsyncBaseAggregationClient):
                 raise NotFoundError(f"no collection {collection_id!r}: see /collections")
             parameters["collections"] = [collection_id]
         query = query_from(parameters)
-        counts = await self.store.facets(query, [FACETS[name] for name in asked if name in FACETS])
+        names = [FACETS[name] for name in asked if name in FACETS]
+        counts, total = await self.store.facets(query, names, count=TOTAL in asked)
         found = []
         for name in asked:
             if name == TOTAL:
-                found.append({"name": name, "data_type": "integer", "value": await self.store.count(query)})
+                found.append({"name": name, "data_type": "integer", "value": total})
             else:
                 found.append(_buckets(name, counts[FACETS[name]]))
         return _answered(request, found)

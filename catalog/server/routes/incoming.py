@@ -10,10 +10,19 @@ import orjson
 import pystac
 from fastapi import HTTPException, Request
 
+from modelstac.catalog.base import ALIAS
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.documents import Document, is_image_asset
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
-from modelstac.catalog.items.validation import MLM_SCHEMAS, known_schemas, validate_document, validate_item
+from modelstac.catalog.items.validation import (
+    declares_mlm,
+    is_foreign_model,
+    known_schemas,
+    validate_document,
+    validate_item,
+)
+from modelstac.catalog.rules import RULES, check_rules
+from modelstac.catalog.server.files.named import check_digests
 from modelstac.catalog.server.routes.patches import refuse_unstorable
 from modelstac.catalog.server.stores.links import stored_document
 
@@ -73,11 +82,14 @@ class Checks:
             href = asset["href"]
             if key in EVIDENCE_ASSETS and href.startswith("data:"):
                 continue
+            if is_image_asset(asset):
+                continue
             if not href.startswith(_READABLE) or ".." in href.split("/"):
                 raise InvalidItemError(
                     f"assets.{key}.href: {href[:80]!r} is neither an address that others can read nor one below "
                     f"{base}artifacts/"
                 )
+        check_digests(stored)
         stored["properties"] = {name: value for name, value in stored["properties"].items() if name != ALIASES}
         return self._validated(stored, collection_id)
 
@@ -95,7 +107,7 @@ class Checks:
         if foreign:
             validate_document(document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))})
         else:
-            validate_item(document)
+            validate_item(document, foreign=False)
         return stored
 
     def collection(self, collection: Any, base: str, expected_id: str | None = None) -> Document:
@@ -106,16 +118,29 @@ class Checks:
         stored: Document = _read(lambda: stored_document(collection, base))
         _refuse_unknown(stored, (pystac.get_stac_version(),))
         validate_document(stored)
+        _check_aliases(stored.get(ALIASES, {}))
+        check_rules(stored.get(RULES, {}))
         return stored
 
 
+def _check_aliases(aliases: Any) -> None:
+    """Refuse what are no aliases; whether there are such items is for the store, in its transaction."""
+    if not isinstance(aliases, dict):
+        raise InvalidItemError(f"{ALIASES}: expected an object of item ids by alias, found {type(aliases).__name__}")
+    for alias, item_id in aliases.items():
+        if not ALIAS.fullmatch(alias):
+            raise InvalidItemError(f"{ALIASES}: {alias[:60]!r} is none: up to 64 letters, digits, '_', '.' and '-'")
+        if not isinstance(item_id, str):
+            raise InvalidItemError(f"{ALIASES}.{alias}: expected an item id, found {type(item_id).__name__}")
+
+
 def is_foreign(item: Document) -> bool:
-    """Tell whether an item is neither a model nor a dataset of ours."""
-    declared = item.get("stac_extensions")
-    if isinstance(declared, list) and any(isinstance(uri, str) and uri.startswith(MLM_SCHEMAS) for uri in declared):
+    """Tell whether an item is neither a model nor a dataset of ours: a scene, or a model that others described."""
+    if any(name.startswith("interop:") for name in item["properties"]):
         return False
-    own = ("mlm:", "interop:")
-    return not any(name.startswith(own) for name in item["properties"])
+    return is_foreign_model(item) or not (
+        declares_mlm(item) or any(name.startswith("mlm:") for name in item["properties"])
+    )
 
 
 def _refuse_unknown(document: Document, versions: tuple[str, ...], *, extensions: bool = True) -> None:
@@ -132,6 +157,8 @@ def _refuse_unknown(document: Document, versions: tuple[str, ...], *, extensions
 def check_id(found: Any, expected: str | None = None, *, what: str = "id") -> None:
     """Refuse what cannot be part of an address, or is not what an address names."""
     fit = isinstance(found, str) and 0 < len(found) <= _LONGEST_ID and found.isprintable() and not _UNFIT & set(found)
+    # Of an address, these two lead elsewhere.
+    fit = fit and found not in {".", ".."}
     if not fit:
         shown = repr(found)[:60]
         raise InvalidItemError(f"{what}: {shown} is no name of 1 to {_LONGEST_ID} letters, digits, '.', '-' and '_'")

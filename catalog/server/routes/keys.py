@@ -10,19 +10,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from starlette.requests import Request
+
 from modelstac.catalog.backends.storage import Folder
-from modelstac.catalog.errors import CatalogError, ItemExistsError, NotFoundError, StorageError, UnauthorizedError
+from modelstac.catalog.errors import (
+    CatalogError,
+    InvalidItemError,
+    ItemExistsError,
+    NotFoundError,
+    StorageError,
+    UnauthorizedError,
+)
+from modelstac.catalog.journal import LOCAL, Writer, set_writer
 
 PREFIX = "msk_"
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
 class Key:
-    """What is kept of a write key. The key itself is random, 256 bits, so that a plain hash cannot be reversed."""
+    """What is kept of a write key. The key itself is random, 256 bits, so that a plain hash cannot be reversed.
+
+    Parameters
+    ----------
+    team
+        The sub-catalog whose models the key may write; None for all.
+    """
 
     name: str
     sha256: str
     created: str
+    team: str | None = None
 
 
 class Keys:
@@ -57,25 +75,37 @@ class Keys:
             self._known, self._read_at = [], None
         except OSError as error:
             raise StorageError.doing(f"read {self.path}", error, advice="check who may read it") from error
-        except (ValueError, TypeError) as error:
+        except (RecursionError, ValueError, TypeError) as error:
             raise CatalogError(f"{self.path} is no file of keys: remove it and add the keys anew") from error
         return self._known
 
-    def add(self, name: str) -> str:
+    def add(self, name: str, *, team: str | None = None) -> str:
         """Make a key and return it; it is shown this once.
+
+        Parameters
+        ----------
+        team
+            The sub-catalog whose models it may write; None for all.
 
         Raises
         ------
+        InvalidItemError
+            If the name is none.
         ItemExistsError
             If the name is taken.
         """
+        if not 0 < len(name) <= _LONGEST or not name.isprintable() or name.startswith(LOCAL):
+            raise InvalidItemError(
+                f"key {name[:60]!r}: a name of 1 to {_LONGEST} characters is needed, without {LOCAL!r}"
+            )
         folder = Folder(self.path.parent)
         with folder.lock():
             known = self.all()
             if any(key.name == name for key in known):
                 raise ItemExistsError(f"there is a key {name!r} in {self.path}: revoke it first, or take another name")
             text = PREFIX + secrets.token_urlsafe(32)
-            self._write(folder, [*known, Key(name, _hash(text), datetime.now(UTC).isoformat(timespec="seconds"))])
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            self._write(folder, [*known, Key(name, _hash(text), made, team)])
         return text
 
     def revoke(self, name: str) -> None:
@@ -94,8 +124,8 @@ class Keys:
                 raise NotFoundError.unknown("key", name, [key.name for key in known], where=str(self.path))
             self._write(folder, kept)
 
-    def check(self, authorization: str | None) -> str:
-        """Return the name of the key that an ``Authorization`` header carries.
+    def check(self, authorization: str | None) -> Writer:
+        """Return whose key an ``Authorization`` header carries.
 
         Raises
         ------
@@ -110,20 +140,36 @@ class Keys:
         found = _hash(text.strip())
         for key in self.all():
             if secrets.compare_digest(key.sha256, found):
-                return key.name
+                return Writer(key.name, key.team)
         raise UnauthorizedError("this key is unknown or was revoked: ask the keeper of the catalog for another")
 
     def _write(self, folder: Folder, keys: list[Key]) -> None:
-        rows: list[dict[str, Any]] = [vars(key) for key in keys]
+        rows: list[dict[str, Any]] = [
+            {name: value for name, value in vars(key).items() if value is not None} for key in keys
+        ]
         folder.write(self.path.name, json.dumps(rows, indent=2).encode())
 
 
 class Open(Keys):
     """No key is asked for: something in front of the server has checked who writes."""
 
-    def check(self, authorization: str | None) -> str:  # noqa: ARG002 - it is not for this server
+    def check(self, authorization: str | None) -> Writer:  # noqa: ARG002 - it is not for this server
         """Take every writer."""
-        return "open"
+        return Writer("open")
+
+
+def admit(keys: Keys, request: Request) -> Writer:
+    """Return who writes by a request, and note it for its log line and for the audit log.
+
+    Raises
+    ------
+    UnauthorizedError
+        As :meth:`Keys.check` does.
+    """
+    found = keys.check(request.headers.get("authorization"))
+    request.state.writer = found.name
+    set_writer(found)
+    return found
 
 
 def _hash(key: str) -> str:

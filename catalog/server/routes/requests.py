@@ -11,16 +11,21 @@ from pydantic import BaseModel, create_model, model_validator
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.search.query import Query
-from modelstac.catalog.search.sql.filters import Filter, parse
+from modelstac.catalog.search.sql.dialect import Filter
+from modelstac.catalog.search.sql.expressions import parse
 from modelstac.catalog.search.sql.paging import sort_keys
 from modelstac.catalog.server.stores import filters
 
 MAX_LIMIT = 1_000
+# More than anybody asks for in one request; what a list or a text may cost is bounded by them.
+MOST = {"ids": 10_000, "collections": 10_000, "fields": 500, "sortby": 20, "aggregations": 50, "query": 100}
+LONGEST = {"q": 2_000, "datetime": 200, "token": 20_000, "query": 20_000, "intersects": 400_000, "filter_expr": 400_000}
+MOST_WORDS, MOST_POSITIONS, LONGEST_NAME = 50, 10_000, 500
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
 _TEMPORAL: tuple[str, ...] = ("after", "before", "contains", "disjoint", "during", "equals", "finishedby", "finishes")
 _TEMPORAL = (*_TEMPORAL, "intersects", "meets", "metby", "overlappedby", "overlaps", "startedby", "starts")
 _OPERATORS = frozenset(
-    {"and", "or", "not", "=", "<>", "<", "<=", ">", ">=", "like", "between", "in", "isnull", "casei"}
+    {"and", "or", "not", "=", "<>", "<", "<=", ">", ">=", "like", "between", "in", "isnull", "casei", "accenti"}
     | {"+", "-", "*", "/", "^", "%", "div", "a_equals", "a_contains", "a_containedby", "a_overlaps"}
     | {f"s_{name}" for name in _SPATIAL}
     | {f"t_{name}" for name in _TEMPORAL}
@@ -49,6 +54,7 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
         With the name of the parameter.
     """
     given = {name: value for name, value in parameters.items() if value not in (None, [], (), "")}
+    _refuse_too_much(given)
     if "bbox" in given and "intersects" in given:
         raise InvalidQueryError("bbox, intersects: only one of them can be given")
     fields: dict[str, Any] = {name: given[name] for name in ("ids", "collections", "bbox", "token") if name in given}
@@ -58,7 +64,7 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     fields["filter"] = _checked(
         filters.both(
             _filter(given.get("filter_expr"), given.get("filter_lang")),
-            filters.from_query(_json("query", given["query"])) if "query" in given else None,
+            filters.from_query(_queried(given["query"])) if "query" in given else None,
         )
     )
     if "datetime" in given:
@@ -66,6 +72,8 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     if "intersects" in given:
         geometry = given["intersects"]
         fields["intersects"] = geometry.model_dump(mode="json") if hasattr(geometry, "model_dump") else geometry
+        if _positions(fields["intersects"]) > MOST_POSITIONS:
+            raise InvalidQueryError(f"intersects: more than {MOST_POSITIONS} positions: ask with a simpler geometry")
     if "q" in given:
         fields["text"] = given["q"] if isinstance(given["q"], str) else ",".join(given["q"])
     if place := holds_nul(fields):
@@ -73,6 +81,38 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     query = Query(**fields)
     sort_keys(query)  # refuses what cannot be sorted by
     return query
+
+
+def _refuse_too_much(given: Mapping[str, Any]) -> None:
+    """Refuse lists and texts that are longer than anybody needs, before anything is made of them."""
+    for parameter, value in given.items():
+        name = parameter.removesuffix("_expr")
+        if (most := LONGEST.get(parameter)) and isinstance(value, str) and len(value) > most:
+            raise InvalidQueryError(f"{name}: longer than {most} characters: ask for less")
+        many = MOST.get(name)
+        listed = [*(getattr(value, "include", None) or ()), *(getattr(value, "exclude", None) or ())] or value
+        if many is None or not isinstance(listed, (list, tuple, set, dict)):
+            continue
+        if len(listed) > many:
+            raise InvalidQueryError(f"{name}: more than {many}: ask for less, in several requests")
+        if any(isinstance(part, str) and len(part) > LONGEST_NAME for part in listed):
+            raise InvalidQueryError(f"{name}: one is longer than {LONGEST_NAME} characters")
+    said = given.get("q", ())
+    text = said if isinstance(said, str) else ",".join(map(str, said))
+    if len(text) > LONGEST["q"] or len(text.replace(",", " ").split()) > MOST_WORDS:
+        raise InvalidQueryError(f"q: more than {MOST_WORDS} words, or {LONGEST['q']} characters: ask for less")
+
+
+def _positions(geometry: Any) -> int:
+    """Return how many positions a geometry has, about."""
+    if isinstance(geometry, str):
+        return geometry.count("[")
+    if isinstance(geometry, dict):
+        return sum(_positions(geometry.get(name)) for name in ("coordinates", "geometries"))
+    if isinstance(geometry, (list, tuple)):
+        flat = bool(geometry) and all(isinstance(part, (int, float)) for part in geometry)
+        return 1 if flat else sum(map(_positions, geometry))
+    return 0
 
 
 def holds_nul(value: Any, place: str = "") -> str | None:
@@ -95,7 +135,10 @@ def _filter(value: Any, language: str | None) -> Document | None:
     if value is None:
         return None
     is_text = isinstance(value, str) and language != "cql2-json"
-    found = parse(value if is_text else _flat(_json("filter", value)))
+    wanted = value if is_text else _flat(_json("filter", value))
+    found = wanted if isinstance(wanted, bool) else parse(wanted)
+    if isinstance(found, bool):
+        return {"op": "and", "args": [found, found]}
     if not isinstance(found, dict):
         raise InvalidQueryError("filter: expected a condition")
     return found
@@ -140,10 +183,20 @@ def _json(name: str, value: Any) -> Any:
         raise InvalidQueryError(f"{name}: no JSON: {error}") from error
 
 
+def _queried(value: Any) -> Any:
+    found = _json("query", value)
+    if isinstance(found, dict) and len(orjson.dumps(found)) > LONGEST["query"]:
+        raise InvalidQueryError(f"query: longer than {LONGEST['query']} characters: ask for less")
+    return found
+
+
 def _sort(value: Any) -> Iterable[str]:
-    for part in value:
+    for part in value.split(",") if isinstance(value, str) else value:
         if isinstance(part, str):
-            yield part.strip().removeprefix("+")  # a "+" in a query string arrives as a blank
+            name = part.strip().removeprefix("+")  # a "+" in a query string arrives as a blank
+            if not name.removeprefix("-"):
+                raise InvalidQueryError("sortby: a name is missing: something like -properties.datetime,id is needed")
+            yield name
         else:
             down = str(getattr(part.direction, "value", part.direction)) == "desc"
             yield f"-{part.field}" if down else part.field

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import attr
 import pystac
@@ -17,10 +18,10 @@ from starlette.responses import Response
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError, ModelStacError
 from modelstac.catalog.items.documents import Document, now
 from modelstac.catalog.items.identity import BULK_CONFORMANCE, EVIDENCE_ASSETS, differences
-from modelstac.catalog.server.routes.bulk import checked_parts, read_rest
+from modelstac.catalog.server.routes.bulk import all_there, checked_parts, read_rest
 from modelstac.catalog.server.routes.client import answer, answer_stored
 from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body
-from modelstac.catalog.server.routes.keys import Keys
+from modelstac.catalog.server.routes.keys import Keys, admit
 from modelstac.catalog.server.routes.openapi import request_body
 from modelstac.catalog.server.routes.patches import patched
 from modelstac.catalog.server.stores.links import base_url, etag, item_path, names_tag
@@ -47,8 +48,9 @@ class Transactions(ApiExtension):
     def register(self, app: FastAPI) -> None:
         """Add the routes."""
 
-        def with_key(request: Request) -> None:
-            request.state.writer = self.keys.check(request.headers.get("authorization"))
+        async def with_key(request: Request) -> None:
+            # Not in a thread: who writes is known from here on, in this request.
+            admit(self.keys, request)
 
         router = APIRouter(dependencies=[Depends(with_key)], tags=["Transactions"])
         paths: dict[str, dict[str, Callable[..., Any]]] = {
@@ -120,9 +122,9 @@ class Transactions(ApiExtension):
 
         try:
             # Here and not before: what is left of the request is read even when it is refused.
-            request.state.writer = self.keys.check(request.headers.get("authorization"))
-            async with contextlib.aclosing(counted()) as parts:
-                new = await self.store.add_parts(parts)
+            admit(self.keys, request)
+            async with contextlib.aclosing(counted()) as parts, all_there(parts) as items:
+                new = await self.store.add_parts(items)
         except (ModelStacError, HTTPException):
             await read_rest(request)
             raise
@@ -187,7 +189,7 @@ class Transactions(ApiExtension):
         document = self.checks.collection(await json_body(request), base_url(request))
         await self.store.add_collection(document)
         response = answer_stored(request, document, status=201)
-        response.headers["Location"] = f"{base_url(request)}collections/{document['id']}"
+        response.headers["Location"] = f"{base_url(request)}collections/{quote(document['id'], safe='')}"
         return response
 
     async def update_collection(self, collection_id: str, request: Request) -> Response:

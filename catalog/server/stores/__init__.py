@@ -1,5 +1,5 @@
-"""What the server keeps documents and files in: the embedded file, pgstac, and a store of artifacts.
+"""What the server keeps documents in: the embedded file and pgstac.
 
-Order, each importing only from those before it: store, artifacts, collections, filters, links, queryables, pgstac_items
-· writes, embedded, migrate, pgstac_copy · pgstac.
+Order, each importing only from those before it: store, collections, filters, links, queryables · writes · embedded,
+pg · migrate · pgstac.
 """

@@ -4,45 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import total_ordering
 from typing import Any
 
-from modelstac.catalog.errors import InvalidQueryError
+from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.geometry import boxes_meet
-from modelstac.catalog.search.matching import says
+from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.search.facts import says
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.ranges import interval
+from modelstac.catalog.search.sql.judging import passes
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
 
-_OFFSET = Key("offset")
+
+def no_item(alias: str, item_id: str) -> InvalidItemError:
+    """Return what is wrong with an alias that points to nothing of its collection."""
+    return InvalidItemError(f"{ALIASES}.{alias}: there is no item {item_id[:80]!r} in this collection")
+
+
+def pointing_to(item_id: str, aliases: Any) -> list[str]:
+    """Return the aliases that point to an item; an earlier version let a collection have anything in their place."""
+    return sorted(a for a, target in aliases.items() if target == item_id) if isinstance(aliases, dict) else []
 
 
 def select(collections: Iterable[Document], query: Query) -> Page:
-    """Return a page of the collections that a query finds, by id unless it says otherwise."""
-    found = sorted((c for c in collections if _matches(c, query)), key=lambda collection: str(collection["id"]))
-    for name in reversed(query.sortby):
-        field = name.removeprefix("-").removeprefix("properties.")
-        given = [c for c in found if _sortable(c.get(field))]
-        given.sort(key=lambda collection: str(collection[field]), reverse=name.startswith("-"))
-        found = given + [c for c in found if not _sortable(c.get(field))]
-    start = _start(query)
-    stop = start + (query.limit or len(found))
-    token = make_token(query, (stop,)) if stop < len(found) else None
-    return Page(tuple(found[start:stop]), token, len(found))
+    """Return a page of the collections that a query finds, by id unless it says otherwise.
+
+    A token says after which values the next page begins: the collection that had them may be gone by then.
+    """
+    found = [(_place(c, query), c) for c in collections if _matches(c, query)]
+    found.sort(key=lambda one: _ordered(one[0], query))
+    matched = len(found)
+    if query.token is not None:
+        after = _ordered(_after(query), query)
+        found = [(place, c) for place, c in found if _ordered(place, query) > after]
+    page = found[: query.limit]
+    token = make_token(query, page[-1][0]) if len(page) < len(found) else None
+    return Page(tuple(c for _, c in page), token, matched)
 
 
-def _start(query: Query) -> int:
-    if query.token is None:
-        return 0
-    start = read_token(query, [_OFFSET])[0]
-    if not isinstance(start, int):
+Place = tuple[str | None, ...]
+"""What a collection is sorted by: its texts, None where it has none, and its id."""
+
+
+def _place(collection: Document, query: Query) -> Place:
+    names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
+    values = [value if isinstance(value := collection.get(name), str) else None for name in names]
+    return (*values, str(collection["id"]))
+
+
+@total_ordering
+class _Descending:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Descending) and self._text == other._text
+
+    def __lt__(self, other: _Descending) -> bool:
+        return self._text > other._text
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _ordered(place: Place, query: Query) -> list[Any]:
+    order: list[Any] = []
+    for name, value in zip((*query.sortby, "id"), place, strict=True):
+        # What is missing comes last either way.
+        order += [value is None, _Descending(value or "") if name.startswith("-") else value or ""]
+    return order
+
+
+def _after(query: Query) -> Place:
+    values = read_token(query, [Key(name) for name in (*query.sortby, "id")])
+    if not all(value is None or isinstance(value, str) for value in values) or values[-1] is None:
         raise InvalidQueryError("token: this is none that a search gave")
-    return start
-
-
-def _sortable(value: Any) -> bool:
-    return isinstance(value, str)
+    return tuple(values)
 
 
 def _matches(collection: Document, query: Query) -> bool:
@@ -68,10 +107,5 @@ def _says(collection: Document, text: str) -> bool:
 
 
 def _passes(collection: Document, wanted: Any) -> bool:
-    import cql2
-
     flat = {name: value for name, value in collection.items() if name not in {"links", "assets"}}
-    try:
-        return bool(cql2.Expr(wanted).matches(flat))
-    except Exception as error:
-        raise InvalidQueryError(f"filter: it cannot be applied to collections: {str(error)[:200]}") from error
+    return passes(wanted, {"id": collection["id"], "collection": collection["id"], "properties": flat})

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
+from modelstac.catalog import journal
 from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
-from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError, NotFoundError
+from modelstac.catalog.errors import ItemExistsError, ModelStacError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.messages import ignore
+from modelstac.catalog.rules import RULES, refuse_unfit
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.search import Search
-from modelstac.catalog.server.stores.collections import select
-from modelstac.catalog.server.stores.store import Change, Check, Store
+from modelstac.catalog.server.files.artifacts import ArtifactStore
+from modelstac.catalog.server.files.named import check_there, unnamed, with_new_assets
+from modelstac.catalog.server.stores.collections import no_item, select
+from modelstac.catalog.server.stores.queryables import LOOKED_AT, MOST_SCORES, SCORES
+from modelstac.catalog.server.stores.store import Change, Check, Result, Store
+from modelstac.catalog.server.teams import hierarchy
+from modelstac.catalog.server.teams.permission import made, may_make, may_write
+from modelstac.catalog.server.teams.session import Session, SqliteSession, run_now
 
 LOG = logging.getLogger("modelstac.server")
-Result = TypeVar("Result")
-_THREADS = 4
+# Those who write wait for each other, and nobody who reads waits for them.
+_READERS, _WRITERS = 4, 2
 
 
 class EmbeddedStore(Store):
@@ -41,21 +49,37 @@ class EmbeddedStore(Store):
     catalog
         The file.
     artifacts
-        Folder or URL of the artifacts, whose hrefs are ``artifacts/…`` to clients.
+        The artifacts, whose hrefs are ``artifacts/…`` to clients.
+    seconds
+        How long a search may take.
     """
 
-    def __init__(self, catalog: EmbeddedCatalog, artifacts: str) -> None:
+    def __init__(self, catalog: EmbeddedCatalog, artifacts: ArtifactStore, *, seconds: float = 20.0) -> None:
         self._catalog = catalog
-        self._artifacts = artifacts.rstrip("/") + "/"
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="catalog")
+        self._files = artifacts
+        self._artifacts = artifacts.place.rstrip("/") + "/"
+        self._seconds = seconds
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reading")
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="writing")
 
     async def close(self) -> None:
         """Let the threads end."""
-        self._threads.shutdown()
+        self._readers.shutdown()
+        self._writers.shutdown()
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def _read_by(self, work: Callable[[], Result]) -> Result:
+        def limited() -> Result:
+            with self._catalog.database.within(self._seconds):
+                return work()
+
         with self._explained():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._readers, limited)
+
+    async def _write_by(self, work: Callable[[], Result]) -> Result:
+        with self._explained():
+            # With who writes, which is known where the request is read.
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(self._writers, context.run, work)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -68,44 +92,66 @@ class EmbeddedStore(Store):
 
     async def ping(self) -> None:
         """Read from the file."""
-        await self._run(lambda: self._catalog.collection_documents(""))
+        await self._read_by(lambda: self._catalog.collection_documents(""))
 
     async def item(self, collection_id: str, item_id: str) -> Document | None:
         """Return an item, None when there is none."""
         # By its id, in a file mapped into memory, it is there sooner than a thread would begin; readers never wait.
         with self._explained():
-            found = self._catalog.read(item_id)
+            found = self._catalog.read(f"{collection_id}/{item_id}")
         served = None if found is None else self._read(found)
         return served if served is not None and served["collection"] == collection_id else None
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection, None when there is none."""
-        found = await self._run(lambda: self._catalog.collection_documents(collection_id))
+        found = await self._read_by(lambda: self._catalog.collection_documents(collection_id))
         return self._served(found[0]) if found else None
 
     async def search(self, query: Query) -> Page:
         """Return a page of the items that a query finds."""
         # The whole items: what is left of them is decided once their links are made.
         whole = query.model_copy(update={"fields": ()})
-        found, token, matched = await self._run(lambda: self._catalog.found(whole, count=True))
+        found, token, matched = await self._read_by(lambda: self._catalog.found(whole, count=True))
         return Page(tuple(map(self._read, found)), token, matched)
 
     async def search_collections(self, query: Query) -> Page:
         """Return a page of the collections that a query finds."""
-        found = await self._run(self._catalog.collection_documents)
+        found = await self._read_by(self._catalog.collection_documents)
         return select([self._served(document) for document in found], query)
 
     async def add_items(self, collection_id: str, items: Sequence[Document]) -> list[bool]:
         """Store items, all or none, and tell of each whether it is new."""
-        return await self._run(lambda: self._add(collection_id, items))
+        return await self._write_by(lambda: self._add(collection_id, items))
 
     def _add(self, collection_id: str, items: Sequence[Document]) -> list[bool]:
         if not self._catalog.collection_documents(collection_id):
             raise NotFoundError(f"no collection {collection_id!r}: create it first, by POST to /collections")
         with self._catalog.database.read() as connection:
-            fresh = [rows.get_item(connection, item["id"]) is None for item in items]
-        self._catalog.add_documents([self._local(item) for item in items], report=ignore)
+            fresh = [rows.get_item(connection, f"{collection_id}/{item['id']}") is None for item in items]
+        check_there(items, self._files)
+        writer = Writer(self._catalog, check=self._admit)
+        with self._told(items):
+            writer.write([writer.prepared([self._local(item) for item in items])])
         return fresh
+
+    @contextlib.contextmanager
+    def _told(self, items: Sequence[Document]) -> Iterator[None]:
+        """Say of a file that ``gc`` took while it was copied that it is missing."""
+        try:
+            yield
+        except StorageError:
+            check_there(items, self._files)
+            raise
+
+    def _admit(self, items: Sequence[Document]) -> None:
+        """Refuse items without their files, or in collections that are not those of who writes."""
+        check_there(items, self._files, below=self._artifacts)
+        if journal.writer().team is None:
+            return
+        with self._catalog.database.read() as connection:  # that of the transaction
+            for name in {item["collection"] for item in items}:
+                is_there = rows.get_collection(connection, name) is not None
+                run_now((may_write if is_there else may_make)(SqliteSession(connection), name))
 
     async def add_parts(self, parts: AsyncIterator[list[Document]]) -> int:
         """Store items of any collections as they come, all or none; collections that are missing are made."""
@@ -116,29 +162,37 @@ class EmbeddedStore(Store):
 
         def prepared(writer: Writer) -> Iterator[list[Prepared]]:
             while (part := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not None:
-                yield writer.prepared([self._local(item) for item in part])
+                check_there(part, self._files)
+                with self._told(part):
+                    ready = writer.prepared([self._local(item) for item in part])
+                yield ready
 
         def work() -> int:
-            writer = Writer(self._catalog)
+            writer = Writer(self._catalog, check=self._admit)
             return writer.write(prepared(writer))
 
-        return await self._run(work)
+        return await self._write_by(work)
 
     async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
         """Replace an item's document by what ``change`` makes of it, atomically."""
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                found = rows.read_item(connection, item_id)
+                found = rows.read_item(connection, f"{collection_id}/{item_id}")
                 stored = {} if found is None else json.loads(found.text)
                 if found is None or stored["collection"] != collection_id:
                     raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
+                run_now(may_write(SqliteSession(connection), collection_id))
                 # As readers see it, in the same transaction: that is what an entity tag is of.
-                changed = change(self._read(found))
-                rows.delete(connection, item_id)
+                shown = self._read(found)
+                changed = change(shown)
+                if changed["assets"] != shown["assets"]:
+                    check_there([with_new_assets(changed, shown)], self._files)
+                rows.delete(connection, item_id, collection_id)
                 rows.insert(connection, [self._stored_again(stored, changed)])
+                journal.record(connection, journal.changes(shown, changed))
 
-        await self._run(work)
+        await self._write_by(work)
         found = await self.item(collection_id, item_id)
         assert found is not None, "an item that was changed is there"
         return found
@@ -151,7 +205,7 @@ class EmbeddedStore(Store):
             key: asset | {"href": (stored["assets"] if key in kept else local)[key]["href"]}
             for key, asset in changed["assets"].items()
         }
-        links = [found for found in changed["links"] if found["rel"] not in documents.STRUCTURAL_RELS]
+        links = [found for found in changed["links"] if not documents.is_structural(found)]
         return changed | {"assets": assets, "links": links}
 
     async def remove_item(self, collection_id: str, item_id: str, check: Check) -> None:
@@ -161,21 +215,26 @@ class EmbeddedStore(Store):
             stored = self._read(found)
             if stored["collection"] != collection_id:
                 raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
+            with self._catalog.database.read() as connection:  # that of the transaction
+                run_now(may_write(SqliteSession(connection), collection_id))
             check(stored)
 
-        await self._run(lambda: self._catalog.delete(item_id, check=checked))
+        # Whoever was told that the files are here is about to name them: they go with gc, where gc looks.
+        here = self._files.place != str(self._catalog.artifacts.root)
+        await self._write_by(lambda: self._catalog.delete(f"{collection_id}/{item_id}", check=checked, files=here))
 
-    async def add_collection(self, collection: Document) -> None:
-        """Store a new collection."""
+    async def add_collection(self, collection: Document, *, catalog: str | None = None) -> None:
+        """Store a new collection, in a catalog that then owns it, or in that of the team that writes."""
 
         def work() -> None:
             with self._catalog.database.write() as connection:
                 if rows.get_collection(connection, collection["id"]) is not None:
                     raise ItemExistsError(f"there is a collection {collection['id']!r}: change it by PUT or PATCH")
+                run_now(made(SqliteSession(connection), collection["id"], catalog))
                 rows.put_collection(connection, documents.stored_collection(collection))
-                _put_aliases(connection, collection["id"], {}, collection.get(ALIASES, {}))
+                self._put_aliases(connection, {"id": collection["id"]}, collection)
 
-        await self._run(work)
+        await self._write_by(work)
 
     async def change_collection(self, collection_id: str, change: Change) -> Document:
         """Replace a collection's document by what ``change`` makes of it, atomically."""
@@ -183,11 +242,13 @@ class EmbeddedStore(Store):
         def work() -> None:
             with self._catalog.database.write() as connection:
                 stored = self._stored_collection(connection, collection_id)
+                run_now(may_write(SqliteSession(connection), collection_id))
                 changed = change(stored)
                 rows.put_collection(connection, documents.stored_collection(changed))
-                _put_aliases(connection, collection_id, stored.get(ALIASES, {}), changed.get(ALIASES, {}))
+                journal.record(connection, journal.collection_changes(collection_id, stored, changed))
+                self._put_aliases(connection, stored, changed)
 
-        await self._run(work)
+        await self._write_by(work)
         found = await self.collection(collection_id)
         assert found is not None, "a collection that was changed is there"
         return found
@@ -204,22 +265,30 @@ class EmbeddedStore(Store):
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                check(self._stored_collection(connection, collection_id))
+                stored = self._stored_collection(connection, collection_id)
+                run_now(may_write(session := SqliteSession(connection), collection_id))
+                check(stored)
+                run_now(hierarchy.forget(session, collection_id))
+                journal.record(connection, [journal.Entry("delete-model", collection_id)])
                 connection.execute("DELETE FROM aliases WHERE collection = ?", (collection_id,))
                 ids = connection.execute("SELECT id FROM items WHERE collection = ?", (collection_id,)).fetchall()
                 for (item_id,) in ids:
-                    rows.delete(connection, item_id)
+                    rows.delete(connection, item_id, collection_id)
                 connection.execute("DELETE FROM collections WHERE id = ?", (collection_id,))
 
-        await self._run(work)
+        await self._write_by(work)
 
-    async def facets(self, query: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Count the items that a query finds by the values of some properties; of a list, each value counts."""
+    async def facets(
+        self, query: Query, names: Sequence[str], *, count: bool
+    ) -> tuple[dict[str, dict[str, int]], int | None]:
+        """Count the items that a query finds by the values of some properties, and all of them where that is asked."""
 
-        def work() -> dict[str, dict[str, int]]:
+        def work() -> tuple[dict[str, dict[str, int]], int | None]:
             counts: dict[str, Counter[str]] = {name: Counter() for name in names}
             with self._catalog.database.read() as connection:
-                keys, _ = Search(connection, query.model_copy(update={"limit": None, "token": None})).rows()
+                search = Search(connection, query.model_copy(update={"limit": None, "token": None}))
+                total = search.count() if count else None
+                keys, _ = search.rows()
                 for (text,) in connection.execute(
                     "SELECT document FROM items WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(keys),)
                 ):
@@ -227,27 +296,62 @@ class EmbeddedStore(Store):
                     for name in names:
                         values = properties.get(name, [])
                         counts[name].update([values] if isinstance(values, str) else values)
-            return {name: dict(sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))) for name, found in counts.items()}
+            ordered = {n: dict(sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))) for n, found in counts.items()}
+            return ordered, total
 
-        return await self._run(work)
+        return await self._read_by(work)
 
-    async def count(self, query: Query) -> int:
-        """Count the items that a query finds."""
-        page = await self._run(lambda: self._catalog.page(query.model_copy(update={"limit": 1}), count=True))
-        return page.matched or 0
+    async def run(self, work: Callable[[Session], Coroutine[Any, Any, Result]], *, write: bool = False) -> Result:
+        """Ask the tables beside the items, or change them, in one transaction."""
 
-    async def checksums(self) -> set[str]:
-        """Return the ``file:checksum`` of every asset of every item."""
+        def written() -> Result:
+            with self._catalog.database.write() as connection:
+                return run_now(work(SqliteSession(connection)))
 
-        def work() -> set[str]:
+        def found() -> Result:
             with self._catalog.database.read() as connection:
-                found = connection.execute(
-                    "SELECT DISTINCT json_extract(asset.value, '$.\"file:checksum\"') "
-                    "FROM items, json_each(items.document, '$.assets') AS asset"
-                ).fetchall()
-            return {checksum for (checksum,) in found if checksum}
+                return run_now(work(SqliteSession(connection, write=False)))
 
-        return await self._run(work)
+        return await (self._write_by(written) if write else self._read_by(found))
+
+    async def score_names(self, collection_id: str | None) -> list[str]:
+        """Return the names of the scores of the newest items."""
+
+        def work() -> list[str]:
+            where, names = ("", []) if collection_id is None else ("WHERE collection = ?", [collection_id])
+            found = f"SELECT document FROM items {where} ORDER BY key DESC LIMIT {LOOKED_AT}"  # noqa: S608
+            statement = f"SELECT DISTINCT key FROM ({found}), json_each(document, '$.properties.\"{SCORES}\"') "  # noqa: S608
+            with self._catalog.database.read() as connection:
+                rows = connection.execute(statement + f"WHERE typeof(key) = 'text' LIMIT {MOST_SCORES}", names)
+                return [name for (name,) in rows]
+
+        return await self._read_by(work)
+
+    async def for_unnamed(self, digests: Sequence[str], act: Callable[[str], None]) -> None:
+        """Call a function for each of these SHA-256 that no item has, while nobody publishes."""
+
+        def work() -> None:
+            with self._catalog.database.write() as connection:
+                found = connection.execute(
+                    "SELECT DISTINCT json_extract(asset.value, '$.\"file:checksum\"'), "
+                    "json_extract(asset.value, '$.href') FROM items, json_each(items.document, '$.assets') AS asset"
+                ).fetchall()
+                for digest in unnamed(digests, found):
+                    act(digest)
+
+        await self._write_by(work)
+
+    def _put_aliases(self, connection: sqlite3.Connection, stored: Document, changed: Document) -> None:
+        name, before, after = changed["id"], stored.get(ALIASES, {}), changed.get(ALIASES, {})
+        for alias in before.keys() - after.keys():
+            connection.execute("DELETE FROM aliases WHERE collection = ? AND alias = ?", (name, alias))
+        for alias, item_id in after.items():
+            item = rows.get_item(connection, f"{name}/{item_id}")
+            if item is None or item["collection"] != name:
+                raise no_item(alias, item_id)
+            if before.get(alias) != item_id:
+                refuse_unfit(name, alias, item, changed.get(RULES), self.alias_rules)
+                connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, item_id))
 
     def _read(self, found: rows.Read) -> Document:
         """Return a stored item as it is served."""
@@ -285,16 +389,3 @@ class EmbeddedStore(Store):
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:
     found = connection.execute("SELECT alias, item FROM aliases WHERE collection = ? ORDER BY alias", (name,))
     return dict(found.fetchall())
-
-
-def _put_aliases(connection: sqlite3.Connection, name: str, before: dict[str, str], after: Any) -> None:
-    if not isinstance(after, dict):
-        raise InvalidItemError(f"{ALIASES}: expected an object of item ids by alias")
-    for alias in before.keys() - after.keys():
-        connection.execute("DELETE FROM aliases WHERE collection = ? AND alias = ?", (name, alias))
-    for alias, item_id in after.items():
-        stored = rows.get_item(connection, str(item_id))
-        if stored is None or stored["collection"] != name:
-            raise InvalidItemError(f"{ALIASES}.{alias}: there is no item {item_id!r} in this collection")
-        if before.get(alias) != item_id:
-            connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, item_id))

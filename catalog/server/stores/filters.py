@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.search.ranges import terms
+from modelstac.catalog.search.ranges import rfc3339
+from modelstac.catalog.search.sql.functions import TIME
+from modelstac.catalog.times import first_and_last
 
 _OPERATORS = {"eq": "=", "neq": "<>", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _PATTERNS = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
 
 
@@ -33,21 +36,9 @@ def from_query(query: Any) -> Document | None:
     for name, conditions in query.items():
         if not isinstance(conditions, dict):
             raise InvalidQueryError(f"query.{name}: expected an object such as {{'eq': value}}")
-        parts += [_condition(str(name), str(operator), value) for operator, value in conditions.items()]
+        found = [_condition(str(name), str(operator), value) for operator, value in conditions.items()]
+        parts += [condition for condition in found if condition is not None]
     return _joined("and", parts)
-
-
-def text_filter(text: str) -> Document | None:
-    """Return the filter for free text in pgstac: every word of an alternative in id, title, description or keywords."""
-    fields = ("id", "title", "description", KEYWORDS_TEXT)
-    alternatives = [
-        both(*(_joined("or", [_says(field, word) for field in fields]) for word in words)) for words in terms(text)
-    ]
-    return _joined("or", [found for found in alternatives if found is not None])
-
-
-# A queryable of ours in pgstac: the keywords as one text.
-KEYWORDS_TEXT = "interop:keywords_text"
 
 
 def _joined(operator: str, filters: list[Document]) -> Document | None:
@@ -56,28 +47,49 @@ def _joined(operator: str, filters: list[Document]) -> Document | None:
     return {"op": operator, "args": filters}
 
 
-def _condition(name: str, operator: str, value: Any) -> Document:
+def _condition(name: str, operator: str, value: Any) -> Document | None:
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidQueryError(f"query.{name}.{operator}: {value} is no number of JSON")
     place = {"property": name}
     if operator in _OPERATORS:
-        return {"op": _OPERATORS[operator], "args": [place, value]}
+        return _compared(_OPERATORS[operator], place, value)
     if operator == "in" and isinstance(value, list) and value:
-        return {"op": "in", "args": [place, value]}
+        if any(_time(one) for one in value):
+            return _joined("or", [found for one in value if (found := _compared("=", place, one)) is not None])
+        return {"op": "in", "args": [place, [meant for one in value for meant in _meant(one)]]}
     if operator in _PATTERNS and isinstance(value, str):
         return {"op": "like", "args": [place, _PATTERNS[operator].format(_literal(value))]}
     known = ", ".join([*_OPERATORS, "in", *_PATTERNS])
     raise InvalidQueryError(f"query.{name}.{operator}: unknown operator or unfit value; known: {known}")
 
 
-def _says(field: str, word: str) -> Document:
-    if field == KEYWORDS_TEXT:
-        # It is the text of a list in JSON, whose own brackets and quotation marks are no keywords.
-        pattern = f"%_{_literal(json.dumps(word, ensure_ascii=False)[1:-1])}_%"
-    else:
-        pattern = f"%{_literal(word)}%"
-    folded: list[Document] = [{"op": "casei", "args": [{"property": field}]}, {"op": "casei", "args": [pattern]}]
-    return {"op": "like", "args": folded}
+def _compared(operator: str, place: Document, value: Any) -> Document | None:
+    conditions = [{"op": operator, "args": [place, meant]} for meant in _meant(value)]
+    if (time := _time(value)) is None:
+        return _joined("or", conditions)
+    # A time is compared as one, whatever its zone; with what is no time its text is.
+    timed = {"op": operator, "args": [place, time]}
+    return {"op": "or", "args": [timed, {"op": "and", "args": [{"op": "isNull", "args": [timed]}, *conditions]}]}
+
+
+def _meant(value: Any) -> list[Any]:
+    """Return a value, and what its text may stand for: pystac-client sends ``query=["foo<100"]`` with "100"."""
+    if not isinstance(value, str):
+        return [value]
+    if value.lower() in {"true", "false"}:
+        return [value, value.lower() == "true"]
+    return [value, float(value)] if _NUMBER.fullmatch(value) else [value]
+
+
+def _time(value: Any) -> Document | None:
+    """Return the day or moment that a text may stand for: pystac-client sends ``query=["created>2020-06-05"]``."""
+    if not isinstance(value, str) or not TIME.fullmatch(value):
+        return None
+    try:
+        first, last = first_and_last(value)
+    except (OverflowError, ValueError):
+        return None
+    return {"date": value} if first < last else {"timestamp": rfc3339(first).replace("+00:00", "Z")}
 
 
 def _literal(text: str) -> str:

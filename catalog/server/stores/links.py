@@ -11,13 +11,19 @@ import orjson
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from modelstac.catalog.items.documents import VERSION_RELS, Document, link
+from modelstac.catalog.items.documents import VERSION_RELS, Document, is_image_asset, link
+from modelstac.catalog.items.identity import about, is_model
+from modelstac.catalog.items.provenance import PAGE_FIELD
 
-INFERRED = frozenset(
-    {"self", "item", "items", "parent", "collection", "root", "http://www.opengis.net/def/rel/ogc/1.0/queryables"}
-)
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
+# RFC 6861: pages to change this, and to add to it.
+FORMS = ("edit-form", "create-form")
+INFERRED = frozenset({"self", "item", "items", "parent", "collection", "root", QUERYABLES, SORTABLES, *FORMS})
 _DERIVED = INFERRED | set(VERSION_RELS)
-JSON, GEOJSON = "application/json", "application/geo+json"
+MODELS = "models"
+"""Where the pages of models are, below the server's address."""
+JSON, GEOJSON, SCHEMA, HTML = "application/json", "application/geo+json", "application/schema+json", "text/html"
 
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -62,9 +68,13 @@ def shown_item(stored: Document, base: str) -> Document:
         link("parent", parent),
         link("collection", parent),
         link("root", base),
+        form("edit-form", base, item_path(stored["collection"], stored["id"])),
+        *_page(stored, str(stored["collection"]), base),
     ]
     assets = {
-        key: asset if _is_absolute(asset["href"]) else asset | {"href": base + asset["href"].lstrip("/")}
+        key: asset
+        if is_absolute(asset["href"]) or is_image_asset(asset)
+        else asset | {"href": base + asset["href"].lstrip("/")}
         for key, asset in stored.get("assets", {}).items()
     }
     return stored | {"links": own + _kept(stored, base), "assets": assets}
@@ -78,14 +88,18 @@ def shown_collection(stored: Document, base: str) -> Document:
         link("parent", base),
         link("root", base),
         link("items", f"{here}/items", GEOJSON),
-        link(
-            "http://www.opengis.net/def/rel/ogc/1.0/queryables",
-            f"{here}/queryables",
-            "application/schema+json",
-            title="Queryables",
-        ),
+        link(QUERYABLES, f"{here}/queryables", SCHEMA, title="Queryables"),
+        link(SORTABLES, f"{here}/sortables", SCHEMA, title="Sortables"),
+        form("edit-form", base, here.removeprefix(base)),
+        form("create-form", base, f"{here.removeprefix(base)}/items"),
+        *_page(stored, str(stored["id"]), base),
     ]
     return stored | {"links": own + _kept(stored, base)}
+
+
+def form(rel: str, base: str, path: str) -> Document:
+    """Return the link to the page that changes what is at a path below the server's address, or adds to it."""
+    return link(rel, f"{base}forms/{path}", HTML, title="Change this" if rel == "edit-form" else "Add to this")
 
 
 def stored_document(document: Document, base: str) -> Document:
@@ -93,7 +107,7 @@ def stored_document(document: Document, base: str) -> Document:
     links = [
         found | {"href": found["href"].removeprefix(base)}
         for found in document.get("links", ())
-        if found.get("rel") not in _DERIVED
+        if found.get("rel") not in _DERIVED and PAGE_FIELD not in found
     ]
     stored = document | {"links": links}
     if isinstance(document.get("assets"), dict):
@@ -104,9 +118,14 @@ def stored_document(document: Document, base: str) -> Document:
 
 
 def _kept(stored: Document, base: str) -> list[Document]:
-    kept = [found for found in stored.get("links", ()) if found.get("rel") not in INFERRED]
-    return [f if _is_absolute(f["href"]) else f | {"href": base + f["href"].lstrip("/")} for f in kept]
+    kept = [f for f in stored.get("links", ()) if f.get("rel") not in INFERRED and PAGE_FIELD not in f]
+    return [f if is_absolute(f["href"]) else f | {"href": base + f["href"].lstrip("/")} for f in kept]
 
 
-def _is_absolute(href: str) -> bool:
+def _page(stored: Document, name: str, base: str) -> list[Document]:
+    return [about(f"{base}{MODELS}/{quote(name, safe='')}", name)] if is_model(stored) else []
+
+
+def is_absolute(href: str) -> bool:
+    """Tell whether an address has a scheme, and is not below the server's."""
     return _ABSOLUTE.match(href) is not None

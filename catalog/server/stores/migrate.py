@@ -6,8 +6,7 @@ import json
 import time
 
 from modelstac.catalog.errors import MissingPackageError, StorageError
-from modelstac.catalog.server.stores.filters import KEYWORDS_TEXT
-from modelstac.catalog.server.stores.pgstac_items import BOX_SIDES
+from modelstac.catalog.server.stores.pg.functions import statements
 from modelstac.catalog.server.stores.queryables import INDEXED, PROPERTIES
 
 _OF_PGSTAC = frozenset({"id", "collection", "geometry", "datetime", "start_datetime", "end_datetime"})
@@ -47,16 +46,14 @@ def migrate(url: str, *, wait: float = 0.0) -> str:
         with PgstacDB(dsn=url) as database:
             version: str = Migrate(database).run_migration()
         definitions = {name: found for name, found in PROPERTIES.items() if name not in _OF_PGSTAC}
-        definitions |= {name: {"type": "number"} for name in BOX_SIDES}
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SET search_path = pgstac, public")
             connection.execute(
                 "SELECT upsert_queryables(%s::jsonb, NULL, %s::text[], false)",
                 [json.dumps({"type": "object", "properties": definitions}), list(INDEXED)],
             )
-            connection.execute(
-                "SELECT upsert_queryable(%s, '{}', 'to_text', NULL, NULL, '{properties,keywords}')", [KEYWORDS_TEXT]
-            )
+            for statement in statements():
+                connection.execute(statement.encode())
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise StorageError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
+from modelstac.catalog.server.teams.session import Session
 
+Result = TypeVar("Result")
 # Gets the stored document and gives the one to store; raises to leave it as it is.
 Change = Callable[[Document], Document]
 # Gets the stored document, as readers see it; raises to leave it there.
@@ -17,6 +21,9 @@ Check = Callable[[Document], None]
 
 class Store(ABC):
     """A backend of the server. Documents come without the links that depend on the server's address."""
+
+    alias_rules: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """What aliases require on this server, beside what their models' collections say."""
 
     async def open(self) -> None:  # noqa: B027 - most backends have nothing to open
         """Make ready to answer; called in the server's own event loop."""
@@ -42,7 +49,7 @@ class Store(ABC):
 
     @abstractmethod
     async def search_collections(self, query: Query) -> Page:
-        """Return a page of the collections that a query finds; tokens are offsets."""
+        """Return a page of the collections that a query finds."""
 
     @abstractmethod
     async def add_items(self, collection_id: str, items: Sequence[Document]) -> list[bool]:
@@ -80,8 +87,8 @@ class Store(ABC):
         """Remove an item unless ``check`` raises, atomically."""
 
     @abstractmethod
-    async def add_collection(self, collection: Document) -> None:
-        """Store a new collection."""
+    async def add_collection(self, collection: Document, *, catalog: str | None = None) -> None:
+        """Store a new collection, in a catalog that then owns it, or in that of the team that writes."""
 
     @abstractmethod
     async def change_collection(self, collection_id: str, change: Change) -> Document:
@@ -92,13 +99,25 @@ class Store(ABC):
         """Remove a collection and its items unless ``check`` raises, atomically."""
 
     @abstractmethod
-    async def facets(self, query: Query, names: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Count the items that a query finds by the values of some properties; of a list, each value counts."""
+    async def facets(
+        self, query: Query, names: Sequence[str], *, count: bool
+    ) -> tuple[dict[str, dict[str, int]], int | None]:
+        """Count the items that a query finds by the values of some properties, and all of them where that is asked.
+
+        Of a list, each value counts. All is counted at one moment.
+        """
 
     @abstractmethod
-    async def count(self, query: Query) -> int:
-        """Count the items that a query finds."""
+    async def run(self, work: Callable[[Session], Coroutine[Any, Any, Result]], *, write: bool = False) -> Result:
+        """Ask the tables beside the items (audit log, catalogs), or change them, in one transaction."""
 
     @abstractmethod
-    async def checksums(self) -> set[str]:
-        """Return the ``file:checksum`` of every asset of every item."""
+    async def score_names(self, collection_id: str | None) -> list[str]:
+        """Return the names of the scores of some thousand items, of one collection or of all."""
+
+    @abstractmethod
+    async def for_unnamed(self, digests: Sequence[str], act: Callable[[str], None]) -> None:
+        """Call a function for each of these SHA-256 that no asset of any item has.
+
+        Meanwhile no item that names an artifact is stored: whoever publishes one finds it there for good, or missing.
+        """

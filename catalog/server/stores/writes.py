@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol
@@ -11,12 +11,15 @@ from typing import Any, Protocol
 import pystac
 
 from modelstac.catalog.base import refuse_pointed_at
-from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError
+from modelstac.catalog.errors import ItemExistsError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, differences
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.versions import version_key
+from modelstac.catalog.journal import Entry, changes
+from modelstac.catalog.server.files.named import with_new_assets
+from modelstac.catalog.server.stores.collections import pointing_to
 from modelstac.catalog.server.stores.links import item_path
 from modelstac.catalog.server.stores.store import Change, Check
 
@@ -40,11 +43,14 @@ class Version:
 class Tables(Protocol):
     """The documents that one transaction sees."""
 
-    async def items_named(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Return the items with these ids, in any collection, by id."""
+    async def items_named(self, ids: Sequence[str]) -> list[Document]:
+        """Return the items with these ids, in any collection."""
 
     async def ids(self) -> list[str]:
         """Return the ids of all items."""
+
+    async def has_items(self, collection_id: str) -> bool:
+        """Tell whether a collection has items."""
 
     async def items_of(self, collection_id: str) -> list[Document]:
         """Return the items of a collection."""
@@ -70,6 +76,9 @@ class Tables(Protocol):
     async def replace_collection(self, collection: Document) -> None:
         """Store a collection in place of the one with its id."""
 
+    async def record(self, entries: Iterable[Entry]) -> None:
+        """Write entries of the audit log."""
+
 
 class Writer:
     """Writes into one collection, which its caller has locked."""
@@ -82,34 +91,44 @@ class Writer:
         """Store items, all or none, and tell of each whether it is new."""
         collection = await self._collection()
         sources = {source for item in items for source in _sources(item)}
-        known = await self._tables.items_named([*{item["id"] for item in items}, *sources])
+        named = await self._tables.items_named([*{item["id"] for item in items}, *sources])
+        here = {found["id"]: found for found in named if found["collection"] == self._collection_id}
+        known = {found["id"]: found for found in named} | here  # another collection may have the same id
         new: dict[str, Document] = {}
         fresh = []
         for item in items:
-            is_new = item["id"] not in known
+            is_new = item["id"] not in here
             if is_new:
-                known[item["id"]] = new[item["id"]] = item
+                known[item["id"]] = here[item["id"]] = new[item["id"]] = item
             else:
-                _same_or_refuse(known[item["id"]], item)
+                _same_or_refuse(here[item["id"]], item)
             fresh.append(is_new)
         for item in new.values():
             if missing := _resolve_sources(item, known):
                 hint = f"Publish the source of {item['id']!r} first"
                 raise NotFoundError.unknown("item", missing, await self._tables.ids(), where="this catalog", hint=hint)
         if new:
-            collection = _widened(collection, list(new.values()))
+            if not await self._tables.has_items(self._collection_id):
+                collection = documents.begun(collection)
+            collection = documents.widened(collection | {"summaries": collection.get("summaries", {})}, *new.values())
             relinked = await self._relinked(new)
             await self._tables.insert(list(new.values()))
+            await self._tables.record(Entry("publish", self._collection_id, item_id) for item_id in new)
             await self._tables.relink(self._collection_id, relinked)
             await self._tables.replace_collection(collection)
         return fresh
 
-    async def change_item(self, item_id: str, change: Change) -> Document:
-        """Replace an item's document by what ``change`` makes of it."""
+    async def change_item(
+        self, item_id: str, change: Change, check: Callable[[Sequence[Document]], Awaitable[None]]
+    ) -> Document:
+        """Replace an item's document by what ``change`` makes of it, unless ``check`` refuses its files."""
         stored = await self._shown(item_id)
         changed = change(stored)
+        if changed["assets"] != stored["assets"]:
+            await check([with_new_assets(changed, stored)])
         if changed != stored:
             await self._tables.replace([changed])
+            await self._tables.record(changes(stored, changed))
             await self._tables.relink(self._collection_id, await self._relinked({item_id: changed}))
         return await self._shown(item_id)
 
@@ -120,6 +139,7 @@ class Writer:
         collection = await self._collection()
         refuse_pointed_at(item_id, self._collection_id, collection.get(ALIASES, {}))
         await self._tables.delete(self._collection_id, item_id)
+        await self._tables.record([Entry("delete", self._collection_id, item_id)])
         left = await self._tables.items_of(self._collection_id)
         await self._tables.replace_collection(documents.covering(collection, left))
         await self._tables.relink(self._collection_id, await self._relinked({}, _variants([item])))
@@ -158,15 +178,15 @@ class Writer:
         return relinked
 
     async def _item(self, item_id: str) -> Document:
-        stored = (await self._tables.items_named([item_id])).get(item_id)
-        if stored is None or stored["collection"] != self._collection_id:
-            raise NotFoundError(f"no item {item_id!r} in collection {self._collection_id!r}")
-        return stored
+        for stored in await self._tables.items_named([item_id]):
+            if stored["collection"] == self._collection_id:
+                return stored
+        raise NotFoundError(f"no item {item_id!r} in collection {self._collection_id!r}")
 
     async def _shown(self, item_id: str) -> Document:
         """Return an item as readers see it, with its aliases: that is what an entity tag is of."""
-        item, aliases = await self._item(item_id), (await self._collection()).get(ALIASES, {})
-        pointing = sorted(alias for alias, target in aliases.items() if target == item_id)
+        item, aliases = await self._item(item_id), (await self._collection()).get(ALIASES)
+        pointing = pointing_to(item_id, aliases)
         return item | {"properties": item["properties"] | {ALIASES: pointing}} if pointing else item
 
     async def _collection(self) -> Document:
@@ -211,10 +231,3 @@ def _resolve_sources(item: Document, known: dict[str, Document]) -> str | None:
         elif "://" not in found["href"]:
             return source
     return None
-
-
-def _widened(collection: Document, items: Sequence[Document]) -> Document:
-    try:
-        return documents.widened(collection | {"summaries": collection.get("summaries", {})}, *items)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidItemError(f"collection {collection['id']!r} cannot take the item: {error!r}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -16,12 +17,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from stac_fastapi.api.middleware import ProxyHeaderMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelstac.catalog.errors import InvalidQueryError, TooLargeError
-from modelstac.catalog.server.watching.problems import of_bug, of_error
+from modelstac.catalog.errors import InvalidQueryError, TooLargeError, UnavailableError
+from modelstac.catalog.server.watching.problems import GONE, is_gone, of_bug, of_error
+from modelstac.catalog.terminal import escaped
 
 LOG = logging.getLogger("modelstac.access")
 _FIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"})
+_SEARCHING = ("/search", "/aggregate")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -78,6 +81,9 @@ class Observe:
             with self._metrics.running.track_inprogress():
                 await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001 - the last guard before a broken connection
+            if is_gone(error):
+                status = GONE
+                return
             answer = of_bug(error, request_id)
             if not begun_to_answer:
                 await answer(scope, receive, send_with_id)
@@ -119,9 +125,10 @@ class Forwarded(ProxyHeaderMiddleware):
 class LimitBody:
     """Refuse a request that is longer than the server takes, as soon as that shows."""
 
-    def __init__(self, app: ASGIApp, limit: int, without: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, limit: int, searches: int, without: tuple[str, ...]) -> None:
         self._app = app
         self._limit = limit
+        self._searches = searches
         self._without = without
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,9 +136,11 @@ class LimitBody:
         if scope["type"] != "http" or scope["path"].startswith(self._without):
             await self._app(scope, receive, send)
             return
-        error = TooLargeError(f"the body: larger than the {self._limit} bytes that this server takes")
+        # Who searches needs no key.
+        limit = min(self._limit, self._searches) if scope["path"].endswith(_SEARCHING) else self._limit
+        error = TooLargeError(f"the body: larger than the {limit} bytes that this server takes")
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if declared.isdigit() and int(declared) > self._limit:
+        if declared.isdigit() and int(declared) > limit:
             await of_error(error)(scope, receive, send)
             return
         read = 0
@@ -140,11 +149,42 @@ class LimitBody:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._limit:
+            if read > limit:
                 raise error
             return message
 
         await self._app(scope, receive_some, send)
+
+
+class Deadline:
+    """End a request that takes longer than it may, whatever it waits for; its body, too, has to come in that time."""
+
+    def __init__(self, app: ASGIApp, seconds: float, without: tuple[str, ...]) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._without = without
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["path"].startswith(self._without):
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def send_some(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, receive, send_some)
+        except TimeoutError:
+            if begun:
+                raise
+            await of_error(UnavailableError(f"the request takes more than {self._seconds:g} s: ask for less"))(
+                scope, receive, send
+            )
 
 
 class ReadAddress:
@@ -193,4 +233,4 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return escaped(json.dumps(line, ensure_ascii=False))

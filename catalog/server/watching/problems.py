@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from modelstac.catalog import errors
@@ -26,6 +28,7 @@ STATUS: dict[type[Exception], int] = {
     errors.IntegrityError: 422,
     errors.UntrustedError: 403,
     errors.UnauthorizedError: 401,
+    errors.ForbiddenError: 403,
     errors.ChangedMeanwhileError: 412,
     errors.TooLargeError: 413,
     errors.StorageError: 503,
@@ -34,6 +37,18 @@ STATUS: dict[type[Exception], int] = {
     # Documents nested so deeply that reading them runs out of stack.
     RecursionError: 400,
 }
+
+# Of places on the server's machine a client is told the last part; what follows a colon or a slash is of a URL.
+_ABSOLUTE = re.compile(r"(?<![\w:/.…])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:;,'\"]+[/\\])*(?P<name>[^\s/\\:;,'\"]+)")
+
+
+GONE = 499
+"""What the log says of a client that did not wait for its answer; the number is nginx's."""
+
+
+def is_gone(error: BaseException | None) -> bool:
+    """Tell whether an error is that the client went away, also in the midst of its answer."""
+    return isinstance(error, ClientDisconnect) or (error is not None and is_gone(error.__cause__))
 
 
 def status_of(error: Exception) -> int:
@@ -50,15 +65,24 @@ def problem(status: int, code: str, detail: str, *, headers: dict[str, str] | No
     return Response(orjson.dumps(body | more), status, headers, media_type="application/problem+json")
 
 
-def of_error(error: Exception) -> Response:
-    """Return the problem document of an exception in the table."""
+def told(error: Exception) -> tuple[int, str, dict[str, str] | None]:
+    """Return what a client learns of an exception in the table: status, text, and headers of the answer."""
     status = status_of(error)
     detail = "the document is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    if status == STATUS[errors.StorageError]:
+        LOG.warning("storage failed: %s", detail)  # of a disk, a database or a client, and no fault of ours
+        detail = _ABSOLUTE.sub(lambda found: f"…/{found['name']}", detail)
     if len(detail) > _LONGEST_DETAIL:
         detail = f"{detail[:_LONGEST_DETAIL]}…"
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     if isinstance(error, errors.UnavailableError):
         headers = {"Retry-After": "1"}
+    return status, detail, headers
+
+
+def of_error(error: Exception) -> Response:
+    """Return the problem document of an exception in the table."""
+    status, detail, headers = told(error)
     return problem(status, type(error).__name__, detail, headers=headers)
 
 
@@ -85,6 +109,11 @@ def add_handlers(app: FastAPI) -> None:
         headers = dict(error.headers) if error.headers else None
         return problem(error.status_code, "HTTPError", str(error.detail), headers=headers)
 
+    async def gone(_request: Request, _error: Exception) -> Response:
+        # Nobody reads it; the log and the figures do.
+        return Response(status_code=GONE)
+
+    app.add_exception_handler(ClientDisconnect, gone)
     for kind in STATUS:
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, invalid)

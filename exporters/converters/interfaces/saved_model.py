@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -19,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from modelstac.catalog.backends.storage import explained
-from modelstac.catalog.errors import ConversionError
-from modelstac.exporters.converters.interfaces.keras import call_of, inputs_of
+from modelstac.catalog.errors import ConversionError, ModelStacError
+from modelstac.exporters.converters.interfaces.keras import call_of, calling, inputs_of, merged_steps
 from modelstac.exporters.layouts import Found
 from modelstac.registry.runtimes.names import identifiers
 from modelstac.registry.runtimes.saved_model import SIGNATURE
@@ -32,8 +33,26 @@ if TYPE_CHECKING:
 _RESIZING = (keras.layers.UpSampling1D, keras.layers.UpSampling2D, keras.layers.UpSampling3D, keras.layers.Resizing)
 
 
-def write_keras(network: keras.Model, signature: Signature, folder: Path, *, item_id: str) -> None:
+def write_keras(
+    network: keras.Model,
+    signature: Signature,
+    folder: Path,
+    *,
+    item_id: str,
+    fixed: Mapping[str, Mapping[str, int]] = MappingProxyType({}),
+) -> None:
     """Write a Keras model, with its variables, as a SavedModel into a folder that is not there yet.
+
+    Parameters
+    ----------
+    network, signature
+        The model, and inputs and outputs of its item.
+    folder
+        Where to write.
+    item_id
+        For messages.
+    fixed
+        Lengths of open axes for which it is traced, by input and axis.
 
     Raises
     ------
@@ -47,7 +66,12 @@ def write_keras(network: keras.Model, signature: Signature, folder: Path, *, ite
     where = f"the file of {item_id!r}"
     tensors, call = inputs_of(network, signature, where), call_of(network, signature, where)
     known = identifiers(tensors)
-    arguments = [tf.TensorSpec(tensor.shape, tensor.dtype, name=known[name]) for name, tensor in tensors.items()]
+    orders = {tensor.name: tensor.dim_order for tensor in signature.inputs}
+    arguments = []
+    for name, tensor in tensors.items():
+        lengths = fixed.get(name, {})
+        shape = [lengths.get(axis, size) for axis, size in zip(orders[name], tensor.shape, strict=True)]
+        arguments.append(tf.TensorSpec(shape, tensor.dtype, name=known[name]))
     names = identifiers(tensor.name for tensor in signature.outputs)
 
     def serve(*given: Any) -> dict[str, Any]:
@@ -58,9 +82,15 @@ def write_keras(network: keras.Model, signature: Signature, folder: Path, *, ite
             archive = keras.export.ExportArchive()
             archive.track(network)
             archive.add_endpoint(SIGNATURE, serve, arguments)
-            with _plain_operators(), _stated_channels(network):
+            with (
+                _plain_operators(),
+                _stated_channels(network),
+                _constant_state(network),
+                merged_steps(network),
+                _alone(),
+            ):
                 archive.write_out(folder, verbose=False)
-        except OSError:
+        except (OSError, ModelStacError):
             raise
         except Exception as error:  # Keras passes on what TensorFlow raises while it traces; it names the layer
             reason = " ".join(str(error).split())[:300]
@@ -81,20 +111,70 @@ def _found(name: str, spec: Any) -> Found:
 
 
 @contextmanager
-def _stated_channels(network: keras.Model) -> Iterator[None]:
-    """Let upsampling state the sizes that Keras knows: on an open grid LiteRT's converter loses and needs them."""
-    layers = [
-        layer
-        for layer in network._flatten_layers()
-        if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1 and "call" not in vars(layer)
-    ]
-    for layer in layers:
-        layer.call = _stating(layer, layer.call, layer.output.shape)
+def _alone() -> Iterator[None]:
+    """Keep Keras from tracing a signature of its own beside ours, whose lengths are all open."""
+    owner = keras.src.backend.tensorflow.layer.TFLayer
+    before = owner._default_save_signature
+    owner._default_save_signature = None
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.call
+        owner._default_save_signature = before
+
+
+@contextmanager
+def _constant_state(network: keras.Model) -> Iterator[None]:
+    """Let what layers keep as tensors beside their weights be constants of the graph.
+
+    Traced as they are, the statistics of a Normalization become inputs that the graph captures, which neither tf2onnx
+    nor OpenVINO knows.
+    """
+    found = [
+        (layer, name, value)
+        for layer in network._flatten_layers()
+        for name, value in vars(layer).items()
+        if isinstance(value, tf.Tensor) and hasattr(value, "numpy")
+    ]
+    for layer, name, value in found:
+        vars(layer)[name] = value.numpy()
+    try:
+        yield
+    finally:
+        for layer, name, value in found:
+            vars(layer)[name] = value
+
+
+@contextmanager
+def _stated_channels(network: keras.Model) -> Iterator[None]:
+    """Let upsampling state the sizes that Keras knows: on an open grid LiteRT's converter loses and needs them.
+
+    Keras itself fails there where it interpolates.
+    """
+    layers = (
+        layer for layer in network._flatten_layers() if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1
+    )
+
+    def stating(layer: Any, call: Any) -> Any:
+        usual = call if _is_known(layer) else functools.partial(_interpolated, layer)
+        return _stating(layer, usual, layer.output.shape)
+
+    with calling(layers, stating):
+        yield
+
+
+def _is_known(layer: Any) -> bool:
+    """Tell whether Keras traces a layer: by interpolation it wants to know the grid, and repeats on any."""
+    return getattr(layer, "interpolation", "nearest") == "nearest" or None not in layer.output.shape[1:]
+
+
+def _interpolated(layer: Any, x: Any) -> Any:
+    """Do what Keras does once it knows the grid."""
+    if not isinstance(layer, keras.layers.UpSampling2D):
+        return type(layer).call(layer, x)
+    first = layer.data_format == "channels_first"
+    x = tf.transpose(x, (0, 2, 3, 1)) if first else x
+    x = tf.image.resize(x, tf.shape(x)[1:3] * tf.constant(layer.size, tf.int32), method=layer.interpolation)
+    return tf.transpose(x, (0, 3, 1, 2)) if first else x
 
 
 def _stating(layer: Any, call: Any, shape: tuple[int | None, ...]) -> Any:
@@ -104,7 +184,7 @@ def _stating(layer: Any, call: Any, shape: tuple[int | None, ...]) -> Any:
         first = 2 if getattr(layer, "data_format", "channels_last") == "channels_first" else 1
         factors[first : first + len(grid)] = grid
 
-    @functools.wraps(call)
+    @functools.wraps(type(layer).call)
     def stating(x: Any, *args: Any, **kwargs: Any) -> Any:
         # From the sizes of what comes in: of those of what comes out, tf2onnx makes wrong ones.
         sizes = tf.shape(x) * tf.constant(factors, tf.int32)

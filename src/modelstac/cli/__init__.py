@@ -1,7 +1,7 @@
 """The command line: one small module a command.
 
-Each command imports what it needs inside its function, so that ``modelstac --help`` loads neither a framework nor the
-catalog's own dependencies.
+A command's module is imported when it is called, and imports what it needs inside its function: ``modelstac --help``
+loads neither a framework nor the catalog's own dependencies, nor any command.
 
 Order, each importing only from those before it: common · making, finding, running, keeping.
 """
@@ -11,31 +11,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.common.errors import Guarded
-from modelstac.cli.finding.diff import diff
-from modelstac.cli.finding.index import index
-from modelstac.cli.finding.report import report
-from modelstac.cli.finding.resolve import resolve
-from modelstac.cli.finding.search import search
-from modelstac.cli.finding.show import show
-from modelstac.cli.keeping.adopt import adopt
-from modelstac.cli.keeping.alias import alias
-from modelstac.cli.keeping.cache import cache
-from modelstac.cli.keeping.deprecate import deprecate
-from modelstac.cli.keeping.serve import database, gc, keys, serve
-from modelstac.cli.keeping.sign import sign, verify
-from modelstac.cli.keeping.sync import sync
-from modelstac.cli.making.data import data
-from modelstac.cli.making.demo import demo
-from modelstac.cli.making.export import export
-from modelstac.cli.making.matrix import matrix
-from modelstac.cli.making.pipeline import pipeline
-from modelstac.cli.making.publish import publish
-from modelstac.cli.making.train import train
-from modelstac.cli.running.env import env
-from modelstac.cli.running.lock import lock
-from modelstac.cli.running.predict import predict
-from modelstac.cli.running.probe import probe
-from modelstac.cli.running.test import test
+from modelstac.cli.common.later import Commands
 
 EPILOG = "MODELSTAC_CATALOG names the default catalog; MODELSTAC_DEBUG=1 shows the traceback of an error."
 
@@ -62,13 +38,44 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-FIND = (search, show, resolve)
-SERVER = (serve, keys, database, gc)
-TRUST = (sign, verify, lock, cache, env)
-KEEP = (alias, deprecate, sync, index, adopt, report)
-MAKE = (data, train, export, pipeline, publish)
-COMPARE = (test, diff, matrix)
-for command in (*MAKE, *FIND, predict, probe, *COMPARE, *KEEP, *TRUST, demo, *SERVER):
-    main.add_command(command)
+main.commands = Commands(
+    {
+        "data": ("making.data", "Fetch, generate and prepare radar frames; generate scenes"),
+        "train": ("making.train", "Train a model on radar frames, or by a function of yours"),
+        "export": ("making.export", "Convert a model, prove that the result equals it, publish it"),
+        "pipeline": ("making.pipeline", "Run a grid of trainings, exports and maps from a YAML file"),
+        "publish": ("making.publish", "Publish a model file, or an item"),
+        "search": ("finding.search", "Find models by framework, version, place, time and more"),
+        "show": ("finding.show", "Show what a model is, takes and gives, and where it is from"),
+        "resolve": ("finding.resolve", "Choose the file of a model that runs best on this machine"),
+        "predict": ("running.predict", "Run a model on arrays, a scene or radar frames"),
+        "probe": ("running.probe", "Find which sizes a model takes, and how far a pixel looks"),
+        "test": ("running.test", "Replay the example that was published with a model"),
+        "check": ("keeping.check", "Name the faults of an item, and repair it"),
+        "evaluate": ("running.evaluate", "Score a model, or maps, against labels"),
+        "diff": ("finding.diff", "Compare two models: items, weights and layers"),
+        "matrix": ("making.matrix", "Load every model in every version of its framework"),
+        "alias": ("keeping.alias", "List the aliases of a model, or point one to an item"),
+        "deprecate": ("keeping.deprecate", "Mark an item as deprecated"),
+        "audit": ("keeping.audit", "Show who published, promoted, deprecated, deleted what"),
+        "sync": ("keeping.sync", "Copy a catalog, with files and aliases, to another"),
+        "index": ("finding.index", "Put a search index beside a catalog"),
+        "adopt": ("keeping.adopt", "Publish somebody else's item here"),
+        "push": ("keeping.push", "Put an item into MLflow, or on the Hugging Face Hub"),
+        "report": ("finding.report", "Write a catalog as one HTML page"),
+        "pages": ("finding.pages", "Write a page for each model as HTML"),
+        "sign": ("keeping.sign", "Sign an item and its files"),
+        "verify": ("keeping.sign", "Check who signed an item, and that it is unchanged"),
+        "lock": ("running.lock", "Pin the files of items that state no checksum"),
+        "cache": ("keeping.cache", "Look after files that were fetched"),
+        "env": ("running.env", "Look after the environments of isolated models"),
+        "demo": ("making.demo", "See it all: train, export, publish, search, load, check"),
+        "serve": ("keeping.serve", "Serve a catalog as a STAC API"),
+        "keys": ("keeping.serve", "Make and revoke keys that may write to a server"),
+        "webhooks": ("keeping.webhooks", "Tell other services of what is published"),
+        "database": ("keeping.serve", "Look after a pgstac database"),
+        "gc": ("keeping.serve", "Remove uploaded files that no item names"),
+    }
+)
 
 __all__ = ["main"]

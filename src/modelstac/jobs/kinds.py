@@ -48,8 +48,9 @@ class Kind(Protocol):
         """Do it. It may have been tried before, and another machine may have done it meanwhile."""
 
 
+_RADAR = ("prepare", "train", "export", "score")
 KINDS: Mapping[str, str] = MappingProxyType(
-    {name: f"modelstac.pipeline.{name}" for name in ("prepare", "train", "export", "score")}
+    {name: f"modelstac.pipeline.{name}" for name in (*_RADAR, "scene", "function", "function_export")}
 )
 """The module of each kind; any other one is named by its module: ``my_package.my_kind``."""
 

@@ -20,7 +20,7 @@ def read_result(folder: Path) -> Result | None:
     with explained(f"read {path}"):
         try:
             found = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, RecursionError, ValueError):
             return None
     return found if isinstance(found, dict) else None
 

@@ -13,10 +13,10 @@ from modelstac.catalog.messages import Report
 from modelstac.exporters.proof.real_windows import Cut, cases_of
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import open_in, said
+from modelstac.registry.choosing.claims import described
 from modelstac.registry.choosing.model_assets import model_assets
 from modelstac.registry.isolated.environments import Environments
 from modelstac.registry.isolated.loading import requirements_of
-from modelstac.registry.load import describe
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 
@@ -31,7 +31,7 @@ def run(task: Task, *, report: Report) -> Result:
     item = open_catalog(given["catalog"]).get(given["item"])
     try:
         policy = DEFAULT_POLICY.allowing_packages(*given["trusted"])
-        requirements = requirements_of(item, describe(item, model_assets(item)[0])[0], policy)
+        requirements = requirements_of(item, described(item, model_assets(item)[0])[0], policy)
         environment = Environments().provide(requirements, purpose=f"what wrote {item.id!r}", report=report)
         description, model = open_in(item, environment, requirements, trusted=given["trusted"], report=report)
         (windows,) = task.inputs.values()

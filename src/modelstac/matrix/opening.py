@@ -11,13 +11,13 @@ import pystac
 from modelstac.catalog.errors import CannotRunError, ModelStacError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Report
+from modelstac.registry.choosing.claims import described
 from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.model_assets import is_foreign, model_assets
 from modelstac.registry.isolated.environments import Environment
 from modelstac.registry.isolated.loading import open_isolated
 from modelstac.registry.isolated.model import IsolatedModel
 from modelstac.registry.isolated.requirements import FLOORS, Requirements, packages_of
-from modelstac.registry.load import describe
 from modelstac.registry.runtimes.options import Options
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
@@ -86,7 +86,7 @@ def open_in(
     """
     refuse_holes(item, requirements, trusted)
     asset = model_assets(item)[0]
-    description, _ = describe(item, asset)
+    description, _ = described(item, asset)
     backend = backend_in(environment.packages)
     if description.backend is not None and backend is not None:
         description = description.model_copy(update={"backend": backend})

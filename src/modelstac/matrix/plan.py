@@ -6,20 +6,21 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pystac
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import DataError, ModelStacError, SpecError
+from modelstac.catalog.errors import DataError, ModelStacError, NotFoundError, SpecError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
 from modelstac.exporters.proof.real_windows import frames_of, preparation_of
 from modelstac.jobs.job import Job
 from modelstac.matrix.environments import WRITES, NamedEnvironment
 from modelstac.pipeline.prepare import fingerprint
+from modelstac.registry.choosing.claims import described
 from modelstac.registry.choosing.model_assets import is_foreign, model_assets
-from modelstac.registry.load import describe
 
 MAKING, WINDOWS, FORECAST, CELL, WRITE = (
     f"modelstac.matrix.{name}" for name in ("making", "windows", "forecast", "cell", "write")
@@ -77,15 +78,29 @@ class Plan:
             jobs += [self._writing(item, found, one, form) for one, form in pairs]
         return [*self._makings.values(), *jobs]
 
-    def reading(self) -> list[Job]:
-        """Make the jobs that read every model in every environment, and what these need."""
+    def reading(self, only: Sequence[str] = ()) -> list[Job]:
+        """Make the jobs that read every model in every environment, and what these need.
+
+        Parameters
+        ----------
+        only
+            Models whose ids match one of these, such as ``u-net-*``; by default all.
+
+        Raises
+        ------
+        NotFoundError
+            If none matches.
+        """
+        items = [item for item in self._catalog.items() if not only or any(fnmatchcase(item.id, one) for one in only)]
+        if only and not items:
+            raise NotFoundError(f"no model of {self._catalog.href} is called {' or '.join(map(repr, only))}")
         windows: dict[str, Job] = {}
         forecasts: list[Job] = []
         cells: list[Job] = []
-        for item in sorted(self._catalog.items(), key=lambda item: item.id):
+        for item in sorted(items, key=lambda item: item.id):
             try:
                 asset = model_assets(item)[0]
-                found, _ = describe(item, asset)
+                found, _ = described(item, asset)
             except (ModelStacError, IndexError):  # a dataset
                 continue
             parameters = self._item(item)

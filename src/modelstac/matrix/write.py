@@ -32,9 +32,9 @@ from modelstac.catalog.items.versions import semver
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Report
 from modelstac.exporters.architecture import take_apart
+from modelstac.exporters.attempts.describing import describe_result
 from modelstac.exporters.closing import kept_sizes
 from modelstac.exporters.conversion import Conversion
-from modelstac.exporters.jobs import describe_result
 from modelstac.exporters.layouts import CHANNELS_LAST, fixed_sizes, measured, relaid
 from modelstac.exporters.proof.measuring import measure
 from modelstac.exporters.proof.real_windows import frames_of
@@ -44,13 +44,13 @@ from modelstac.exporters.routes import NODES
 from modelstac.exporters.tracing import shapes_near
 from modelstac.jobs.kinds import Result, Task
 from modelstac.matrix.opening import backend_in, lacking, open_in, said
-from modelstac.registry.describing.facts import read_facts
+from modelstac.registry.facts import read_facts
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.isolated.environments import Environment, Environments
 from modelstac.registry.isolated.model import IsolatedModel, Runner
 from modelstac.registry.isolated.pins import requiring, with_requirements
 from modelstac.registry.isolated.requirements import parse
-from modelstac.registry.load import load
+from modelstac.registry.loading import load
 from modelstac.registry.running.examples import read_example, write_example
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes.options import Options
@@ -176,8 +176,8 @@ def _saved(
     opened: _Opened, source_format: str, given: Mapping[str, Any], folder: Path, backend: str | None
 ) -> Conversion:
     form, description = NODES[given["format"]].format, opened.description
-    if len(description.inputs) > 1:
-        raise ConversionError(f"{description.id} takes several inputs, and only models of one are saved anew")
+    if len(description.inputs) > 1 and form in {"torch-export", "onnx"}:
+        raise ConversionError(f"{description.id} takes several inputs, and only models of one are traced anew")
     path = folder / f"model{FORMATS[form].suffix}"
     layout, fixed = description.inputs[0].input, {}
     with contextlib.suppress(DataError):  # whatever traces a loop over time writes that many steps

@@ -11,11 +11,27 @@ from typing import Any
 from modelstac.catalog.errors import NotFoundError, SpecError
 from modelstac.exporters.jobs import ExportJob, variant_of
 from modelstac.jobs.job import Job
-from modelstac.pipeline.spec import ExportSpec, Pipeline
+from modelstac.pipeline import function_plan, strict_yaml
+from modelstac.pipeline.scenes import scene_jobs
+from modelstac.pipeline.spec import ExportSpec, GridSpec, Pipeline, load
 from modelstac.training.jobs.job import TrainJob
 from modelstac.training.variants.variant import find_variant
 
 GPU = {"GPU": 1.0}
+
+
+def read(text: str, file: Path) -> Pipeline:
+    """Read a specification: of the radar networks, or of a function that trains (``train:``).
+
+    Raises
+    ------
+    SpecError
+        With the line and the field.
+    """
+    document = strict_yaml.read(text, file.name)
+    if isinstance(document.values, dict) and "train" in document.values:
+        return function_plan.read(document, file.absolute().parent)
+    return load(text, file)
 
 
 def plan(pipeline: Pipeline, catalog: str) -> list[Job]:
@@ -33,7 +49,10 @@ def plan(pipeline: Pipeline, catalog: str) -> list[Job]:
     SpecError, NotFoundError
         With the line and the field: an unknown name, settings without sense, something twice.
     """
-    return _Plan(pipeline, catalog).jobs()
+    if isinstance(pipeline.spec, function_plan.FunctionSpec):
+        return function_plan.plan(pipeline, catalog)
+    jobs = [] if pipeline.spec.grid is None else _Plan(pipeline, catalog).jobs()
+    return jobs + scene_jobs(pipeline, catalog)
 
 
 class _Plan:
@@ -47,8 +66,14 @@ class _Plan:
             if not Path(self.data).exists():
                 raise NotFoundError(f"no radar frames at {self.data}: check the path")
 
+    @property
+    def grid(self) -> GridSpec:
+        assert self.spec.grid is not None
+        grid: GridSpec = self.spec.grid
+        return grid
+
     def jobs(self) -> list[Job]:
-        grid = self.spec.grid
+        grid = self.grid
         for axis in ("variants", "presets", "seeds"):
             values = getattr(grid, axis)
             for index, value in enumerate(values):

@@ -26,7 +26,7 @@ def find(task: Task, recorded: Result | None) -> Result | None:
 
 def run(task: Task, *, report: Report) -> Result:
     """Load and score."""
-    from modelstac.registry.load import load
+    from modelstac.registry.loading import load
     from modelstac.training.data import read_frames
     from modelstac.training.scoring.held_out import evaluate
 

@@ -49,17 +49,66 @@ class ExportSpec(_Strict):
     real_windows: bool = False
 
 
+Exports = list[Annotated[ExportSpec, BeforeValidator(_named)]]
+
+
 class GridSpec(_Strict):
     """What every combination is made of; each model is exported to every format."""
 
     variants: list[str] = Field(min_length=1)
     presets: list[str] = Field(default=["tiny"], min_length=1)
     seeds: list[int] = Field(default=[42], min_length=1)
-    exports: list[Annotated[ExportSpec, BeforeValidator(_named)]] = []
+    exports: Exports = []
 
 
-class PipelineSpec(_Strict):
-    """A grid of trainings and exports.
+class ScenesSpec(_Strict):
+    """A published model and the scenes that it is run on: a map of each.
+
+    Parameters
+    ----------
+    item
+        Id of the model.
+    sources
+        A path or URL for each scene, with ``*`` for several, or a list of files that are one scene, or files by input.
+    output
+        Of each map; ``{name}`` is what the scene is called.
+    options
+        What :func:`modelstac.predict_scene` takes besides.
+    """
+
+    item: str
+    sources: list[str | list[str] | dict[str, str | list[str]]] = Field(min_length=1)
+    output: str = "maps/{name}.tif"
+    options: dict[str, Any] = {}
+
+
+class Running(_Strict):
+    """How the jobs of a grid run, whichever they are.
+
+    Parameters
+    ----------
+    catalog
+        Where all is published; by default the one that ``MODELSTAC_CATALOG`` names.
+    work
+        Folder for what jobs keep; all machines see it, and the data, under the same path.
+    device
+        ``cuda``: trainings and scores want a worker with a GPU.
+    timeout, retries
+        Of an attempt at any job; attempts after the first.
+    cluster
+        Workers to ask a batch system for.
+    """
+
+    catalog: str | None = None
+    work: str = "work"
+    device: Literal["cpu", "cuda"] = "cpu"
+    timeout: Annotated[float | None, BeforeValidator(_seconds), Field(gt=0)] = None
+    retries: int = Field(default=2, ge=0)
+    cluster: ClusterSpec | None = None
+
+
+class PipelineSpec(Running):
+    """A grid of trainings and exports of the radar networks.
 
     Parameters
     ----------
@@ -67,10 +116,6 @@ class PipelineSpec(_Strict):
         Folder of radar frames, or a prepared store.
     grid
         Variants x seeds x presets x exports.
-    catalog
-        Where all is published; by default the one that ``MODELSTAC_CATALOG`` names.
-    work
-        Folder for what jobs keep; all machines see it, and the data, under the same path.
     name, version, license
         Of the models; the name holds ``{preset}`` and ``{seed}`` where there are several.
     first_test, fit, architecture, preparation
@@ -79,18 +124,15 @@ class PipelineSpec(_Strict):
         Id of the published dataset, or a URL.
     score
         Load every model again and score it.
-    device
-        ``cuda``: trainings and scores want a worker with a GPU.
-    checkpoint_every, timeout, retries
-        Of a training; of an attempt at any job; attempts after the first.
-    cluster
-        Workers to ask a batch system for.
+    checkpoint_every
+        Of a training.
+    scenes
+        Maps to be made by a model that is published already.
     """
 
     data: str
-    grid: GridSpec
-    catalog: str | None = None
-    work: str = "work"
+    grid: GridSpec | None
+    scenes: ScenesSpec | None = None
     name: str = "convlstm-knmi-{preset}-{seed}"
     version: str = "1.0.0"
     license: str = "MIT"
@@ -100,11 +142,7 @@ class PipelineSpec(_Strict):
     preparation: dict[str, Any] = {}
     data_href: str | None = None
     score: bool = False
-    device: Literal["cpu", "cuda"] = "cpu"
     checkpoint_every: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] = 300.0
-    timeout: Annotated[float | None, BeforeValidator(_seconds), Field(gt=0)] = None
-    retries: int = Field(default=2, ge=0)
-    cluster: ClusterSpec | None = None
 
 
 class Pipeline:
@@ -120,8 +158,10 @@ class Pipeline:
         The folder that relative paths start from: the file's.
     """
 
-    def __init__(self, spec: PipelineSpec, document: Document, folder: Path) -> None:
+    def __init__(self, spec: Any, document: Document, folder: Path) -> None:
         self.spec, self.folder, self._document = spec, folder, document
+        if not isinstance(spec, PipelineSpec):
+            return
         with self.at("name"):
             fields = [field for _, field, _, _ in Formatter().parse(spec.name) if field is not None]
             if unknown := [field for field in fields if field not in {"preset", "seed"}]:
@@ -151,14 +191,20 @@ def load(text: str, file: Path) -> Pipeline:
     """
     document = read(text, file.name)
     if not isinstance(document.values, dict):
-        raise SpecError(f"{document.where(())}: a pipeline is a mapping with data and grid")
+        raise SpecError(f"{document.where(())}: a pipeline is a mapping with data and grid, or with scenes")
+    nothing = {"data": "", "grid": None} if "scenes" in document.values else {}
     try:
-        spec = PipelineSpec.model_validate(document.values)
+        spec = PipelineSpec.model_validate({**nothing, **document.values})
     except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        more = f" (and {len(others)} more)" if others else ""
-        raise SpecError(f"{document.where(_place(first['loc']))}: {_said(first)}{more}") from error
+        raise refused(error, document) from error
     return Pipeline(spec, document, file.absolute().parent)
+
+
+def refused(error: ValidationError, document: Document) -> SpecError:
+    """Say what of a file makes no sense, with its line."""
+    first, *others = error.errors(include_url=False)
+    more = f" (and {len(others)} more)" if others else ""
+    return SpecError(f"{document.where(_place(first['loc']))}: {_said(first)}{more}")
 
 
 def _place(found: tuple[str | int, ...]) -> Place:

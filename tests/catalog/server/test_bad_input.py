@@ -15,7 +15,10 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import ROOT, Server
 
 from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.errors import CatalogError, StorageError
 from modelstac.catalog.items.writing import write_item
+from modelstac.catalog.server.watching.problems import of_error
+from modelstac.catalog.terminal import harmless
 
 CORPUS = Path(__file__).with_name("corpus")
 NAME, ID = "convlstm-knmi", "convlstm-knmi-9.0.0-torch"
@@ -211,3 +214,26 @@ def test_patches_that_break_a_document(seeded: Server, path: str) -> None:
         if "collections" in path and path.endswith(NAME) and "properties" in str(patch):
             continue  # a collection may have any other field
         refused(seeded.request("PATCH", path, key=True, json=patch), "")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("cannot write /srv/models/catalog.sqlite: no space left", "cannot write …/catalog.sqlite: no space left"),
+        ("no catalog at '/srv'", "no catalog at '…/srv'"),
+        (r"cannot read C:\data\models\x.json: denied", "cannot read …/x.json: denied"),
+        ("cannot reach https://bucket.example/models/x", "cannot reach https://bucket.example/models/x"),
+    ],
+)
+@pytest.mark.parametrize("kind", [StorageError, CatalogError])
+def test_no_place_of_the_servers_machine_is_told(said: str, told: str, kind: type[Exception]) -> None:
+    answer = of_error(kind(said))
+    assert answer.status_code == 503
+    assert json.loads(answer.body)["detail"] == told
+
+
+def test_a_log_holds_nothing_that_acts_on_a_terminal(seeded: Server) -> None:
+    seeded.get("collections/%C2%9B31m%E2%80%AEgnp%1B[2J")
+    text = seeded.log.read_text()
+    assert "\\u009b31m\\u202egnp\\u001b[2J" in text
+    assert text == harmless(text)

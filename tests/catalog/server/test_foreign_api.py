@@ -22,6 +22,10 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import NotFoundError, StorageError
+from modelstac.catalog.items.documents import new_collection, widened
+from modelstac.catalog.search.query import Query
+from modelstac.catalog.testing import Examples, Meaning, said_items
+from modelstac.catalog.testing.meanings import NAME
 
 
 @contextmanager
@@ -68,6 +72,48 @@ def catalog(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory)
             yield found
 
 
+@pytest.fixture(scope="module")
+def stock_that_was_told(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    made = said_items(Examples(tmp_path_factory.mktemp("made") / "files"))
+    items = [found.to_dict(transform_hrefs=False) for found in made]
+    collection = widened(new_collection(NAME, items[0]["properties"]), *items) | {"links": []}
+    with cluster.database() as url:
+        loader = Loader(PgstacDB(dsn=url))
+        loader.load_collections(iter([collection]), Methods.insert)
+        loader.load_items(iter(items), Methods.insert)
+        loader.db.close()
+        with stock(url, tmp_path_factory.mktemp("meaning")) as href:
+            yield ApiCatalog(href)
+
+
+class TestTheMeaningOfASearch(Meaning):
+    """What stock stac-fastapi-pgstac says, asked through our client, is what every catalog of ours says."""
+
+    @pytest.fixture
+    def told(self, stock_that_was_told: Catalog) -> Catalog:
+        return stock_that_was_told
+
+
+def test_one_id_in_two_collections(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    made = said_items(Examples(tmp_path / "files"))[0].to_dict(transform_hrefs=False)
+    with cluster.database() as url:
+        loader = Loader(PgstacDB(dsn=url))
+        for name in ("one", "two"):
+            collection = widened(new_collection(name, made["properties"]), made)
+            loader.load_collections(iter([collection | {"links": []}]), Methods.insert)
+            loader.load_items(iter([made | {"collection": name}]), Methods.insert)
+        loader.db.close()
+        with stock(url, tmp_path) as href:
+            catalog = ApiCatalog(href)
+            first = catalog.page(Query(limit=1))
+            second = catalog.page(Query(limit=1, token=first.next))
+            assert second.next is None
+            assert [page.documents[0]["collection"] for page in (first, second)] == ["one", "two"]
+            found = catalog.page(Query(sortby="version")).documents
+            assert sorted(document["collection"] for document in found) == ["one", "two"]
+            assert len(catalog.page(Query(sortby="version", collections="two")).documents) == 1
+
+
 def test_models_are_found_by_framework_version_place_and_words(catalog: Catalog) -> None:
     def ids(**wanted: object) -> list[str]:
         return sorted(found.id for found in catalog.search(**wanted))
@@ -105,5 +151,5 @@ def test_an_unknown_id_names_the_nearest(catalog: Catalog) -> None:
 
 def test_a_server_that_is_not_there() -> None:
     href = f"http://127.0.0.1:{postgres.free_port()}"
-    with pytest.raises(StorageError, match="does not answer: check the address"):
+    with pytest.raises(StorageError, match="does not answer: the connection is refused"):
         open_catalog(href)

@@ -189,7 +189,8 @@ def test_what_is_published_stays(full: Server) -> None:
     assert changed.json()["properties"]["deprecated"] is True, changed.text
     again = full.request("PATCH", f"{ITEMS}/{FIRST}", key=True, json=patch)
     assert (again.status_code, again.content) == (204, b"")
-    assert again.headers["ETag"] == full.get(f"{ITEMS}/{FIRST}").headers["ETag"]
+    whole = full.get(f"{ITEMS}/{FIRST}", headers={"Accept-Encoding": "identity"})
+    assert again.headers["ETag"] == whole.headers["ETag"]
 
 
 def test_many_are_stored_all_or_none(full: Server, describe: Describe) -> None:

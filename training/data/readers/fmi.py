@@ -53,6 +53,7 @@ def describe(path: Path) -> Frame:
         licence="CC-BY-4.0",
         credit="Finnish Meteorological Institute, open data",
         conversion=str(FINLAND),
+        instantaneous=True,
     )
 
 

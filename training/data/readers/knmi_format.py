@@ -40,7 +40,7 @@ def grid(file: h5py.File, path: Path) -> Grid:
     if shape != (rows, columns):
         raise DataError(f"{path} announces {rows} x {columns} pixels and holds {shape}: fetch it again or remove it")
     width, height = number(geographic["geo_pixel_size_x"]), -number(geographic["geo_pixel_size_y"])
-    if width <= 0 or height <= 0 or text(geographic["geo_dim_pixel"]) != "KM,KM":
+    if not (width > 0 and height > 0) or text(geographic["geo_dim_pixel"]) != "KM,KM":
         raise DataError(
             f"{path}: pixels of {width:g} x {-height:g} {text(geographic['geo_dim_pixel'])} are not understood"
         )

@@ -53,6 +53,7 @@ def describe(path: Path) -> Frame:
         licence=knmi_format.LICENCE,
         credit=knmi_format.CREDIT,
         conversion=str(MARSHALL_PALMER),
+        instantaneous=True,
     )
 
 

@@ -2,6 +2,8 @@
 
 Michelson et al. (2021), EUMETNET OPERA weather radar information model for implementation with the HDF5 file format,
 version 2.4. Of several quantities the first of `QUANTITIES` is read. ``nodata`` is not measured; ``undetect`` is dry.
+RMI's rates in floating point say none of the two, nor gain and offset, and their ``where`` stands in the root and in
+the dataset in parts: such values are the rates themselves, NaN is not measured.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ QUANTITIES = ("RATE", "ACRR", "DBZH", "TH")
 """What can be read, the most direct first: mm/h, mm of a period, dBZ."""
 
 _OBJECTS = ("COMP", "IMAGE")
+_PLAIN = {"gain": 1.0, "offset": 0.0, "nodata": float("nan"), "undetect": float("nan")}
+"""What holds for values in floating point of which nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,15 @@ class _Image:
         for group in (self.data, self.dataset):
             if "what" in group and name in group["what"].attrs:
                 return number(group["what"].attrs[name])
+        if name in _PLAIN and self._plain:
+            return _PLAIN[name]
         raise KeyError(f"no {name} for {self.quantity}")
+
+    @property
+    def _plain(self) -> bool:
+        """Whether floating point values come without any word on how they are packed."""
+        groups = [group["what"].attrs for group in (self.data, self.dataset) if "what" in group]
+        return self.data["data"].dtype.kind == "f" and not any(name in attrs for attrs in groups for name in _PLAIN)
 
 
 def recognises(path: Path) -> bool:
@@ -71,6 +83,7 @@ def describe(path: Path) -> Frame:
         licence="other",
         credit=f"{source}; see its terms of use",
         conversion=str(MARSHALL_PALMER) if image.quantity in {"DBZH", "TH"} else "",
+        instantaneous=image.quantity != "ACRR",
     )
 
 
@@ -138,19 +151,15 @@ def _time(what: h5py.Group, date: str, time: str, path: Path) -> datetime:
 
 
 def _grid(file: h5py.File, image: _Image, path: Path) -> Grid:
-    where = next(
-        (
-            group["where"].attrs
-            for group in (file, image.dataset)
-            if "where" in group and "xscale" in group["where"].attrs
-        ),
-        None,
-    )
-    if where is None:
-        raise KeyError("no where/xscale")
+    # The root says it for all datasets, and each of them what differs; RMI leaves parts to either.
+    groups = [group["where"].attrs for group in (image.dataset, file) if "where" in group]
+    where = {name: value for attrs in reversed(groups) for name, value in attrs.items()}
+    for name in ("xscale", "yscale", "projdef"):
+        if name not in where:
+            raise KeyError(f"no where/{name}")
     rows, columns = image.data["data"].shape
     width, height = number(where["xscale"]), number(where["yscale"])
-    proj4 = text(where["projdef"] if "projdef" in where else file["where"].attrs["projdef"])
+    proj4 = text(where["projdef"]).strip()
     try:
         crs = pyproj.CRS(proj4)
     except pyproj.exceptions.CRSError as error:

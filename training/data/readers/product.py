@@ -6,6 +6,7 @@ beyond these verbs (time axis, coordinates, CF names, gaps, windows) is written 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,18 +20,18 @@ Rates = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid in a projected reference system, rows from north to south.
+    """A regular grid in a projected reference system, or in longitude and latitude; rows from north to south.
 
     Parameters
     ----------
     rows, columns
         Number of pixels.
     left, top
-        Projected coordinates of the outer corner of the first pixel, in metres.
+        Coordinates of the outer corner of the first pixel, in metres; in degrees where the grid is geographic.
     width, height
-        Size of a pixel in metres, both positive.
+        Size of a pixel in the same unit, both positive.
     proj4
-        The projection in PROJ's notation, in metres.
+        The projection in PROJ's notation, in metres, or ``+proj=longlat`` and its ellipsoid.
     """
 
     rows: int
@@ -41,15 +42,23 @@ class Grid:
     height: float
     proj4: str
 
+    @property
+    def geographic(self) -> bool:
+        """Whether it is one of longitudes and latitudes."""
+        return "+proj=longlat" in self.proj4
+
     def x(self) -> NDArray[np.float64]:
-        """Projected x of the pixel centres, in metres, ascending."""
+        """Projected x of the pixel centres in metres, or longitude, ascending."""
         return self.left + self.width * (np.arange(self.columns) + 0.5)
 
     def y(self) -> NDArray[np.float64]:
-        """Projected y of the pixel centres, in metres, descending."""
+        """Projected y of the pixel centres in metres, or latitude, descending."""
         return self.top - self.height * (np.arange(self.rows) + 0.5)
 
     def __str__(self) -> str:
+        if self.geographic:
+            size, start = f"{self.width:g} x {self.height:g} degrees", f"({self.left:g}, {self.top:g})"
+            return f"{self.rows} x {self.columns} pixels of {size} from {start}, {self.proj4}"
         return (
             f"{self.rows} x {self.columns} pixels of {self.width / 1000:g} x {self.height / 1000:g} km"
             f" from ({self.left / 1000:g}, {self.top / 1000:g}) km, {self.proj4}"
@@ -58,7 +67,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Frame:
-    """What one file holds, read without its pixels.
+    """What one file holds, read without its pixels, or one time of a file of several.
 
     Parameters
     ----------
@@ -73,6 +82,10 @@ class Frame:
         Where the data come from, for the attributes of the dataset and the published item.
     conversion
         How rain rate follows from what was measured at that moment, such as a Z-R relation; empty for accumulations.
+    instantaneous
+        Whether the rate is that of a moment, and no mean of the period.
+    index
+        Which of the times of its file it is; None for a file of one time.
     """
 
     path: Path
@@ -84,6 +97,8 @@ class Frame:
     licence: str = field(compare=False)
     credit: str = field(compare=False)
     conversion: str = ""
+    instantaneous: bool = False
+    index: int | None = field(default=None, compare=False)
 
 
 class Reader(Protocol):
@@ -95,8 +110,13 @@ class Reader(Protocol):
     def recognises(self, path: Path) -> bool:
         """Tell by the content whether the file is of this product."""
 
-    def describe(self, path: Path) -> Frame:
-        """Read everything but the pixels."""
+    @property
+    def describe(self) -> Callable[[Path], Frame | Sequence[Frame]]:
+        """Read everything but the pixels: of a file of several times, one frame for each, numbered by ``index``."""
 
-    def rain_rate(self, path: Path) -> Rates:
-        """Read the pixels: (rows, columns) float32 in mm/h, NaN where nothing was measured."""
+    @property
+    def rain_rate(self) -> Callable[..., Rates]:
+        """Read the pixels: (rows, columns) float32 in mm/h, NaN where nothing was measured.
+
+        Called with the path, and with the index of the frame where it has one.
+        """

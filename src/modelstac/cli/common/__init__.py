@@ -1,4 +1,5 @@
 """What commands share: options, errors, files, progress.
 
-Order, each importing only from those before it: errors, files, options, progress, quiet.
+Order, each importing only from those before it: terminal, later · errors, files, options,
+progress, quiet.
 """

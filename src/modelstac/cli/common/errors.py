@@ -18,6 +18,8 @@ from typing import Any
 import click
 
 from modelstac.catalog.errors import ModelStacError
+from modelstac.cli.common.later import Commands
+from modelstac.cli.common.terminal import say
 
 DEBUG = "MODELSTAC_DEBUG"
 BUG = "this is a bug: set MODELSTAC_DEBUG=1, run it again and report what it prints"
@@ -30,6 +32,14 @@ class Guarded(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the name is click's
         """Return the commands in the order in which a model passes through them."""
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them, where the group knows what to say of each."""
+        if not isinstance(self.commands, Commands):
+            super().format_commands(ctx, formatter)
+            return
+        with formatter.section("Commands"):
+            formatter.write_dl(self.commands.said())
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line and leave the process."""
@@ -54,5 +64,5 @@ def _end(message: str, code: int) -> int:
     """Say in one line why the command ends, and return its exit code."""
     if os.environ.get(DEBUG, "0") not in {"", "0"}:
         traceback.print_exc()
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    say(f"error: {' '.join(message.split())}", err=True)
     return code

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from modelstac.catalog.terminal import escaped
+
 if TYPE_CHECKING:
     import pystac
 
@@ -68,7 +70,7 @@ def new_or_existing_catalog(href: str | None) -> Catalog:
 
 def print_json(value: Any) -> None:
     """Print JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(escaped(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def read_text(path: Path, what: str) -> str:

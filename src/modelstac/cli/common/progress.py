@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from modelstac.catalog.messages import Advanced, Finished, Message, Note, Report, Started
+from modelstac.catalog.terminal import harmless
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,8 +24,8 @@ def progress() -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    text = TextColumn("{task.description}")
-    note = TextColumn("{task.fields[note]}")
+    # Not as markup, in which an id such as "[link=…]" would be a link.
+    text, note = (TextColumn(told, markup=False) for told in ("{task.description}", "{task.fields[note]}"))
     parts = (SpinnerColumn(), text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note)
     with Progress(*parts, console=Console(stderr=True), transient=True) as bars:
         yield _Bars(bars)
@@ -33,7 +33,7 @@ def progress() -> Iterator[Report]:
 
 def _only_notes(message: Message) -> None:
     if isinstance(message, Note):
-        click.echo(f"note: {message.text}", err=True)
+        say(f"note: {message.text}", err=True)
 
 
 class _Bars:
@@ -46,12 +46,12 @@ class _Bars:
     def __call__(self, message: Message) -> None:
         match message:
             case Started(task, total):
-                self._tasks[task] = self._bars.add_task(task, total=total, note="")
+                self._tasks[task] = self._bars.add_task(harmless(task), total=total, note="")
             case Advanced(task, steps, note):
                 if task in self._tasks:
-                    self._bars.update(self._tasks[task], advance=steps, note=note)
+                    self._bars.update(self._tasks[task], advance=steps, note=harmless(note))
             case Finished(task):
                 if task in self._tasks:
                     self._bars.remove_task(self._tasks.pop(task))
             case Note(text):
-                self._bars.console.print(f"note: {text}", markup=False, highlight=False)
+                self._bars.console.print(f"note: {harmless(text)}", markup=False, highlight=False)

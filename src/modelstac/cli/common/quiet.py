@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -11,3 +12,5 @@ def quiet_frameworks() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if os.environ.get("MODELSTAC_DEBUG", "0") in {"", "0"}:
         warnings.filterwarnings("ignore", module=r"(keras|tensorflow|torch)(\.|$)")
+        # TensorFlow speaks of tracing again where Keras compiles an operator anew for each shape, as it must.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
 """Commands that find, show and compare.
 
-Order, each importing only from those before it: search, show, resolve, diff, report, index.
+Order, each importing only from those before it: search, show, resolve, diff, pages, report, index.
 """

@@ -10,6 +10,7 @@ import click
 from modelstac.cli.common.options import catalog_option, columns, existing_catalog, json_option, print_json
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from modelstac.exporters.diff import Comparison, FieldDifference, LayerDifference, WeightDifference
@@ -48,7 +49,7 @@ def diff(first: str, second: str, tolerance: float | None, catalog: str | None, 
     if as_json:
         print_json(found.to_dict())
     else:
-        click.echo("\n\n".join(_parts(found, one.id, other.id)))
+        say("\n\n".join(_parts(found, one.id, other.id)))
     return 0 if found.passed else 1
 
 

@@ -8,6 +8,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -19,16 +20,25 @@ from modelstac.cli.common.progress import progress
     show_default=True,
     help="Where the page goes.",
 )
+@click.option(
+    "--pages",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write a page for each model into a folder, too, and lead there.",
+)
 @catalog_option
 @json_option("what the page shows")
-def report(output: Path, catalog: str | None, as_json: bool) -> None:
+def report(output: Path, pages: Path | None, catalog: str | None, as_json: bool) -> None:
     """Write the catalog as one self-contained HTML page: models, files, scores, proofs, environments, pictures."""
     from modelstac.overview import write_overview
+    from modelstac.pages import write_pages
 
+    opened = existing_catalog(catalog)
     with progress() as listener:
-        counts = write_overview(existing_catalog(catalog), output, report=listener)
+        found = {} if pages is None else write_pages(opened, pages, address=catalog, report=listener)
+        counts = write_overview(opened, output, pages=found, report=listener)
     if as_json:
         print_json({"report": str(output), **counts})
     else:
         shown = ", ".join(f"{what} {number}" for what, number in counts.items())
-        click.echo(f"{output}: {shown}")
+        say(f"{output}: {shown}")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from modelstac.cli.common.options import catalog_option, json_option, print_json
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -35,8 +36,8 @@ def resolve(*, what: str, explain: bool, catalog: str | None, as_json: bool, str
     if as_json:
         print_json(found.to_json() if explain else found.chosen.to_json())
     elif explain:
-        click.echo(found.explain())
+        say(found.explain())
     else:
-        click.echo(found.chosen.name)
+        say(found.chosen.name)
         if found.note is not None:
-            click.echo(f"note: {found.note}", err=True)
+            say(f"note: {found.note}", err=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
 
 from modelstac.cli.common.options import catalog_option, columns, existing_catalog, json_option, print_json
+from modelstac.cli.common.terminal import say
 
 NEWLINE_FREE = str.maketrans("\r\n\t", "   ")
 
@@ -29,7 +31,12 @@ NEWLINE_FREE = str.maketrans("\r\n\t", "   ")
 @click.option("--bbox", metavar="W,S,E,N", help="Trained on data within this box of longitudes and latitudes.")
 @click.option("--datetime", metavar="TIME[/TIME]", help="Trained on data of this time or interval ('..' is open).")
 @click.option("--intersects", metavar="GEOJSON", help="Trained on data in a place that meets this geometry.")
-@click.option("--filter", metavar="CQL2", help='For example "mlm:total_parameters < 2000000"; text or JSON.')
+@click.option("--class", "classes", multiple=True, metavar="NAME", help="Has this class; may be repeated.")
+@click.option("--band", "bands", multiple=True, metavar="NAME", help="Takes this band; may be repeated.")
+@click.option("--license", metavar="SPDX", help="Under this licence, for example CC-BY-4.0.")
+@click.option("--region", metavar="NAME", help="Trained on data of this place.")
+@click.option("--month", "months", multiple=True, metavar="MONTH", help="Trained on data of this month: Jul or 7.")
+@click.option("--filter", metavar="CQL2", help='For example "mIoU > 0.6"; text or JSON.')
 @click.option("--parameters", metavar="RANGE", help="Number of parameters, for example '<2e6'.")
 @click.option("--parity", type=float, metavar="MAX", help="Converted, and at most so far from its source.")
 @click.option("--runs-with", multiple=True, metavar="PACKAGE", help="Verified with this: 'torch>=2.7' or 'torch 2.7'.")
@@ -65,13 +72,18 @@ def search(catalog: str | None, as_json: bool, bbox: str | None, **fields: Any) 
             | ({"next": page.next} if page.next else {})
         )
     elif page.documents:
-        click.echo(
-            columns(("ID", "FRAMEWORK", "BACKEND", "FORMAT", "TASKS", "TRAINED ON"), [*map(_row, page.documents)])
-        )
+        counts = Counter(document["id"] for document in page.documents)
+        rows = [_row(document, twice=counts[document["id"]] > 1) for document in page.documents]
+        heads: tuple[str, ...] = ("ID", "FRAMEWORK", "BACKEND", "FORMAT", "TASKS", "TRAINED ON")
+        if "parity" in wanted:
+            heads, rows = (*heads, "FROM SOURCE"), [(*r, _apart(d)) for r, d in zip(rows, page.documents, strict=True)]
+        say(columns(heads, rows))
         if page.next:
-            click.echo(f"{len(page.documents)} of {page.matched}; go on with --token {page.next}", err=True)
+            say(f"{len(page.documents)} of {page.matched}; go on with --token {page.next}", err=True)
     else:
-        click.echo("no item matches; modelstac search without options lists all", err=True)
+        say("no item matches; modelstac search without options lists all", err=True)
+    for note in page.notes:
+        say(f"note: {note}", err=True)
 
 
 def _json_filter(text: str) -> Any:
@@ -92,20 +104,28 @@ def _numbers(bbox: str) -> tuple[float, ...]:
         raise InvalidQueryError(f"--bbox is {bbox!r}; expected four numbers: west,south,east,north") from error
 
 
-def _row(document: dict[str, Any]) -> tuple[str, ...]:
+def _row(document: dict[str, Any], *, twice: bool) -> tuple[str, ...]:
     get = document.get("properties", {}).get
+    tasks = get("mlm:tasks")
     framework = f"{get('mlm:framework', '')} {get('mlm:framework_version', '')}"
     backend = f"{get('interop:backend', '')} {get('interop:backend_version', '')}"
     trained = (str(get("start_datetime") or get("datetime") or "")[:10], str(get("end_datetime") or "")[:10])
     cells = (
-        document["id"],
+        f"{document['collection']}/{document['id']}" if twice else document["id"],
         framework,
         backend,
         get("interop:format", ""),
-        ", ".join(get("mlm:tasks", ())),
+        ", ".join(map(str, tasks)) if isinstance(tasks, list) else "",
         _period(*trained),
     )
     return tuple(str(cell).translate(NEWLINE_FREE).strip() for cell in cells)
+
+
+def _apart(document: dict[str, Any]) -> str:
+    """Say how far a conversion is from its source, and what was allowed."""
+    from modelstac.catalog.items.evidence import told_parity
+
+    return told_parity(document["properties"]["interop:parity"]).translate(NEWLINE_FREE)
 
 
 def _period(start: str, end: str) -> str:

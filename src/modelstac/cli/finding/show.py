@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.common.options import catalog_option, json_option, named_item, print_json
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -24,4 +25,4 @@ def show(what: str, catalog: str | None, as_json: bool) -> None:
     from modelstac.registry.running.card import card
 
     sides(item, needed=False)  # a page of an item that says them in another form would be a page without them
-    click.echo(card(item))
+    say(card(item))

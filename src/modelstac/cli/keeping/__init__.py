@@ -1,4 +1,5 @@
 """Commands that look after a catalog.
 
-Order, each importing only from those before it: adopt, alias, cache, deprecate, serve, sign, sync.
+Order, each importing only from those before it: adopt, alias, audit, cache, check, deprecate, push, serve, sign, sync ·
+webhooks.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.common.options import catalog_option, columns, existing_catalog, json_option, print_json
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -13,6 +14,13 @@ from modelstac.cli.common.options import catalog_option, columns, existing_catal
 @click.argument("item_id", metavar="[ID]", required=False)
 @click.option("--remove", is_flag=True, help="Remove the alias.")
 @click.option("--expect", metavar="ID", help="Only if it points to this now; 'none' for nothing.")
+@click.option(
+    "--require",
+    "required",
+    multiple=True,
+    metavar="WHAT",
+    help="From now on only for items with self_test, scores or signature; 'none' takes the rule away.",
+)
 @catalog_option
 @json_option("the model's aliases")
 def alias(
@@ -22,16 +30,25 @@ def alias(
     item_id: str | None,
     remove: bool,
     expect: str | None,
+    required: tuple[str, ...],
     catalog: str | None,
     as_json: bool,
 ) -> None:
     """List the aliases of MODEL, or point ALIAS to the item ID.
 
-    What an alias points to is loaded by MODEL@ALIAS, for example convlstm-knmi@champion.
+    What an alias points to is loaded by MODEL@ALIAS, for example convlstm-knmi@champion. With --require it is pointed
+    only to items that show that: self_test is noted by 'modelstac test ID --record'.
     """
     from modelstac.catalog.base import ANYTHING
 
     opened = existing_catalog(catalog)
+    if required:
+        if alias is None:
+            raise click.UsageError("name the alias that --require is for")
+        opened.protect_alias(name, alias, () if required == ("none",) else required)
+        if item_id is None and not remove:
+            say(f"{name}@{alias}: {'no rule' if required == ('none',) else 'only with ' + ', '.join(required)}")
+            return
     if alias is not None and (remove or item_id is not None):
         if remove and item_id is not None:
             raise click.UsageError("--remove takes no ID")
@@ -45,6 +62,6 @@ def alias(
     if as_json:
         print_json(aliases)
     elif aliases:
-        click.echo(columns(("ALIAS", "ID"), [*aliases.items()]))
+        say(columns(("ALIAS", "ID"), [*aliases.items()]))
     else:
-        click.echo(f"{name} has no aliases", err=True)
+        say(f"{name} has no aliases", err=True)

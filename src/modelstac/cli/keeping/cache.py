@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelstac.cli.common.options import columns, json_option, print_json
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from modelstac.registry.files.cache import Entry
@@ -31,11 +32,11 @@ def ls(*, as_json: bool) -> None:
         return
     if entries:
         rows = [(e.sha256, f"{e.size:,}", _time(e), "" if e.complete else "incomplete") for e in entries]
-        click.echo(columns(("sha256", "bytes", "last used", ""), rows))
-    click.echo(f"{len(entries)} files, {sum(e.size for e in entries):,} of {here.limit:,} bytes in {here.root}")
+        say(columns(("sha256", "bytes", "last used", ""), rows))
+    say(f"{len(entries)} files, {sum(e.size for e in entries):,} of {here.limit:,} bytes in {here.root}")
 
 
-@cache.command()
+@cache.command(short_help="Remove the least recently used files.")
 @click.option("--limit", metavar="SIZE", help="Keep so much, such as 500MB; by default the limit of the cache.")
 @json_option("the removed files")
 def prune(*, limit: str | None, as_json: bool) -> None:
@@ -62,7 +63,7 @@ def _print_removed(entries: list[Entry], *, as_json: bool) -> None:
     if as_json:
         print_json(_documents(entries))
     else:
-        click.echo("\n".join([*(f"removed {e.sha256}" for e in entries), f"{len(entries)} files removed"]))
+        say("\n".join([*(f"removed {e.sha256}" for e in entries), f"{len(entries)} files removed"]))
 
 
 def _documents(entries: list[Entry]) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -19,4 +20,4 @@ def deprecate(item_id: str, undo: bool, catalog: str | None, as_json: bool) -> N
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
     else:
-        click.echo(f"{item.id} is {'no longer ' if undo else ''}deprecated")
+        say(f"{item.id} is {'no longer ' if undo else ''}deprecated")

@@ -9,6 +9,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -36,7 +37,7 @@ def sign(
         else:
             asset = signing.sign(item, key, password=password, report=report)
     opened.attach(item.id, SIGNATURE, asset)
-    click.echo(f"signed {item.id} and {len([k for k in item.assets if k != SIGNATURE])} files")
+    say(f"signed {item.id} and {len([k for k in item.assets if k != SIGNATURE])} files")
 
 
 @click.command()
@@ -59,4 +60,4 @@ def verify(*, item_id: str, keys: tuple[str, ...], catalog: str | None) -> None:
     signing.verify(item, keys)
     with progress() as report:
         count = verify_files(item, rehash=True, report=report)
-    click.echo(f"{item.id} and its {count} files are what was signed")
+    say(f"{item.id} and its {count} files are what was signed")

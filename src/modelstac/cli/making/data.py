@@ -1,15 +1,16 @@
-"""``modelstac data``: fetch, generate and prepare radar frames."""
+"""``modelstac data``: fetch, generate and prepare radar frames; generate satellite scenes."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from modelstac.cli.common.options import catalog_option, new_or_existing_catalog
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from modelstac.training.data import Preparation
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Fetch, generate and prepare radar frames."""
+    """Fetch, generate and prepare radar frames, and generate satellite scenes."""
 
 
-@data.command()
+@data.command(short_help="Prepare frames once, into a Zarr store.")
 @click.argument("frames", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option(
@@ -41,10 +42,10 @@ def prepare(frames: tuple[Path, ...], store: Path, preset: str, window: int) -> 
         ds = read_frames(frames[0] if len(frames) == 1 else frames, report=report)
         stores.prepare(ds, store, preparation, frames=window, report=report)
         sizes = stores.open_store(store).sizes
-    click.echo(f"{store} holds {sizes['time']} frames of {sizes['y']} x {sizes['x']} pixels")
+    say(f"{store} holds {sizes['time']} frames of {sizes['y']} x {sizes['x']} pixels")
 
 
-@data.command()
+@data.command(short_help="Publish prepared frames as an item.")
 @click.argument("store", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the dataset.")
 @click.option("--version", default="1.0.0", show_default=True, help="Version of the dataset.")
@@ -55,7 +56,7 @@ def publish(store: Path, name: str, version: str, catalog: str | None) -> None:
 
     with progress() as report:
         item = publish(store, new_or_existing_catalog(catalog), name=name, version=version, report=report)
-    click.echo(f"published {item.id}")
+    say(f"published {item.id}")
 
 
 MOMENT = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
@@ -77,10 +78,10 @@ def download(source: str, start: datetime, end: datetime, product: str, folder: 
 
     with progress() as report:
         paths = open_data.download(start, end, folder, product=product, report=report)
-    click.echo(f"{folder} holds {len(paths)} files of KNMI, {paths[0].name} to {paths[-1].name}")
+    say(f"{folder} holds {len(paths)} files of KNMI, {paths[0].name} to {paths[-1].name}")
 
 
-@data.command()
+@data.command(short_help="Write frames of generated rain, in KNMI's format.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--frames", default=92, show_default=True, type=click.IntRange(1), help="Number of five-minute frames.")
 @click.option("--seed", default=0, show_default=True, help="Another seed gives other rain.")
@@ -90,7 +91,31 @@ def generate(folder: Path, frames: int, seed: int) -> None:
 
     with progress() as report:
         paths = synthetic.generate(folder, frames, seed=seed, report=report)
-    click.echo(f"{folder} holds {len(paths)} frames, {paths[0].name} to {paths[-1].name}")
+    say(f"{folder} holds {len(paths)} frames, {paths[0].name} to {paths[-1].name}")
+
+
+@data.command(short_help="Write a generated satellite scene.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--size", default=2000, show_default=True, help="Pixels of 10 m a side; 10980 is a whole tile.")
+@click.option("--seed", default=0, show_default=True, help="Another seed is another country.")
+@click.option(
+    "--date", "day", default="2024-06-15", show_default=True, type=click.DateTime(["%Y-%m-%d"]), help="Its season."
+)
+@click.option("--sensor", default="sentinel-2", show_default=True, help="sentinel-2 or sentinel-1.")
+@click.option("--clouds", default=0.05, show_default=True, help="Share of the sky, from 0 to 1.")
+@click.option("--border/--no-border", default=True, show_default=True, help="The edge of an orbit: a corner is nodata.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Also write the true land cover, to this GeoTIFF.")
+def scene(folder: Path, size: int, seed: int, day: datetime, sensor: str, **how: Any) -> None:
+    """Write a generated satellite scene into FOLDER: a GeoTIFF for each band, and a STAC item.
+
+    It has the form of Sentinel-2 (ten bands of 10 and 20 m) or Sentinel-1 (VV and VH), nine classes of land cover, and
+    no observation in it: to try things. Scenes of one seed show one place, on any date and by either sensor.
+    """
+    from modelstac.training.scenes.generating import generate_scene
+
+    with progress() as report:
+        made = generate_scene(folder, size, seed=seed, day=day.date(), sensor=cast(Any, sensor), report=report, **how)
+    say(f"{folder} holds {len(made.files)} bands and {made.item.name}")
 
 
 def _preparation(preset: str) -> Preparation:

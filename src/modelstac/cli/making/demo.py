@@ -1,4 +1,4 @@
-"""``modelstac demo``: the whole path on radar frames, in a few minutes."""
+"""``modelstac demo``: the whole path on radar frames, or from a scene to a map of land cover, in a few minutes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -18,10 +19,24 @@ from modelstac.cli.common.progress import progress
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Catalog and report."
 )
-def demo(data: Path | None, out: Path) -> None:
-    """Train, export, publish, search, load and check: the whole path on radar frames."""
-    from modelstac.demo import demo as run
+@click.option("--landcover", is_flag=True, help="From a satellite scene to a map of land cover instead, in one minute.")
+def demo(data: Path | None, out: Path, landcover: bool) -> None:
+    """Train, export, publish, search, load and check: the whole path on radar frames.
 
+    With --landcover a small network is trained on generated scenes and published, makes a map of a scene that it has
+    not seen, and is scored on it.
+    """
+    from modelstac.demo import demo as run
+    from modelstac.demo import make_room
+    from modelstac.landcover import landcover as run_landcover
+
+    if landcover and data is not None:
+        raise click.UsageError("--landcover generates its scenes: give no --data")
     with progress() as report:
-        path = run(data, out, say=click.echo, report=report)
-    click.echo(f"\ncatalog  {out / 'catalog'}\nreport   {path}")
+        if landcover:
+            make_room(out)
+            path = run_landcover(out, say=say, report=report)
+            say(f"\ncatalog  {out / 'catalog'}\nmap      {out / 'map.tif'}\npicture  {path}")
+            return
+        path = run(data, out, say=say, report=report)
+    say(f"\ncatalog  {out / 'catalog'}\nreport   {path}")

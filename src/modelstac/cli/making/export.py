@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
-from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json, trust_option
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
 @click.argument("item_id", metavar="ID", required=False)
 @click.option("--to", "target", default="onnx", show_default=True, metavar="FORMAT", help="Format to convert to.")
-@click.option("--via", metavar="FORMAT", help="Format that the route must pass; by default the cheapest is taken.")
+@click.option("--via", metavar="FORMAT", help="Format that the route must pass; by default the cheapest that works.")
 @click.option(
     "--precision",
     default="fp32",
@@ -42,6 +43,12 @@ from modelstac.cli.common.quiet import quiet_frameworks
     type=click.Path(path_type=Path),
     help="Folder of radar frames: compare and score the two on windows of them, too.",
 )
+@click.option(
+    "--tolerance",
+    type=float,
+    metavar="MAX",
+    help="Allow this absolute difference (and ten times it relative) instead of what the precision does; recorded.",
+)
 @click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--seed", default=0, show_default=True, help="Of the random cases on which the two are compared.")
 @click.option("--routes", "show_routes", is_flag=True, help="Print all conversions, and which work here.")
@@ -52,6 +59,7 @@ from modelstac.cli.common.quiet import quiet_frameworks
     default=Path(),
     help="Folder for conversions.html and conversions.md of --matrix; by default the current one.",
 )
+@trust_option
 @catalog_option
 @json_option("the published item, the routes or the matrix")
 def export(
@@ -63,11 +71,13 @@ def export(
     unroll: int | None,
     fixed: str | None,
     data: Path | None,
+    tolerance: float | None,
     lock: bool,
     seed: int,
     show_routes: bool,
     all_of_them: bool,
     out: Path,
+    trust: tuple[str, ...],
     catalog: str | None,
     as_json: bool,
 ) -> None:
@@ -88,6 +98,7 @@ def export(
     quiet_frameworks()
     from modelstac.exporters.jobs import ExportJob, export
     from modelstac.registry.choosing.references import by_name
+    from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     with progress() as report:
         opened = existing_catalog(catalog)
@@ -99,20 +110,22 @@ def export(
             precision=precision,
             seed=seed,
             data=None if data is None else str(data),
+            tolerance=tolerance,
             options=_options(unroll, fixed),
         )
-        item = export(job, opened, lock=lock, report=report)
+        item = export(job, opened, policy=DEFAULT_POLICY.trusting(*trust), lock=lock, report=report)
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
+    from modelstac.catalog.items.evidence import told_cases, told_parity
+
     parity = item.properties["interop:parity"]
-    apart = f"at most {parity['max_absolute_difference']:.1e} from {source} in {parity['cases']} cases"
-    click.echo(f"published {item.id}: {apart}")
+    say(f"published {item.id}: {told_parity(parity)} from {source} in {told_cases(parity)}")
     for line in _several(parity):
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if "rmse_change" in parity:
         skill = f", CSI by at most {parity['csi_change']:.1e}" if "csi_change" in parity else ""
-        click.echo(f"on real windows the RMSE changes by {parity['rmse_change']:+.1e} mm/h{skill}")
+        say(f"on real windows the RMSE changes by {parity['rmse_change']:+.1e} mm/h{skill}")
 
 
 def _options(unroll: int | None, fixed: str | None) -> dict[str, Any]:
@@ -150,7 +163,7 @@ def _print_routes(as_json: bool) -> None:
         kind = f"{edge['architecture']} only" if edge["architecture"] else "any architecture"
         state = f"not here: {edge['unavailable']}" if edge["unavailable"] else edge["method"]
         cost = "–" if edge["cost"] is None else f"{edge['cost']:g}"
-        click.echo(f"{edge['source']:>16} -> {edge['target']:16} {cost}  {kind:17} {state}")
+        say(f"{edge['source']:>16} -> {edge['target']:16} {cost}  {kind:17} {state}")
 
 
 def _convert_all(href: str | None, out: Path, as_json: bool) -> None:
@@ -185,7 +198,7 @@ def _convert_all(href: str | None, out: Path, as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
-        click.echo(table.to_text())
-        click.echo(f"\nwritten to {out / 'conversions.html'} and {out / 'conversions.md'}")
+        say(table.to_text())
+        say(f"\nwritten to {out / 'conversions.html'} and {out / 'conversions.md'}")
     if failed := sum(row.error is not None for row in rows):
         raise ConversionError(f"{failed} of {len(rows)} conversions failed: see the table")

@@ -9,6 +9,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json, read_text
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 
 @click.command()
@@ -31,6 +32,7 @@ from modelstac.cli.common.progress import progress
     metavar="ID",
     help="Let environments save this model anew first, each in the formats that the file says it writes.",
 )
+@click.option("--only", multiple=True, metavar="PATTERN", help="Read models whose ids match, such as 'u-net-*'.")
 @click.option("--evidence", is_flag=True, help="Note in the items in which environments they run (interop:verified).")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("work"), show_default=True, help="To resume.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Cells at a time.")
@@ -44,6 +46,7 @@ def matrix(
     file: Path,
     data: Path | None,
     sources: tuple[str, ...],
+    only: tuple[str, ...],
     evidence: bool,
     work: Path,
     jobs: int,
@@ -73,7 +76,7 @@ def matrix(
     plan = Plan(opened, environments, str(work.absolute()), data=frames, timeout=timeout)
     with progress() as report, LocalPool(jobs) as pool:
         written = run(plan.writing(sources), pool, retries=retries, report=report) if sources else []
-        outcomes = run(plan.reading(), pool, retries=retries, report=report)
+        outcomes = run(plan.reading(only), pool, retries=retries, report=report)
     found, gaps = cells(outcomes, opened), not_had(outcomes, written)
     if out is not None:
         write_page(out, found, [f"{len(environments)} environments, {len(found)} cells.", *gaps])
@@ -87,9 +90,9 @@ def matrix(
             ]
         )
     else:
-        click.echo(as_text(found))
+        say(as_text(found))
     for line in gaps:
-        click.echo(line, err=True)
+        say(line, err=True)
     if evidence:
         for item_id, verified in found_evidence(found).items():
             with contextlib.suppress(NotFoundError):  # deleted meanwhile

@@ -10,6 +10,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_text
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def pipeline(
     catalog: str | None,
     as_json: bool,
 ) -> None:
-    """Run the grid of variants, seeds, presets and exports that the YAML file SPEC describes.
+    """Run the grid of trainings and exports that the YAML file SPEC describes: of the radar networks, or of a function.
 
     Every job runs in a process of its own: on this machine, on a Dask cluster (--scheduler), or on a batch system
     (--cluster). What is published already is not done again. A job that fails is tried again, and does not keep the
@@ -60,10 +61,9 @@ def pipeline(
     from modelstac.catalog.errors import JobError
     from modelstac.jobs.run import run
     from modelstac.jobs.table import as_text
-    from modelstac.pipeline.plan import plan
-    from modelstac.pipeline.spec import load
+    from modelstac.pipeline.plan import plan, read
 
-    found = load(read_text(spec, "pipeline"), spec)
+    found = read(read_text(spec, "pipeline"), spec)
     href = catalog or (None if found.spec.catalog is None else found.path(found.spec.catalog))
     opened = new_or_existing_catalog(href)
     planned = plan(found, opened.href)
@@ -81,7 +81,7 @@ def pipeline(
     if as_json:
         print_json([outcome.to_dict() for outcome in outcomes])
     else:
-        click.echo(as_text(outcomes, width=shutil.get_terminal_size().columns))
+        say(as_text(outcomes, width=shutil.get_terminal_size().columns))
     if failed := sum(not outcome.well for outcome in outcomes):
         raise JobError(
             f"{failed} of {len(outcomes)} jobs have no result: see above; run it again to do what is missing"
@@ -135,7 +135,7 @@ def _write(planned: Sequence[Job], folder: Path) -> None:
         write_json(folder / f"{job.name}.json", job.to_dict())
     order = [{"file": f"{job.name}.json", "needs": [f"{need}.json" for need in job.needs]} for job in planned]
     write_json(folder / "order.json", order)
-    click.echo(f"{folder} holds {len(planned)} jobs; order.json says which need which")
+    say(f"{folder} holds {len(planned)} jobs; order.json says which need which")
 
 
 def _show(planned: Sequence[Job], found: Pipeline, as_json: bool) -> None:
@@ -146,13 +146,13 @@ def _show(planned: Sequence[Job], found: Pipeline, as_json: bool) -> None:
         print_json([job.to_dict() | {"key": job.key, "done": job.name in done} for job in planned])
         return
     for job in planned:
-        click.echo(f"{'done ' if job.name in done else 'to do'}  {job.name}")
+        say(f"{'done ' if job.name in done else 'to do'}  {job.name}")
         for need in job.needs:
-            click.echo(f"       after {need}")
-    click.echo(f"\n{len(planned) - len(done)} of {len(planned)} jobs are to be done")
+            say(f"       after {need}")
+    say(f"\n{len(planned) - len(done)} of {len(planned)} jobs are to be done")
     if found.spec.cluster is not None:
         script = job_script(found.spec.cluster, Path(found.path(found.spec.work)) / "workers")
-        click.echo(f"\nEach worker of the {found.spec.cluster.system} cluster is\n\n{script}")
+        say(f"\nEach worker of the {found.spec.cluster.system} cluster is\n\n{script}")
 
 
 def _done(planned: Sequence[Job]) -> set[str]:

@@ -3,174 +3,147 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.common.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_text
+from modelstac.cli.common.options import (
+    catalog_option,
+    json_option,
+    new_or_existing_catalog,
+    print_json,
+    read_text,
+    trust_option,
+)
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
+from modelstac.cli.making.said import by_fields, said_options
 
 if TYPE_CHECKING:
     import pystac
 
-    from modelstac.registry.describing.describe import Statement
-
 ADDRESSES = ("http://", "https://", "s3://", "gs://", "az://")
 
 
-class Named(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
-    """Words with commas between them, of the only input or output, or of one that is named: ``s1=batch,height``."""
+def _template(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from modelstac.registry.publishing.written import TEMPLATE
 
-    name = "named words"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002 - the names are click's
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> tuple[str | None, tuple[str, ...]]:
-        """Split name and words."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, words = value.rpartition("=")
-        return (name.strip() if equals else None), tuple(word.strip() for word in words.split(","))
-
-
-def by_name(
-    ctx: click.Context, param: click.Parameter, values: tuple[tuple[str | None, tuple[str, ...]], ...]
-) -> tuple[str, ...] | dict[str, tuple[str, ...]]:
-    """Give the words of the only one, or those of each by its name; what is said again is added."""
-    names = [name for name, _ in values]
-    if all(name is None for name in names):
-        return tuple(word for _, words in values for word in words)
-    if None in names:
-        raise click.BadParameter(f"name each: {ctx.command_path} {param.opts[0]} NAME=…", ctx, param)
-    found: dict[str, tuple[str, ...]] = {}
-    for name, words in values:
-        found[str(name)] = (*found.get(str(name), ()), *words)
-    return found
-
-
-class Box(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
-    """A bounding box in degrees."""
-
-    name = "box"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Read WEST,SOUTH,EAST,NORTH as GeoJSON; west beyond east crosses the antimeridian."""
-        from modelstac.catalog.items.geometry import spans
-
-        try:
-            west, south, east, north = (float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is no box: write WEST,SOUTH,EAST,NORTH in degrees", param, ctx)
-        parts = [[[[w, south], [e, south], [e, north], [w, north], [w, south]]] for w, e in spans(west, east)]
-        if len(parts) == 1:
-            return {"type": "Polygon", "coordinates": parts[0]}
-        return {"type": "MultiPolygon", "coordinates": parts}
-
-
-class Period(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in some versions of click only
-    """A time, or two with a slash between them."""
-
-    name = "period"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[datetime, datetime]:
-        """Read START/END in ISO 8601."""
-        try:
-            times = [datetime.fromisoformat(part) for part in value.split("/")]
-            start, end = times * 2 if len(times) == 1 else times
-        except ValueError:
-            self.fail(f"{value!r} is no time: write START/END, such as 2020-01-01/2021-12-31T12:00Z", param, ctx)
-        return start, end
-
-
-def named(flag: str, name: str, metavar: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make an option that is given once, or once for each input or output."""
-    return click.option(flag, name, metavar=metavar, type=Named(), multiple=True, callback=by_name, help=text)
+        click.echo(TEMPLATE, nl=False)
+        context.exit()
 
 
 @click.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="Name of the model.")
-@click.option("--version", metavar="VERSION", help="Version of the model, such as 1.0.0.")
-@named("--task", "tasks", "TASK", "What it is for, in MLM's terms; repeatable, and by output: NAME=TASK.")
-@click.option("--architecture", metavar="TEXT", help="Kind of network, such as U-Net.")
-@click.option("--license", metavar="SPDX", help="Licence, such as CC-BY-4.0.")
-@click.option("--bbox", "box", metavar="W,S,E,N", type=Box(), help="Place of the training data, degrees.")
-@click.option("--geometry", metavar="GEOJSON", type=click.Path(path_type=Path), help="The same as a GeoJSON geometry.")
-@click.option("--datetime", "period", metavar="START/END", type=Period(), help="Time of the training data, ISO 8601.")
-@named("--input-dims", "input_dims", "[NAME=]A,B,…", "What the axes of the input are, in their order; of each by name.")
-@named("--output-dims", "output_dims", "[NAME=]A,B,…", "What the axes of the output are.")
-@named("--bands", "bands", "[NAME=]A,B,…", "Names along an input axis called bands, band, channel, channels or c.")
-@named("--output-bands", "output_bands", "[NAME=]A,B,…", "The same of an output.")
-@click.option("--variant", metavar="NAME", help="Last part of the item id.  [default: the format]")
-@click.option("--title", metavar="TEXT", help="Title.  [default: the name]")
-@click.option("--description", metavar="TEXT", help="What the model is, in Markdown.")
-@click.option("--keyword", "keywords", metavar="WORD", multiple=True, help="Word to find it by; repeatable.")
-@click.option("--backend", type=click.Choice(["tensorflow", "torch", "jax"]), help="What Keras ran on in training.")
-@click.option("--backend-version", metavar="VERSION", help="Its version; a .keras file records neither.")
-@click.option("--pretrained/--from-scratch", default=None, help="Whether training began from other weights.")
-@click.option("--pretrained-source", metavar="TEXT", help="Whose weights those were.")
-@click.option("--derived-from", "sources", metavar="ID", multiple=True, help="Item id or URL of data or a model.")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--from-mlflow", metavar="URI", help="Instead of FILE, a model of MLflow: models:/NAME@ALIAS, runs:/ID.")
+@click.option("--tracking-uri", metavar="URL", help="The MLflow server.  [default: MLFLOW_TRACKING_URI]")
+@click.option("--from-hf", metavar="ORG/REPO[@REVISION]", help="Instead of FILE, a model of the Hugging Face Hub.")
+@click.option(
+    "--with",
+    "written",
+    metavar="YAML",
+    type=click.Path(path_type=Path),
+    help="All that is said, in a file; options win.",
+)
+@click.option(
+    "--template",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_template,
+    help="Print such a file, and end.",
+)
+@said_options
+@trust_option
 @catalog_option
 @click.option("--by-reference", is_flag=True, help="Leave the files where they are: at addresses that others can read.")
 @json_option("the published item")
-def publish(*, file: Path, catalog: str | None, by_reference: bool, as_json: bool, **said: Any) -> None:
-    """Publish FILE: a model (.keras, .pt2, .onnx) or a STAC item (.json) whose assets lie beside it.
+def publish(
+    *,
+    file: str | None,
+    from_mlflow: str | None,
+    tracking_uri: str | None,
+    from_hf: str | None,
+    trust: tuple[str, ...],
+    written: Path | None,
+    catalog: str | None,
+    by_reference: bool,
+    as_json: bool,
+    **said: Any,
+) -> None:
+    """Publish FILE: a model (.keras, .pt2, .onnx, .tflite, .h5, …) or a STAC item (.json) whose assets lie beside it.
+
+    Or a package of bioimage.io: rdf.yaml, its folder, archive or URL.
 
     Shapes, types, parameters, framework and version are read from a model file, without running code from it, and it is
     run once; what it cannot say is asked for. Of several inputs or outputs say which: --input-dims s1=batch,bands,y,x
     --input-dims s2=batch,bands,y,x. With --by-reference the assets of an item lie anywhere else.
     """
     given = {name: value for name, value in said.items() if value not in (None, (), {})}
-    if file.suffix.lower() == ".json":
-        if given:
+    model = _model(file, from_mlflow, tracking_uri, from_hf)
+    if isinstance(model, Path) and model.suffix.lower() == ".json" and not _is_model(model):
+        if given or trust or written is not None:
             raise click.UsageError("an item says all by itself: give the .json file without options about the model")
-        item = read_item(file, by_reference=by_reference)
+        published = _published(read_item(model, by_reference=by_reference), catalog)
     elif by_reference:
         raise click.UsageError("--by-reference is for items, which say where their files are: give a .json file")
     else:
-        from modelstac.catalog.items.writing import write_item
-        from modelstac.registry.describing.describe import describe_file
-
-        statement = _statement(given)
-        quiet_frameworks()
-        with progress() as report:
-            item = write_item(describe_file(file, statement, report=report))
-    with progress() as report:
-        published = new_or_existing_catalog(catalog).publish(item, report=report)
+        published = _described(model, written, by_fields(given), catalog, trust)
     if as_json:
         print_json(published.to_dict(transform_hrefs=False))
     else:
-        click.echo(f"published {published.id}")
+        say(f"published {published.id}")
 
 
-def _statement(given: dict[str, Any]) -> Statement:
-    from modelstac.catalog.errors import DataError
-    from modelstac.registry.describing.describe import Statement
+def _is_model(path: Path) -> bool:
+    """Tell whether a JSON file holds trees, or the index of weights in parts, and no item."""
+    from modelstac.registry.publishing.objects.boosted import kind_of
 
-    if "box" in given and "geometry" in given:
-        raise click.UsageError("give --bbox or --geometry, not both")
-    if ("backend" in given) != ("backend_version" in given):
-        raise click.UsageError("give --backend and --backend-version, or neither")
+    return path.name.endswith(".index.json") or kind_of(path) is not None
+
+
+def _model(file: str | None, from_mlflow: str | None, tracking_uri: str | None, from_hf: str | None) -> Any:
+    """Return what is to be published: a path, or a model of another registry."""
+    from modelstac.registry.exchange.places import HUB, Elsewhere
+
+    if sum(one is not None for one in (file, from_mlflow, from_hf)) != 1:
+        raise click.UsageError("give FILE, --from-mlflow URI or --from-hf ORG/REPO: one of them")
+    if tracking_uri is not None and from_mlflow is None:
+        raise click.UsageError("--tracking-uri says where --from-mlflow looks: give both")
+    if from_mlflow is not None:
+        return Elsewhere(from_mlflow, tracking_uri)
+    if from_hf is not None:
+        return Elsewhere(HUB + from_hf.removeprefix(HUB))
+    return Elsewhere(str(file)) if "://" in str(file) else Path(str(file))
+
+
+def _published(item: pystac.Item, catalog: str | None) -> pystac.Item:
+    with progress() as report:
+        return new_or_existing_catalog(catalog).publish(item, report=report)
+
+
+def _described(
+    model: Any, written: Path | None, given: dict[str, Any], catalog: str | None, trust: tuple[str, ...]
+) -> pystac.Item:
+    """Publish a model file with all that is said of it, by options and in a file."""
+    from modelstac.catalog.items.writing import write_item
+    from modelstac.registry.publishing.call import made
+    from modelstac.registry.publishing.written import read_file
+    from modelstac.registry.trust.policy import DEFAULT_POLICY
+
+    policy = DEFAULT_POLICY.trusting(*trust)
+    fields = {} if written is None else read_file(written)
     if "geometry" in given:
-        path = given["geometry"]
-        try:
-            given["geometry"] = json.loads(read_text(path, "GeoJSON geometry"))
-        except ValueError as error:
-            raise DataError(f"{path} is no JSON ({error}): expected a GeoJSON geometry") from error
-    if "box" in given:
-        given["geometry"] = given.pop("box")
-    if "period" in given:
-        given["start"], given["end"] = given.pop("period")
-    return Statement(**given)
+        fields.pop("bbox", None)
+    folder = Path.cwd() if written is None else written.absolute().parent
+    quiet_frameworks()
+    model = model.absolute() if isinstance(model, Path) else model
+    how: dict[str, Any] = {"folder": folder, "policy": policy}
+    with progress() as report, made(model, fields | given, **how, report=report) as description:
+        return new_or_existing_catalog(catalog).publish(write_item(description), report=report)
 
 
 def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
@@ -192,16 +165,22 @@ def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
     """
     import pystac
 
+    from modelstac.catalog.backends.oddities import oddity
     from modelstac.catalog.errors import InvalidItemError, NotFoundError, UntrustedError
+    from modelstac.catalog.items.reading import local_file
+    from modelstac.catalog.items.validation import is_foreign_model
+    from modelstac.catalog.items.writing import file_fields
     from modelstac.registry.files.fetch import local_path
 
     try:
         value = json.loads(read_text(path, "STAC item"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidItemError(f"{path} is no JSON ({error}): expected a STAC item") from error
     if not isinstance(value, dict) or value.get("type") != "Feature":
         found = value.get("type") if isinstance(value, dict) else type(value).__name__
         raise InvalidItemError(f"{path} is no STAC item: expected type 'Feature', found {found!r}")
+    if (reason := oddity(value)) is not None:
+        raise InvalidItemError(f"{path} is no STAC item that can be read: {reason}")
     try:
         item = pystac.Item.from_dict(value, href=str(path.resolve()), preserve_dict=False)
     except (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -214,12 +193,32 @@ def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
                     f"name it by an address ({', '.join(ADDRESSES)}…) or publish without --by-reference"
                 )
         return item
-    folder = path.resolve().parent
-    for key in item.assets:
+    folder, foreign = path.resolve().parent, is_foreign_model(value)
+    for key, found in item.assets.items():
+        if foreign and (found.href.startswith(ADDRESSES) or local_file(found) is None):
+            continue  # what its publisher keeps elsewhere stays there
         asset = local_path(item, key).resolve()
         if not asset.is_relative_to(folder):
             raise UntrustedError(f"asset {key!r} of {path} lies at {asset}, outside {folder}: put it beside the item")
         if not asset.is_file():
             raise NotFoundError(f"no file {asset}, asset {key!r} of {path}: put it there or take it out of the item")
-        item.assets[key].href = str(asset)
+        found.href = str(asset)
+        if foreign and "file:checksum" not in found.extra_fields:
+            found.extra_fields |= file_fields(asset, None, None)
+    return _placed(item) if foreign else item
+
+
+def _placed(item: pystac.Item) -> pystac.Item:
+    """Give somebody else's item, which is kept as it is, a collection, and declare the extension of its checksums."""
+    import pystac
+
+    from modelstac.catalog.items.mlm import FILE_SCHEMA_URI
+
+    if item.collection_id is None:
+        named = str(item.properties.get("mlm:name") or item.id)
+        item.collection_id = re.sub(r"[^A-Za-z0-9_.-]+", "-", named).strip("-._") or "models"
+    if FILE_SCHEMA_URI not in item.stac_extensions:
+        item.stac_extensions.append(FILE_SCHEMA_URI)
+    if not item.get_links("collection"):
+        item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
     return item

@@ -13,8 +13,11 @@ import click
 from modelstac.cli.common.options import catalog_option, json_option, new_or_existing_catalog, print_json, read_text
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
+    import pystac
+
     from modelstac.catalog.messages import Report
     from modelstac.training.fitting.checkpoints import Checkpoints
     from modelstac.training.jobs.job import TrainJob
@@ -31,18 +34,23 @@ FIT = (
     "patience",
     "seed",
 )
+FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+THREADS = 2
 CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
 
 
 @click.command()
 @click.argument("data", metavar="[DATA...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--variant", metavar="NAME", help="keras-tensorflow, keras-torch or torch.  [default: torch]")
-@click.option("--preset", metavar="NAME", help="tiny, ten-minutes, reference, …  [default: tiny]")
+@click.option("--preset", metavar="NAME", help="small, nowcast, tiny, reference, …  [default: tiny]")
 @click.option("--name", metavar="NAME", help="Name of the model.  [default: that of the architecture, -knmi]")
 @click.option("--version", metavar="VERSION", help="Version of the model.  [default: 1.0.0]")
 @click.option("--license", metavar="SPDX", help="Licence of the model.  [default: MIT]")
 @click.option("--derived-from", "data_href", metavar="ID", help="Id of the published dataset, or a URL.")
 @click.option("--first-test", metavar="WHERE", help="Frame to score from: an index, a fraction or a time (ISO 8601).")
+@click.option(
+    "--held-out", multiple=True, metavar="FOLDER", help="Event to score on; then DATA are folders of events, too."
+)
 @click.option("--epochs", type=int, help="Passes over the data.")
 @click.option("--batch-size", type=int, help="Windows in a step.")
 @click.option("--accumulate", type=int, help="Steps whose gradients are averaged into one change of the weights.")
@@ -76,6 +84,14 @@ CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
     help="Let torch.compile make kernels for this machine first (torch, keras-torch).",
 )
 @click.option("--low-memory", is_flag=True, help="Compute more in the backward pass to keep less (torch, keras-torch).")
+@click.option(
+    "--threads", type=click.IntRange(1), default=THREADS, show_default=True, help="Of the processor; recorded."
+)
+@click.option(
+    "--deterministic", is_flag=True, help="Refuse operations whose rounding depends on chance (GPUs); slower."
+)
+@click.option("--tf32", is_flag=True, help="Let GPUs multiply with ten bits of mantissa: faster, and rougher.")
+@click.option("--config", "config", type=click.Path(path_type=Path), help="Of PACKAGE.MODULE:FUNCTION: a YAML file.")
 @click.option("--lock", is_flag=True, help="Publish all packages that run it with their hashes, as uv finds them now.")
 @click.option("--tensorboard", "logs", type=click.Path(path_type=Path), help="Folder for TensorBoard logs.")
 @catalog_option
@@ -87,11 +103,15 @@ def train(
     folder: Path | None,
     every: str,
     logs: Path | None,
+    config: Path | None,
     lock: bool,
     device: str | None,
     devices: int | None,
     compiled: bool,
     low_memory: bool,
+    threads: int,
+    deterministic: bool,
+    tf32: bool,
     catalog: str | None,
     as_json: bool,
     **fields: Any,
@@ -99,14 +119,28 @@ def train(
     """Train a model on the radar frames DATA (a folder or files), score it, and publish it.
 
     The frames before --first-test are for training, those from it on for scoring; by default the last window is held
-    out. A job that ran before on the same data gives its item and trains nothing; one that was killed goes on from its
-    last checkpoint.
+    out. With --held-out each DATA is the folder of an event, and whole events are for scoring. A job that ran before on
+    the same data gives its item and trains nothing; one that was killed goes on from its last checkpoint. DATA may also
+    be a function of yours, PACKAGE.MODULE:FUNCTION, that @modelstac.training_job made a job: then --config names its
+    configuration, its data and what is said of the model.
     """
+    if config is not None or (len(data) == 1 and FUNCTION.fullmatch(str(data[0])) and not data[0].exists()):
+        _refuse_others(data, {**fields, "job": job_file, "device": device, "devices": devices})
+        _function(str(data[0]), config, folder, catalog, as_json)
+        return
     quiet_frameworks()
     from modelstac.training.fitting.execution import Execution
     from modelstac.training.jobs.train import train
 
-    execution = Execution(device or "auto", 1 if devices is None else devices, compiled, low_memory)
+    execution = Execution(
+        device or "auto",
+        1 if devices is None else devices,
+        compiled,
+        low_memory,
+        threads=threads,
+        deterministic=deterministic,
+        tf32=tf32,
+    )
     changes = {name: value for name, value in fields.items() if value not in {None, ()}}
     checkpoints = _checkpoints(folder, every)
     if job_file is None:
@@ -118,14 +152,36 @@ def train(
     with progress() as report, _logs(logs, report) as listener:
         opened = new_or_existing_catalog(catalog)
         item = train(job, opened, checkpoints=checkpoints, execution=execution, lock=lock, report=listener)
+    _print(item, as_json)
+
+
+def _refuse_others(data: tuple[Path, ...], others: dict[str, Any]) -> None:
+    given = [name for name, value in others.items() if value not in {None, ()}]
+    if len(data) != 1 or given:
+        what = f"--{given[0].replace('_', '-')} is" if given else "several names are"
+        raise click.UsageError(f"{what} for the radar networks: a function has its own configuration (--config)")
+
+
+def _function(name: str, config: Path | None, folder: Path | None, catalog: str | None, as_json: bool) -> None:
+    """Train by a function of the user's."""
+    from modelstac.pipeline.functions import read_job, run
+
+    job = read_job(name, config)
+    quiet_frameworks()
+    with progress() as report:
+        item = run(job, new_or_existing_catalog(catalog), checkpoints=folder, report=report)
+    _print(item, as_json)
+
+
+def _print(item: pystac.Item, as_json: bool) -> None:
     if as_json:
         print_json(item.to_dict(transform_hrefs=False))
         return
-    click.echo(f"published {item.id}")
+    say(f"published {item.id}")
     scores = item.properties.get("interop:scores") or {}
     width = max(map(len, scores), default=0)
     for name, score in scores.items():
-        click.echo(f"  {name.ljust(width)}  {score:.4g}")
+        say(f"  {name.ljust(width)}  {score:.4g}")
 
 
 def _job_of_preset(data: tuple[Path, ...], changes: dict[str, Any]) -> TrainJob:

@@ -9,6 +9,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, columns, existing_catalog, json_option, print_json
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     from modelstac.registry.isolated.environments import Environment
@@ -36,8 +37,8 @@ def ls(*, as_json: bool) -> None:
         rows = [
             (d["digest"][:SHOWN], d["python"], f"{d['size']:,}", d["used"], " ".join(d["asked"])) for d in documents
         ]
-        click.echo(columns(("digest", "python", "bytes", "last used", "runs"), rows))
-    click.echo(f"{len(documents)} environments in {here.root}")
+        say(columns(("digest", "python", "bytes", "last used", "runs"), rows))
+    say(f"{len(documents)} environments in {here.root}")
 
 
 @env.command()
@@ -52,30 +53,30 @@ def prune(*, days: float, as_json: bool) -> None:
         print_json([entry.digest for entry in removed])
         return
     for entry in removed:
-        click.echo(f"removed {entry.digest[:SHOWN]}")
+        say(f"removed {entry.digest[:SHOWN]}")
     for entry in busy:
-        click.echo(f"kept {entry.digest[:SHOWN]}, in which a model runs")
-    click.echo(f"{len(removed)} environments removed")
+        say(f"kept {entry.digest[:SHOWN]}, in which a model runs")
+    say(f"{len(removed)} environments removed")
 
 
-@env.command()
+@env.command(short_help="Make the environment of a model now.")
 @click.argument("item_id", metavar="ID")
 @catalog_option
 @json_option("the environment")
 def create(*, item_id: str, catalog: str | None, as_json: bool) -> None:
     """Make the environment of the model ID now, so that it runs later without a network."""
     with progress() as report:
+        from modelstac.registry.choosing.claims import described
         from modelstac.registry.choosing.resolve import resolve
         from modelstac.registry.isolated.loading import make_environment
-        from modelstac.registry.load import describe
 
         chosen = resolve(item_id, catalog=existing_catalog(catalog), isolated="always").chosen
-        description, _ = describe(chosen.item, chosen.asset)
+        description, _ = described(chosen.item, chosen.asset)
         found = make_environment(chosen.item, description, report=report)
     if as_json:
         print_json(_document(found))
     else:
-        click.echo(f"{found.digest[:SHOWN]}  Python {found.python}  {' '.join(found.packages)}")
+        say(f"{found.digest[:SHOWN]}  Python {found.python}  {' '.join(found.packages)}")
 
 
 def _document(entry: Environment) -> dict[str, Any]:

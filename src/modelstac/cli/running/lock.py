@@ -6,6 +6,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, columns, json_option, named_item, print_json
 from modelstac.cli.common.progress import progress
+from modelstac.cli.common.terminal import say
 
 
 @click.group()
@@ -26,11 +27,11 @@ def ls(*, as_json: bool) -> None:
         return
     if pins:
         rows = [(pin.item, pin.asset, pin.sha256, pin.pinned, place) for place, pin in pins.items()]
-        click.echo(columns(("item", "asset", "sha256", "pinned", "place"), rows))
-    click.echo(f"{len(pins)} files in {here.path}")
+        say(columns(("item", "asset", "sha256", "pinned", "place"), rows))
+    say(f"{len(pins)} files in {here.path}")
 
 
-@lock.command()
+@lock.command(short_help="Fetch files that state no checksum, and pin them.")
 @click.argument("what", metavar="ITEM")
 @click.option("--asset", metavar="KEY", help="The model file, of several; by default all of them.")
 @catalog_option
@@ -62,5 +63,5 @@ def update(*, what: str, asset: str | None, catalog: str | None, as_json: bool) 
         print_json(changes)
         return
     for change in changes:
-        click.echo(f"{change['place']}: {change['before'] or 'not pinned'} -> {change['now']}")
-    click.echo(f"commit {here.path}" if changes else "nothing to change")
+        say(f"{change['place']}: {change['before'] or 'not pinned'} -> {change['now']}")
+    say(f"commit {here.path}" if changes else "nothing to change")

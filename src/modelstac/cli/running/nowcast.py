@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from modelstac import __version__
 from modelstac.catalog.errors import DataError, InvalidItemError
-from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry import Model
 from modelstac.registry.running.labelled import LEAD_TIME
 from modelstac.registry.running.signature import TensorSignature
-from modelstac.training.data import Preparation, read_frames, require_no_gap
+from modelstac.training.data import Preparation, footprint, read_frames, require_no_gap
 from modelstac.training.data.layouts import FRAME_AXES, number_of_frames
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from modelstac.training.scoring.plots import Film
 
+SAME_PIXELS = 0.02  # FMI's pixels of 999.7 m pass for 1 km
 SINGLE = frozenset({"batch", "variables", "bands", "channel"})  # dimensions of which a forecast has one
 
 
@@ -50,6 +51,8 @@ class Nowcast:
         What was measured at the times of the forecast, like ``rate``; NaN where there is no frame.
     title, credit
         The model's, and that of the data.
+    instantaneous
+        Whether the rates are those of moments, as those that the forecast starts from.
     """
 
     rate: NDArray[np.float32]
@@ -62,6 +65,7 @@ class Nowcast:
     observed: NDArray[np.float32]
     title: str
     credit: str
+    instantaneous: bool = False
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the forecast as arrays for ``numpy.savez``; none of them is pickled."""
@@ -90,10 +94,12 @@ class Nowcast:
                 "source": f"modelstac {__version__} from {self.source_files[0]} to {self.source_files[-1]}",
                 "comment": self.credit,
             },
+            instantaneous=self.instantaneous,
         )
 
     def film(self) -> Film:
         """Return the frames to draw: those measured, then the forecast, beside what was measured if anything was."""
+        from modelstac.training.data import cf
         from modelstac.training.scoring.plots import Film
 
         step = self.time[1] - self.time[0] if len(self.time) > 1 else np.timedelta64(5, "m")
@@ -104,7 +110,7 @@ class Nowcast:
         panels = {"forecast": np.concatenate([self.past, self.rate])}
         if np.isfinite(self.observed).any():
             panels = {"observed": np.concatenate([self.past, self.observed]), **panels}
-        pixel = abs(float(self.x[1] - self.x[0])), abs(float(self.y[1] - self.y[0]))
+        pixel = cf.pixel_metres(self.x, self.y, self.proj4)
         return Film(panels, captions, pixel, title=self.title, credit=self.credit)
 
 
@@ -148,6 +154,8 @@ def nowcast(
         raise DataError(f"{model.item.id} starts from {frames} frames; found {last + 1}{until}: add earlier ones")
     ds = all_frames.isel(time=slice(last + 1 - frames, last + 1))
     require_no_gap(ds)
+    _require_pixels(model, ds, preparation)
+    _note_what_is_new(model, ds, report)
     ds = preparation.apply(ds, report=report)
     rate = ds["rainfall_rate"].values
     found = model.predict(ds["rainfall_rate"].fillna(0))  # the registry scales, puts in order and tells the times
@@ -164,7 +172,40 @@ def nowcast(
         observed=_observed(all_frames, time, preparation, forecast),
         title=f"{model.item.properties.get('title', model.item.id)} ({model.item.id})",
         credit=f"Data: {ds.attrs['credit']}, {ds.attrs['licence']}",
+        instantaneous="point" in str(ds["rainfall_rate"].attrs.get("cell_methods")),
     )
+
+
+def _require_pixels(model: Model, ds: xr.Dataset, preparation: Preparation) -> None:
+    """Refuse frames whose pixels are not as large as those of the training: rain would move at another speed."""
+    dimensions = model.description.cube_dimensions
+    stated = [dimensions.get(axis, {}).get("step") for axis in "xy"]
+    steps = [float(step) for step in stated if isinstance(step, int | float) and step > 0]
+    if preparation.resize_bytes or len(steps) < len(stated):
+        return
+    side = preparation.side(ds)
+    found = [side * abs(float(ds[axis][1] - ds[axis][0])) for axis in "xy"]
+    if any(abs(one - step) > SAME_PIXELS * step for one, step in zip(found, steps, strict=True)):
+        unit = "degrees" if "degrees" in str(ds["x"].attrs.get("units")) else "m"
+        sizes = [" x ".join(f"{size:g}" for size in each) for each in (found, steps)]
+        by = f", {side} x {side} pixels each" if side > 1 else ""
+        raise DataError(
+            f"{model.item.id} reads blocks of {sizes[1]} in its grid, and those of the frames are {sizes[0]} {unit}{by}"
+            ": warp the frames to its pixels first, or train on frames such as these"
+        )
+
+
+def _note_what_is_new(model: Model, ds: xr.Dataset, report: Report) -> None:
+    """Say where frames are of a product or a place that training did not see."""
+    recorded = model.description.hyperparameters.get("data", {})
+    known = recorded.get("products", [recorded.get("product")])
+    product = str(ds.attrs.get("product"))
+    if known != [None] and product not in known:
+        report(Note(f"{model.item.id} was trained on {', '.join(map(str, known))}, and the frames are {product}"))
+    west, south, east, north = model.item.bbox or (-180, -90, 180, 90)
+    _, (left, bottom, right, top) = footprint(ds)
+    if west <= east and left <= right and (left > east or right < west or bottom > north or top < south):
+        report(Note(f"{model.item.id} was trained on rain of another region than that of the frames"))
 
 
 def _index(ds: xr.Dataset, at: datetime) -> int:

@@ -1,4 +1,4 @@
-"""``modelstac predict``: run a model by its item id, on arrays or on radar frames."""
+"""``modelstac predict``: run a model by its item id, on arrays, on radar frames, or on a scene."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import click
 from modelstac.cli.common.options import catalog_option, json_option, named_item, print_json, trust_option
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
+from modelstac.cli.running.scene import is_scene, scene_options
 from modelstac.cli.running.tensors import ARRAY, ARRAYS, NETCDF
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
 
 @click.command()
 @click.argument("what", metavar="ID")
-@click.argument("sources", metavar="[INPUT]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("given", metavar="[INPUT]...", nargs=-1, type=click.Path())
 @click.option(
     "--input",
     "inputs",
@@ -38,10 +40,10 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     "--output",
     "--out",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("forecast.npz"),
-    show_default=True,
-    help=".nc: NetCDF for xarray and QGIS; .npz: each output by name, forecasts with times; .npy: one output alone.",
+    "target",
+    metavar="FILE",
+    help=".npz: each output by name, forecasts with times (by default forecast.npz); .npy: one output alone; .nc: "
+    "NetCDF for xarray and QGIS. Of a scene: .tif, .zarr or .nc; .parquet: its polygons alone.",
 )
 @click.option(
     "--plot",
@@ -59,29 +61,49 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     default=None,
     help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
 )
+@click.option(
+    "--memory-limit",
+    metavar="BYTES",
+    help="What the model may take, such as 4GB: it runs in a process of its own, which is held to it (Linux).",
+)
+@scene_options
 @trust_option
 @catalog_option
 @json_option("a summary")
 def predict(
     *,
     what: str,
-    sources: tuple[Path, ...],
+    given: tuple[str, ...],
     inputs: tuple[str, ...],
-    output: Path,
+    target: str | None,
     plot: Path | None,
     at: datetime | None,
     rehash: bool,
     isolated: bool | None,
+    memory_limit: str | None,
     trust: tuple[str, ...],
     catalog: str | None,
     as_json: bool,
+    **scene: Any,
 ) -> None:
-    """Run the model ID, or what MODEL@ALIAS, MODEL, MODEL with a range of versions, or URL or path of an item name.
+    """Run the model ID: an item's id, MODEL@ALIAS, MODEL, MODEL with a range of versions, or an item's URL or path.
 
     INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
     these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
     A model of several inputs takes each by its name: --input s1=a.npy --input s2=b.npy.
+
+    Or a scene, which becomes a map with its place: a GeoTIFF or VRT, band files, a STAC item, NetCDF or Zarr, or what
+    --from finds. It runs in tiles; broken off and started again it goes on.
     """
+    loading: dict[str, Any] = {"rehash": rehash, "isolated": isolated, "memory_limit": memory_limit, "trust": trust}
+    if is_scene(given, inputs, target, scene):
+        _refuse_options_of_forecasts(plot, at)
+        _print(_predicted_scene((what, given, inputs, target), scene, catalog, loading), as_json)
+        return
+    _refuse_options_of_scenes(scene)
+    sources, output = tuple(map(Path, given)), Path(target or "forecast.npz")
+    if output.is_dir():
+        raise click.UsageError(f"--output {output} is a folder: name a file", click.get_current_context())
     _check_suffix(output, OUTPUTS)
     if plot is not None:
         _check_suffix(plot, PLOTS)
@@ -96,7 +118,7 @@ def predict(
         from modelstac.registry import load
 
         began = time.perf_counter()
-        with load(what, catalog=catalog, rehash=rehash, isolated=isolated, trust=trust, report=report) as model:
+        with load(what, catalog=catalog, report=report, **loading) as model:
             loaded = time.perf_counter() - began
             if arrays is not None:
                 from modelstac.cli.running.tensors import check_output, write_outputs
@@ -112,19 +134,59 @@ def predict(
                 if plot is not None:
                     _draw(forecast, plot, report)
                     summary["plot"] = str(plot)
-    summary = {"item": model.item.id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}
+    _print({"item": model.item.id, "output": str(output), **summary, "load_seconds": round(loaded, 3)}, as_json)
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
-    else:
-        for name, value in summary.items():
-            for line in _lines(name, value):
-                click.echo(line)
+        return
+    for name, value in summary.items():
+        for line in _lines(name, value):
+            say(line)
+
+
+def _predicted_scene(
+    asked: tuple[str, tuple[str, ...], tuple[str, ...], str | None],
+    said: dict[str, Any],
+    catalog: str | None,
+    loading: dict[str, Any],
+) -> dict[str, Any]:
+    """Run a scene."""
+    from modelstac.cli.running.scene import predict_scene
+
+    quiet_frameworks()
+    named_item(asked[0], catalog)
+    with progress() as report:
+        return predict_scene(*asked, said, catalog=catalog, loading=loading, report=report)
+
+
+def _refuse_options_of_scenes(said: dict[str, Any]) -> None:
+    """Refuse options that would have no effect."""
+    from modelstac.catalog.errors import DataError
+
+    if odd := next((name for name, value in said.items() if value not in (None, False)), None):
+        shown = {"api": "from", "when": "datetime"}.get(odd, odd.replace("_", "-"))
+        raise DataError(
+            f"--{shown} is for scenes, and neither input nor output is one: name a raster, or --output map.tif"
+        )
+
+
+def _refuse_options_of_forecasts(plot: Path | None, at: datetime | None) -> None:
+    from modelstac.catalog.errors import DataError
+
+    if plot is not None:
+        raise DataError(f"--plot {plot} draws forecasts of radar frames: of a scene, --preview draws the map")
+    if at is not None:
+        raise DataError("--at is for forecasts of radar frames: of a search for a scene, --datetime says when")
 
 
 def _lines(name: str, value: Any) -> list[str]:
     """Write a number of the summary, or those of each output, as lines for people."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):  # notes
+        return [f"{name.ljust(13)} {one}" for one in value]
     if name != "outputs":
-        return [f"{name.replace('_', ' ').ljust(14)}{value}"]
+        return [f"{name.replace('_', ' ').ljust(13)} {value}"]
     return [f"{output.ljust(13)} {', '.join(f'{k} {v}' for k, v in found.items())}" for output, found in value.items()]
 
 

@@ -12,6 +12,7 @@ import click
 from modelstac.cli.common.options import catalog_option, columns, json_option, print_json, trust_option
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
     import pystac
@@ -69,7 +70,7 @@ def probe(
         if as_json:
             print_json(_fields(found))
         else:
-            click.echo(columns(("input", "axis", "size", "halo"), list(_rows(model, found))))
+            say(columns(("input", "axis", "size", "halo"), list(_rows(model, found))))
 
 
 def _fields(found: Measured) -> dict[str, Any]:
@@ -94,6 +95,7 @@ def _halo(halo: Any) -> str:
 
 def _write(item: pystac.Item, found: Measured, output: Path) -> None:
     """Write the item; addresses that are relative to where it lies become absolute elsewhere."""
+    from modelstac.catalog.items.documents import encoded
     from modelstac.cli.common.files import write_atomically
 
     own = item.get_self_href()
@@ -106,7 +108,7 @@ def _write(item: pystac.Item, found: Measured, output: Path) -> None:
             written["href"] = link.get_absolute_href() or link.get_href(transform_href=False)
     fields = _fields(found)
     document["properties"] |= {f"interop:{name}": fields[name] for name in ("sizes", "halo") if fields[name]}
-    write_atomically(output, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(output, encoded(json.dumps(document, indent=2, ensure_ascii=False) + "\n"))
 
 
 def _links(item: pystac.Item) -> list[pystac.Link]:

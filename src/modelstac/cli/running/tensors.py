@@ -189,7 +189,10 @@ def _write_archive(file: io.BytesIO, arrays: Mapping[str, np.ndarray[Any, Any]])
 
 
 def _write_dataset(named: Mapping[str, Any], output: Path, signature: Signature) -> None:
-    """Write a variable for each output; a dimension that is another one in two of them gets the output's name."""
+    """Write a variable for each output; dimensions and grids that differ between two of them get the output's name.
+
+    An output that is called as an axis with coordinates is (``y``, as exporters do) gets another, so that these stay.
+    """
     from modelstac.cli.common.files import replacing
 
     xarray = _xarray("writing")
@@ -203,17 +206,36 @@ def _write_dataset(named: Mapping[str, Any], output: Path, signature: Signature)
         for dim in array.dims:
             if not any(array[dim].equals(other) for other in axes.setdefault(dim, [])):
                 axes[dim].append(array[dim])
+    taken = {str(key) for array in labelled.values() for key in array.coords}
     variables = {}
     for name, array in labelled.items():
         own = {dim: f"{name}_{dim}" for dim in array.dims if len(axes[dim]) > 1}
         along = [key for key, coord in array.coords.items() if key not in own and own.keys() & set(coord.dims)]
-        variables[name] = array.drop_vars(along).rename(own)
+        variables[f"{name}_output" if name in taken else name] = (
+            _own_grid(array, name, labelled).drop_vars(along).rename(own)
+        )
     try:
         with replacing(output) as temporary:
             xarray.Dataset(variables).to_netcdf(temporary, engine="netcdf4")
     except (TypeError, ValueError) as error:  # of its own kinds of numbers and names
         reason = " ".join(str(error).split())
         raise DataError(f"NetCDF cannot hold the outputs ({reason}): name a file that ends in {ARRAYS}") from error
+
+
+def _own_grid(array: Any, name: str, others: Mapping[str, Any]) -> Any:
+    """Give the grid mapping of an output a name of its own, where another output has another one of the same name."""
+    for place in (array.attrs, array.encoding):
+        mapping = place.get("grid_mapping")
+        if mapping not in array.coords:
+            continue
+        here = [other[mapping].attrs for other in others.values() if mapping in other.coords]
+        if any(attrs != array[mapping].attrs for attrs in here):
+            encoding = array.encoding
+            array = array.rename({mapping: f"{name}_{mapping}"})
+            array.encoding = encoding
+            (array.attrs if place is not encoding else array.encoding)["grid_mapping"] = f"{name}_{mapping}"
+            return array
+    return array
 
 
 def _summary(array: np.ndarray[Any, Any]) -> dict[str, Any]:

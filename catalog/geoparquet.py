@@ -1,0 +1,135 @@
+"""All items of a catalog as one GeoParquet file, so that DuckDB, GeoPandas and stac-map read it.
+
+Source: stac-geoparquet specification 1.1. Parquet wants one type a column: a field that is a number in one item and a
+text in another is written as JSON text in all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelstac.catalog.errors import CatalogError, InvalidItemError, MissingPackageError
+from modelstac.catalog.items.documents import located
+
+if TYPE_CHECKING:
+    from modelstac.catalog.base import Catalog
+
+_NOWHERE = {"type": "GeometryCollection", "geometries": []}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Parameters
+    ----------
+    items
+        How many.
+    as_text
+        Fields that are JSON text, as items do not agree what they are: ``properties.mlm:hyperparameters.depth``.
+    """
+
+    items: int
+    as_text: tuple[str, ...]
+
+
+def write_geoparquet(catalog: Catalog, path: Path) -> Written:
+    """Write all items of a catalog, one a row, with absolute hrefs; properties are columns.
+
+    What one item of several does not say is null, as Parquet has it; an item without a place has an empty geometry.
+
+    Parameters
+    ----------
+    catalog
+        The catalog.
+    path
+        The file to write.
+
+    Raises
+    ------
+    MissingPackageError
+        If stac-geoparquet is not installed.
+    CatalogError
+        If the catalog is empty.
+    InvalidItemError
+        If items cannot be written so.
+    OSError
+        If the file cannot be written.
+    """
+    try:
+        import pyarrow as pa
+        from stac_geoparquet import arrow
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.extra(str(error.name), "geoparquet", "writing GeoParquet") from error
+
+    documents = [located(item) for item in catalog.items()]
+    if not documents:
+        raise CatalogError(f"{catalog.href} has no items: publish one before it is written as GeoParquet")
+    solid = all(len(document.get("bbox") or ()) == 6 for document in documents)
+    for document in documents:
+        document["geometry"] = document.get("geometry") or _NOWHERE
+        box = document.get("bbox") or _bounds(document["geometry"])
+        document["bbox"] = box if solid or len(box) == 4 else [*box[:2], *box[3:5]]
+    as_text: list[str] = []
+    for name in ("properties", "assets", "links"):
+        column = _one_type([document[name] for document in documents], name, as_text)
+        for document, value in zip(documents, column, strict=True):
+            document[name] = value
+    collections = {
+        found.id: found.to_dict(include_self_link=False, transform_hrefs=False) for found in catalog.collections()
+    }
+    try:
+        table = arrow.parse_stac_items_to_arrow(documents)
+        arrow.to_parquet(table, path, collections=collections, compression="zstd")
+    except (pa.ArrowException, AssertionError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InvalidItemError(
+            f"items of {catalog.href} cannot be written as GeoParquet ({reason}): 'modelstac check' finds what is odd"
+        ) from error
+    return Written(len(documents), tuple(as_text))
+
+
+def _bounds(geometry: dict[str, Any]) -> list[float]:
+    """Return the box of a geometry, of numbers that are none where it has no place."""
+    import shapely
+
+    return list(shapely.geometry.shape(geometry).bounds)
+
+
+def _one_type(values: list[Any], where: str, as_text: list[str]) -> list[Any]:
+    """Return values that Parquet holds in one column, JSON text where they are of several types."""
+    there = [value for value in values if value is not None]
+    if there and all(isinstance(value, dict) for value in there):
+        names = list(dict.fromkeys(name for value in there for name in value))
+        if names:
+            return _fields(values, names, where, as_text)
+    elif there and all(isinstance(value, list) for value in there):
+        flat = iter(_one_type([one for value in there for one in value], f"{where}[]", as_text))
+        return [None if value is None else [next(flat) for _ in value] for value in values]
+    elif _is_one(there):
+        return values
+    as_text.append(where)
+    return [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+
+
+def _fields(values: list[Any], names: list[str], where: str, as_text: list[str]) -> list[Any]:
+    columns = {
+        name: iter(
+            _one_type(
+                [value[name] for value in values if value is not None and name in value], f"{where}.{name}", as_text
+            )
+        )
+        for name in names
+    }
+    return [None if value is None else {name: next(columns[name]) for name in value} for value in values]
+
+
+def _is_one(values: list[Any]) -> bool:
+    """Tell whether plain values are all truths, all texts, or all numbers that Parquet can hold."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float}:
+        return all(isinstance(value, float) or -(2**63) <= value < 2**63 for value in values)
+    return len(kinds) <= 1 and not kinds & {dict, list}

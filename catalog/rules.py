@@ -1,0 +1,79 @@
+"""Which items an alias may point to, as a model's collection says: ``champion`` only for what was tested and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from modelstac.catalog.errors import ConflictError, InvalidItemError
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.identity import SIGNATURE
+
+RULES = "interop:alias_rules"
+"""The field of a collection: what an alias requires, by its name."""
+Rules = Mapping[str, Iterable[str]]
+
+
+def _tested(item: Document) -> bool:
+    found = item["properties"].get("interop:verified")
+    return any(isinstance(one, dict) and "max_absolute_difference" in one for one in found or ())
+
+
+# What can be required: how it is told, how an item shows it, and what to do where it does not.
+_REQUIREMENTS: dict[str, tuple[Callable[[Document], bool], str, str]] = {
+    "self_test": (_tested, "has passed no self-test", "run 'modelstac test {id} --record'"),
+    "scores": (lambda item: bool(item["properties"].get("interop:scores")), "has no scores", "publish it with metrics"),
+    "signature": (lambda item: SIGNATURE in item["assets"], "is not signed", "run 'modelstac sign {id}'"),
+}
+KNOWN = tuple(_REQUIREMENTS)
+
+
+def check_rules(rules: Any) -> None:
+    """Refuse what are no rules.
+
+    Raises
+    ------
+    InvalidItemError
+        With what is wrong.
+    """
+    if not isinstance(rules, Mapping):
+        raise InvalidItemError(f"{RULES}: expected an object such as {{'champion': ['self_test', 'scores']}}")
+    for alias, required in rules.items():
+        if not isinstance(required, (list, tuple)) or not all(name in KNOWN for name in required):
+            raise InvalidItemError(f"{RULES}.{str(alias)[:60]}: expected a list of {', '.join(KNOWN)}")
+
+
+def refuse_unfit(name: str, alias: str, item: Document, *rules: Any) -> None:
+    """Refuse to point an alias of a model to an item that lacks what the alias requires.
+
+    Parameters
+    ----------
+    rules
+        Those of the collection, and of the server; what is none requires nothing.
+
+    Raises
+    ------
+    ConflictError
+        With what is missing, and how the item gets it.
+    """
+    required = {
+        r for found in rules if isinstance(found, Mapping) for r in found.get(alias) or () if r in _REQUIREMENTS
+    }
+    lacking = [_REQUIREMENTS[r][1:] for r in KNOWN if r in required and not _REQUIREMENTS[r][0](item)]
+    if lacking:
+        item_id = item["id"]
+        missing, advice = (" and ".join(part) for part in zip(*lacking, strict=True))
+        raise ConflictError(
+            f"{name}@{alias} is only for items with {', '.join(r for r in KNOWN if r in required)}, and {item_id!r} "
+            f"{missing}: {advice.format(id=item_id)}, or point it to another item"
+        )
+
+
+def with_rule(collection: Document, alias: str, required: Iterable[str]) -> Document:
+    """Return a collection in which an alias requires just this; nothing takes its rule away."""
+    wanted = list(dict.fromkeys(required))
+    check_rules({alias: wanted})
+    before = collection.get(RULES)
+    rules = {**(before if isinstance(before, Mapping) else {}), alias: wanted}
+    rules = {name: found for name, found in rules.items() if found}
+    return {key: value for key, value in collection.items() if key != RULES} | ({RULES: rules} if rules else {})

@@ -1,0 +1,4 @@
+"""What pgstac keeps and how it is asked: its pool, functions, items, tables and searches.
+
+Order, each importing only from those before it: functions, items, pool · copy, filters · search, tables.
+"""

@@ -1,0 +1,72 @@
+"""What pgstac would lose, and the sortable version, kept in properties that no reader sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.versions import version_key
+
+# pgstac drops what is null; here stand the properties with a null in them, as text.
+_NULLS = "interop:with_nulls"
+_VERSION_KEY = "interop:version_key"
+# Versions sort as versions and not as text.
+SORTED_AS = {
+    "version": _VERSION_KEY,
+    "mlm:framework_version": "interop:framework_version_key",
+    "interop:backend_version": "interop:backend_version_key",
+}
+# Earlier versions kept these, too.
+_HIDDEN = (_VERSION_KEY, "interop:missing", "interop:box")
+
+
+def packed(item: Document) -> Document:
+    """Return an item as pgstac gets it."""
+    properties = dict(item["properties"])
+    if nulls := _with_nulls(properties):
+        for name, value in nulls.items():
+            if value is None:
+                del properties[name]
+            else:
+                properties[name] = _without_null(value)
+        properties[_NULLS] = orjson.dumps(nulls).decode()
+    try:
+        properties[_VERSION_KEY] = version_key(str(properties.get("version")))
+    except InvalidItemError:
+        properties.pop(_VERSION_KEY, None)
+    return item | {"properties": properties}
+
+
+def unpacked(item: Document) -> Document:
+    """Return an item from pgstac as it was published."""
+    properties = item["properties"]
+    for hidden in _HIDDEN:
+        properties.pop(hidden, None)
+    if nulls := properties.pop(_NULLS, None):
+        properties |= orjson.loads(nulls)
+    return item
+
+
+def _with_nulls(properties: Document) -> Document:
+    """Return the properties that are null, or have a null somewhere."""
+    found: Document = {name: None for name, value in properties.items() if value is None}
+    nested = {name: value for name, value in properties.items() if isinstance(value, (dict, list))}
+    # As text most are told sooner to have none; a word may say "null" too.
+    if b"null" in orjson.dumps(nested):
+        found |= {name: value for name, value in nested.items() if _has_null(value)}
+    return found
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return any(map(_has_null, value.values() if isinstance(value, dict) else value))
+    return value is None
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_null(part) for name, part in value.items() if part is not None}
+    return [_without_null(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,119 @@
+"""One request to a service: signed as Standard Webhooks says, and sent to an address that everybody has.
+
+Source: https://github.com/standard-webhooks/standard-webhooks, 1.0.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import socket
+import time
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+import urllib3
+
+from modelstac.catalog.errors import StorageError
+from modelstac.catalog.server.webhooks.hooks import PREFIX, Hook
+from modelstac.catalog.server.webhooks.outbox import Delivery
+
+_TYPES = {"publish": "item.published", "promote": "alias.moved", "demote": "alias.removed"}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LEAST, _MOST = 200, 300
+
+
+def content(delivery: Delivery) -> bytes:
+    """Return the body: what happened, and where it is below the server's address."""
+    entry = delivery.entry
+    data: dict[str, Any] = {"collection": entry.collection, "item": entry.item, "by": entry.by} | dict(entry.detail)
+    data["path"] = f"collections/{quote(entry.collection or '', safe='')}/items/{quote(entry.item or '', safe='')}"
+    return orjson.dumps({"type": _TYPES[entry.action], "timestamp": entry.at, "data": data})
+
+
+def signed(hook: Hook, delivery: Delivery, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a body; the id is the same each time it is sent."""
+    secret = base64.b64decode(hook.secret.removeprefix(PREFIX))
+    number = hmac.new(secret, str(delivery.number).encode(), hashlib.sha256).hexdigest()[:24]
+    message, moment = f"msg_{number}", str(int(time.time()))
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "modelstac-webhooks",
+        "webhook-id": message,
+        "webhook-timestamp": moment,
+        "webhook-signature": signature(hook.secret, message, moment, body),
+    }
+
+
+def signature(secret: str, message: str, moment: str, body: bytes) -> str:
+    """Return the signature of a body, by a secret (``whsec_`` and base64), its id and its time (seconds since 1970)."""
+    key = base64.b64decode(secret.removeprefix(PREFIX))
+    digest = hmac.new(key, f"{message}.{moment}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def send(hook: Hook, delivery: Delivery, *, private: bool, seconds: float) -> None:
+    """Send it.
+
+    Parameters
+    ----------
+    private
+        Whether addresses of one's own network may be sent to, too.
+    seconds
+        How long the service may take.
+
+    Raises
+    ------
+    StorageError
+        If it was not taken, with why.
+    """
+    body = content(delivery)
+    parts = urlsplit(hook.url)
+    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    # The address that was looked at is the one that is connected to: a name may lead elsewhere a moment later.
+    address = _address(host, port, private=private)
+    options: dict[str, Any] = {"timeout": urllib3.Timeout(total=seconds), "retries": False, "maxsize": 1}
+    if parts.scheme == "https":
+        pool: Any = urllib3.HTTPSConnectionPool(address, port, assert_hostname=host, server_hostname=host, **options)
+    else:
+        pool = urllib3.HTTPConnectionPool(address, port, **options)
+    headers = signed(hook, delivery, body) | {"Host": parts.netloc}
+    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    try:
+        # Nothing follows a redirection: it could lead to where nothing may be sent.
+        answer = pool.request("POST", path, body=body, headers=headers, redirect=False, preload_content=False)
+        status = answer.status
+        answer.close()
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise StorageError(f"nothing answers at {host}: {type(error).__name__}") from error
+    finally:
+        pool.close()
+    if not _LEAST <= status < _MOST:
+        raise StorageError(f"{host} answers with status {status}")
+
+
+def _address(host: str, port: int, *, private: bool) -> str:
+    try:
+        found = [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as error:
+        raise StorageError(f"the name {host} is unknown: check the address of the webhook") from error
+    if not private and not all(map(_is_public, found)):
+        allowed = "MODELSTAC_WEBHOOK_PRIVATE=1 allows it"
+        raise StorageError(f"{host} is an address of a private network, to which nothing is sent ({allowed})")
+    return found[0]
+
+
+def _is_public(address: str) -> bool:
+    """Tell whether an address is everybody's, also where it holds another one."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in _NAT64:
+            return _is_public(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
+        if (inner := found.ipv4_mapped or found.sixtofour) is not None:
+            return _is_public(str(inner))
+        if found.teredo is not None:
+            return False
+    return found.is_global and not found.is_multicast

@@ -1,0 +1,4 @@
+"""What is wrong in an item that describes a model, each with its rule and cause, and the item put right.
+
+Order, each importing only from those before it: fault · arrays, assets, document, properties · check.
+"""

@@ -1,0 +1,159 @@
+"""What an item says of its model file, and whether the file says the same: asked in one way wherever it matters.
+
+A file is looked at where it is at hand, on this machine or in the cache; choosing fetches nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelstac.catalog.errors import CannotRunError, InvalidItemError, ModelStacError
+from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.reading import local_path, read_item
+from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
+from modelstac.registry.runtimes import RUNS_CODE, RUNTIMES, runtime
+
+if TYPE_CHECKING:
+    import pystac
+
+    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.registry.facts.records.record import Record
+    from modelstac.registry.files.artifact import Artifact
+
+SURE_OPSET, SURE_IR = 21, 10
+"""What every ONNX Runtime that is supported here opens."""
+LARGEST = 1 << 30
+"""Bytes of a file that is read once more to choose it; a larger one is looked at when it is loaded."""
+
+
+def described(
+    item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None
+) -> tuple[ModelDescription, list[str]]:
+    """Describe a model file of an item, our own or somebody else's, and say what is odd in it, each in half a line.
+
+    Raises
+    ------
+    InvalidItemError
+        If the item contradicts itself or makes no sense.
+    """
+    # Not at the top: what only a model that is there needs would be a tenth of `import modelstac`.
+    from modelstac.registry.inspecting.inspection import check_media_type
+    from modelstac.registry.running.values.scaling import unmet
+    from modelstac.registry.running.values.steps import left_undone
+
+    if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
+        check_media_type(item, asset.key, asset.artifact_type)
+    if is_foreign(item):
+        from modelstac.registry.choosing import foreign
+
+        description, remarks = foreign.describe(item, asset, entrypoint=entrypoint)
+    else:
+        entries = [entry for entry in item.properties.get("mlm:input") or () if isinstance(entry, dict)]
+        wants = ((entry.get("name"), text) for entry in entries for side in unmet(entry) for text in side)
+        try:
+            description = read_item(item)
+        except InvalidItemError as error:
+            text = str(error)
+            raise InvalidItemError(text if repr(item.id) in text else f"item {item.id!r}: {text}") from error
+        remarks = [f"input {name!r} wants {text}" for name, text in wants]
+    return description, [*remarks, *left_undone(description)]
+
+
+def check_publishable(item: pystac.Item) -> None:
+    """Refuse a model whose item contradicts its file, or wants steps that can never be computed.
+
+    Raises
+    ------
+    InvalidItemError, UntrustedError
+        With both sides.
+    """
+    from modelstac.registry.running.values.steps import contradictions
+
+    if not any(name.startswith("mlm:") for name in item.properties):
+        return
+    for asset in model_assets(item):
+        if asset.artifact_type not in RUNTIMES:
+            continue
+        description, _ = described(item, asset)
+        if not is_foreign(item) and (found := next(contradictions(description), None)) is not None:
+            raise InvalidItemError(f"item {item.id!r}: {found}")
+        if (file := at_hand(item, asset)) is not None:
+            held(item, asset, description, file, here=False)
+
+
+def held(
+    item: pystac.Item, asset: ModelAsset, description: ModelDescription, file: Artifact, *, here: bool = True
+) -> tuple[ModelDescription, list[str]]:
+    """Hold what an item says of a model file against the file, and the file against the runtime that is installed.
+
+    Parameters
+    ----------
+    here
+        Whether it is to run in this environment.
+
+    Raises
+    ------
+    IntegrityError
+        If the file has another size than the item says.
+    InvalidItemError, UntrustedError
+        As :func:`modelstac.registry.facts.comparing.compare` does.
+    CannotRunError
+        If its runtime is older than the file.
+    """
+    from modelstac.catalog.items.digests import check_size
+    from modelstac.registry.facts.comparing import compare
+    from modelstac.registry.facts.records.reading import record
+
+    check_size(item, asset.key, file.path, len(file.data))
+    told = record(file.data)
+    found = compare(item, asset.key, asset.artifact_type, description, file, told=told)
+    if here and told is not None and asset.artifact_type == FORMATS["onnx"].artifact_type:
+        _check_versions(item, asset, told)
+    return found
+
+
+def _check_versions(item: pystac.Item, asset: ModelAsset, told: Record) -> None:
+    if "opset" not in told.details:
+        return
+    ir_version, opset = told.details["ir_version"], told.details["opset"]
+    if opset <= SURE_OPSET and ir_version <= SURE_IR:
+        return
+    if reason := runtime(asset.artifact_type, item_id=item.id).refuses(ir_version, opset):  # type: ignore[attr-defined]
+        raise CannotRunError(
+            f"item {item.id!r} holds an ONNX graph of opset {opset} and IR version {ir_version}, which the "
+            f"installed ONNX Runtime does not open ({reason}): install a later one, or ask its publisher for an "
+            "earlier opset"
+        )
+
+
+def at_hand(item: pystac.Item, asset: ModelAsset) -> Artifact | None:
+    """Return the file of an asset where it lies on this machine or in the cache; None where it would be fetched.
+
+    It is not verified: what is loaded is.
+    """
+    from modelstac.registry.files.artifact import Artifact
+
+    found = item.assets[asset.key]
+    href = found.get_absolute_href() or found.href
+    try:
+        path = local_path(href) or _in_cache(found, href)
+        if path is None or not path.is_file() or path.stat().st_size > LARGEST:
+            return None
+        return Artifact(item.id, path, path.read_bytes(), "")
+    except (ModelStacError, OSError):  # loading says what is wrong with it
+        return None
+
+
+def _in_cache(asset: pystac.Asset, href: str) -> Path | None:
+    from modelstac.registry.files.cache import Cache
+
+    checksum = asset.extra_fields.get("file:checksum")
+    if isinstance(checksum, str):
+        return Cache().path(from_multihash(checksum))
+    from modelstac.registry.files.lock import Lock
+
+    lock = Lock()
+    pin = lock.pins().get(lock.place(href))
+    return None if pin is None else Cache().path(pin.sha256)

@@ -1,0 +1,73 @@
+"""What somebody can do with a model that nobody may open: its publisher's one line, or what he does with its file."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+
+import pystac
+
+from modelstac.registry.choosing.model_assets import ModelAsset
+
+_LINES = MappingProxyType(
+    {
+        "torch.save": 'torch.export.save(torch.export.export(model, (batch,)), "model.pt2")',
+        "torch.jit.save": 'torch.export.save(torch.export.export(module, (batch,)), "model.pt2")',
+        "pickle": 'open("model.onnx", "wb").write(skl2onnx.to_onnx(model, X[:1]).SerializeToString())',
+        "joblib": 'open("model.onnx", "wb").write(skl2onnx.to_onnx(model, X[:1]).SerializeToString())',
+        "HDF5": 'model.save("model.keras")',
+        "tf.keras.Model.save_weights": 'model.save("model.keras")',
+    }
+)
+"""By artifact type: what its publisher runs."""
+_BUILDERS = MappingProxyType(
+    {
+        "torchgeo": 'torchgeo.models.get_model("…", weights=None)',
+        "segmentation_models_pytorch": 'segmentation_models_pytorch.create_model("Unet", "resnet34", None, …)',
+        "timm": 'timm.create_model("…", pretrained=False)',
+        "ultralytics": 'ultralytics.YOLO("yolov8n.yaml").model',
+    }
+)
+_NAMES = MappingProxyType(
+    {
+        "torchgeo": "torchgeo",
+        "segmentation_models": "segmentation_models_pytorch",
+        "smp.": "segmentation_models_pytorch",
+    }
+    | {"segmentation-models": "segmentation_models_pytorch", "timm": "timm", "ultralytics": "ultralytics"}
+    | {"yolov": "ultralytics"}
+)
+"""What an item says of a library that builds its architecture."""
+
+
+def way_on(item: pystac.Item, asset: ModelAsset) -> str:
+    """Say what its publisher runs, and what its reader can do with the file; empty where nothing is known.
+
+    Parameters
+    ----------
+    item, asset
+        The item, and which of its files.
+    """
+    line = _LINES.get(asset.artifact_type)
+    if line is None:
+        return ""
+    said = f" (his line: {line})"
+    file = item.assets[asset.key].href.rpartition("/")[2].partition("?")[0] or "FILE"
+    if asset.artifact_type == "HDF5":
+        return f"{said}; a whole model of Keras' own layers is published from its file: modelstac publish {file} …"
+    builder = _builder(item)
+    if asset.artifact_type == "torch.save" and builder is not None:
+        return (
+            f"{said}; weights of {builder} are published from their file, if a function of yours, of one line, builds "
+            f"the module: modelstac publish {file} --entrypoint PACKAGE.MODULE:FUNCTION (return {_BUILDERS[builder]})"
+        )
+    if asset.artifact_type == "tf.keras.Model.save_weights":
+        return f"{said}; or publish its file with what builds its model: modelstac publish {file} --entrypoint …"
+    return f"{said}; or publish its file, if you trust him: modelstac publish {file} --trust pickle …"
+
+
+def _builder(item: pystac.Item) -> str | None:
+    """Return the library that an item names anywhere; None where it names none."""
+    properties = {name: value for name, value in item.properties.items() if name != "description"}
+    text = json.dumps([item.id, properties, [a.to_dict() for a in item.assets.values()]], default=str).casefold()
+    return next((library for word, library in _NAMES.items() if word in text), None)

@@ -1,0 +1,60 @@
+"""What makes the outputs of a file depend on more than its inputs, read from the file without running it.
+
+One module a format whose graph says by itself what reaches an output: random numbers, a state that each call changes,
+the statistics of a batch. Other formats name operators that may do so, and only running tells whether they do.
+
+Order, each importing only from those before it: keras, onnx, others, torch_export.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from modelstac.registry.files.artifact import Artifact
+
+CERTAIN = MappingProxyType({"keras": None, "onnx": "onnx", "torch-export": None})
+"""Formats of which it is certain, and the package that reads them."""
+ADVICE = "a model gives the same for the same input, whatever ran before: export it in inference mode, without these"
+
+
+class Reader(Protocol):
+    """What a module of this package offers."""
+
+    def read(self, data: bytes) -> list[str]:  # pragma: no cover - a shape, not code
+        """Name what there is, each in half a line."""
+        ...
+
+
+def certain(artifact: Artifact, form: str) -> list[str]:
+    """Name what certainly makes an output depend on more than the inputs, each operator or layer in half a line.
+
+    Parameters
+    ----------
+    artifact
+        A file that was looked into.
+    form
+        Its format; of one whose graph does not say, or which nothing here reads, there is nothing.
+    """
+    if form not in CERTAIN:
+        return []
+    try:
+        return _reader(form).read(artifact.data)
+    except ModuleNotFoundError as error:
+        if error.name != CERTAIN[form]:
+            raise
+        return []  # running it tells, too
+
+
+def possible(artifact: Artifact, form: str) -> list[str]:
+    """Name what may make outputs depend on more than the inputs, in a file that gave one input two outputs."""
+    if form in CERTAIN:
+        return certain(artifact, form)
+    from modelstac.registry.describing.impure import others
+
+    return others.read(artifact.data, form)
+
+
+def _reader(form: str) -> Reader:
+    return cast(Reader, importlib.import_module(f"{__name__}.{form.replace('-', '_')}"))

@@ -1,0 +1,79 @@
+"""Which file of a repository is the model: of formats that run no code when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from modelstac.catalog.errors import AmbiguousError, NotFoundError, UntrustedError
+
+INDEX = ".safetensors.index.json"
+_ORDER = (".keras", ".pt2", ".onnx", ".tflite", ".savedmodel.zip", ".openvino.zip", INDEX, ".safetensors")
+_BOOSTED = ("model.ubj", "model.lgb", "model.xgb.json")
+_PICKLES = (
+    *(".bin", ".pt", ".pth", ".ckpt", ".tar", ".torchscript", ".jit"),
+    *(".pkl", ".pickle", ".joblib", ".sav", ".dat", ".h5", ".hdf5"),
+)
+_PARTS = "-of-"  # of a sharded file: model-00001-of-00003.safetensors
+
+
+def model_file(names: Sequence[str], wanted: str | None, *, where: str) -> str:
+    """Return the name of the model file in a repository.
+
+    Parameters
+    ----------
+    names
+        Of all its files.
+    wanted
+        That which was asked for; None where it is to be found.
+    where
+        Of what, for messages.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none.
+    AmbiguousError
+        If there are several of one format.
+    UntrustedError
+        If what there is runs code when it is read.
+    """
+    if wanted is not None:
+        if wanted not in names and not any(name.startswith(f"{wanted}/") for name in names):
+            raise NotFoundError(f"{where} has no file {wanted!r}: it has {', '.join(names[:8])}")
+        if wanted.casefold().endswith(_PICKLES):
+            raise _pickled(where, wanted)
+        return wanted
+    graphs = [str(PurePosixPath(name).parent) for name in names if name.endswith("saved_model.pb")]
+    for suffix in _ORDER:
+        found = [name for name in names if name.casefold().endswith(suffix) and _PARTS not in name]
+        if len(found) > 1:
+            shown = ", ".join(found[:6])
+            raise AmbiguousError(f"{where} has {len(found)} models ({shown}): name one, hf://{where}/{found[0]}")
+        if found:
+            return found[0]
+    if graphs:
+        return graphs[0]
+    boosted = [name for name in names if PurePosixPath(name).name in _BOOSTED]
+    if boosted:
+        return boosted[0]
+    if pickles := [name for name in names if name.casefold().endswith(_PICKLES)]:
+        raise _pickled(where, pickles[0])
+    raise NotFoundError(f"{where} has no model file that is known here: it has {', '.join(names[:8]) or 'no files'}")
+
+
+def _pickled(where: str, name: str) -> UntrustedError:
+    return UntrustedError(
+        f"{where} has its model in {name}, which runs code of its publisher's when it is read, and is never loaded "
+        "from the Hub: ask for safetensors, ONNX or .pt2, or convert it yourself and publish that"
+    )
+
+
+def parts_of(names: Sequence[str], chosen: str) -> list[str]:
+    """Return the files that belong to a model file by their names: parts of weights, a pair, a folder."""
+    folder = PurePosixPath(chosen).parent
+    if chosen.endswith(INDEX):
+        return [n for n in names if PurePosixPath(n).parent == folder and n.endswith(".safetensors") and _PARTS in n]
+    if chosen.endswith((".xml",)):
+        return [chosen[: -len(".xml")] + ".bin"]
+    return [n for n in names if n.startswith(f"{chosen}/")]

@@ -1,0 +1,147 @@
+"""In which precision a model file computes: float32 (or more), float16 or bfloat16, read without opening it.
+
+What a file stores is not what it computes with: weights of half precision that are cast to float32 before they are used
+compress a file, and its arithmetic is that of float32. A model that multiplies in half precision differs from the same
+model in another runtime by roundings of half precision.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any
+
+from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.inspecting.wire import fields, messages
+
+FULL, HALF, BRAIN = "fp32", "fp16", "bf16"
+_NAMES = MappingProxyType(
+    {"float16": HALF, "mixed_float16": HALF, "F16": HALF, "bfloat16": BRAIN, "mixed_bfloat16": BRAIN, "BF16": BRAIN}
+)
+_TORCH = MappingProxyType({6: HALF, 13: BRAIN})
+"""``ScalarType`` of an exported program: torch/_export/serde/schema.py."""
+_ONNX = MappingProxyType({10: HALF, 16: BRAIN})
+"""``TensorProto.DataType``: onnx/onnx.proto."""
+_TENSORFLOW = MappingProxyType({19: HALF, 14: BRAIN})
+"""``DataType``: tensorflow/core/framework/types.proto."""
+_MOVES = frozenset({"Cast", "Const", "Constant", "Identity", "VarHandleOp", "ReadVariableOp", "Placeholder", "NoOp"})
+
+
+def precision_of(data: bytes, artifact_type: str) -> str:
+    """Tell in which precision a file computes: ``fp32``, ``fp16`` or ``bf16``; the lowest that it says.
+
+    ``fp32`` also where its format does not say, or the file cannot be read: whoever opens it tells why.
+    """
+    read = _READERS.get(artifact_type)
+    if read is None:
+        return FULL
+    try:
+        found = set(read(data))
+    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError):
+        return FULL
+    return next((name for name in (BRAIN, HALF) if name in found), FULL)
+
+
+def _keras(data: bytes) -> Iterator[str]:
+    """Look at the policy of every layer."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        config = json.loads(archive.read("config.json"))
+    for key, value in _pairs(config):
+        policy = value.get("config", {}).get("name") if isinstance(value, dict) else value
+        if key == "dtype" and isinstance(policy, str) and policy in _NAMES:
+            yield _NAMES[policy]
+
+
+def _torch_export(data: bytes) -> Iterator[str]:
+    """Look at the type of every value of the graph that is computed by more than a cast."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("models/model.json"))
+        program = json.loads(archive.read(name))
+    for key, graph in _pairs(program):
+        if key != "graph" or not isinstance(graph, dict):
+            continue
+        types = {n: _TORCH.get(meta.get("dtype")) for n, meta in graph.get("tensor_values", {}).items()}
+        for node in graph.get("nodes", ()):
+            if "_to_copy" in node["target"] or ".to." in node["target"]:
+                continue
+            used = [argument["arg"].get("as_tensor") for argument in node["inputs"]]
+            yield from filter(None, (types.get(tensor["name"]) for tensor in used if isinstance(tensor, dict)))
+
+
+def _safetensors(data: bytes) -> Iterator[str]:
+    """Look at the types of the weights, with which PyTorch computes as they are."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    yield from (_NAMES[t["dtype"]] for n, t in header.items() if n != "__metadata__" and t.get("dtype") in _NAMES)
+
+
+def _onnx(data: bytes) -> Iterator[str]:
+    """Look at what initialisers and constants are used by, and at casts into half precision."""
+    stack = messages([memoryview(data)], 7)
+    while stack:
+        graph = stack.pop()
+        half: dict[str, str] = {}
+        nodes = []
+        for number, value in fields(graph):
+            if isinstance(value, int):
+                continue
+            if number == 5:
+                half |= _half_tensor(value)
+            elif number == 1:
+                nodes.append(value)
+        for node in nodes:
+            kind, used, attributes = _text(node, 4), [str(v, "utf-8") for v in messages([node], 1)], messages([node], 5)
+            stack += [g for attribute in attributes for g in (*messages([attribute], 6), *messages([attribute], 11))]
+            if kind == "Cast":
+                yield from filter(None, (_ONNX.get(_number(a, 3)) for a in attributes if _text(a, 1) == "to"))
+            elif kind not in _MOVES:
+                yield from (half[name] for name in used if name in half)
+
+
+def _half_tensor(tensor: memoryview) -> dict[str, str]:
+    kind = _ONNX.get(_number(tensor, 2))
+    return {} if kind is None else {_text(tensor, 8): kind}
+
+
+def _saved_model(data: bytes) -> Iterator[str]:
+    """Look at the type of every operator that computes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("saved_model.pb"))
+        graphs = messages([memoryview(archive.read(name))], 2, 2)
+    for node in (*messages(graphs, 1), *messages(graphs, 2, 1, 3)):
+        if _text(node, 2) not in _MOVES:
+            for entry in messages([node], 5):
+                if _text(entry, 1) == "T":
+                    yield from filter(None, (_TENSORFLOW.get(_number(value, 6)) for value in messages([entry], 2)))
+
+
+def _text(view: memoryview, number: int) -> str:
+    return next((str(v, "utf-8") for n, v in fields(view) if n == number and isinstance(v, memoryview)), "")
+
+
+def _number(view: memoryview, number: int) -> int:
+    return next((v for n, v in fields(view) if n == number and isinstance(v, int)), 0)
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    stack = [value]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, dict):
+            yield from found.items()
+            stack.extend(found.values())
+        elif isinstance(found, list):
+            stack.extend(found)
+
+
+_READERS: MappingProxyType[str, Callable[[bytes], Iterator[str]]] = MappingProxyType(
+    {
+        FORMATS["keras"].artifact_type: _keras,
+        FORMATS["torch-export"].artifact_type: _torch_export,
+        FORMATS["torch"].artifact_type: _safetensors,
+        FORMATS["onnx"].artifact_type: _onnx,
+        FORMATS["saved-model"].artifact_type: _saved_model,
+    }
+)

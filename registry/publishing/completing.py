@@ -1,0 +1,274 @@
+"""From the description of a file to one with all that its publisher says beside: classes, scaling, scores, people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from modelstac.catalog.errors import SpecError
+from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.digests import sha256
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput, ResizeType, Structure, band_axis
+from modelstac.catalog.items.provenance import KeptLink, Provider, Source
+from modelstac.registry.publishing import beside
+from modelstac.registry.publishing.classes import CLASSES, Class, read_classes
+from modelstac.registry.publishing.code import read_code
+from modelstac.registry.publishing.fitting import CLASS
+from modelstac.registry.publishing.saying import by_input, listed, unknown
+from modelstac.registry.publishing.scaling import read_scaling
+from modelstac.registry.publishing.seasons import read_months
+from modelstac.registry.publishing.written import read_yaml
+
+_MAIL = re.compile(r"(?P<name>[^<(]+?)\s*[<(](?P<at>[^>)]+)[>)]\s*")
+_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(?P<doi>10\.\d{4,9}/\S+)", re.IGNORECASE)
+
+
+def completed(
+    description: ModelDescription,
+    said: Mapping[str, Any],
+    folder: Path,
+    into: Path,
+    *,
+    labels: Sequence[int] | None = None,
+) -> ModelDescription:
+    """Say in a description all that is said beside what concerns the file.
+
+    Parameters
+    ----------
+    description
+        Of a file.
+    said
+        By the names of :class:`~modelstac.registry.publishing.saying.Said`.
+    folder
+        What paths are relative to.
+    into
+        Folder for files beside the model, which lives until the item is published.
+    labels
+        What labels the model gives, in the order of its scores, where it knows them.
+
+    Raises
+    ------
+    SpecError
+        If something makes no sense, or does not fit the model.
+    """
+    inputs = _inputs(description, said)
+    outputs, classes = _outputs(description, said, folder, labels)
+    fields: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
+    fields["band_details"] = _units(description, said)
+    bands = [b if isinstance(b, str) else b.name for tensor in inputs for b in tensor.bands]
+    latitude = (description.bbox[1] + description.bbox[len(description.bbox) // 2 + 1]) / 2
+    if said.get("season") is not None:
+        fields["months"] = read_months(said["season"], latitude=latitude)
+    fields["region"] = said.get("region")
+    # What people search for by a word is found by it.
+    found = [*(str(c["description"]) for c in classes), *bands, *listed(said.get("region"))]
+    fields["keywords"] = tuple(dict.fromkeys((*description.keywords, *found)))
+    fields["code"] = read_code(said.get("code"))
+    fields["origin"] = _origin(said.get("origin"))
+    fields |= _training(description, said, folder)
+    fields |= _people(description, said)
+    fields |= _shown(description, said, folder, into)
+    return ModelDescription(**description.model_dump() | fields)
+
+
+def _origin(said: Any) -> dict[str, Any] | None:
+    if said is None:
+        return None
+    if not isinstance(said, Mapping) or not isinstance(said.get("registry"), str):
+        raise SpecError(f"origin has a registry, such as origin: {{registry: mlflow, name: …}}, not {said!r:.60}")
+    return dict(said)
+
+
+def _inputs(description: ModelDescription, said: Mapping[str, Any]) -> tuple[ModelInput, ...]:
+    names = [tensor.name for tensor in description.inputs]
+    scaling = by_input(said.get("scaling"), names, "scaling")
+    resize = by_input(said.get("resize"), names, "resize")
+    made = []
+    for tensor in description.inputs:
+        fields: dict[str, Any] = {}
+        if tensor.name in scaling:
+            bands = [band if isinstance(band, str) else band.name for band in tensor.bands]
+            fields["value_scaling"] = read_scaling(scaling[tensor.name], bands, _count(tensor.input), of=tensor.name)
+        if tensor.name in resize:
+            kind = resize[tensor.name]
+            if kind not in get_args(ResizeType):
+                raise SpecError(f"resize {kind!r} is none of MLM's: {unknown(str(kind), get_args(ResizeType))}")
+            fields["resize_type"] = kind
+        made.append(tensor.model_copy(update=fields))
+    return tuple(made)
+
+
+def _count(layout: Structure) -> int | None:
+    axis = band_axis(layout.dim_order)
+    length = 1 if axis is None else layout.shape[layout.dim_order.index(axis)]
+    return length if length > 0 else None
+
+
+def _outputs(
+    description: ModelDescription, said: Mapping[str, Any], folder: Path, labels: Sequence[int] | None
+) -> tuple[tuple[ModelOutput, ...], list[Class]]:
+    stated = said.get("classes")
+    if stated is None:
+        return description.outputs, []
+    if isinstance(stated, str | Path):
+        stated = read_yaml(folder / stated)
+    outputs = description.outputs
+    names = [output.name for output in outputs]
+    if isinstance(stated, Mapping) and stated and all(str(name) in names for name in stated):
+        found = {str(name): read_classes(one) for name, one in stated.items()}
+    else:
+        classes = read_classes(stated)
+        if labels is not None:
+            classes = _as_labelled(classes, labels)
+        with_axis = [o.name for o in outputs if CLASS in o.result.dim_order or (labels and _holds_labels(o))]
+        found = dict.fromkeys(names if len(names) == 1 else with_axis or names, classes)
+    made = []
+    for output in outputs:
+        if output.name not in found:
+            made.append(output)
+            continue
+        _check_count(output, found[output.name])
+        made.append(ModelOutput(**output.model_dump() | {CLASSES: found[output.name]}))
+    return tuple(made), [one for classes in found.values() for one in classes]
+
+
+def _holds_labels(output: ModelOutput) -> bool:
+    return "int" in output.result.data_type
+
+
+def _as_labelled(classes: list[Class], labels: Sequence[int]) -> list[Class]:
+    """Give classes the values and the order of a model's own labels, in which its scores are.
+
+    Raises
+    ------
+    SpecError
+        If they are others.
+    """
+    values = [int(one["value"]) for one in classes]
+    if values == list(range(len(labels))):  # names alone, in the order of the labels
+        return [one | {"value": label} for one, label in zip(classes, labels, strict=True)]
+    if missing := sorted(set(labels) - set(values)):
+        shown = ", ".join(map(str, missing[:6]))
+        raise SpecError(f"the model gives the labels {shown}, and no class has that value: give each class its value")
+    by_value = dict(zip(values, classes, strict=True))
+    return [by_value[label] for label in labels]
+
+
+def _check_count(output: ModelOutput, classes: Sequence[Class]) -> None:
+    lengths = dict(zip(output.result.dim_order, output.result.shape, strict=True))
+    length = lengths.get(CLASS, -1)
+    if length not in {-1, 1, len(classes)} or (length == 1 and len(classes) > 2):
+        shown = ", ".join(str(one["description"]) for one in classes[:6])
+        found = f"the output {output.name!r} has {length} along its axis {CLASS!r}"
+        raise SpecError(f"there are {len(classes)} classes ({shown}), and {found}: name one for each")
+
+
+def _units(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    details = {name: dict(fields) for name, fields in description.band_details.items()}
+    stated = said.get("units")
+    if stated is None:
+        return details
+    inputs = [b if isinstance(b, str) else b.name for tensor in description.inputs for b in tensor.bands]
+    known = [*inputs, *(b if isinstance(b, str) else b.name for tensor in description.outputs for b in tensor.bands)]
+    if not known:
+        raise SpecError("units are those of bands, which have no names yet: give bands, too")
+    found = stated if isinstance(stated, Mapping) else dict.fromkeys(inputs, stated)
+    for name, unit in found.items():
+        if name not in known:
+            raise SpecError(f"units name {name!r}, which is no band: {unknown(str(name), known)}")
+        details.setdefault(str(name), {})["unit"] = str(unit)
+    return details
+
+
+def _training(description: ModelDescription, said: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Give hyperparameters, and what the model is derived from."""
+    hyperparameters = dict(description.hyperparameters)
+    stated = said.get("hyperparameters") or {}
+    if not isinstance(stated, Mapping):
+        raise SpecError(f"hyperparameters are names with values, not {stated!r:.60}")
+    hyperparameters |= {str(name): _plain(value) for name, value in stated.items()}
+    sources, files = [], []
+    for one in (*listed(said.get("derived_from")), *listed(said.get("training_data"))):
+        path = folder / str(one)
+        if "://" not in str(one) and path.exists():
+            files.append({"name": path.name} | ({"sha256": sha256(path)} if path.is_file() else {}))
+        else:
+            sources.append(Source(href=str(one)) if "://" in str(one) else Source(item_id=str(one)))
+    if files:
+        hyperparameters["training_data"] = files
+    return {"hyperparameters": hyperparameters, "sources": (*description.sources, *sources)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+
+
+def _people(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, Any]:
+    common, links = dict(description.common), list(description.links)
+    if said.get("citation") is not None:
+        common["sci:citation"] = said["citation"]
+    if said.get("doi") is not None:
+        match = _DOI.fullmatch(said["doi"].strip())
+        if match is None:
+            raise SpecError(f"doi {said['doi']!r} is none: write it as 10.5281/zenodo.1234567")
+        common["sci:doi"] = match["doi"]
+        links.append(KeptLink(rel="cite-as", href=f"https://doi.org/{match['doi']}"))
+    providers = (*description.providers, *_providers(said.get("author")))
+    return {"providers": providers, "common": common, "links": tuple(links)}
+
+
+def _providers(said: Any) -> Iterator[Provider]:
+    for one in listed(said):
+        if isinstance(one, Mapping):
+            if odd := [name for name in one if name not in Provider.model_fields]:
+                raise SpecError(f"author has no field {odd[0]!r}: {unknown(str(odd[0]), tuple(Provider.model_fields))}")
+            yield Provider(**{"roles": ("producer",)} | dict(one))
+        elif (match := _MAIL.fullmatch(str(one))) is not None:
+            at = match["at"]
+            url = at if "://" in at else f"mailto:{at}" if "@" in at else None
+            yield Provider(name=match["name"], roles=("producer",), url=url)
+        else:
+            yield Provider(name=str(one), roles=("producer",))
+
+
+def _shown(description: ModelDescription, said: Mapping[str, Any], folder: Path, into: Path) -> dict[str, Any]:
+    """Give scores and files beside the model, and a description that shows card and scores."""
+    assets, text = (
+        dict(description.assets),
+        [] if said.get("card") and not said.get("description") else [description.description],
+    )
+    fields: dict[str, Any] = {}
+    if said.get("card") is not None:
+        card = beside.read_card(said["card"], folder)
+        assets["card"] = beside.card_asset(card, into)
+        text.append(card.strip())
+    if said.get("metrics") is not None:
+        fields["scores"] = beside.read_scores(said["metrics"], folder)
+        text.append(beside.scores_table(fields["scores"], said.get("main_metric")))
+    if (main := said.get("main_metric")) is not None:
+        known = tuple(fields.get("scores") or description.scores or ())
+        if main not in known:
+            raise SpecError(f"main_metric {main!r} is none of the metrics: {unknown(main, known) if known else 'none'}")
+        fields["main_metric"] = main
+    if said.get("metrics_table") is not None:
+        assets["metrics"] = beside.table_asset(said["metrics_table"], folder, into)
+    for key, title, role in (
+        ("metrics_picture", "Scores on held-out data", "overview"),
+        ("thumbnail", "What the model gives", "thumbnail"),
+    ):
+        if said.get(key) is not None:
+            name = key.replace("_", "-")
+            assets[name] = beside.picture_asset(said[key], folder, into, name=name, title=title, role=role)
+    if isinstance(said.get("requirements"), str | Path):
+        title = "Packages that it was trained with"
+        name = "training-requirements.txt"
+        assets["training-requirements"] = beside.text_asset(said["requirements"], folder, into, name=name, title=title)
+    return fields | {"assets": assets, "description": "\n\n".join(text)}

@@ -1,0 +1,308 @@
+"""Pipelines of scikit-learn, trees of XGBoost and LightGBM: translated into ONNX by their public converters.
+
+The translation is held against the model itself on the example before anything is published.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelstac.catalog.errors import MissingPackageError, SpecError
+from modelstac.registry.publishing.objects.saved import Arrays, Saved
+
+BANDS_FIRST = False
+OPSET, TREES = 18, 3  # of ONNX, and of ai.onnx.ml
+INPUT = "input"
+_CLASSICAL = "ai.onnx.ml"
+LABEL, PROBABILITIES = "label", "probabilities"
+
+
+def input_names(model: Any) -> Sequence[str] | None:  # noqa: ARG001
+    """Name the one input: a table of numbers."""
+    return [INPUT]
+
+
+def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:
+    """Translate a fitted model.
+
+    Raises
+    ------
+    SpecError
+        If it was not fitted, or the converter does not know it.
+    MissingPackageError
+        If the converter is not installed.
+    """
+    name = _architecture(model)
+    _check_fitted(model, name)
+    columns = _columns(model, example.get(INPUT))
+    made = _converted(model, columns, name)
+    labels = getattr(model, "classes_", None)
+    if labels is not None and not hasattr(model, "predict_proba"):
+        del made.graph.output[1:]  # scores of its own, which it does not give itself
+    classifies = labels is not None or len(made.graph.output) == 2
+    scores = len(made.graph.output) == 2
+    _settle(made)
+    if labels is not None and np.asarray(labels).dtype.kind not in "iufb":
+        _number(made, [str(label) for label in labels])
+    path = folder / "model.onnx"
+    path.write_bytes(made.SerializeToString())
+    outputs = [output.name for output in made.graph.output]
+    bands = _band_names(model)
+    axis = "bands" if said.get("bands") or bands else "channel"
+    known: dict[str, Any] = {
+        "architecture": name,
+        "task": ("classification",) if classifies else ("regression",),
+        "input_dims": ("batch", axis),
+        "output_dims": {outputs[0]: ("batch",) if classifies else ("batch", "channel")}
+        | ({outputs[1]: ("batch", "class")} if scores else {}),
+    }
+    if bands and len(bands) == columns:
+        known["bands"] = bands
+    values = None
+    if classifies and labels is not None:
+        values, names = _as_classes(np.asarray(labels))
+        if not said.get("classes"):
+            known["classes"] = [{"value": v, "name": name} for v, name in zip(values, names, strict=True)]
+    boosted = _root(_last(model)) in {"xgboost", "lightgbm"}
+    return Saved(path, known, _runner(model, classifies=classifies), labels=values, missing=boosted)
+
+
+def _as_classes(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[str]]:
+    """Return the values that the file gives for labels, and their names: whole numbers also where they are floats."""
+    if labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels))):
+        values = [int(label) for label in labels]
+        return values, [str(value) for value in values]
+    return list(range(len(labels))), [str(label) for label in labels]
+
+
+def _architecture(model: Any) -> str:
+    last = _last(model)
+    name = type(last).__name__
+    if name != "Booster":
+        return name
+    return "LightGBM" if type(last).__module__.startswith("lightgbm") else "XGBoost"
+
+
+def _check_fitted(model: Any, name: str) -> None:
+    if not hasattr(model, "get_params"):  # no model of scikit-learn's kind
+        return
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError as error:
+        raise SpecError(f"{name} was not fitted: fit it, then publish it") from error
+
+
+def _columns(model: Any, example: np.ndarray[Any, Any] | None) -> int:
+    for attribute in ("n_features_in_", "n_features_", "num_features"):
+        found = getattr(model, attribute, None)
+        found = found() if callable(found) else found
+        if isinstance(found, int | np.integer) and found > 0:
+            return int(found)
+    if callable(getattr(model, "num_feature", None)):
+        return int(model.num_feature())
+    if example is not None:
+        return int(example.shape[-1])
+    raise SpecError(f"{type(model).__name__} does not say how many columns it takes: fit it, or give example=")
+
+
+def _band_names(model: Any) -> tuple[str, ...]:
+    names = getattr(model, "feature_names_in_", getattr(model, "feature_names", None))
+    return () if names is None else tuple(map(str, names))
+
+
+def _converted(model: Any, columns: int, name: str) -> Any:
+    tool = _TOOLS[_root(model)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the converters, about versions that are no concern of the model's
+            return tool(model, columns)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in {
+            "skl2onnx",
+            "onnxmltools",
+            "onnxconverter_common",
+        }:
+            raise
+        raise MissingPackageError.extra(error.name.partition(".")[0], "classical", f"publishing {name}") from error
+    except Exception as error:  # the converters raise of any class
+        reason = " ".join(str(error).split())[:200]
+        raise SpecError(f"{name} cannot be translated into ONNX: {type(error).__name__}: {reason}") from error
+
+
+def _root(model: Any) -> str:
+    """Name the package whose converter knows a model."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(model).__mro__)
+    return next(package for package in packages if package in _TOOLS)
+
+
+def _scikit_learn(model: Any, columns: int) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    _register()
+    options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
+    target = {"": OPSET, _CLASSICAL: TREES}
+    last = _last(model)
+    with _without_names(last):
+        entry = [(INPUT, FloatTensorType([None, columns]))]
+        made = convert_sklearn(model, initial_types=entry, options=options, target_opset=target)
+    if _root(last) == "lightgbm":
+        _round_down(made, last)
+    return made
+
+
+def _register() -> None:
+    """Tell the converter of scikit-learn about trees of others, where their library is loaded."""
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common import shape_calculator as shapes
+
+    for package, (kinds, module, verb) in _WITHIN.items():
+        if (library := sys.modules.get(package)) is None:
+            continue
+        convert = getattr(importlib.import_module(f"onnxmltools.convert.{package}.operator_converters.{module}"), verb)
+        for kind in kinds:
+            side = "classifier" if kind.endswith("Classifier") else "regressor"
+            options = {"nocl": [True, False], "zipmap": [True, False, "columns"]} if side == "classifier" else None
+            calculate = getattr(shapes, f"calculate_linear_{side}_output_shapes")
+            alias = f"{package}{kind}"
+            update_registered_converter(getattr(library, kind), alias, calculate, convert, options=options)
+
+
+def _last(model: Any) -> Any:
+    """Give what predicts at the end of a pipeline; a model itself."""
+    return _last(model.steps[-1][1]) if getattr(model, "steps", None) else model
+
+
+def _boosted(verb: str, **more: Any) -> Callable[[Any, int], Any]:
+    def convert(model: Any, columns: int) -> Any:
+        with _without_names(model) as nameless:
+            return translate(nameless, columns)
+
+    def translate(model: Any, columns: int) -> Any:
+        tools = importlib.import_module("onnxmltools.convert")
+        types = importlib.import_module("onnxmltools.convert.common.data_types")
+        entry = (INPUT, types.FloatTensorType([None, columns]))
+        made = getattr(tools, verb)(model, initial_types=[entry], target_opset=15, **more)
+        if verb == "convert_lightgbm":
+            _round_down(made, model)
+        return made
+
+    return convert
+
+
+def _round_down(made: Any, model: Any) -> None:
+    """Write thresholds of LightGBM, which are of double precision, as the nearest float32 that is no larger.
+
+    A number of float32 is at most the one if and only if it is at most the other; the converter takes the nearest.
+    """
+    booster = getattr(model, "booster_", model)
+    exact: dict[np.float32, set[np.float32]] = {}
+    stack = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    while stack:
+        node = stack.pop()
+        if "split_index" not in node:
+            continue
+        stack += [node["left_child"], node["right_child"]]
+        if isinstance(node["threshold"], int | float):  # a text of categories
+            nearest = np.float32(node["threshold"])
+            down = np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > node["threshold"] else nearest
+            exact.setdefault(nearest, set()).add(down)
+    for node in made.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "nodes_values":
+                lower = [exact.get(np.float32(value), set()) for value in attribute.floats]
+                pairs = zip(attribute.floats, lower, strict=True)
+                attribute.floats[:] = [float(next(iter(d))) if len(d) == 1 else value for value, d in pairs]
+
+
+@contextmanager
+def _without_names(model: Any) -> Iterator[Any]:
+    """Have trees of XGBoost without names of columns, which the converter does not know; then as they were."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    names = getattr(booster, "feature_names", None)
+    if names is None or not type(booster).__module__.startswith("xgboost"):
+        yield model
+        return
+    booster.feature_names = None
+    try:
+        yield model
+    finally:
+        booster.feature_names = names
+
+
+_WITHIN = {
+    "xgboost": (("XGBClassifier", "XGBRegressor"), "XGBoost", "convert_xgboost"),
+    "lightgbm": (("LGBMClassifier", "LGBMRegressor"), "LightGbm", "convert_lightgbm"),
+}
+"""Trees in a pipeline: their classes, and the module and function that convert them."""
+_TOOLS: dict[str, Callable[[Any, int], Any]] = {
+    "xgboost": _boosted("convert_xgboost"),
+    "lightgbm": _boosted("convert_lightgbm", zipmap=False),
+    "sklearn": _scikit_learn,
+}
+
+
+def _settle(made: Any) -> None:
+    """Say that every output has a row for each of the input's: converters write a length of one, or none."""
+    for value in made.graph.output:
+        shape = value.type.tensor_type.shape
+        if shape.dim:
+            shape.dim[0].Clear()
+            shape.dim[0].dim_param = "rows"
+    for value in made.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "rows"
+
+
+def _number(made: Any, labels: Sequence[str]) -> None:
+    """Give a label that is a text by its number among the classes: arrays hold numbers."""
+    helper = importlib.import_module("onnx.helper")
+    fields: dict[str, Any] = {"keys_strings": list(labels), "values_int64s": list(range(len(labels)))}
+    if any(opset.domain == _CLASSICAL and opset.version < 2 for opset in made.opset_import):
+        fields = {"classes_strings": list(labels)}
+    for output in made.graph.output:
+        if output.type.tensor_type.elem_type != helper.TensorProto.STRING:
+            continue
+        text = f"{output.name}_text"
+        for node in made.graph.node:
+            for names in (node.output, node.input):
+                names[:] = [text if name == output.name else name for name in names]
+        encoder = helper.make_node("LabelEncoder", [text], [output.name], domain=_CLASSICAL, **fields)
+        made.graph.node.append(encoder)
+        output.type.tensor_type.elem_type = helper.TensorProto.INT64
+
+
+def _of_scores(found: np.ndarray[Any, Any]) -> list[Any]:
+    """Give labels and probabilities where a booster gives probabilities alone: of two classes that of the second."""
+    scores = np.stack([1 - found, found], -1) if found.ndim == 1 else found
+    alike = np.allclose(scores.sum(-1), 1, atol=1e-3) and scores.min(initial=0) >= 0
+    return [scores.argmax(-1), scores] if alike else []
+
+
+def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]]:
+    def run(arrays: Arrays) -> Sequence[Any]:
+        given: Any = arrays[INPUT]
+        if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
+            given = importlib.import_module("xgboost").DMatrix(given, feature_names=model.feature_names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the table has no names of columns
+            found = np.asarray(model.predict(given))
+            if not classifies:
+                return [found.reshape(len(found), -1)]
+            if found.dtype.kind not in "iufb":
+                found = np.searchsorted(np.asarray(model.classes_), found)
+            if not hasattr(model, "predict_proba"):
+                return [found] if hasattr(model, "classes_") else _of_scores(found)
+            return [found, np.asarray(model.predict_proba(given))]
+
+    return run

@@ -1,0 +1,116 @@
+"""Keras: a model of its own layers, saved as ``.keras``; a subclass is traced into one first."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from modelstac.catalog.errors import SpecError
+from modelstac.catalog.items.versions import semver
+from modelstac.registry.inspecting.folders import pack
+from modelstac.registry.publishing.objects.saved import Arrays, Saved
+from modelstac.registry.runtimes.backends import PACKAGES
+
+BANDS_FIRST = False
+_GENERIC = frozenset({"Functional", "Model", "Sequential"})
+
+
+def input_names(model: Any) -> Sequence[str] | None:
+    """Name the inputs of a model that has its shapes; one that was not built yet is called on the example."""
+    if _has_shapes(model):
+        return None
+    return ["input"]
+
+
+def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:  # noqa: ARG001
+    """Save a model.
+
+    Raises
+    ------
+    SpecError
+        If it was never built, and there is no example to build it on; or it is more than a graph of layers.
+    """
+    given = [np.asarray(array) for array in example.values()]
+    name = type(model).__name__
+    backend = keras.config.backend()
+    version = semver(importlib.import_module(PACKAGES[backend]).__version__)
+    known: dict[str, Any] = {"backend": backend, "backend_version": version}
+    if name not in _GENERIC:
+        known["architecture"] = name
+    try:
+        traced = model if _has_shapes(model) else _traced(model, given, name)
+    except SpecError:
+        saved = _exported(model, given[0], folder, name) if backend == "tensorflow" and len(given) == 1 else None
+        if saved is None:
+            raise
+        return saved
+    path = folder / "model.keras"
+    try:
+        traced.save(path)
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        raise SpecError(f"Keras cannot save {name}: {_line(error)}") from error
+    return Saved(path, known)
+
+
+def _has_shapes(model: Any) -> bool:
+    """Tell whether a model is a graph of layers; a subclass has inputs once it was called, and no such graph."""
+    entry = keras.Input((1,))
+    graphs = (keras.Sequential, type(keras.Model(entry, entry)))
+    try:
+        return isinstance(model, graphs) and bool(model.inputs)
+    except (AttributeError, ValueError):  # one that was never built
+        return False
+
+
+def _traced(model: Any, given: Sequence[np.ndarray[Any, Any]], name: str) -> Any:
+    """Call a subclass, or a model without shapes, on symbolic inputs: what it calls is its graph."""
+    if len(given) != 1:
+        raise SpecError(f"the Keras model {name} has no shapes yet: give example=, one batch that it is fed")
+    [array] = given
+    try:
+        model(array[:1])  # builds it, and says in its own words what does not fit
+        last = array.shape[-1:] if array.ndim > 1 else ()
+        shape = (*(None for _ in array.shape[1:-1]), *last)
+        try:
+            entry = keras.Input(shape, dtype=str(array.dtype))
+            return keras.Model(entry, model.call(entry))
+        except (ValueError, TypeError):
+            entry = keras.Input(array.shape[1:], dtype=str(array.dtype))
+            return keras.Model(entry, model.call(entry))
+    except Exception as error:  # what a call of somebody's raises may be anything
+        raise SpecError(
+            f"the Keras model {name} is no graph of layers ({_line(error)}): write it with keras.Input and "
+            "keras.Model(inputs, outputs), or export it as ONNX"
+        ) from error
+
+
+def _exported(model: Any, array: np.ndarray[Any, Any], folder: Path, name: str) -> Saved | None:
+    """Save the graph of TensorFlow that a subclass computes; None where it has none."""
+    tensorflow: Any = importlib.import_module("tensorflow")
+    last = array.shape[-1:] if array.ndim > 1 else ()
+    for number, shape in enumerate(((None, *(None for _ in array.shape[1:-1]), *last), (None, *array.shape[1:]))):
+        entry = tensorflow.TensorSpec(shape, str(array.dtype), "input")
+        saved = folder / f"saved-{number}"
+        try:
+            model.export(saved, format="tf_saved_model", verbose=False, input_signature=[entry])
+        except Exception:  # noqa: BLE001, S112 - what a call of somebody's raises may be anything; the first reason is said
+            continue
+        path = folder / "model.savedmodel.zip"
+        pack(saved, path)
+        note = f"{name} is no graph of Keras' layers alone: it is published as the graph that TensorFlow makes of it"
+
+        def run(arrays: Arrays) -> Sequence[Any]:
+            found = model(next(iter(arrays.values())), training=False)
+            return [keras.ops.convert_to_numpy(one) for one in tensorflow.nest.flatten(found)]
+
+        return Saved(path, {"architecture": name}, run, None, (note,))
+    return None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

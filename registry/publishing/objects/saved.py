@@ -1,0 +1,59 @@
+"""What saving an object gives: a file, and what the object says of itself and its file does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model in a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        What is known of it by the names of :class:`~modelstac.registry.publishing.saying.Said`; what a publisher says
+        counts more.
+    run
+        What the object itself makes of arrays by input, in the order of the file's outputs; None where the file is the
+        object.
+    weights
+        Its weights in safetensors, where its architecture is built by an entry point.
+    notes
+        What its publisher should know.
+    labels
+        What labels it gives, in the order of its scores; None where it gives none, or nobody knows.
+    missing
+        Whether it takes NaN for a missing value: then the file is held against it on such, too.
+    """
+
+    path: Path
+    known: Mapping[str, Any] = field(default_factory=dict)
+    run: Callable[[Arrays], Sequence[Any]] | None = None
+    weights: Path | None = None
+    notes: tuple[str, ...] = ()
+    labels: Sequence[int] | None = None
+    missing: bool = False
+
+
+class Kind(Protocol):
+    """What a module of a framework offers."""
+
+    BANDS_FIRST: bool
+
+    def input_names(self, model: Any) -> Sequence[str] | None:  # pragma: no cover - a shape, not code
+        """Name the inputs as the file will; None where it is saved without an example."""
+        ...
+
+    def save(self, model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:  # pragma: no cover
+        """Save the object."""
+        ...

@@ -1,0 +1,210 @@
+"""Where the pixels of labelled data lie: which way rows and columns run, how large pixels are, in which system.
+
+Source: CF conventions 1.11, sections 4.1, 4.2 and 5.6; GDAL's ``GeoTransform``, as rioxarray and odc-geo keep it at a
+grid mapping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from modelstac.catalog.errors import DataError
+from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
+
+VERTICAL = frozenset({"height", "y", "lat", "latitude", "row", "rows", "northing"})
+HORIZONTAL = frozenset({"width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting"})
+"""Names of the axes of an image, of models and of data."""
+TRANSFORM = "GeoTransform"
+METRES_A_DEGREE = 111_195.0
+"""Of latitude, on a sphere of 6371 km."""
+_MAPPING = frozenset({TRANSFORM, "crs_wkt", "spatial_ref", "grid_mapping_name", "proj4"})
+_METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0} | dict.fromkeys(
+    ("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1000.0
+)
+_SYSTEMS = ("epsg", "proj:epsg", "proj:code", "proj:wkt2", "proj:projjson")
+_TURN = 360.0
+_GAP = 0.5
+"""Share of a pixel by which the distance of two may differ: what lies further apart has lost one between them."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Rows or columns of data.
+
+    Parameters
+    ----------
+    step
+        From one pixel to the next, in metres or degrees, or as the data have it where nobody says.
+    degrees
+        Whether it is one of latitude or longitude; None where nobody says.
+    rough
+        Whether the sign alone is known of a step: latitudes that differ from column to column.
+    """
+
+    step: float
+    degrees: bool | None = None
+    rough: bool = False
+
+
+def image_axis(dim: str) -> str | None:
+    """Return ``y`` or ``x`` of a dimension's name, None of others."""
+    return "y" if dim in VERTICAL else "x" if dim in HORIZONTAL else None
+
+
+def is_mapping(coordinate: xr.DataArray) -> bool:
+    """Tell whether a coordinate says in which system others lie."""
+    return coordinate.ndim == 0 and bool(_MAPPING & coordinate.attrs.keys())
+
+
+def grid_mapping(array: xr.DataArray) -> str | None:
+    """Name the coordinate that says in which system an array lies."""
+    for place in (array.attrs, array.encoding):
+        name = str(place.get("grid_mapping", "")).split(":")[0].strip()
+        if name and name in array.coords and array[name].ndim == 0:
+            return name
+    return next((str(key) for key, coordinate in array.coords.items() if is_mapping(coordinate)), None)
+
+
+def system_of(array: xr.DataArray) -> Any:
+    """Return what the data say of their reference system, as PROJ may read it; None where they say nothing."""
+    if (name := grid_mapping(array)) is not None:
+        attrs = array[name].attrs
+        for key in ("crs_wkt", "spatial_ref", "proj4"):
+            if attrs.get(key):
+                return attrs[key]
+        if "grid_mapping_name" in attrs:
+            return dict(attrs)
+    for name in _SYSTEMS:
+        if name in array.coords and array[name].ndim == 0:
+            return array[name].item()
+    return array.attrs.get("crs")
+
+
+def geotransform(array: xr.DataArray) -> tuple[float, ...] | None:
+    """Return GDAL's six numbers (x of a corner, a, b, y of it, d, e) that a grid mapping holds."""
+    name = grid_mapping(array)
+    if name is None:
+        return None
+    found = array[name].attrs.get(TRANSFORM)
+    try:
+        numbers = tuple(float(n) for n in (found.split() if isinstance(found, str) else found or ()))
+    except (TypeError, ValueError):
+        return None
+    usable = len(numbers) == 6 and all(map(math.isfinite, numbers)) and numbers != (0, 1, 0, 0, 0, 1)
+    return numbers if usable else None
+
+
+def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | None:
+    """Read how rows or columns run; None where nobody says.
+
+    Parameters
+    ----------
+    array
+        The data.
+    name
+        Name of the dimension.
+    axis
+        ``y`` or ``x``.
+    of
+        Which input it is, for messages.
+
+    Raises
+    ------
+    DataError
+        If they are in no order, or one is missing between two others.
+    """
+    positions = positions_of(array, name)
+    degrees, factor = _unit_of(array, name)
+    if positions is None:
+        numbers = geotransform(array)
+        if numbers is None:
+            return _of_places(array, name, axis)
+        along, across = (numbers[5], numbers[2]) if axis == "y" else (numbers[1], numbers[4])
+        if abs(across) > abs(along):  # turned by about a right angle
+            return None
+        counted = name in array.coords and counts_pixels(array[name]) and array[name].size > 1
+        backwards = -1 if counted and array[name].values[-1] < array[name].values[0] else 1
+        return Axis(backwards * math.copysign(math.hypot(along, across), along) * factor, degrees)
+    steps = np.diff(positions)
+    if degrees and axis == "x":  # over the antimeridian, or over Greenwich where longitudes are 0 to 360
+        steps = steps - _TURN * np.round(steps / _TURN)
+    step = float(np.median(steps))
+    if not step or (np.sign(steps) != np.sign(step)).any():
+        raise DataError(f"input {of!r}: the pixels along {name!r} are in no order: sort them, .sortby({name!r})")
+    if (np.abs(steps - step) > _GAP * abs(step)).any():
+        apart = np.abs(steps)
+        raise DataError(
+            f"input {of!r}: the pixels along {name!r} are between {apart.min():g} and {apart.max():g} apart, so that "
+            "some are left out: give them all, with what they hold, or bring them onto an even grid"
+        )
+    return Axis(step * factor, degrees)
+
+
+def _of_places(array: xr.DataArray, name: str, axis: str) -> Axis | None:
+    """Tell from latitudes or longitudes of each pixel (of a swath, of WRF) how rows or columns run."""
+    standard, unit = ("latitude", "degrees_north") if axis == "y" else ("longitude", "degrees_east")
+    for key, places in array.coords.items():
+        told = places.attrs.get("standard_name") == standard or places.attrs.get("units") == unit
+        if places.ndim != 2 or name not in places.dims or not (told or key in (standard, standard[:3])):
+            continue
+        steps = np.diff(np.asarray(places, np.float64), axis=places.get_axis_num(name))
+        steps = steps[np.isfinite(steps)]
+        steps = steps - _TURN * np.round(steps / _TURN)  # over the antimeridian
+        if steps.size and ((steps > 0).all() or (steps < 0).all()):
+            return Axis(float(np.median(steps)), degrees=True, rough=True)
+    return None
+
+
+def counts_pixels(coordinate: xr.DataArray) -> bool:
+    """Tell whether positions are numbers of pixels, as odc-geo gives them where a grid is rotated."""
+    return str(coordinate.attrs.get("units", "")).casefold() in ("pixel", "pixels", "px")
+
+
+def positions_of(array: xr.DataArray, name: str) -> np.ndarray[Any, Any] | None:
+    """Return the coordinates of pixels along a dimension; None where there are none, or they are numbers of pixels."""
+    if name not in array.coords or array[name].dims != (name,) or array[name].size < 2:
+        return None
+    coordinate = array[name]
+    if coordinate.dtype.kind not in "fiu" or counts_pixels(coordinate):
+        return None
+    values = np.asarray(coordinate.values, np.float64)
+    if not np.isfinite(values).all():
+        return None
+    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name in (
+        "lat",
+        "latitude",
+        "lon",
+        "longitude",
+    )
+    counted = np.array_equal(values, values[0] + np.arange(values.size)) and values[0] in (0.0, 0.5, 1.0)
+    return None if counted and not told and not _in_units_of_one(array) else values
+
+
+def _in_units_of_one(array: xr.DataArray) -> bool:
+    """Tell whether the pixels of a reference system may be of length 1: 0, 1, 2 are numbers of pixels else."""
+    numbers = geotransform(array)
+    return system_of(array) is not None if numbers is None else {abs(numbers[1]), abs(numbers[5])} == {1.0}
+
+
+def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float]:
+    """Tell whether positions are degrees, and what makes metres of them."""
+    attrs: Mapping[Any, Any] = array[name].attrs if name in array.coords else {}
+    unit = str(attrs.get("units", "")).casefold().strip()
+    if unit in _METRES:
+        return False, _METRES[unit]
+    if unit.startswith("degree") or name in ("lat", "latitude", "lon", "longitude"):
+        return True, 1.0
+    if attrs.get("standard_name") in ("latitude", "longitude"):
+        return True, 1.0
+    if unit or (system := system_of(array)) is None:
+        return None, 1.0
+    crs = parsed_crs(system)
+    if crs is not None and not crs.is_geographic and crs.axis_info:
+        return False, float(crs.axis_info[0].unit_conversion_factor or 1.0)
+    return is_geographic(system), 1.0

@@ -1,0 +1,23 @@
+"""How much memory there is at all: what needs more cannot run, whatever else does."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def machine_memory() -> int | None:
+    """Return the bytes of this machine's memory and swap, or of the control group around us; None if none can tell."""
+    found = []
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        sizes = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+        found.append(sum(int(sizes[name][0]) * 1024 for name in ("MemTotal", "SwapTotal") if name in sizes))
+        limit = Path("/sys/fs/cgroup/memory.max").read_text("ascii").strip()
+        if limit != "max":
+            swap = Path("/sys/fs/cgroup/memory.swap.max").read_text("ascii").strip()
+            found += [] if swap == "max" else [int(limit) + int(swap)]
+    except (OSError, ValueError, IndexError):
+        pass
+    return min((size for size in found if size), default=None)

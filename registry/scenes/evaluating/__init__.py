@@ -1,0 +1,5 @@
+"""How good maps are: compared with labels pixel by pixel, pooled over scenes, with intervals.
+
+Order, each importing only from those before it: classes, grids, numbers, pairing · pooling · comparing ·
+evaluation · models, picture · writing.
+"""

@@ -1,0 +1,260 @@
+"""Scenes that are arrays of xarray, and NetCDF and Zarr, which are opened as such: read lazily, window by window."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError
+from modelstac.registry.running.bands import Band, bands_of_axis, bands_of_variables, one_band
+from modelstac.registry.running.labels.grids import HORIZONTAL, VERTICAL
+from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES
+from modelstac.registry.running.labels.reading import UNITS, read_values, with_mapping
+from modelstac.registry.running.labels.times import TIME
+from modelstac.registry.running.labels.units import said
+from modelstac.registry.running.values.scaling import AXES
+from modelstac.registry.scenes.reading.finding.axes import grid_of
+from modelstac.registry.scenes.reading.finding.parts import Numbers, Offer, Stored, Values, is_remote, plain, shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ENDINGS = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr")
+_AXES = (*AXES, "variable")
+_NUMBERED = re.compile(r"band_\d+")
+
+
+class ArrayPart:
+    """Bands of one array of one time; see :class:`modelstac.registry.scenes.reading.finding.parts.Part`.
+
+    Parameters
+    ----------
+    array
+        Bands, if it has such, rows and columns, in this order.
+    name
+        What messages call it.
+    axis
+        Name of the dimension of bands; None if there is none.
+    """
+
+    def __init__(self, array: xr.DataArray, name: str, axis: str | None, *, crs: Any = None) -> None:
+        self._array, self._axis, self.name = array, axis, name
+        y, x = (str(dim) for dim in array.dims[-2:])
+        self.grid = grid_of(array, y, x, of=name, crs=crs)
+        count = 1 if axis is None else array.sizes[axis]
+        self.stored = tuple(Stored(str(array.dtype), _numbers(array, number, count, name)) for number in range(count))
+
+    def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[Values, Values | None]:
+        """Read a window."""
+        y, x = self._array.dims[-2:]
+        window = self._array.isel({y: rows, x: columns})
+        window = window if self._axis is None else window.isel({self._axis: list(bands)})
+        try:
+            loaded = window.compute()
+            found = read_values(_of_bands(loaded, self._axis, bands), of=self.name, axis=self._axis, scaled=True)
+        except DataError:
+            raise
+        except Exception as error:  # of netCDF4, HDF5, Zarr, Dask and whatever made the array
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise DataError(
+                f"cannot read {self.name}, {shown(rows, columns)}: {reason}: the file may be cut off; fetch it again, "
+                "or leave out what cannot be read (--skip-errors)"
+            ) from error
+        values = np.array(loaded.values)  # of its own: whoever reads it may write into it
+        missing = ~np.isfinite(found.values) if found.dtype.kind == "f" else None
+        if self._axis is None:
+            values, missing = values[None], None if missing is None else missing[None]
+        return values, missing if missing is not None and missing.any() else None
+
+
+def open_dataset(path: str) -> xr.Dataset:
+    """Open NetCDF or Zarr; values stay stored ones, and are read when they are asked for.
+
+    Raises
+    ------
+    DataError
+        If it cannot be opened.
+    """
+    import xarray as xr
+
+    if not is_remote(path) and not Path(path).exists():
+        raise DataError(f"cannot open {path}: there is no such file")
+    engine = "zarr" if is_zarr(path) else None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
+            return xr.open_dataset(path, engine=engine, mask_and_scale=False, decode_coords="all", chunks=None)
+    except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"cannot open {plain(path)}: {reason}") from error
+
+
+def is_zarr(path: str) -> bool:
+    """Tell whether it is Zarr, by its name or by what lies in it."""
+    if path.rstrip("/").endswith(".zarr"):
+        return True
+    return not is_remote(path) and any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
+
+
+def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:
+    """Offer the bands of all variables that have rows and columns.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    dataset = with_mapping(dataset)
+    named = dict(zip(dataset.data_vars, bands_of_variables(dataset), strict=True))
+    offers: list[Offer] = []
+    for variable, band_named in named.items():
+        array, band = dataset[variable], band_named
+        described = array.attrs.get("long_name")
+        if _NUMBERED.fullmatch(band.name) and isinstance(described, str):  # as rioxarray makes variables of bands
+            band = replace(band, name=described)
+        if _image(array) is None or array.dtype.kind not in KINDS + "c":
+            continue
+        alone = len([one for one in dataset.data_vars.values() if _image(one) is not None]) == 1
+        offers += offers_of_array(array, owner, f"{name}, {variable}", crs=crs, band=band, alone=alone)
+    if not offers:
+        found = ", ".join(f"{key} ({', '.join(map(str, one.dims))})" for key, one in dataset.data_vars.items())
+        raise DataError(f"{name} has no variable of rows and columns; found {found or 'none'}: name another")
+    return offers
+
+
+def offers_of_array(
+    array: xr.DataArray, owner: int, name: str, *, crs: Any = None, band: Band | None = None, alone: bool = True
+) -> list[Offer]:
+    """Offer the bands of an array, at each of its times.
+
+    Parameters
+    ----------
+    array
+        With rows and columns, and times and bands if there are such.
+    owner
+        Which source it is.
+    name
+        What messages call it.
+    crs
+        Reference system, where the caller knows it better.
+    band
+        What is known of it, where it has no axis of bands.
+    alone
+        Whether there is no other variable beside it, so that a name that is no band's says nothing.
+
+    Raises
+    ------
+    DataError
+        If it has no rows and columns, or another dimension.
+    """
+    image = _image(array)
+    if image is None:
+        dims = ", ".join(map(str, array.dims))
+        raise DataError(f"{name} has the dimensions ({dims}), and no rows and columns: rename them y and x")
+    axis = next((str(dim) for dim in array.dims if dim in _AXES), None)
+    kept = {*image, axis, TIME}
+    for dim in [dim for dim in array.dims if dim not in kept]:
+        if array.sizes[dim] > 1:
+            raise DataError(f"{name} has the dimension {dim!r} of {array.sizes[dim]}, which no band is: select one")
+        array = array.isel({dim: 0})
+    offers = []
+    for time, frame in _steps(array):
+        step = frame.transpose(*(() if axis is None else (axis,)), *image)
+        bands = _bands(step, axis, band, alone)
+        part = ArrayPart(step, name, axis, crs=crs)
+        label = [f"{name}, band {b or n + 1}" if len(bands) > 1 else name for n, b in enumerate(bands)]
+        offers += [
+            Offer(one, number, lambda part=part: part, label[number], owner, str(array.name or ""), time=time)  # type: ignore[misc]
+            for number, one in enumerate(bands)
+        ]
+    return offers
+
+
+def token(array: xr.DataArray) -> str:
+    """Return what tells an array from another: its values where they are in memory, else how they are made."""
+    data = array.variable._data
+    if isinstance(data, np.ndarray):
+        return hashlib.blake2b(np.ascontiguousarray(data).view(np.uint8).data, digest_size=16).hexdigest()
+    if made := getattr(data, "name", None):  # Dask's name of it says how it was made
+        return str(made)
+    source = str(array.encoding.get("source", ""))
+    return f"{source} {Path(source).stat().st_mtime_ns}" if source and Path(source).exists() else source
+
+
+def _image(array: xr.DataArray) -> tuple[str, str] | None:
+    rows = [str(dim) for dim in array.dims if dim in VERTICAL]
+    columns = [str(dim) for dim in array.dims if dim in HORIZONTAL]
+    return (rows[0], columns[0]) if len(rows) == len(columns) == 1 else None
+
+
+def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool) -> list[Band]:
+    if axis is not None:
+        return bands_of_axis(array, axis) or [Band()] * array.sizes[axis]
+    if band is not None and not (alone and band == Band(band.name) and one_band(array) is None):
+        return [band]
+    return [Band(one_band(array) or ("" if alone else str(array.name or "")))]
+
+
+def _steps(array: xr.DataArray) -> Iterator[tuple[np.datetime64 | None, xr.DataArray]]:
+    if TIME not in array.dims:
+        yield (_time(array[TIME].values) if TIME in array.coords and array[TIME].ndim == 0 else None), array
+        return
+    times = array[TIME].values if TIME in array.coords else [None] * array.sizes[TIME]
+    for number, time in enumerate(times):
+        yield _time(time), array.isel({TIME: number})
+
+
+def _time(value: Any) -> np.datetime64 | None:
+    if isinstance(value, np.ndarray):
+        value = value[()]
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else value
+    try:
+        return np.datetime64(value.isoformat()) if hasattr(value, "isoformat") else None
+    except ValueError:  # a day of another calendar
+        return None
+
+
+def _of_bands(array: xr.DataArray, axis: str | None, bands: tuple[int, ...]) -> xr.DataArray:
+    """Leave of attributes that list something for each band those of the bands that were taken."""
+    if axis is None:
+        return array
+    attrs = {
+        key: [value[band] for band in bands]
+        if isinstance(value, list | tuple | np.ndarray)
+        and len(value) > max(bands)
+        and key in ("nodatavals", "long_name")
+        else value
+        for key, value in array.attrs.items()
+    }
+    array = array.copy(deep=False)
+    array.attrs = attrs
+    return array
+
+
+def _numbers(array: xr.DataArray, number: int, count: int, name: str) -> Numbers:
+    scale, offset = (_number(array.attrs, names, number, count, name) for names in (SCALES, OFFSETS))
+    unit = next((array.attrs[key] for key in UNITS if key in array.attrs), None)
+    unit = unit[number] if isinstance(unit, list | tuple | np.ndarray) and len(unit) == count else unit
+    classes = "flag_values" in array.attrs or "flag_meanings" in array.attrs
+    return Numbers(scale, offset, None, said(unit), classes, name if (scale, offset) != (None, None) else "")
+
+
+def _number(attrs: Mapping[Any, Any], names: tuple[str, ...], number: int, count: int, of: str) -> float | None:
+    key = next((name for name in names if attrs.get(name) is not None), None)
+    if key is None:
+        return None
+    try:
+        values = np.asarray(attrs[key], np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{of} says {key} {attrs[key]!r}, which is no number: correct it") from error
+    if values.size not in (1, count) or not np.isfinite(values).all():
+        raise DataError(f"{of} says {key} {attrs[key]!r} for {count} bands: give one number, or one for each")
+    return float(values[number if values.size == count else 0])

@@ -1,0 +1,86 @@
+"""What bands of a raster are called: by its descriptions, tags and colours, or by the name of its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from modelstac.registry.running.bands import COMMON_NAMES, Band
+from modelstac.registry.scenes.reading.finding.sentinel import named, of_file_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rasterio.io import DatasetReader
+
+_IN_NAME = re.compile(r"(?:^|[_.\- ])(B\d{1,2}A?)(?=[_.\- ]|$)", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z]+\d*")
+_DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d{2})[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?:T?(\d{2})(\d{2})(\d{2}))?(?!\d)"
+)
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path or URL."""
+    return PurePosixPath(urlsplit(path).path if "://" in path else path).name
+
+
+def of_file(dataset: DatasetReader, path: str) -> list[Band]:
+    """Return what is known of the bands of a file; of one of one band its name says which."""
+    found = []
+    for number in range(1, dataset.count + 1):
+        tags = _lowered(dataset.tags(number)) | _lowered(dataset.tags(number, ns="IMAGERY"))
+        name = (dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or "").strip()
+        if not name and dataset.count == 1:
+            name = by_file_name(path)
+        common = tags.get("common_name", "")
+        colour = dataset.colorinterp[number - 1].name
+        if not common and not name and colour in COMMON_NAMES:
+            common = colour
+        centre = _number(tags, "central_wavelength_um", "center_wavelength", "wavelength")
+        width = _number(tags, "fwhm_um", "full_width_half_max", "fwhm")
+        if centre is not None and centre > 100:  # nanometres
+            centre, width = centre / 1e3, None if width is None else width / 1e3
+        found.append(Band(name, common, centre, width))
+    return [named(band) for band in found] if of_file_name(file_name(path)) else found
+
+
+def by_file_name(path: str) -> str:
+    """Return the band that a file of one is named by, or its whole name without ending."""
+    name = file_name(path)
+    if (tile := of_file_name(name)) is not None:
+        return tile[0]
+    stem = name.rsplit(".", 1)[0]
+    if marks := _IN_NAME.findall(stem):
+        return str(marks[-1]).upper()
+    words = [word for word in _WORDS.findall(stem.casefold()) if word in COMMON_NAMES]
+    return words[-1] if len(words) == 1 else stem
+
+
+def time_in_name(path: str) -> np.datetime64 | None:
+    """Return the first date of a file's name, with its time if it has one; None if there is none."""
+    import numpy as np
+
+    match = _DATE.search(file_name(path))
+    if match is None:
+        return None
+    hour, minute, second = match[4] or "00", match[5] or "00", match[6] or "00"
+    try:
+        return np.datetime64(f"{match[1]}-{match[2]}-{match[3]}T{hour}:{minute}:{second}", "s")
+    except ValueError:  # the 31st of February
+        return None
+
+
+def _lowered(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {key.casefold(): str(value) for key, value in tags.items()}
+
+
+def _number(tags: Mapping[str, str], *keys: str) -> float | None:
+    for key in keys:
+        try:
+            return float(tags[key].split()[0])
+        except (KeyError, IndexError, ValueError):
+            continue
+    return None

@@ -1,0 +1,188 @@
+"""Pieces that scenes are made of: rasters of one grid and some bands, and bands on offer in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from modelstac.registry.running.bands import Band
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+Values = np.ndarray[Any, Any]
+
+REMOTE = ("http", "https", "s3", "gs", "az")
+"""Schemes of what is read over a network."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What is said of the numbers that a band stores; None where nobody says.
+
+    Parameters
+    ----------
+    scale, offset
+        Physical values are stored ones times the first plus the second.
+    nodata
+        What stands for a missing one.
+    unit
+        Of the physical values.
+    classes
+        Whether they are names rather than quantities, between which there is nothing.
+    source
+        Who says scale and offset.
+    counts
+        Of a sensor whose offset came with a change of its processing: stored numbers without it are what models of
+        stored numbers know.
+    """
+
+    scale: float | None = None
+    offset: float | None = None
+    nodata: float | None = None
+    unit: str | None = None
+    classes: bool = False
+    source: str = ""
+    counts: bool = False
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether stored values are others than physical ones."""
+        return (self.scale or 1.0, self.offset or 0.0) != (1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One band of a part: the NumPy name of its type, and what its own file says of the numbers."""
+
+    dtype: str
+    numbers: Numbers = Numbers()
+
+
+class Part(Protocol):
+    """One raster: bands on one grid.
+
+    Attributes
+    ----------
+    name
+        What messages call it.
+    grid
+        Its own grid, whichever way its rows and columns run.
+    stored
+        Its bands.
+    """
+
+    name: str
+    grid: GeoBox
+    stored: tuple[Stored, ...]
+
+    def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[Values, Values | None]:
+        """Read a window that lies inside: stored numbers (band, row, column), and where there are none of them.
+
+        Both are the caller's own, to write into.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read; it names file and window.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where something was read from: a link without signatures, and what tells it from an older state of itself."""
+
+    href: str
+    media_type: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One band on offer, in a raster that may not be open yet.
+
+    Parameters
+    ----------
+    band
+        What is known of it.
+    number
+        Its place in the part, from 0.
+    open
+        Opens the part.
+    label
+        What messages call it.
+    owner
+        Which source it came with: item, file or array.
+    key
+        Name of its asset or file, for choosing among several of one name.
+    numbers
+        What an item says of its numbers, beside what the file says.
+    time
+        When it was taken, as NumPy's datetime64; None where nobody says.
+    pixel
+        How large its pixels are said to be, in metres; None where nobody says before it is open.
+    """
+
+    band: Band
+    number: int
+    open: Callable[[], Part]
+    label: str
+    owner: int
+    key: str = ""
+    numbers: Numbers = Numbers()
+    time: np.datetime64 | None = None
+    pixel: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was named by a user: bands on offer, where they came from, and what was noticed on the way.
+
+    Parameters
+    ----------
+    sensors
+        What items call platform, constellation and instruments, by field.
+    """
+
+    offers: tuple[Offer, ...]
+    origins: tuple[Origin, ...] = ()
+    sensors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sentinel: bool = False
+
+
+def plain(href: str) -> str:
+    """Return a path or URL without user, password and query, in which signatures are."""
+    parts = urlsplit(href)
+    if parts.scheme not in REMOTE:
+        return href
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether it is read over a network."""
+    return urlsplit(path).scheme in REMOTE
+
+
+def shown(rows: slice, columns: slice) -> str:
+    """Name a window in a message."""
+    return f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
+
+
+def is_missing(values: Values, nodata: float | None) -> Values | None:
+    """Tell where numbers are missing; None where none is."""
+    gone = None
+    if values.dtype.kind == "f":
+        gone = ~np.isfinite(values)
+        if nodata is not None and np.isfinite(nodata):
+            gone |= values == values.dtype.type(nodata)
+    elif nodata is not None and np.isfinite(nodata) and float(nodata).is_integer():
+        info = np.iinfo(values.dtype)
+        if info.min <= nodata <= info.max:
+            gone = values == values.dtype.type(int(nodata))
+    return gone if gone is not None and gone.any() else None

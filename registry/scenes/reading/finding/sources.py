@@ -1,0 +1,130 @@
+"""Whatever was named as a scene, opened as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from modelstac.catalog.errors import DataError
+from modelstac.registry.scenes.reading.finding.arrays import (
+    ENDINGS,
+    is_zarr,
+    offers_of_array,
+    offers_of_dataset,
+    open_dataset,
+    token,
+)
+from modelstac.registry.scenes.reading.finding.files import offers_of_file
+from modelstac.registry.scenes.reading.finding.items import found_of_items, items_of, read_items
+from modelstac.registry.scenes.reading.finding.parts import Found, Origin, is_remote, plain
+
+if TYPE_CHECKING:
+    from modelstac.registry.scenes.reading.finding.handles import Handles
+
+_PRODUCT = "IMG_DATA"
+
+
+def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
+    """Find the bands of whatever was given, or of several such.
+
+    Parameters
+    ----------
+    given
+        See :func:`modelstac.registry.scenes.reading.opening.open_source`.
+    handles
+        Through which files are read.
+    crs
+        Reference system, where the caller knows it better.
+
+    Raises
+    ------
+    DataError
+        If it cannot be opened, or is no scene.
+    """
+    several = isinstance(given, list | tuple) or type(given).__name__ == "ItemCollection"
+    if several and not len(given):
+        raise DataError("no scene is named: name a raster, a STAC item, an array or a search")
+    founds: list[Found] = []
+    begin = 0
+    for one in given if several else [given]:
+        for found in _one(one, begin, handles, crs):
+            founds.append(found)
+            begin = 1 + max(offer.owner for offer in found.offers)
+    sensors: dict[str, set[str]] = {}
+    for found in founds:
+        for field, said in found.sensors.items():
+            sensors.setdefault(field, set()).update(said)
+    return Found(
+        tuple(offer for found in founds for offer in found.offers),
+        tuple(origin for found in founds for origin in found.origins),
+        {field: frozenset(said) for field, said in sensors.items()},
+        any(found.sentinel for found in founds),
+    )
+
+
+def _one(given: Any, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
+    if hasattr(given, "data_vars"):
+        offers = offers_of_dataset(given, owner, "the dataset", crs=crs)
+        state = {str(name): token(array) for name, array in given.data_vars.items()}
+        return [Found(tuple(offers), (Origin("", identity={"dataset": state}),))]
+    if hasattr(given, "dims") and hasattr(given, "coords"):
+        name = f"the array {given.name!r}" if given.name else "the array"
+        offers = offers_of_array(given, owner, name, crs=crs)
+        return [Found(tuple(offers), (Origin("", identity={"array": token(given)}),))]
+    if type(given).__name__ == "ItemCollection" or hasattr(given, "assets"):
+        items = list(given) if not hasattr(given, "assets") else [given]
+        return [found_of_items(items, handles, owner, crs=crs)]
+    if isinstance(given, Mapping):
+        return [found_of_items(list(items_of(given, "what was given")), handles, owner, crs=crs)]
+    if not isinstance(given, str | Path):
+        raise DataError(f"a scene is a path, a URL, a STAC item or an array of xarray, not {type(given).__name__}")
+    return _path(str(given), owner, handles, crs)
+
+
+def _path(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
+    """Open a path or URL as what it is."""
+    if path.startswith("file://"):
+        path = unquote(urlsplit(path).path)
+    end = (urlsplit(path).path if is_remote(path) else path).casefold().rstrip("/")  # a file may have a # in its name
+    if end.endswith(ENDINGS) or is_zarr(path):
+        offers = offers_of_dataset(open_dataset(path), owner, plain(path), crs=crs)
+        return [Found(tuple(offers), (_origin(path),))]
+    if end.endswith((".json", ".geojson")) or (
+        is_remote(path) and "/items/" in end and not end.endswith((".tif", ".tiff", ".jp2", ".vrt"))
+    ):
+        items = read_items(path)
+        if not items:
+            raise DataError(f"{plain(path)} has no items: name another, or widen the search")
+        return [found_of_items(items, handles, owner, crs=crs)]
+    if Path(path).is_dir():
+        beside = sorted(Path(path).glob("*.json"))  # the item of the band files beside it
+        return _path(str(beside[0]), owner, handles, crs) if len(beside) == 1 else _folder(path, owner, handles, crs)
+    found, origin, sentinel = offers_of_file(path, handles, owner, crs=crs)
+    return [Found(tuple(found), (origin,), sentinel=sentinel)]
+
+
+def _folder(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
+    files = sorted(str(file) for file in Path(path).rglob("*.jp2") if _PRODUCT in file.parts and "TCI" not in file.name)
+    if not files:
+        raise DataError(
+            f"{path} is a folder, neither Zarr nor a product of Sentinel-2, nor one STAC item with its files: name its "
+            "rasters"
+        )
+    for number, file in enumerate(files, owner):
+        offers, origin, sentinel = offers_of_file(file, handles, number, crs=crs)
+        yield Found(tuple(offers), (origin,), sentinel=sentinel)
+
+
+def _origin(path: str) -> Origin:
+    kind = "application/vnd+zarr" if is_zarr(path) else "application/netcdf"
+    identity: dict[str, Any] = {"path": plain(path)}
+    if not is_remote(path):
+        newest, size = 0, 0
+        for file in Path(path).rglob("*") if Path(path).is_dir() else [Path(path)]:
+            if file.is_file():
+                state = file.stat()
+                newest, size = max(newest, state.st_mtime_ns), size + state.st_size
+        identity = {"path": str(Path(path).absolute()), "size": size, "mtime": newest}
+    return Origin(plain(path), kind, identity)

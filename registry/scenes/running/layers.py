@@ -1,0 +1,251 @@
+"""What a model's output becomes: a layer with its bands, classes, type and nodata, and how its pixels are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.sizes import OPEN
+from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.scenes.rasters import Class, Layer
+from modelstac.registry.scenes.running.axes import Axes
+from modelstac.registry.scenes.running.posting import LABELLING, Step, apply_step, steps_of_item
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+    from modelstac.catalog.items.mlm import ModelOutput
+    from modelstac.registry.running.signature import Runnable, TensorSignature
+
+    Values = np.ndarray[Any, Any]
+
+CLASSES = "classification:classes"
+STRETCH = "stretch"
+
+
+def _labelled_beside(model: Runnable, name: str) -> bool:
+    """Tell whether another output holds the labels that a map of scores would be made into."""
+    others = (one for one in model.description.outputs if one.name != name)
+    return any(classes_of(one) and "int" in one.result.data_type for one in others)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an output becomes a layer.
+
+    Parameters
+    ----------
+    tensor
+        The output.
+    axes
+        Its axes.
+    axis
+        Of a sample's values with rows and columns last (``Axes.bands_first``): which of the leading ones, counted from
+        the sample's first, lists the classes; None where there is none.
+    steps
+        What is done to the values, one after the other.
+    classes
+        What a map of labels shows.
+    notes
+        What a person should know.
+    """
+
+    tensor: TensorSignature
+    axes: Axes
+    axis: int | None
+    steps: tuple[Step, ...]
+    classes: tuple[Class, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Runnable, tensor: TensorSignature, steps: Sequence[Step] | None) -> Recipe:
+        """Read it from the item, or from what the user says instead (``steps``)."""
+        output = next(one for one in model.description.outputs if one.name == tensor.name)
+        axes, classes = Axes.of(tensor), classes_of(output)
+        axis = _class_axis(tensor, axes, output, len(classes))
+        notes: list[str] = []
+        if steps is None:
+            found, left = steps_of_item(output.post_processing_function, of=f"output {tensor.name!r}")
+            notes += [f"output {tensor.name!r} wants {text}, which is not computed here: say post=..." for text in left]
+            steps = found
+            scores = axis is not None and _lengths(tensor, axes)[axis] == len(classes) > 1
+            if not found and not left and scores and not _labelled_beside(model, tensor.name):
+                steps = (Step("argmax"),)  # scores of the classes that the item lists
+        if any(step.name == "argmax" for step in steps) and axis is None:
+            raise DataError(f"output {tensor.name!r} is {tensor}: it has no axis of classes to take the highest of")
+        if not classes and any(step.name == "argmax" for step in steps) and axis is not None:
+            classes = _named_classes(output, _lengths(tensor, axes)[axis])
+        if not classes and steps and steps[-1].name == "threshold":
+            classes = (Class(0, "below"), Class(1, "above"))
+        return cls(tensor, axes, axis, tuple(steps), classes, tuple(notes))
+
+    @property
+    def labels(self) -> bool:
+        """Whether the layer holds labels and not quantities."""
+        if self.steps:
+            return self.steps[-1].name in LABELLING
+        return bool(self.classes) and self._dtype.kind in "iub"
+
+    @property
+    def stretched(self) -> Step | None:
+        """The percentiles of the whole scene that values are stretched to, which is done once all are there."""
+        return next((step for step in self.steps if step.name == STRETCH), None)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float32 if self.tensor.dtype == "other" else self.tensor.dtype)
+
+    def finished(self, values: Values, missing: Values | None, layer: Layer) -> Values:
+        """Make pixels of the layer of what the model gave of one sample.
+
+        Parameters
+        ----------
+        values
+            Others, row, column.
+        missing
+            Row, column: where there is nothing.
+        layer
+            What they are for.
+
+        Returns
+        -------
+        numpy.ndarray
+            Band, row, column.
+        """
+        axis = self.axis
+        scores = values
+        for step in self.steps:
+            if step.name != STRETCH:
+                values = apply_step(step, values, axis if axis is not None else 0)
+        found = values.reshape(-1, *values.shape[-2:])
+        found = self._coded(found, layer)
+        if scores.dtype.kind == "f" and self.labels:  # a score that is none has no class
+            odd = ~np.isfinite(scores.sum(axis=tuple(range(scores.ndim - 2))))
+            if odd.any():
+                missing = odd if missing is None else missing | odd
+        if missing is not None and missing.any():
+            found = found.copy() if found.base is not None or found is scores else found
+            found[:, missing] = layer.nodata
+        return found
+
+    def _coded(self, found: Values, layer: Layer) -> Values:
+        """Write labels as the values that stand for them."""
+        if self.steps and self.steps[-1].name in LABELLING and layer.classes:
+            codes = np.array([one.value for one in layer.classes], layer.dtype)
+            return found.astype(layer.dtype, copy=False) if _counts(codes) else codes[found]
+        return np.ascontiguousarray(found, layer.dtype)
+
+    def layer(self, model: Runnable, grid: GeoBox) -> Layer:
+        """Describe the layer, without any pixels."""
+        output = next(one for one in model.description.outputs if one.name == self.tensor.name)
+        names = _band_names(self.tensor, self.axes, output, self.axis, self.classes)
+        if self.axis is not None and any(step.name == "argmax" for step in self.steps):
+            lengths = [1 if i == self.axis else n for i, n in enumerate(_lengths(self.tensor, self.axes))]
+            names = [""] if prod(lengths) == 1 else [str(i + 1) for i in range(prod(lengths))]
+        bands = tuple(name or self.tensor.name for name in names)
+        layer = Layer(self.tensor.name, grid, "float32", bands, float("nan"))
+        if self.labels:
+            dtype, nodata = _label_type(self.classes)
+            layer = replace(layer, dtype=dtype, nodata=nodata, classes=self.classes)
+        elif self._dtype.kind in "iub" and not self.steps:
+            layer = replace(layer, **_whole_type(self._dtype))
+        elif self._dtype == np.float64:
+            layer = replace(layer, dtype="float64")
+        names_of = listed(output)
+        unit = model.description.cube_variables.get(names_of[0], {}).get("unit") if len(names_of) == 1 else None
+        return layer if self.labels or unit is None else replace(layer, unit=unit)
+
+
+def classes_of(output: ModelOutput) -> tuple[Class, ...]:
+    """Read the classes that an item lists for an output; none where it lists none.
+
+    Source: STAC classification extension 2.0, "Class Object".
+    """
+    extra = output.model_extra or {}
+    entries = extra.get(CLASSES, extra.get("classes"))
+    found = []
+    for number, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
+        if not isinstance(entry, Mapping):
+            continue
+        value = entry.get("value", number)
+        name = entry.get("title") or entry.get("name") or entry.get("description") or f"class {value}"
+        color = entry.get("color_hint") or entry.get("color-hint")
+        if isinstance(value, int) and not isinstance(value, bool):
+            found.append(Class(value, str(name), f"#{str(color).lstrip('#').lower()}" if color else None))
+    return tuple(found)
+
+
+def _class_axis(tensor: TensorSignature, axes: Axes, output: ModelOutput, classes: int) -> int | None:
+    """Find which of the axes beside rows and columns lists the classes."""
+    lengths = _lengths(tensor, axes)
+    if classes > 1 and lengths.count(classes) == 1:
+        return lengths.index(classes)
+    names = len(listed(output))
+    dims = [tensor.dim_order[i] for i in axes.others]
+    if names and (found := axis_of(tensor.dim_order, tensor.shape, names)) is not None and found in axes.others:
+        return axes.others.index(found)
+    named = [i for i, dim in enumerate(dims) if dim.lower() in {"class", "classes", "channel", "channels", "bands"}]
+    if len(named) == 1:
+        return named[0]
+    return 0 if len(lengths) == 1 else None
+
+
+def _lengths(tensor: TensorSignature, axes: Axes) -> list[int]:
+    return [tensor.shape[i] for i in axes.others]
+
+
+def _named_classes(output: ModelOutput, length: int) -> tuple[Class, ...]:
+    names = listed(output)
+    if len(names) == length:
+        return tuple(Class(i, name) for i, name in enumerate(names))
+    return tuple(Class(i, f"class {i}") for i in range(length)) if length > 0 else ()
+
+
+def _band_names(
+    tensor: TensorSignature, axes: Axes, output: ModelOutput, axis: int | None, classes: Sequence[Class]
+) -> list[str]:
+    """Name the bands: by the list of the item, by the classes, by number; those of several times by both."""
+    lengths = _lengths(tensor, axes)
+    if OPEN in lengths:
+        raise DataError(
+            f"output {tensor.name!r} is {tensor}: how many bands it has is not known before it runs; run it on arrays"
+        )
+    names = listed(output)
+    if axis is not None and len(names) != lengths[axis]:
+        names = [one.name for one in classes] if len(classes) == lengths[axis] else []
+    found = [""]
+    for i, length in enumerate(lengths):
+        own = names if i == axis and names else [str(n + 1) for n in range(length)] if length > 1 else [""]
+        found = [" ".join(filter(None, (before, one))) for before in found for one in own]
+    return found
+
+
+def _counts(codes: Values) -> bool:
+    return bool((codes == np.arange(len(codes))).all())
+
+
+def _label_type(classes: Sequence[Class]) -> tuple[str, int]:
+    """Give the smallest type that holds all classes, and a value that is none of them."""
+    taken = {one.value for one in classes}
+    low, high = min(taken, default=0), max(taken, default=254)
+    for dtype in ("uint8", "uint16", "int16", "int32"):
+        limits = np.iinfo(dtype)
+        most = int(limits.max)
+        if (
+            low >= limits.min
+            and high <= most
+            and (free := next((v for v in (most, 0) if v not in taken), None)) is not None
+        ):
+            return dtype, free
+    return "int64", int(np.iinfo(np.int64).min)
+
+
+def _whole_type(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Give a type that has room for every value and one that stands for nothing."""
+    wider = {"b": "uint8"}.get(dtype.kind) or {1: "int16", 2: "int32"}.get(dtype.itemsize, "int64")
+    return {"dtype": wider, "nodata": 255 if wider == "uint8" else int(np.iinfo(wider).min)}

@@ -1,0 +1,137 @@
+"""What a pixel costs: memory and time of one small tile of zeros, before a scene is cut."""
+
+from __future__ import annotations
+
+import time
+from math import ceil, log2, prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelstac.catalog.errors import DataError
+from modelstac.registry.scenes.running.axes import Axes
+from modelstac.registry.scenes.running.options import Cost, Options
+from modelstac.registry.scenes.running.planning import NOT_RUN, make_plan, open_bands
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from modelstac.registry.running.signature import Runnable
+    from modelstac.registry.scenes.rasters import Source
+    from modelstac.registry.scenes.running.planning import Plan
+
+SIDE = 256
+LEAST_TIMES = 16.0
+"""A model holds at least so many times what goes in and comes out; what it held before is not seen to grow."""
+SHARE = 0.5
+"""Of the memory that is free, this much may be used where nobody says."""
+_PLACES = 16
+"""Pixels from one corner to the other that are tried where some cannot be read."""
+MOST = 700 << 20
+"""Bytes for tiles where nobody says, however much is free."""
+
+
+def free_memory() -> int:
+    """Give the bytes for tiles where the user says nothing: a share of what is free, and never more than is of use."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return MOST
+    return min(MOST, int(free * SHARE))
+
+
+def seen_bands(model: Runnable, source: Source, options: Options) -> dict[str, list[int]]:
+    """Run a small tile where an item leaves open how many bands an output has, and give how many there are."""
+    if not (guessed := open_bands(model)):
+        return {}
+    small = Options("none", tile=SIDE // 4, batch=1, blend=options.blend, per_tile=options.per_tile)
+    plan = make_plan(model, source, small, bands=guessed)
+    made = model.run(zeros(source, plan, skip_errors=options.skip_errors))
+    found = {}
+    for name in guessed:
+        axes = plan.recipes[name].axes
+        found[name] = [int(made[name].shape[axis]) for axis in axes.others]
+    return found
+
+
+def measured(
+    model: Runnable,
+    source: Source,
+    options: Options,
+    *,
+    times: bool = True,
+    bands: Mapping[str, Sequence[int]] = NOT_RUN,
+) -> Cost:
+    """Run a small tile, and give what a pixel of the coarsest grid costs: memory, and time where that is asked for.
+
+    The memory is by how much this process grew, which is what a runtime keeps for its next run of the same size; where
+    that cannot be seen, a guess from what goes in and comes out.
+    """
+    small = Options(post=options.post, tile=SIDE, batch=1, blend=options.blend, per_tile=options.per_tile)
+    plan = make_plan(model, source, small, bands=bands)
+    pixels = plan.rows.tile * plan.columns.tile
+    arrays = zeros(source, plan, skip_errors=options.skip_errors)
+    before = resident()
+    outputs = model.run(arrays)
+    grown = max(0, resident() - before)
+    seconds = timed(model, arrays) / pixels if times else None
+    held = sum(a.nbytes for a in (*arrays.values(), *outputs.values()))
+    # Rounded up, so that the same scene is cut alike another time.
+    return Cost(2.0 ** (ceil(4 * log2(max(grown, LEAST_TIMES * held) / pixels)) / 4), seconds)
+
+
+def timed(model: Runnable, arrays: dict[str, np.ndarray[Any, Any]]) -> float:
+    """Time one run, which is not the first."""
+    began = time.perf_counter()
+    model.run(arrays)
+    return time.perf_counter() - began
+
+
+def zeros(source: Source, plan: Plan, *, skip_errors: bool = False) -> dict[str, np.ndarray[Any, Any]]:
+    """Make a tile of zeros for every input."""
+    made = {}
+    for tensor in plan.inputs:
+        axes, pixels = Axes.of(tensor), plan.rows.needs.pixels[tensor.name]
+        sample = _sample(source, tensor.name, skip_errors=skip_errors)
+        dtype = np.dtype(np.float32 if tensor.dtype == "other" else tensor.dtype)
+        if plan.of_pixels:
+            count = plan.rows.tile * plan.columns.tile
+            shape = sample[:-2]
+            if axes.batch is not None:
+                size = tensor.sizes[axes.batch]
+                shape.insert(axes.batch, size.at_least if size.is_fixed else count)
+        else:
+            y, x = axes.of_sample
+            sample[y], sample[x] = plan.rows.tile * pixels, plan.columns.tile * plan.columns.needs.pixels[tensor.name]
+            shape = sample
+            if axes.batch is not None:
+                size = tensor.sizes[axes.batch]
+                shape.insert(axes.batch, size.at_least if size.is_fixed else 1)
+        assert prod(shape) > 0
+        made[tensor.name] = np.zeros(shape, dtype)
+    return made
+
+
+def _sample(source: Source, name: str, *, skip_errors: bool) -> list[int]:
+    """Give the lengths of what is read of one pixel: the first, or one that can be read where others need not be."""
+    height, width = source.grids[name].shape
+    for place in range(_PLACES):
+        row, column = (place * (length - 1) // (_PLACES - 1) for length in (height, width))
+        try:
+            return list(source.read(name, (slice(row, row + 1), slice(column, column + 1))).values.shape)
+        except DataError:
+            if not skip_errors or place == _PLACES - 1:
+                raise
+    raise AssertionError("the last place returns or raises")
+
+
+def resident() -> int:
+    """Give the bytes of memory that this process has, 0 where that cannot be seen."""
+    try:
+        import resource
+
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+    except (OSError, ImportError, ValueError, IndexError):
+        return 0

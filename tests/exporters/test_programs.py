@@ -1,0 +1,234 @@
+"""Exported PyTorch programs to ONNX, OpenVINO and LiteRT, judged by PyTorch where tools compute in another way."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from modelstac.catalog import open_catalog  # noqa: E402
+from modelstac.catalog.errors import ConversionError, DownloadError  # noqa: E402
+from modelstac.catalog.items.reading import read_item  # noqa: E402
+from modelstac.catalog.items.writing import write_item  # noqa: E402
+from modelstac.exporters.converters.programs import litert  # noqa: E402
+from modelstac.exporters.converters.programs.program import ready  # noqa: E402
+from modelstac.exporters.jobs import ExportJob, export  # noqa: E402
+from modelstac.exporters.matrix import matrix  # noqa: E402
+from modelstac.exporters.routes import NODES, ROUTES  # noqa: E402
+from modelstac.exporters.workers import Workers  # noqa: E402
+from modelstac.registry.describing.describe import describe_file  # noqa: E402
+from modelstac.registry.loading import load  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # what PyTorch's tracer calls speaks of its own future
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+AUTO = torch.export.Dim.AUTO
+IMAGE, SERIES = ("batch", "channel", "height", "width"), ("batch", "time", "feature")
+
+
+class Masked(torch.nn.Module):
+    """Attention to steps whose first feature is above 0: of zeros, all is masked."""
+
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(0)
+        self.kind, self.linear = kind, torch.nn.Linear(8, 24)
+
+    def forward(self, x):
+        query, key, value = self.linear(x).chunk(3, -1)
+        mask = (x[..., 0] > 0)[:, None, :].expand(-1, x.shape[1], -1)
+        if self.kind == "added":
+            mask = torch.where(mask, 0.0, -torch.inf)
+        return torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+class Index(torch.nn.Module):
+    """A vegetation index, kept from dividing by nothing inside of a network."""
+
+    def forward(self, x):
+        red, near = (x[:, :1] - 0.5).relu(), (x[:, 1:] - 0.5).relu()  # below 0.5, both are zero
+        return (near - red) / (near + red + 1e-8)
+
+
+class Nearest(torch.nn.Module):
+    """Nearest neighbours where factors leave a rest: litert-torch takes the other neighbour."""
+
+    def forward(self, x):
+        return torch.nn.functional.interpolate(x, size=(45, 39), mode="nearest")
+
+
+class Quantiles(torch.nn.Module):
+    """Several outputs by name, one of them labels, of a sorted series."""
+
+    def forward(self, x):
+        found = torch.sort(x, dim=1).values
+        return {"middle": found[:, 3], "label": x.mean(1).argmax(1)}
+
+
+@pytest.fixture
+def publish(models, tmp_path):
+    catalog = open_catalog(tmp_path / "catalog", create=True)
+
+    def made(name, module, given, dynamic, *, dims, results):
+        path = tmp_path / f"{name}.pt2"
+        program = torch.export.export(module.eval(), (given,), dynamic_shapes=(dynamic,))
+        torch.export.save(program, path)
+        tasks = dict.fromkeys(results, ("regression",)) if isinstance(results, dict) else ("regression",)
+        said = models.statement(name, "Net", dims, results, tasks=tasks)
+        return catalog, catalog.publish(write_item(describe_file(path, said))).id
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def models():
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).with_name("any_models.py")
+    spec = importlib.util.spec_from_file_location("any_models", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "shape"),
+    [(3, 2, 1, (32, 30)), (3, 2, 1, (31, 33)), (5, 3, 2, (17, 16)), (3, 3, 1, (10, 11))],
+)
+def test_means_over_windows_beyond_a_padded_edge_are_written_out_exactly(kernel, stride, padding, shape):
+    class Pool(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.avg_pool2d(x, kernel, stride, padding, ceil_mode=True)
+
+    x = torch.rand(2, 3, *shape)
+    program = ready(torch.export.export(Pool(), (x,)))
+    assert torch.equal(program.module()(x), Pool()(x))
+    [pool] = [node for node in program.graph.nodes if node.target is torch.ops.aten.avg_pool2d.default]
+    assert list(pool.args[3:4]) in ([], [[0, 0]])
+
+
+@pytest.mark.parametrize("kind", ["boolean", "added"])
+def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind):
+    module = Masked(kind)
+    catalog, source = publish(f"masked-{kind}", module, torch.rand(2, 5, 8), {0: AUTO}, dims=SERIES, results=SERIES)
+    x = np.random.default_rng(0).random((3, 5, 8), np.float32)
+    x[1] = 0
+    expected = module(torch.from_numpy(x)).detach().numpy()
+    assert not expected[1].any()
+    for target in ("onnx", "openvino"):
+        with load(export(ExportJob(source, target), catalog)) as model:
+            np.testing.assert_allclose(model.predict(x), expected, atol=1e-6)
+
+
+class Table(torch.nn.Module):
+    """A bilinear layer over a constant that ``forward`` makes."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.both = torch.nn.Bilinear(3, 4, 5)
+
+    def forward(self, x):
+        return self.both(x[:, :3] - torch.tensor([0.1, 0.2, 0.3]).view(1, 3), x[:, 3:])
+
+
+def test_bilinear_layers_and_detached_constants_are_written_out_exactly():
+    x, network = torch.rand(6, 7), Table().eval()
+    program = torch.export.export(network, (x,), dynamic_shapes={"x": {0: AUTO}})
+    written = ready(program)
+    left = {str(node.target) for node in written.graph.nodes}
+    assert {"aten.bilinear.default", "aten.detach_.default"} <= {str(node.target) for node in program.graph.nodes}
+    assert not left & {"aten.bilinear.default", "aten.detach_.default"}
+    torch.testing.assert_close(written.module()(x), network(x))
+    torch.testing.assert_close(written.module()(x[:2]), network(x[:2]))
+
+
+def test_what_keeps_zeros_from_being_divided_stays_in_the_graph(publish):
+    catalog, source = publish("index", Index(), torch.rand(2, 2, 8, 8), {0: AUTO}, dims=IMAGE, results=IMAGE)
+    x = np.zeros((2, 2, 8, 8), np.float32)
+    x[1] = np.random.default_rng(0).random((2, 8, 8))
+    expected = Index()(torch.from_numpy(x)).numpy()
+    item = export(ExportJob(source, "onnx"), catalog)
+    with load(item) as model:
+        found = model.predict(x)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_program_goes_to_openvino_directly_and_over_onnx_where_that_fails(publish):
+    results = {"middle": ("batch", "feature"), "label": ("batch",)}
+    catalog, source = publish("quantiles", Quantiles(), torch.rand(2, 7, 4), {0: AUTO}, dims=SERIES, results=results)
+    direct = export(ExportJob(source, "openvino"), catalog)
+    assert [step.tool for step in read_item(direct).route] == ["openvino.frontend.pytorch"]
+    over = export(ExportJob(source, "openvino", via="onnx"), catalog)
+    assert [step.target_format for step in read_item(over).route] == ["onnx", "openvino"]
+    x = np.random.default_rng(0).random((5, 7, 4), np.float32)
+    expected = Quantiles()(torch.from_numpy(x))
+    for item in (direct, over):
+        with load(item) as model:
+            found = model.predict(x)
+        assert list(found) == ["middle", "label"]
+        np.testing.assert_allclose(found["middle"], expected["middle"], atol=1e-6)
+        np.testing.assert_array_equal(found["label"], expected["label"])
+    description = read_item(catalog.get(source))
+    ways = [[edge.target for edge in path] for path in ROUTES.ways(description, "openvino")]
+    assert ways[:2] == [["openvino"], ["onnx", "openvino"]]
+
+
+def test_axes_are_fixed_for_openvino_where_it_is_asked_for(publish):
+    catalog, source = publish(
+        "fixed", Index(), torch.rand(2, 2, 8, 8), {0: AUTO, 2: AUTO, 3: AUTO}, dims=IMAGE, results=IMAGE
+    )
+    item = export(ExportJob(source, "openvino", options={"fixed": {"height": 16, "width": 24}}), catalog)
+    description = read_item(item)
+    assert description.inputs[0].input.shape == (-1, 2, 16, 24)
+    assert description.closed == {"x": {"height": 16, "width": 24}}
+
+
+def test_litert_torch_is_asked_for_or_not_used(publish, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "environments"))
+    monkeypatch.setenv("MODELSTAC_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "nothing"))
+    catalog, source = publish("small", Index(), torch.rand(2, 2, 8, 8), {0: AUTO}, dims=IMAGE, results=IMAGE)
+    with pytest.raises((DownloadError, ConversionError), match="the conversion from torch-export to litert") as caught:
+        export(ExportJob(source, "litert"), catalog)
+    assert "\n" not in str(caught.value)
+    # Nobody who asks for everything asks for this, nor who asks for LiteRT of a model of Keras.
+    downloading = [edge for edge in ROUTES if edge.downloads]
+    assert [(edge.source, edge.target) for edge in downloading] == [("torch-export", "litert")]
+    refused = {row.target: row.error for row in matrix(catalog) if row.error}
+    assert "there is no conversion from torch-export to litert" in refused["litert"]
+    assert set(NODES) - set(refused) >= {"onnx", "openvino"}
+
+
+def test_the_environment_of_litert_torch_is_pinned():
+    wanted = litert.requirements()
+    named = {pin.name: pin.version for pin in wanted.pins}
+    assert named["litert-torch"] == litert.VERSION
+    assert named["torch"] == torch.__version__.partition("+")[0]
+    assert [name for name, version in named.items() if version is None] == ["numpy"]
+
+
+@pytest.mark.slow
+def test_a_program_becomes_litert_and_resizing_is_that_of_pytorch(publish):
+    """It downloads about 2 GB with PyTorch for the CPU (UV_FIND_LINKS, …), more with CUDA."""
+    catalog, source = publish("nearest", Nearest(), torch.rand(2, 3, 32, 32), {0: AUTO}, dims=IMAGE, results=IMAGE)
+    with Workers() as workers:
+        item = export(ExportJob(source, "litert", options={"fixed": True}), catalog, workers=workers)
+        results = {"middle": ("batch", "feature"), "label": ("batch",)}
+        _, other = publish("quantiles", Quantiles(), torch.rand(2, 7, 4), {0: AUTO}, dims=SERIES, results=results)
+        several = export(ExportJob(other, "litert", options={"fixed": True}), catalog, workers=workers)
+    assert re.fullmatch(r"litert-torch with resizing written out", read_item(item).route[-1].tool)
+    x = np.random.default_rng(0).random((2, 3, 32, 32), np.float32)
+    with load(item) as model:
+        np.testing.assert_allclose(model.predict(x), Nearest()(torch.from_numpy(x)), atol=1e-6)
+    y = np.random.default_rng(0).random((2, 7, 4), np.float32)
+    with load(several) as model:
+        found, expected = model.predict(y), Quantiles()(torch.from_numpy(y))
+    np.testing.assert_allclose(found["middle"], expected["middle"], atol=1e-6)
+    np.testing.assert_array_equal(found["label"], expected["label"])

@@ -1,0 +1,116 @@
+"""Pipelines and trees: the file gives what the model gives, labels and probabilities as what they are."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import modelstac
+from modelstac.catalog.errors import InvalidItemError, SpecError
+from modelstac.catalog.messages import ignore
+from modelstac.registry.publishing.comparing import _hold
+
+pytest.importorskip("skl2onnx", reason="the extra classical is not installed")
+lightgbm = pytest.importorskip("lightgbm")
+xgboost = pytest.importorskip("xgboost")
+RandomForestClassifier = pytest.importorskip("sklearn.ensemble").RandomForestClassifier
+RandomForestRegressor = pytest.importorskip("sklearn.ensemble").RandomForestRegressor
+StandardScaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
+make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
+
+SAID: dict[str, Any] = {"name": "trees", "license": "MIT", "bbox": (5, 50, 10, 55), "datetime": "2020"}
+X = np.random.default_rng(0).uniform(0, 1, (200, 4)).astype(np.float32)
+Y = (X[:, 0] > 0.5).astype(int)
+BANDS = ["B02", "B03", "B04", "B08"]
+
+
+def fitted(kind: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about versions of each other
+        if kind == "scikit-learn":
+            return make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)).fit(X, Y)
+        if kind == "xgboost":
+            return xgboost.XGBClassifier(n_estimators=5).fit(X, Y)
+        return lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", ["scikit-learn", "xgboost", "lightgbm"])
+def test_a_classifier_gives_labels_and_probabilities(kind: str, tmp_path: Path) -> None:
+    model = fitted(kind)
+    item = modelstac.publish(model, catalog=tmp_path, example=X[:50], bands=BANDS, classes=["land", "water"], **SAID)
+    assert item.properties["mlm:tasks"] == ["classification"]
+    label, probabilities = item.properties["mlm:output"]
+    assert label["result"]["dim_order"] == ["batch"]
+    assert probabilities["result"]["dim_order"] == ["batch", "class"]
+    assert [one["name"] for one in probabilities["classification:classes"]] == ["land", "water"]
+    found = modelstac.load(item.id, catalog=tmp_path)
+    assert found.self_test().passed
+    outputs = found.predict(X[50:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(outputs["label"].ravel(), model.predict(X[50:]))
+        np.testing.assert_allclose(outputs["probabilities"], model.predict_proba(X[50:]), atol=1e-5)
+
+
+def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
+    table = pd.DataFrame(X, columns=BANDS)
+    model = RandomForestRegressor(5, random_state=0).fit(table, X[:, 1])
+    item = modelstac.publish(model, catalog=tmp_path, example=table[:20], **SAID)
+    assert item.properties["mlm:input"][0]["bands"] == BANDS
+    assert item.properties["mlm:architecture"] == "RandomForestRegressor"
+    found = modelstac.load(item.id, catalog=tmp_path).predict(X)
+    np.testing.assert_allclose(found[:, 0], model.predict(table), rtol=1e-5)
+
+
+def test_a_booster_is_published(tmp_path: Path) -> None:
+    booster = xgboost.XGBRegressor(n_estimators=5).fit(X, X[:, 1]).get_booster()
+    item = modelstac.publish(booster, catalog=tmp_path, example=X[:20], **SAID)
+    assert item.properties["mlm:architecture"] == "XGBoost"
+    found = modelstac.load(item.id, catalog=tmp_path).predict(X)
+    np.testing.assert_allclose(found[:, 0], booster.predict(xgboost.DMatrix(X)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(RandomForestClassifier(), "was not fitted"), (StandardScaler(), "predicts nothing")],
+)
+def test_what_cannot_be_published_is_said(model: Any, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=reason):
+        modelstac.publish(model, catalog=tmp_path, example=X, **SAID)
+
+
+def test_classes_have_the_values_and_the_order_of_the_models_own_labels(tmp_path: Path) -> None:
+    """Scores lie in the order of the labels: names in another order would call water land."""
+    forest = RandomForestClassifier(5, random_state=0).fit(X, np.where(Y, 30, 10))
+    said = {"catalog": tmp_path, "example": X[:50], "bands": BANDS, "variant": "onnx", **SAID}
+
+    def classes(version: str, classes: Any) -> list[list[tuple[int, str]]]:
+        outputs = modelstac.publish(forest, classes=classes, version=version, **said).properties["mlm:output"]
+        return [[(one["value"], one["name"]) for one in output["classification:classes"]] for output in outputs]
+
+    expected = [[(10, "land"), (30, "water")]] * 2
+    assert classes("1.0.0", ["land", "water"]) == expected
+    assert classes("1.0.1", [{"name": "water", "value": 30}, {"name": "land", "value": 10}]) == expected
+    with pytest.raises(SpecError, match="the model gives the labels 10, and no class has that value"):
+        classes("1.0.2", [{"name": "water", "value": 30}, {"name": "land", "value": 1}])
+
+
+def test_whole_labels_that_are_floats_are_the_values_of_the_classes(tmp_path: Path) -> None:
+    forest = RandomForestClassifier(5, random_state=0).fit(X, np.where(Y, 30.0, 10.0))
+    item = modelstac.publish(forest, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    for output in item.properties["mlm:output"]:
+        assert [(one["value"], one["name"]) for one in output["classification:classes"]] == [(10, "10"), (30, "30")]
+    label = modelstac.load(item.id, catalog=tmp_path).predict(X)["label"]
+    np.testing.assert_array_equal(label.ravel(), forest.predict(X))
+
+
+def test_labels_are_the_same_or_others_however_large_they_are() -> None:
+    own = np.arange(5000, 5100)
+    with pytest.raises(InvalidItemError, match="gives other numbers for 'label'"):
+        _hold({"label": own + 1}, [own], ignore, "the example's values")
+    _hold({"label": own.astype(np.float32)}, [own], ignore, "the example's values")

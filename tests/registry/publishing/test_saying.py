@@ -1,0 +1,229 @@
+"""What can be said of a model: classes, scaling, seasons, scores, a file of all; and what makes no sense, in a line."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from modelstac.catalog.errors import DataError, SpecError
+from modelstac.registry.publishing.beside import read_card, read_scores
+from modelstac.registry.publishing.classes import read_classes
+from modelstac.registry.publishing.code import commit_of
+from modelstac.registry.publishing.fitting import read_examples
+from modelstac.registry.publishing.saying import FIELDS, Said, check_names
+from modelstac.registry.publishing.scaling import read_scaling
+from modelstac.registry.publishing.seasons import read_months
+from modelstac.registry.publishing.written import TEMPLATE, read_file
+from modelstac.registry.running.values.scaling import scale
+
+BANDS = ("B02", "B03", "B04")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["water", "land use"],
+        {0: "water", 1: "land use"},
+        {"water": 0, "land use": 1},
+        [{"name": "water"}, {"name": "land use"}],
+        {"water": {"value": 0}, "land use": {"value": 1}},
+    ],
+)
+def test_classes_are_said_in_several_ways(said: Any) -> None:
+    found = [(one["value"], one["name"], one["description"]) for one in read_classes(said)]
+    assert found == [(0, "water", "water"), (1, "land-use", "land use")]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("#1f77b4", "1F77B4"), ("abc", "AABBCC"), ("Blue", "0000FF"), ([31, 119, 180], "1F77B4"), ((0, 0, 0), "000000")],
+)
+def test_colours_become_six_digits(said: Any, expected: str) -> None:
+    assert read_classes({"water": {"color": said}})[0]["color_hint"] == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([], "empty"),
+        ("water", "a list or a mapping"),
+        (["water", "water"], "the name 'water'"),
+        ([{"name": "a", "value": 1}, {"name": "b", "value": 1}], "the value 1"),
+        ([{"name": "a", "colr": "red"}], "no field 'colr'"),
+        ([{"value": 1}], "no name"),
+        ([3], "class 3"),
+        ({"water": "#12345"}, "colour '#12345'"),
+        ({"water": [0, 0, 256]}, "which is none"),
+        ({"water": "blau"}, "which is none"),
+    ],
+)
+def test_what_are_no_classes_is_said(said: Any, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        read_classes(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (10, lambda x: x / 10),
+        ("x / 10 - 1", lambda x: x / 10 - 1),
+        ({"type": "min-max", "minimum": 2, "maximum": 4}, lambda x: (x - 2) / 2),
+        ([1, 2, 4], lambda x: x / np.array([1, 2, 4], np.float32)),
+        ({"B03": 2, "B02": 1, "B04": 4}, lambda x: x / np.array([1, 2, 4], np.float32)),
+        (
+            [[{"type": "clip", "minimum": 1, "maximum": 3}, {"type": "offset", "value": 1}]],
+            lambda x: np.clip(x, 1, 3) - 1,
+        ),
+        (
+            [["x - 1", 2], [{"type": "clip-max", "maximum": 2}, "x * x"], 1],
+            lambda x: np.stack([(x[..., 0] - 1) / 2, np.minimum(x[..., 1], 2) ** 2, x[..., 2]], -1),
+        ),
+    ],
+)
+def test_scaling_is_one_or_one_a_band_or_chains(said: Any, expected: Any) -> None:
+    x = np.random.default_rng(0).uniform(0, 5, (2, 4, 4, 3)).astype(np.float32)
+    steps = [step.model_dump() for step in read_scaling(said, BANDS, 3, of="image")]
+    found = scale(x, steps, ("batch", "height", "width", "bands"), of="image")
+    np.testing.assert_allclose(found, expected(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ([1, 2], "2 entries for 3 bands"),
+        ({"B02": 1, "B03": 1, "B4": 1}, "did you mean 'B04'"),
+        ({"B02": 1, "B03": 1}, "nothing of B04"),
+        ({"type": "zscore", "mean": 0}, "did you mean 'z-score'"),
+        ({"type": "z-score", "mean": 0}, "lacks stddev"),
+        ({"type": "z-score", "mean": 0, "stddev": 0}, "divide by zero"),
+        ("__import__('os')", "no arithmetic"),
+        (0, "divide by zero"),
+        ([[], [], []], "empty chain"),
+        (None, "is None"),
+    ],
+)
+def test_what_is_no_scaling_is_said(said: Any, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        read_scaling(said, BANDS, 3, of="image")
+
+
+@pytest.mark.parametrize(
+    ("said", "latitude", "months"),
+    [
+        ("Jun-Aug", 50, (6, 7, 8)),
+        ("JJA", 0, (6, 7, 8)),
+        ("summer", 50, (6, 7, 8)),
+        ("summer", -30, (1, 2, 12)),
+        ("nov-2", 50, (1, 2, 11, 12)),
+        ([6, "July"], 50, (6, 7)),
+        (5, 50, (5,)),
+    ],
+)
+def test_seasons_are_months(said: Any, latitude: float, months: tuple[int, ...]) -> None:
+    assert read_months(said, latitude=latitude) == months
+
+
+@pytest.mark.parametrize(("said", "reason"), [("13", "is none"), ("summer", "near the equator"), ({}, "is none")])
+def test_what_is_no_season_is_said(said: Any, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        read_months(said, latitude=0)
+
+
+def test_scores_are_flat_and_finite(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"mIoU": 0.7, "IoU": {"water": 0.9}}')
+    assert read_scores("m.json", tmp_path) == {"mIoU": 0.7, "IoU_water": 0.9}
+    assert read_scores({"a": np.float32(0.5)}, tmp_path) == {"a": 0.5}
+    for wrong in ({"a": "good"}, {"a": float("nan")}, {}, [1]):
+        with pytest.raises(SpecError, match="metrics"):
+            read_scores(wrong, tmp_path)
+
+
+def test_a_card_is_text_or_its_file_without_what_no_browser_shows(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# Card\n")
+    assert read_card("README.md", tmp_path) == "# Card\n"
+    assert read_card("# A card", tmp_path) == "# A card"
+
+
+def test_the_template_holds_every_field_and_is_read_as_it_is(tmp_path: Path) -> None:
+    lines = [line.removeprefix("# ") for line in TEMPLATE.splitlines()[3:]]
+    assert set(yaml.safe_load("\n".join(lines))) >= set(FIELDS) - {"geometry", "scaling"}
+    (tmp_path / "model.yaml").write_text(TEMPLATE)
+    assert read_file(tmp_path / "model.yaml")["version"] == "1.0.0"
+    assert tuple(get_type_hints(Said)) == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name: a\nlicence: MIT\n", "line 2: there is no field 'licence', did you mean 'license'"),
+        ("name: a\n\nversion: 1.0\n", "line 3: version is a text, not 1.0: write '1.0' in quotes"),
+        ("name: a\nname: b\n", "line 2: 'name' is there twice"),
+        ("name: [a\n", "line 2: this is no YAML"),
+        ("- name\n", "no mapping of fields"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(SpecError, match=reason):
+        read_file(tmp_path / "model.yaml")
+
+
+def test_the_commit_of_a_script_is_found_without_a_password(tmp_path: Path) -> None:
+    script = tmp_path / "a" / "train.py"
+    script.parent.mkdir()
+    script.write_text("pass\n")
+    assert commit_of(script) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    remote = ["remote", "add", "origin", "https://me:secret@example.org/repo.git"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "Train"], remote):
+        subprocess.run([*git, *command], check=True)
+    found = commit_of(script)
+    assert found is not None
+    assert len(found.pop("commit")) == 40
+    assert found == {"path": "a/train.py", "repository": "https://example.org/repo.git", "changed": False}
+    script.write_text("fail\n")
+    assert (commit_of(script) or {})["changed"] is True
+
+
+def test_examples_are_arrays_labels_batches_and_loaders(tmp_path: Path) -> None:
+    x = np.zeros((2, 3, 4, 4), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    labelled = xr.DataArray(x[0], dims=("band", "y", "x"), coords={"band": list(BANDS)}, attrs={"units": "1"})
+    for said in (x, (x, 1), [x, x], [[x, x], 1], {"image": x}, "x.npy", iter([(x, x)]), xr.DataArray(x), {"other": x}):
+        found = read_examples(said, ["image"], folder=tmp_path)["image"]
+        assert found.array.shape == x.shape
+    found = read_examples(labelled, ["image"], folder=tmp_path)["image"]
+    assert (found.dims, found.bands, found.units["B02"]) == (("bands", "y", "x"), BANDS, "1")
+    dataset = xr.Dataset(dict.fromkeys(BANDS, (("y", "x"), x[0, 0])))
+    assert read_examples(dataset, ["image"], folder=tmp_path)["image"].bands == BANDS
+    both = read_examples(((x, x[:1]), 1), ["s1", "s2"], folder=tmp_path)
+    assert [one.array.shape[0] for one in both.values()] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "names", "reason"),
+    [
+        ("gone.npy", ["image"], "gone.npy is no example"),
+        (np.array(["a"]), ["image"], "give an array of numbers"),
+        (np.zeros(0), ["image"], "give an array of numbers"),
+        (object(), ["image"], "give an array of numbers"),
+        (np.zeros(3), ["a", "b"], "give a mapping by name"),
+        ({"c": np.zeros(3)}, ["a", "b"], "the inputs are a, b"),
+        ((np.zeros(3),), ["a", "b"], "1 arrays"),
+        (iter([]), ["a"], "without a batch"),
+    ],
+)
+def test_what_is_no_example_is_said(said: Any, names: list[str], reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        read_examples(said, names, folder=Path())
+
+
+def test_what_is_no_field_is_named_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match="did you mean 'license'"):
+        check_names({"licence": "MIT"})

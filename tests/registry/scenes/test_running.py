@@ -1,0 +1,264 @@
+"""A model run over a scene: edges, holes, blending, pixels, resolutions, and what comes after the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.registry.scenes.scenes_in_memory import Memory, run
+from tests.registry.scenes.small_models import average, classifier, of_pixels, pooled, two_resolutions
+
+from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.mlm import ZScore
+from modelstac.registry.running.values.scaling import scale
+from modelstac.registry.scenes.predicting import predict_scene
+
+RNG = np.random.default_rng(0)
+CLASSES = [
+    {"value": 10, "name": "water", "color_hint": "0000ff"},
+    {"value": 20, "name": "trees"},
+    {"value": 30, "name": "crops"},
+]
+
+
+def scores_of(model: Any, values: np.ndarray) -> np.ndarray:
+    return next(iter(model.run({model.signature.inputs[0].name: values[None]}).values()))[0]
+
+
+def test_scores_keep_their_bands_and_lie_where_the_scene_does(tmp_path: Path) -> None:
+    model, values = classifier(), RNG.random((2, 70, 90), np.float32)
+    scene = Memory({"image": values})
+    found = run(model, scene, tmp_path, tile=32)
+    layer = found["plan"].layers["scores"]
+    assert found["plan"].tiles > 4
+    np.testing.assert_array_equal(found["scores"], scores_of(model, values))
+    assert layer.grid == scene.grids["image"]
+    assert (layer.dtype, len(layer.bands), layer.classes) == ("float32", 3, ())
+
+
+def test_classes_of_the_item_make_a_map_of_labels(tmp_path: Path) -> None:
+    model = classifier(extra={"classification:classes": CLASSES})
+    values = RNG.random((2, 40, 50), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path, tile=32)
+    layer = found["plan"].layers["scores"]
+    expected = np.array([10, 20, 30])[scores_of(model, values).argmax(0)]
+    np.testing.assert_array_equal(found["scores"][0], expected)
+    assert (layer.dtype, layer.nodata, layer.bands) == ("uint8", 255, ("scores",))
+    assert next((c.value, c.name, c.color) for c in layer.classes) == (10, "water", "#0000ff")
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ({"format": "python", "expression": "torch.argmax(x, dim=1)"}, lambda s: s.argmax(0)[None]),
+        ({"format": "python", "expression": "torch.nn.functional.softmax"}, lambda s: np.exp(s) / np.exp(s).sum(0)),
+        ({"format": "python", "expression": "sigmoid"}, lambda s: 1 / (1 + np.exp(-s))),
+        ({"format": "numpy", "expression": "clip(x, 0, 1)"}, lambda s: s.clip(0, 1)),
+        ({"format": "numpy", "expression": "x * 2"}, lambda s: s * 2),
+    ],
+)
+def test_what_the_item_says_comes_after_the_model(tmp_path: Path, function: Any, expected: Any) -> None:
+    model, values = classifier(post=function), RNG.random((2, 20, 20), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path)
+    np.testing.assert_allclose(found["scores"], expected(scores_of(model, values)), rtol=1e-5)
+
+
+def test_code_of_the_item_is_left_out_and_said(tmp_path: Path) -> None:
+    model = classifier(post={"format": "python", "expression": "mine:polygons"})
+    found = run(model, Memory({"image": RNG.random((2, 20, 20), np.float32)}), tmp_path)
+    assert any("mine:polygons" in note for note in found["plan"].notes)
+    assert found["scores"].shape == (3, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("post", "expected"),
+    [
+        ("sigmoid,threshold:0.5", lambda s: (s >= 0).astype(np.uint8)),
+        ("scale:100:1", lambda s: s * 100 + 1),
+        ("clip:0:0.5", lambda s: s.clip(0, 0.5)),
+        ("none", lambda s: s),
+    ],
+)
+def test_a_user_says_what_comes_after(tmp_path: Path, post: str, expected: Any) -> None:
+    model, values = classifier(extra={"classification:classes": CLASSES}), RNG.random((2, 20, 20), np.float32)
+    if "threshold" in post:
+        model = classifier()
+    found = run(model, Memory({"image": values}), tmp_path, post=post)
+    np.testing.assert_allclose(found["scores"], expected(scores_of(model, values)), rtol=1e-5, atol=1e-6)
+
+
+def test_percentiles_are_of_the_whole_scene(tmp_path: Path) -> None:
+    model, values = average(), np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
+    made = run(model, Memory({"image": values}), tmp_path, tile=16, post="stretch:10:90")["mean"][0]
+    expected = scores_of(model, values)[0]
+    low, high = np.percentile(expected, (10, 90))
+    np.testing.assert_array_equal(made, np.rint(np.clip((expected - low) / (high - low), 0, 1) * 254) + 1)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (1, 1), (31, 64), (65, 33)])
+def test_a_model_of_one_size_runs_on_scenes_of_any(tmp_path: Path, shape: tuple[int, int]) -> None:
+    model, values = classifier(side=32, halo={"image": {"height": 1, "width": 1}}), RNG.random((2, *shape), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path)
+    assert found["scores"].shape == (3, *shape)
+    inner = classifier().run({"image": values[None]})["scores"][0]
+    np.testing.assert_allclose(found["scores"][:, 1:-1, 1:-1], inner[:, 1:-1, 1:-1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_of_one_size_is_filled_up(tmp_path: Path) -> None:
+    model, values = classifier(batch=4), RNG.random((2, 30, 100), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path, tile=32)
+    assert found["plan"].batch == 4
+    single = classifier().run({"image": values[None]})["scores"][0]
+    np.testing.assert_allclose(found["scores"], single, rtol=1e-5, atol=1e-6)
+
+
+def test_holes_are_masked_and_filled_and_empty_tiles_are_not_run(tmp_path: Path) -> None:
+    values, missing = RNG.random((1, 64, 64), np.float32), np.zeros((1, 64, 64), bool)
+    missing[:, :, :40], missing[0, 50, 50] = True, True
+    model, ran = average(), []
+    run_before = model.run
+    model.run = lambda arrays, **more: ran.append(len(arrays["image"])) or run_before(arrays, **more)
+    found = run(model, Memory({"image": values}, missing={"image": missing}), tmp_path, tile=16, batch=1)
+    assert np.isnan(found["mean"][missing]).all()
+    assert np.isfinite(found["mean"][~missing]).all()
+    assert sum(ran) < found["plan"].tiles
+    filled = np.where(missing, 0, values)
+    expected = run_before({"image": filled[None]})["mean"][0]
+    np.testing.assert_array_equal(found["mean"][~missing], expected[~missing])
+    again = run(model, Memory({"image": values}, missing={"image": missing}), tmp_path, tile=16, fill=7.0)
+    other = run_before({"image": np.where(missing, 7, values)[None].astype(np.float32)})["mean"][0]
+    np.testing.assert_array_equal(again["mean"][~missing], other[~missing])
+
+
+def test_nan_is_missing(tmp_path: Path) -> None:
+    values = RNG.random((1, 20, 20), np.float32)
+    values[0, 3, 4] = np.nan
+    found = run(average(), Memory({"image": values}), tmp_path)["mean"]
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 3, 4]]
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
+def test_values_are_scaled_as_the_item_says_to_the_bit(tmp_path: Path, dtype: str) -> None:
+    steps = (ZScore(mean=1200.5, stddev=333.3), ZScore(mean=900.25, stddev=123.4))
+    model = classifier(scaling=steps)
+    values = RNG.integers(0, 10000, (2, 40, 40)).astype(dtype)
+    plain = [step.model_dump() for step in steps]
+    scaled = scale(values, plain, ("channel", "height", "width"), of="x").astype(np.float32)
+    found = run(model, Memory({"image": values}), tmp_path, tile=16)
+    np.testing.assert_array_equal(found["scores"], scores_of(model, scaled))
+
+
+@pytest.mark.parametrize("halo", ["global", None, 1])
+def test_scores_are_blended_where_no_halo_is_proved_or_it_is_asked_for(tmp_path: Path, halo: Any) -> None:
+    model, values = average(halo), RNG.random((1, 100, 130), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path, tile=32, blend=True if halo == 1 else None)
+    assert found["plan"].overlap
+    assert found["plan"].tiles > 9
+    expected = scores_of(model, values)
+    apart = np.abs(found["mean"] - expected)
+    assert apart.max() < 0.05  # edges of tiles weigh next to nothing
+    assert np.median(apart) < 1e-6
+    assert any("blended" in note for note in found["plan"].notes) == (halo != 1)
+
+
+def test_a_scene_in_one_tile_is_never_blended(tmp_path: Path) -> None:
+    model, values = average("global"), RNG.random((1, 100, 130), np.float32)
+    found = run(model, Memory({"image": values}), tmp_path)
+    np.testing.assert_array_equal(found["mean"], scores_of(model, values))
+
+
+def test_blending_masks_holes(tmp_path: Path) -> None:
+    values, missing = RNG.random((1, 90, 90), np.float32), np.zeros((1, 90, 90), bool)
+    missing[0, :50, :60] = True
+    found = run(average(None), Memory({"image": values}, missing={"image": missing}), tmp_path, tile=16)["mean"]
+    np.testing.assert_array_equal(np.isnan(found), missing)
+
+
+@pytest.mark.parametrize("batch", [-1, 1, 50])
+def test_a_model_of_pixels_runs_on_every_pixel(tmp_path: Path, batch: int) -> None:
+    model, weights = of_pixels(batch=batch)
+    values = RNG.random((4, 11, 13), np.float32)
+    found = run(model, Memory({"pixels": values}), tmp_path, post="argmax")["scores"]
+    expected = np.tensordot(weights, values, (0, 0)).argmax(0)
+    np.testing.assert_array_equal(found[0], expected)
+
+
+def test_inputs_of_two_resolutions_are_cut_in_proportion(tmp_path: Path) -> None:
+    fine, coarse = RNG.random((1, 60, 90), np.float32), RNG.random((1, 30, 45), np.float32)
+    found = run(two_resolutions(), Memory({"image": fine, "coarse": coarse}), tmp_path, tile=32)
+    assert found["plan"].tiles > 4
+    np.testing.assert_array_equal(found["sum"], fine + coarse.repeat(2, 1).repeat(2, 2))
+
+
+def test_a_model_that_gives_no_image_is_refused_in_one_line_or_run_per_tile(tmp_path: Path) -> None:
+    model, values = pooled(), RNG.random((3, 64, 96), np.float32)
+    with pytest.raises(DataError, match=r"no image.*per_tile") as error:
+        run(model, Memory({"image": values}), tmp_path)
+    assert "\n" not in str(error.value)
+    found = run(model, Memory({"image": values}), tmp_path, tile=32, per_tile=True, post="none")
+    expected = values.reshape(3, 2, 32, 3, 32).mean((2, 4))
+    np.testing.assert_allclose(found["scores"], expected, rtol=1e-5)
+    assert found["plan"].layers["scores"].grid.affine.a == 320
+
+
+def test_a_tile_that_cannot_be_read_is_named_or_masked(tmp_path: Path) -> None:
+    def broken(_name: str, window: tuple[slice, slice]) -> None:
+        if window[0].start <= 20 < window[0].stop and window[1].start <= 20 < window[1].stop:
+            raise DataError("cannot read rows 20 of image.tif: it is cut off")
+
+    values = RNG.random((1, 64, 64), np.float32)
+    with pytest.raises(DataError, match=r"image\.tif"):
+        run(average(), Memory({"image": values}, broken=broken), tmp_path, tile=16)
+    found = run(average(), Memory({"image": values}, broken=broken), tmp_path, tile=16, skip_errors=True)["mean"]
+    assert np.isnan(found[0, 20, 20])
+    assert np.isfinite(found[0, 40:, :]).all()
+
+
+def test_all_nodata_is_a_map_of_nothing(tmp_path: Path) -> None:
+    values = np.full((1, 40, 40), np.nan, np.float32)
+    assert np.isnan(run(average(), Memory({"image": values}), tmp_path, tile=16)["mean"]).all()
+
+
+def test_of_a_tile_that_cannot_be_read_no_more_is_masked_than_a_part(tmp_path: Path) -> None:
+    def broken(_name: str, window: tuple[slice, slice]) -> None:
+        if window[0].start <= 300 < window[0].stop and window[1].start <= 20 < window[1].stop:
+            raise DataError("cannot read rows 300 of image.tif: it is cut off")
+
+    values = RNG.random((1, 600, 400), np.float32)
+    scene = Memory({"image": values}, broken=broken)
+    found = run(average(), scene, tmp_path, tile=600, skip_errors=True)["mean"]
+    gone = np.zeros(values.shape, bool)
+    gone[:, 256:512, :256] = True
+    np.testing.assert_array_equal(np.isnan(found), gone)
+    beside = gone.copy()
+    beside[:, 255:513, :257] = True  # what the halo of the hole reaches
+    whole = scores_of(average(), values)
+    np.testing.assert_array_equal(found[~beside], whole[~beside])
+
+
+def test_a_part_ends_at_its_edge_along_the_shorter_side_of_a_window_too(tmp_path: Path) -> None:
+    def broken(_name: str, window: tuple[slice, slice]) -> None:
+        if window[0].start <= 20 < window[0].stop and window[1].start <= 290 < window[1].stop:
+            raise DataError("cannot read columns 290 of image.tif: it is cut off")
+
+    values = RNG.random((1, 200, 300), np.float32)
+    found = run(average(), Memory({"image": values}, broken=broken), tmp_path, tile=200, skip_errors=True)["mean"]
+    gone = np.zeros(values.shape, bool)
+    gone[:, :, 256:] = True
+    np.testing.assert_array_equal(np.isnan(found), gone)
+
+
+def test_a_number_of_bands_that_the_item_leaves_open_is_found_by_a_run(tmp_path: Path) -> None:
+    values, made = RNG.random((2, 70, 90), np.float32), {}
+    scene = Memory({"image": values})
+
+    def sink(rasters: Any) -> None:
+        made.update({one.layer.name: one.read((slice(0, None), slice(0, None))) for one in rasters})
+
+    found = predict_scene(classifier(open_bands=True), scene, sink, tile=32)
+    assert found.plan.layers["scores"].bands == ("1", "2", "3")
+    np.testing.assert_array_equal(made["scores"], scores_of(classifier(), values))
+    found = predict_scene(classifier(open_bands=True), scene, sink, tile=32, post="argmax")
+    np.testing.assert_array_equal(made["scores"][0], scores_of(classifier(), values).argmax(0))
