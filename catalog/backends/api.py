@@ -458,11 +458,16 @@ def _body(query: Query, *, core: bool, sorts: bool) -> Document:
 
 
 def _moments(text: str) -> str:
-    """Return an interval as APIs understand it: whole moments of RFC 3339."""
-    ends = [(datetime.min, datetime.max)[index] != end.replace(tzinfo=None) for index, end in enumerate(interval(text))]
+    """Return an interval as APIs understand it: whole moments of RFC 3339.
+
+    With their fractions, since a server like ours reads an end at 23:59:59 as the end of that day.
+    """
+    ends = zip(interval(text), (datetime.min, datetime.max), strict=True)
     return "/".join(
-        rfc3339(end.astimezone(UTC)).replace("+00:00", "Z") if given else ".."
-        for given, end in zip(ends, interval(text), strict=True)
+        ".."
+        if (moment := end.astimezone(UTC).replace(tzinfo=None)) == open_end
+        else f"{moment.isoformat(timespec='microseconds')}Z"
+        for end, open_end in ends
     )
 
 
