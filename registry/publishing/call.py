@@ -173,7 +173,7 @@ def made(
         description = with_example(description, scaled or None, policy=policy, report=report, raw=raw)
         if taken is not None and taken.check is not None:
             taken.check(description)
-        if saved.run is not None and scaled:
+        if saved.run is not None and (scaled or saved.table):
             compare(saved, scaled, description, policy=policy, report=report)
         if said.get("requirements", own) is True:
             description = with_requirements(description, into, report=report)

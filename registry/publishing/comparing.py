@@ -1,8 +1,8 @@
-"""What a file gives, held against what the object gives that it was made of: on the example, also with gaps."""
+"""What a file gives, held against what the object gives that it was made of: on the example, tables on others, too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +11,19 @@ import numpy as np
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
+from modelstac.registry.publishing.tables import tables
 from modelstac.registry.running.differences import LABELS, differences, largest
 from modelstac.registry.running.examples import OUTPUT, example_keys
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
-    from modelstac.registry.publishing.objects.saved import Saved
+    from modelstac.registry.publishing.objects.saved import Arrays, Saved
     from modelstac.registry.trust.policy import TrustPolicy
 
 _NOT_THE_SAME = "it is not the same model, and was not published"
 _APART, _SHARE = 1e-3, 0.01
 """By how much of the largest value, in how many of the values, a file may differ from the object it was made of."""
-_MISSING = 0.2
-"""How many of the values are taken away."""
-_EXAMPLE, _WITHOUT = "the example's values", "the values where some are missing (NaN)"
+_EXAMPLE = "the example's values"
 
 
 def compare(
@@ -37,7 +36,7 @@ def compare(
     saved
         The object that runs.
     inputs
-        The example, by input, as the model reads it.
+        The example, by input, as the model reads it; of a table it may be nothing.
     description
         Of the file, with what it gave on the example.
     policy
@@ -51,23 +50,46 @@ def compare(
         If they differ by more than rounding in more than a hundredth of the values.
     """
     assert saved.run is not None
-    keys = example_keys(OUTPUT, [output.name for output in description.outputs])
-    given = {name: np.load(Path(str(description.assets[key].path))) for name, key in keys.items()}
-    _hold(given, saved.run(inputs), report, _EXAMPLE)
-    if not saved.missing:
-        return
-    strewn = {name: _without_some(np.asarray(array)) for name, array in inputs.items()}
+    if inputs:
+        keys = example_keys(OUTPUT, [output.name for output in description.outputs])
+        given = {name: np.load(Path(str(description.assets[key].path))) for name, key in keys.items()}
+        _hold(given, saved.run(inputs), report, _EXAMPLE)
+    if saved.table:
+        _compare_tables(saved, inputs, description, policy=policy, report=report)
+
+
+def _compare_tables(
+    saved: Saved, inputs: Mapping[str, Any], description: ModelDescription, *, policy: TrustPolicy, report: Report
+) -> None:
+    assert saved.run is not None
+    [table] = description.inputs
+    example = None if table.name not in inputs else np.asarray(inputs[table.name])
+    tried = tables(example, int(table.input.shape[-1]), saved.path, missing=saved.missing)
+    answers = _answers(saved.run, table.name, tried, report)
     with opened(description, policy=policy, report=report) as model:
-        found = model.run(strewn, finite=False)
-    _hold({name: np.asarray(array) for name, array in found.items()}, saved.run(strewn), report, _WITHOUT)
+        for where, expected in answers.items():
+            found = model.run({table.name: tried[where]}, finite=False)
+            _hold({name: np.asarray(array) for name, array in found.items()}, expected, report, where)
 
 
-def _without_some(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Take away a fifth of the values, and each column once."""
-    gone = np.random.default_rng(0).random(array.shape) < _MISSING
-    for column in range(min(array.shape[-1], len(array))):
-        gone[column, ..., column] = True
-    return np.where(gone, np.nan, array).astype(array.dtype)
+def _answers(
+    run: Callable[[Arrays], Sequence[Any]], name: str, tried: Mapping[str, np.ndarray[Any, Any]], report: Report
+) -> dict[str, list[Any]]:
+    """Run a model on tables: at once, as a pickle's runs in a process of its own; apart where it refuses one."""
+    ends = np.cumsum([len(table) for table in tried.values()])
+    try:
+        whole = [np.asarray(array) for array in run({name: np.concatenate(list(tried.values()))})]
+        parts = [np.split(array, ends[:-1]) for array in whole]
+        return {where: [part[place] for part in parts] for place, where in enumerate(tried)}
+    except Exception:  # noqa: BLE001 - any class, and asked again below
+        found = {}
+    for where, table in tried.items():
+        try:
+            found[where] = list(run({name: table}))
+        except Exception as error:  # noqa: BLE001
+            reason = " ".join(str(error).split())[:200]
+            report(Note(f"the file was not held against the model itself on {where}, which that refuses: {reason}"))
+    return found
 
 
 def _hold(given: Mapping[str, np.ndarray[Any, Any]], expected: Sequence[Any], report: Report, where: str) -> None:

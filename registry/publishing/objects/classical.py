@@ -1,6 +1,6 @@
 """Pipelines of scikit-learn, trees of XGBoost and LightGBM: translated into ONNX by their public converters.
 
-The translation is held against the model itself on the example before anything is published.
+The translation is held against the model itself before anything is published: on the example and on other values.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         if not said.get("classes"):
             known["classes"] = [{"value": v, "name": name} for v, name in zip(values, names, strict=True)]
     boosted = _root(_last(model)) in {"xgboost", "lightgbm"}
-    return Saved(path, known, _runner(model, classifies=classifies), labels=values, missing=boosted)
+    run = _runner(model, classifies=classifies)
+    return Saved(path, known, run, labels=values, table=True, missing=boosted)
 
 
 def _as_classes(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[str]]:
@@ -152,11 +154,14 @@ def _scikit_learn(model: Any, columns: int) -> Any:
 
     _register()
     options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
-    target = {"": OPSET, _CLASSICAL: TREES}
     last = _last(model)
     with _without_names(last):
         entry = [(INPUT, FloatTensorType([None, columns]))]
-        made = convert_sklearn(model, initial_types=entry, options=options, target_opset=target)
+        wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, _CLASSICAL: TREES})
+        try:
+            made = wanted(options=options)
+        except NameError:  # of LinearSVC, which gives arrays anyway; in a pipeline it needs an option of its own
+            made = wanted(options={id(last): {"raw_scores": True}})
     if _root(last) == "lightgbm":
         _round_down(made, last)
     return made

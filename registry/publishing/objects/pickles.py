@@ -122,7 +122,8 @@ def save(model: Pickle, folder: Path, example: Arrays, said: Mapping[str, Any]) 
 
     labels, missing = answer.said["labels"], answer.said["missing"]
     notes = tuple(filter(None, [note]))
-    return Saved(folder / answer.said["path"], known, run, None, notes, labels=labels, missing=missing)
+    path = folder / answer.said["path"]
+    return Saved(path, known, run, None, notes, labels=labels, table=True, missing=missing)
 
 
 def _as_said(value: Any) -> Any:

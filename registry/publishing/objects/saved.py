@@ -32,8 +32,11 @@ class Saved:
         What its publisher should know.
     labels
         What labels it gives, in the order of its scores; None where it gives none, or nobody knows.
+    table
+        Whether it takes a table of numbers and the file is a translation: then it is held against it on other values
+        than the example's, too.
     missing
-        Whether it takes NaN for a missing value: then the file is held against it on such, too.
+        Whether NaN is among these, as what is missing.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Saved:
     weights: Path | None = None
     notes: tuple[str, ...] = ()
     labels: Sequence[int] | None = None
+    table: bool = False
     missing: bool = False
 
 

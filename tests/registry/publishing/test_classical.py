@@ -57,6 +57,38 @@ def test_a_classifier_gives_labels_and_probabilities(kind: str, tmp_path: Path) 
         np.testing.assert_allclose(outputs["probabilities"], model.predict_proba(X[50:]), atol=1e-5)
 
 
+@pytest.mark.parametrize("example", [X[:50], None], ids=["example", "none"])
+@pytest.mark.parametrize("how", [{"zero_as_missing": True}, {"linear_tree": True}, {"objective": "multiclassova"}])
+def test_what_the_converter_leaves_out_of_trees_is_found(how: dict[str, Any], example: Any, tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+    gaps = np.where(chance.random(X.shape) < 0.2, 0, X).astype(np.float32)
+    kind = lightgbm.LGBMClassifier if "objective" in how else lightgbm.LGBMRegressor
+    own = kind(n_estimators=5, verbose=-1, **how).fit(gaps, np.floor(X[:, 0] * 3) if "objective" in how else X[:, 0])
+    with pytest.raises(InvalidItemError, match=r"gives other numbers .* it is not the same model"):
+        modelstac.publish(own, catalog=tmp_path, example=example, bands=BANDS, **SAID)
+    assert not (tmp_path / "trees").exists()
+
+
+def test_labels_of_a_classifier_without_probabilities(tmp_path: Path) -> None:
+    svm = pytest.importorskip("sklearn.svm")
+    own = make_pipeline(StandardScaler(), svm.LinearSVC()).fit(X, Y)
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    outputs = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
+    assert list(outputs) == ["label"]
+    np.testing.assert_array_equal(outputs["label"].ravel(), own.predict(X))
+
+
+def test_values_that_a_model_refuses_are_said_not_to_be_compared(tmp_path: Path) -> None:
+    transformer = pytest.importorskip("sklearn.preprocessing").PowerTransformer(method="box-cox")
+    ridge = pytest.importorskip("sklearn.linear_model").Ridge()
+    own = make_pipeline(transformer, ridge).fit(X + 1, X[:, 0])
+    said: list[Any] = []
+    modelstac.publish(own, catalog=tmp_path, example=X[:50] + 1, bands=BANDS, report=said.append, **SAID)
+    refused = [str(note) for note in said if "not held against the model itself" in str(note)]
+    assert any("on the negative values, which that refuses: " in note for note in refused)
+    assert not any("times a hundred" in note for note in refused)
+
+
 def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
     table = pd.DataFrame(X, columns=BANDS)
     model = RandomForestRegressor(5, random_state=0).fit(table, X[:, 1])
