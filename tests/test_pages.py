@@ -75,6 +75,9 @@ def test_pages_lie_beside_the_documents_and_each_leads_to_the_other(catalog: Pat
     assert set(re.findall(r'href="([^"#:]+/index.html)"', (catalog / "index.html").read_text("utf-8"))) == {
         f"{name}/index.html" for name in (NAME, "convlstm-knmi", "pacific", "unet")
     }
+    root = json.loads((catalog / "catalog.json").read_text("utf-8"))
+    assert [link["href"] for link in root["links"] if link["rel"] == "about"] == ["./index.html"]
+    assert 'href="catalog.json"' in (catalog / "index.html").read_text("utf-8")
     for place in (f"{NAME}/collection.json", f"{NAME}/{CHAMPION}/{CHAMPION}.json"):
         links = json.loads((catalog / place).read_text("utf-8"))["links"]
         [about] = [link for link in links if link["rel"] == "about"]

@@ -107,7 +107,7 @@ def keys(context: click.Context, catalog: Path | None, file: Path | None) -> Non
 @click.pass_obj
 def add_key(keys: Keys, name: str, team: str | None, as_json: bool) -> None:
     """Make a key for NAME and print it; it is not kept and cannot be shown again."""
-    key = keys.add(name, team=team)
+    key = keys.make(name, team=team)
     if as_json:
         print_json({"name": name, "key": key} | ({"team": team} if team else {}))
     else:
@@ -119,7 +119,7 @@ def add_key(keys: Keys, name: str, team: str | None, as_json: bool) -> None:
 @click.pass_obj
 def revoke_key(keys: Keys, name: str) -> None:
     """Take the key of NAME back, at once."""
-    keys.revoke(name)
+    keys.remove(name)
     say(f"revoked {name}")
 
 

@@ -37,7 +37,7 @@ def add(settings: ServerSettings, name: str, url: str, events: tuple[str, ...], 
     """Send what happens from now on to URL, and print the secret that signs it; it cannot be shown again."""
     from modelstac.catalog.server.webhooks.hooks import EVENTS, Hooks
 
-    hook = Hooks(settings.webhooks_file).add(name, url, events or tuple(EVENTS))
+    hook = Hooks(settings.webhooks_file).make(name, url, events or tuple(EVENTS))
     if as_json:
         print_json({"name": name, "url": url, "events": list(hook.events), "secret": hook.secret})
     else:
