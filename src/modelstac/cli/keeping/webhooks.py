@@ -11,7 +11,7 @@ import click
 
 from modelstac.cli.common.options import columns, json_option, print_json
 from modelstac.cli.common.terminal import say
-from modelstac.cli.keeping.serve import DATABASE, settings_of
+from modelstac.cli.keeping.settings import DATABASE, settings_of
 
 if TYPE_CHECKING:
     from modelstac.catalog.server.settings import ServerSettings
