@@ -9,16 +9,23 @@ Sources: RFC 7617 (Basic), RFC 6750 (Bearer), RFC 3986, 3.2.1 (user information 
 from __future__ import annotations
 
 import base64
+import ipaddress
+import logging
 import os
 import re
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from modelstac.catalog.terminal import harmless
+
+LOG = logging.getLogger("modelstac")
 VARIABLE = "MODELSTAC_TOKEN"
 _WEB = frozenset({"http", "https"})
 _NONE = re.compile(r"[^\x20-\x5a\x5c\x5e-\x7e]")  # brackets, and letters that look like signs of a URL
 _TYPED: dict[tuple[str, str], str] = {}
 """Header by scheme, and host and port, of URLs that somebody typed in this process."""
+_TOLD: set[tuple[str, str]] = set()
+"""Servers of which :func:`warn_unencrypted` has spoken."""
 
 
 def shown(href: str) -> str:
@@ -75,7 +82,22 @@ def identified(href: str) -> tuple[str, dict[str, str]]:
         found = f"Bearer {token}"
     if found is None:
         found = _from_netrc(parts.hostname)
-    return bare(href), {} if found is None else {"Authorization": found}
+    if found is None:
+        return bare(href), {}
+    warn_unencrypted(href)
+    return bare(href), {"Authorization": found}
+
+
+def warn_unencrypted(href: str) -> None:
+    """Say, once of each server, that what one is known by goes there unencrypted: by http, to another machine."""
+    parts = _split(href)
+    if parts.scheme != "http" or _server(parts) in _TOLD or _is_here(parts.hostname or ""):
+        return
+    _TOLD.add(_server(parts))
+    LOG.warning(
+        "your key, token or password goes to %s unencrypted, and whoever is on the way can read it: use https://",
+        harmless(_server(parts)[1]),
+    )
 
 
 def variable(host: str | None) -> str:
@@ -97,6 +119,14 @@ def refusal(href: str, status: int) -> str:
         what = "does not let you read it" if given else "does not let everybody read it"
     advice = f"set {variable(parts.hostname)} to a token, or give credentials for {parts.hostname} in ~/.netrc"
     return f"the server {what} ({status}): {advice}"
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _split(href: str) -> SplitResult:

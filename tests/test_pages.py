@@ -75,6 +75,9 @@ def test_pages_lie_beside_the_documents_and_each_leads_to_the_other(catalog: Pat
     assert set(re.findall(r'href="([^"#:]+/index.html)"', (catalog / "index.html").read_text("utf-8"))) == {
         f"{name}/index.html" for name in (NAME, "convlstm-knmi", "pacific", "unet")
     }
+    root = json.loads((catalog / "catalog.json").read_text("utf-8"))
+    assert [link["href"] for link in root["links"] if link["rel"] == "about"] == ["./index.html"]
+    assert 'href="catalog.json"' in (catalog / "index.html").read_text("utf-8")
     for place in (f"{NAME}/collection.json", f"{NAME}/{CHAMPION}/{CHAMPION}.json"):
         links = json.loads((catalog / place).read_text("utf-8"))["links"]
         [about] = [link for link in links if link["rel"] == "about"]
@@ -147,6 +150,16 @@ def test_a_picture_that_is_gone_is_left_out_and_named(catalog: Path, tmp_path: P
     assert (tmp_path / "out" / f"{NAME}.html").read_text("utf-8").count("<img") == 1
 
 
+def write_scene(path: Path, bands: tuple[str, ...]) -> None:
+    import rasterio
+
+    shape = {"height": 32, "width": 32, "count": len(bands), "dtype": "float32"}
+    transform = rasterio.Affine(10, 0, 500_000, 0, -10, 5_500_000)
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32632", transform=transform, **shape) as scene:
+        scene.write(np.random.default_rng(1).random((len(bands), 32, 32), "float32"))
+        scene.descriptions = bands
+
+
 def test_the_lines_to_try_run(tmp_path: Path) -> None:
     shape: list[int | str | None] = ["n", 3, "h", "w"]
     path = graph(tmp_path / "net.onnx", [("Relu", ["x"], ["y"])], [("x", shape)], [("y", shape)])
@@ -175,11 +188,12 @@ def test_the_lines_to_try_run(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert np.array_equal(names["result"], np.zeros((1, 3, 64, 64), "float32"))
-    np.save(tmp_path / "input.npy", names["array"])
+    write_scene(tmp_path / "scene.tif", ("a", "b", "c"))
     for line in shell.splitlines()[1:]:
-        words = line.replace("input.npy", str(tmp_path / "input.npy")).replace("output.npz", str(tmp_path / "o.npz"))
+        words = line.replace("scene.tif", str(tmp_path / "scene.tif")).replace("map.tif", str(tmp_path / "map.tif"))
         done = CliRunner().invoke(main, words.split()[1:], env={"MODELSTAC_CATALOG": str(tmp_path / "catalog")})
         assert done.exit_code == 0, done.output
+    assert (tmp_path / "map.tif").is_file()
 
 
 def test_a_main_metric_that_is_no_score_is_refused(tmp_path: Path) -> None:

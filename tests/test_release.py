@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,15 @@ def test_a_release_without_a_day_and_one_with_notes_left_are_refused(checkout: P
     changelog.write_text(f"# Changelog\n\n## {version} (2026-12-01)\n")
     (checkout / "changes" / "a.fixed.md").write_text("A fault less.\n")
     assert refused(checkout, version) == f"release: changes/ holds notes still: towncrier build --version {version}\n"
+
+
+def test_notes_become_the_one_heading_of_their_version(checkout: Path) -> None:
+    (checkout / "changes" / "a.fixed.md").write_text("A fault less.\n")
+    version = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["version"]
+    build = [sys.executable, "-m", "towncrier", "build", "--yes", "--version", version, "--date", "2026-12-01"]
+    subprocess.run(build, cwd=checkout, check=True, capture_output=True)
+    text = (checkout / "CHANGELOG.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings[0] == f"## {version} (2026-12-01)"
+    assert len({heading.split()[1] for heading in headings}) == len(headings), "a version has one heading"
+    assert "- A fault less." in text

@@ -86,7 +86,9 @@ class Writer:
                 by_name = documents.by_collection(new)
                 for name in by_name.keys() - collections.keys():
                     found = rows.get_collection(connection, name)
-                    if found is not None:
+                    if found is None:
+                        journal.record(connection, [journal.Entry("create-model", name)])
+                    else:
                         collections[name] = found if rows.has_items(connection, name) else documents.begun(found)
                 rows.insert(connection, new)
                 journal.record(connection, [journal.Entry("publish", i["collection"], i["id"]) for i in new])

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pystac
 
 from modelstac.catalog import errors
-from modelstac.catalog.credentials import bare, identified, refusal, typed
+from modelstac.catalog.credentials import bare, identified, refusal, typed, warn_unencrypted
 from modelstac.catalog.errors import (
     CatalogError,
     ChangedMeanwhileError,
@@ -90,6 +90,8 @@ class Api:
             raise MissingPackageError.extra(str(error.name), "api", "a catalog behind an API") from error
 
         self.href = typed(href)
+        if key:
+            warn_unencrypted(self.href)
         reading = StacApiIO()
         reading.session.auth = _identify
         try:

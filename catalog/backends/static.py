@@ -24,7 +24,7 @@ from modelstac.catalog.errors import CatalogError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
-from modelstac.catalog.items.identity import ALIASES, about
+from modelstac.catalog.items.identity import ALIASES, about, about_all
 from modelstac.catalog.items.provenance import PAGE_FIELD
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
@@ -119,6 +119,13 @@ class StaticCatalog(TreeCatalog):
                 links = [*kept, about(documents.relative(page, path), name)]
                 if links != document["links"]:
                     self._write(path, document | {"links": links})
+
+    def link_list(self, page: str) -> None:
+        """Make the catalog's root lead to the list of its models, at a path."""
+        with self._folder.lock():
+            root, led = self._root(), about_all(documents.relative(page, ROOT))
+            if root is not None and led not in root["links"]:
+                self._write(ROOT, root | {"links": [*root["links"], led]})
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""

@@ -109,7 +109,7 @@ def new_collection(name: str, properties: Document) -> Document:
         "type": "Collection",
         "stac_version": pystac.get_stac_version(),
         "id": name,
-        "title": properties.get("interop:model_title") or name,
+        "title": properties.get("interop:model_title") or properties.get("title") or name,
         "description": properties.get("description") or name,
         "license": properties.get("license", "other"),
         "extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}},

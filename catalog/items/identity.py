@@ -36,6 +36,11 @@ def about(href: str, name: str) -> dict[str, Any]:
     return {"rel": "about", "href": href, "type": "text/html", "title": f"Page of {name}", PAGE_FIELD: name}
 
 
+def about_all(href: str) -> dict[str, Any]:
+    """Return the link from a catalog to the list of its models, for people."""
+    return {"rel": "about", "href": href, "type": "text/html", "title": "All models, a page each"}
+
+
 def in_collection(reference: str) -> tuple[str | None, str]:
     """Split ``collection/id`` into both; of a bare id the collection is None.
 

@@ -51,11 +51,11 @@ class Links:
     catalog
         What a person gives as the catalog, in Python and in a shell.
     collection
-        The document of the collection.
+        The document of what the page shows.
     models
         The list of all models.
     browser
-        STAC Browser at this collection.
+        STAC Browser at the same.
     address
         Of the page itself, absolute; for citations.
     item, page
@@ -143,7 +143,9 @@ def model_page(collection: Document, items: Sequence[Document], links: Links, *,
     )
 
 
-def models_page(title: str, models: Sequence[Mapping[str, Any]], *, footer: str = "", more: str | None = None) -> str:
+def models_page(
+    title: str, models: Sequence[Mapping[str, Any]], links: Links, *, footer: str = "", more: str | None = None
+) -> str:
     """Return the list of models as HTML.
 
     Parameters
@@ -152,12 +154,14 @@ def models_page(title: str, models: Sequence[Mapping[str, Any]], *, footer: str 
         Of the catalog.
     models
         ``name``, ``title``, ``sentence``, ``href`` and ``facts`` of each; see :func:`entry`.
+    links
+        Where the list stands; ``collection`` is the document of the whole catalog.
     footer
         A line at the end.
     more
         Where the list goes on.
     """
-    return _rendered("models.html", title=title, models=models, footer=footer, more=more)
+    return _rendered("models.html", title=title, models=models, links=links, footer=footer, more=more)
 
 
 def entry(collection: Document, href: str) -> dict[str, Any]:

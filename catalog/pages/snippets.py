@@ -47,6 +47,8 @@ def shell(reference: str, catalog: str, inputs: Sequence[Tensor], *, example: bo
     id_of_it = shlex.quote(reference)
     lines = [f"export MODELSTAC_CATALOG={shlex.quote(catalog)}", f"modelstac show {id_of_it}"]
     lines += [f"modelstac test {id_of_it}"] if example else []
+    if len(inputs) == 1 and inputs[0].is_scene:
+        return "\n".join([*lines, f"modelstac predict {id_of_it} scene.tif --output map.tif"])
     if len(inputs) < 2:
         return "\n".join([*lines, f"modelstac predict {id_of_it} --input input.npy --output output.npz"])
     files = [f"{one.name}={_FILE.sub('-', one.name)}.npy" for one in inputs]

@@ -105,6 +105,12 @@ class Tensor:
     sheets: Sheets | None
     example: tuple[int, ...] | None
 
+    @property
+    def is_scene(self) -> bool:
+        """Whether a scene fits: named bands of an image, and no other axis but that of the batch."""
+        others = {axis.name for axis in self.axes} - {"batch", *BAND_AXES, *VERTICAL, *HORIZONTAL}
+        return self.of == "band" and bool(self.bands) and self.sheets is not None and not others
+
 
 def tensors(item: Document, side: str) -> list[Tensor]:
     """Return the inputs (``input``) or outputs (``output``) of an item; what is none is left out."""
@@ -250,7 +256,7 @@ def _sheets(axes: Sequence[Axis], names: Sequence[str], *, classes: bool) -> She
     kind = "variable" if band is not None and band.name == "variables" else "class" if classes and not names else "band"
     many = f"{kind}{'es' if kind == 'class' else 's'}"
     words = f"{count} {kind if count == 1 else many}" if band is not None and count > 0 else ""
-    halo = height.halo or width.halo
+    halo = next((axis.halo for axis in (height, width) if axis.halo not in {"", "0"}), "")
     return Sheets(min(max(count, 1), MOST_SHEETS), words, height.brief, width.brief, halo)
 
 

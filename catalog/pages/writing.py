@@ -73,7 +73,8 @@ def write_beside(catalog: StaticCatalog, *, address: str, footer: str = "", repo
             catalog.write_page(page.path, _rendered(page, footer))
             catalog.link_page(page.name, page.path)
         report(Advanced(_TASK, note=page.name))
-    catalog.write_page(INDEX, _listed(pages, _title(catalog), footer))
+    catalog.write_page(INDEX, _listed(pages, _title(catalog), footer, Links(address, collection=documents.ROOT)))
+    catalog.link_list(INDEX)
     report(Finished(_TASK))
     return {page.name: page.path for page in pages}
 
@@ -116,7 +117,7 @@ def write_elsewhere(
         for page in pages:
             place.write(page.path, _rendered(page, footer))
             report(Advanced(_TASK, note=page.name))
-        place.write(INDEX, _listed(pages, _title(catalog), footer))
+        place.write(INDEX, _listed(pages, _title(catalog), footer, Links(address)))
     report(Finished(_TASK))
     return {page.name: page.path for page in pages}
 
@@ -222,6 +223,6 @@ def _rendered(page: Page, footer: str) -> bytes:
     return model_page(page.collection, page.items, page.links, footer=footer).encode()
 
 
-def _listed(pages: Sequence[Page], title: str, footer: str) -> bytes:
-    found = sorted(pages, key=lambda page: page.name)
-    return models_page(title, [entry(page.collection, quote(page.path)) for page in found], footer=footer).encode()
+def _listed(pages: Sequence[Page], title: str, footer: str, links: Links) -> bytes:
+    found = [entry(page.collection, quote(page.path)) for page in sorted(pages, key=lambda page: page.name)]
+    return models_page(title, found, links, footer=footer).encode()

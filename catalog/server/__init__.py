@@ -2,6 +2,6 @@
 
 ``app.py`` lists the whole service in order and ``settings.py`` holds every setting.
 
-Order, each importing only from those before it: beside, settings, files, forms, teams, watching · stores ·
-webhooks · routes · app · serve · gc.
+Order, each importing only from those before it: beside, settings, files, forms, listed, teams, watching ·
+stores · webhooks · routes · app · serve · gc.
 """

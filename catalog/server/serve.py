@@ -88,10 +88,7 @@ def serve(settings: ServerSettings, beside: Callable[[str], Service] | None = No
         raise MissingPackageError.extra(str(error.name), "server", "serving a catalog") from error
 
     store = open_store(settings)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
+    _log(settings.log_level, JsonLines())
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with _listening(settings):
@@ -110,13 +107,7 @@ def serve(settings: ServerSettings, beside: Callable[[str], Service] | None = No
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
-        # What was made up to here lives as long as the server: no collection of garbage needs to look at it again.
-        gc.collect()
-        gc.freeze()
-        # And of what comes and goes with requests, hardly anything has cycles.
-        gc.set_threshold(_OBJECTS_AT_A_TIME, 10, 10)
-        # While a thread checks items, every answer of a database waits for its turn: a tenth of what Python allows it.
-        sys.setswitchinterval(0.0005)
+        _keep_pauses_short()
         server = uvicorn.Server(config)
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_answer(server, store, settings, listener))
@@ -124,6 +115,23 @@ def serve(settings: ServerSettings, beside: Callable[[str], Service] | None = No
         raise service.failure
     if not server.started:
         raise StorageError("the server could not start: its log above says why")
+
+
+def _log(level: str, form: logging.Formatter) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(form)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _keep_pauses_short() -> None:
+    # What was made up to here lives as long as the server: no collection of garbage needs to look at it again.
+    gc.collect()
+    gc.freeze()
+    # And of what comes and goes with requests, hardly anything has cycles.
+    gc.set_threshold(_OBJECTS_AT_A_TIME, 10, 10)
+    # While a thread checks items, every answer of a database waits for its turn: a tenth of what Python allows it.
+    sys.setswitchinterval(0.0005)
 
 
 async def _answer(server: uvicorn.Server, store: Store, settings: ServerSettings, listener: socket.socket) -> None:

@@ -1,6 +1,12 @@
 // Settings that are known only where the pages are served, and what this catalog's items show beside their fields.
 const quoted = (text) => JSON.stringify(text);
 const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+const IMAGE = ['batch', 'bands', 'band', 'channel', 'channels', 'c', 'height', 'y', 'width', 'x'];
+// One input of named bands of an image, and no other axis.
+const takesScene = ([input, ...others]) => {
+  const axes = input?.input?.dim_order ?? [];
+  return !others.length && input?.bands?.length > 0 && axes.length > 2 && axes.every((axis) => IMAGE.includes(axis));
+};
 
 window.STAC_BROWSER_CONFIG = {
   // Links to the server's own address are part of this catalog.
@@ -23,7 +29,9 @@ window.STAC_BROWSER_CONFIG = {
     said['interop:try_shell'] = [
       `export MODELSTAC_CATALOG=${shell(place)}`,
       `modelstac show ${shell(id)}`,
-      `modelstac predict ${shell(id)} --input input.npy --output output.npz`,
+      takesScene(Array.isArray(said['mlm:input']) ? said['mlm:input'] : [])
+        ? `modelstac predict ${shell(id)} scene.tif --output map.tif`
+        : `modelstac predict ${shell(id)} --input input.npy --output output.npz`,
     ].join('\n');
     return stac;
   },

@@ -6,7 +6,7 @@ const escaped = (value) => String(value ?? '').replace(/[&<>"']/g, (found) => `&
 const number = (value) => (typeof value === 'number' ? Number(value.toPrecision(3)).toString() : escaped(value));
 const lines = (format) => (list) => (Array.isArray(list) ? list : [list]).map(format).join('<br>');
 const table = (head, rows) => {
-  const row = (cells, tag) => `<tr>${cells.map((cell) => `<${tag} class="pr-3">${cell}</${tag}>`).join('')}</tr>`;
+  const row = (cells, tag) => `<tr>${cells.map((cell) => `<${tag} style="padding-right:1em">${cell}</${tag}>`).join('')}</tr>`;
   return `<table>${head ? row(head, 'th') : ''}${rows.map((cells) => row(cells, 'td')).join('')}</table>`;
 };
 const facts = (rows) => table(null, rows.filter(([, value]) => value !== undefined && value !== null));
@@ -26,6 +26,13 @@ const length = (size, open) => {
   ].filter(Boolean);
   return parts.join(' ') || 'any';
 };
+// "image: height from 4 in steps of 4, width any", of lengths or of halos by tensor and axis.
+const axes = (format) => (found) =>
+  Object.entries(found ?? {})
+    .map(([name, by]) => `${escaped(name)}: ${Object.entries(by ?? {}).map(([axis, one]) => `${escaped(axis)} ${format(one)}`).join(', ')}`)
+    .join('<br>');
+const lengths = axes((open) => length(-1, open));
+const halos = axes((reach) => (typeof reach === 'object' ? escaped(JSON.stringify(reach)) : escaped(reach)));
 const STEPS = {
   'min-max': (s) => `(x − ${number(s.minimum)}) / (${number(s.maximum)} − ${number(s.minimum)})`,
   'z-score': (s) => `(x − ${number(s.mean)}) / ${number(s.stddev)}`,
@@ -100,14 +107,14 @@ const timing = (found) => facts([
   ['Shape of the input', escaped((found.shape ?? []).join(' × '))],
 ]);
 
-// persistence_csi_0.5_mm_h is the score "CSI, 0.5 mm/h" of the forecast "persistence".
+// persistence_csi_0.5_mm_h is the score "CSI 0.5 mm/h" of the forecast "persistence".
 const OTHERS = ['persistence', 'extrapolation'];
 const score = (found) => {
   const name = String(found);
   if (/[A-Z]/.test(name)) return escaped(name.replaceAll('_', ' '));
   if (name === 'miou') return 'mIoU';
-  const [first, ...rest] = name.replace(/_mm_(per_)?h/, ' mm/h').replace(/_(\d+)_px/, ', $1 px').split(/[_ ]/);
-  return escaped([first.length < 5 && first !== 'loss' ? first.toUpperCase() : first, rest.join(' ')].filter(Boolean).join(', '));
+  const [first, ...rest] = name.replace(/_mm_(per_)?h/, ' mm/h').replace(/_(\d+)_px/, ' $1 px').split(/[_ ]/);
+  return escaped([first.length < 5 && first !== 'loss' ? first.toUpperCase() : first, ...rest].filter(Boolean).join(' '));
 };
 const scores = (found, field, spec, item) => {
   const main = item?.properties?.['interop:main_metric'];
@@ -150,8 +157,8 @@ const groups = {
     'mlm:artifact_type': 'Written by',
     'interop:variant': 'Variant',
     'interop:aliases': 'Aliases',
-    'interop:sizes': 'Sizes of open axes',
-    'interop:halo': 'Halo, in pixels',
+    'interop:sizes': { label: 'Sizes of open axes', formatter: lengths },
+    'interop:halo': { label: 'Halo, in pixels', formatter: halos },
     'interop:region': 'Place of the training data',
     'interop:months': { label: 'Months of the training data', formatter: (months) => list(months).map((m) => MONTHS[m - 1] ?? escaped(m)).join(', ') },
     'raster:bands': { label: 'Bands of the model', items: { name: { label: 'Band' }, unit: { label: 'Unit' } } },

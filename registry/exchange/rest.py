@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.backends.http import reason
-from modelstac.catalog.credentials import identified, refusal, typed
+from modelstac.catalog.credentials import identified, refusal, typed, warn_unencrypted
 from modelstac.catalog.errors import (
     DownloadError,
     MissingPackageError,
@@ -57,8 +57,9 @@ class Server:
         self._own = header
 
         def identify(request: Any) -> Any:
-            found = self._own and {"Authorization": self._own}
-            request.headers.update(found or identified(request.url)[1])
+            if self._own:
+                warn_unencrypted(request.url)
+            request.headers.update({"Authorization": self._own} if self._own else identified(request.url)[1])
             return request
 
         self._session.auth = identify  # what a redirect leads to is asked without it

@@ -11,7 +11,7 @@ import numpy as np
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
-from modelstac.registry.publishing.tables import tables
+from modelstac.registry.publishing.objects.tables import tables
 from modelstac.registry.running.differences import LABELS, differences, largest
 from modelstac.registry.running.examples import OUTPUT, example_keys
 

@@ -124,7 +124,7 @@ def read_request(body: bytes, length: int) -> Asked:
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(rest):
             raise DataError(
-                f"tensor {name!r} has the binary_data_size {str(size)[:40]}, and {len(rest)} bytes are left after the "
+                f"tensor {name!r} has the binary_data_size {size!r:.40}, and {len(rest)} bytes are left after the "
                 f"JSON and the tensors before it: send {HEADER_LENGTH} and all its bytes"
             )
         if "data" in tensor:

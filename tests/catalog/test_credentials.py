@@ -179,6 +179,32 @@ def test_a_name_with_an_underscore_does_not_get_the_token_of_another(monkeypatch
 
 
 @pytest.mark.parametrize(
+    ("href", "told"),
+    [
+        ("http://stac.example.org:8080/x", True),
+        ("http://10.0.0.7/x", True),
+        ("https://stac.example.org/x", False),
+        ("http://localhost:8080/x", False),
+        ("http://127.0.0.2/x", False),
+        ("http://[::1]:8080/x", False),
+        ("http://models.localhost/x", False),
+    ],
+)
+def test_what_goes_unencrypted_to_another_machine_is_told_once(
+    href: str, told: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(credentials, "_TOLD", set())
+    assert credentials.identified(href)[1] == {}
+    assert caplog.text == "", "nothing is sent"
+    known = href.replace("://", "://me:secret@")
+    for _ in range(2):
+        assert credentials.identified(known)[1]
+    assert [record.levelname for record in caplog.records] == (["WARNING"] if told else [])
+    assert ("unencrypted" in caplog.text) is told
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
     "href",
     [
         "https://me:secret@h:99999/x",

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items.documents import Document, link
+from modelstac.catalog.items.identity import about_all
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.fields import reduced
@@ -20,6 +21,7 @@ from modelstac.catalog.server.routes.requests import query_from
 from modelstac.catalog.server.stores.links import (
     GEOJSON,
     JSON,
+    MODELS,
     SCHEMA,
     SORTABLES,
     base_url,
@@ -62,6 +64,7 @@ class Reader(AsyncBaseCoreClient):
         page["links"].append(link(SORTABLES, f"{base}sortables", SCHEMA, title="Sortables"))
         page["links"].append(form("create-form", base, "collections"))
         page["links"].append(link("catalogs", f"{base}catalogs", title="Catalogs of teams"))
+        page["links"].append(about_all(f"{base}{MODELS}"))
         return page
 
     async def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Response:  # type: ignore[override]

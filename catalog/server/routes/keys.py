@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,16 +11,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from modelstac.catalog.backends.storage import Folder
-from modelstac.catalog.errors import (
-    CatalogError,
-    InvalidItemError,
-    ItemExistsError,
-    NotFoundError,
-    StorageError,
-    UnauthorizedError,
-)
+from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
 from modelstac.catalog.journal import LOCAL, Writer, set_writer
+from modelstac.catalog.server.listed import Listed
 
 PREFIX = "msk_"
 _LONGEST = 200
@@ -43,7 +35,7 @@ class Key:
     team: str | None = None
 
 
-class Keys:
+class Keys(Listed[Key]):
     """The keys in a file.
 
     Parameters
@@ -53,33 +45,9 @@ class Keys:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
-        self._read_at: tuple[int, int] | None = None
-        self._known: list[Key] = []
+        super().__init__(path, "key", lambda fields: Key(**fields), _stored)
 
-    def all(self) -> list[Key]:
-        """Return the keys as the file has them now; it is read again only after it changed.
-
-        Raises
-        ------
-        CatalogError
-            If the file is damaged.
-        """
-        try:
-            status = self.path.stat()
-            stamp = (status.st_mtime_ns, status.st_ino)
-            if stamp != self._read_at:
-                self._known = [Key(**fields) for fields in json.loads(self.path.read_bytes())]
-                self._read_at = stamp
-        except FileNotFoundError:
-            self._known, self._read_at = [], None
-        except OSError as error:
-            raise StorageError.doing(f"read {self.path}", error, advice="check who may read it") from error
-        except (RecursionError, ValueError, TypeError) as error:
-            raise CatalogError(f"{self.path} is no file of keys: remove it and add the keys anew") from error
-        return self._known
-
-    def add(self, name: str, *, team: str | None = None) -> str:
+    def make(self, name: str, *, team: str | None = None) -> str:
         """Make a key and return it; it is shown this once.
 
         Parameters
@@ -98,31 +66,9 @@ class Keys:
             raise InvalidItemError(
                 f"key {name[:60]!r}: a name of 1 to {_LONGEST} characters is needed, without {LOCAL!r}"
             )
-        folder = Folder(self.path.parent)
-        with folder.lock():
-            known = self.all()
-            if any(key.name == name for key in known):
-                raise ItemExistsError(f"there is a key {name!r} in {self.path}: revoke it first, or take another name")
-            text = PREFIX + secrets.token_urlsafe(32)
-            made = datetime.now(UTC).isoformat(timespec="seconds")
-            self._write(folder, [*known, Key(name, _hash(text), made, team)])
+        text = PREFIX + secrets.token_urlsafe(32)
+        self.add(Key(name, _hash(text), datetime.now(UTC).isoformat(timespec="seconds"), team))
         return text
-
-    def revoke(self, name: str) -> None:
-        """Take a key back; the server refuses it from its next request on.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such key.
-        """
-        folder = Folder(self.path.parent)
-        with folder.lock():
-            known = self.all()
-            kept = [key for key in known if key.name != name]
-            if len(kept) == len(known):
-                raise NotFoundError.unknown("key", name, [key.name for key in known], where=str(self.path))
-            self._write(folder, kept)
 
     def check(self, authorization: str | None) -> Writer:
         """Return whose key an ``Authorization`` header carries.
@@ -142,12 +88,6 @@ class Keys:
             if secrets.compare_digest(key.sha256, found):
                 return Writer(key.name, key.team)
         raise UnauthorizedError("this key is unknown or was revoked: ask the keeper of the catalog for another")
-
-    def _write(self, folder: Folder, keys: list[Key]) -> None:
-        rows: list[dict[str, Any]] = [
-            {name: value for name, value in vars(key).items() if value is not None} for key in keys
-        ]
-        folder.write(self.path.name, json.dumps(rows, indent=2).encode())
 
 
 class Open(Keys):
@@ -170,6 +110,10 @@ def admit(keys: Keys, request: Request) -> Writer:
     request.state.writer = found.name
     set_writer(found)
     return found
+
+
+def _stored(key: Key) -> dict[str, Any]:
+    return {name: value for name, value in vars(key).items() if value is not None}
 
 
 def _hash(key: str) -> str:

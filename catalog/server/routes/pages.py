@@ -79,7 +79,8 @@ class Pages(ApiExtension):
             entry(found, f"{MODELS}/{quote(str(found['id']), safe='')}") for found in page.documents if is_model(found)
         ]
         more = None if page.next is None else f"{MODELS}?{urlencode({'token': page.next})}"
-        return await _answer(request, partial(models_page, self.title, listed, footer=self.footer, more=more))
+        links = Links(base_url(request), collection="./", browser="browser/" if self.browser else None)
+        return await _answer(request, partial(models_page, self.title, listed, links, footer=self.footer, more=more))
 
     def _links(self, collection: Document, base: str) -> Links:
         """Return where the page of a model leads; addresses are seen from it, so that any proxy may stand before."""

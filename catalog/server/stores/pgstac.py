@@ -33,7 +33,7 @@ from modelstac.catalog.server.stores.queryables import LOOKED_AT, MOST_SCORES, S
 from modelstac.catalog.server.stores.store import Change, Check, Result, Store
 from modelstac.catalog.server.stores.writes import Writer, by_model
 from modelstac.catalog.server.teams import hierarchy
-from modelstac.catalog.server.teams.permission import made, may_make, may_write
+from modelstac.catalog.server.teams.permission import made, may_write
 from modelstac.catalog.server.teams.session import PgSession, Session
 
 _SHARED = "pgstac:base_item"
@@ -156,7 +156,7 @@ class PgstacStore(Store):
                 for items in by_model(part):
                     name = items[0]["collection"]
                     if await read_collection(connection, name) is None:
-                        await may_make(PgSession(connection), name)
+                        await made(PgSession(connection), name, None)
                         new_one = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
                         await connection.execute("SELECT create_collection($1)", documents.stored_collection(new_one))
                     else:

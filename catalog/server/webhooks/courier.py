@@ -68,7 +68,7 @@ class Courier:
         error: str | None = None
         if hook is not None:
             try:
-                await asyncio.to_thread(send, hook, delivery, private=self.private, seconds=self.seconds)
+                await send(hook, delivery, private=self.private, seconds=self.seconds)
             except StorageError as found:
                 error = str(found)
             except Exception as found:  # others are sent nevertheless

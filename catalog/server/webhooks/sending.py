@@ -5,17 +5,20 @@ Source: https://github.com/standard-webhooks/standard-webhooks, 1.0.0.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
 import socket
+import ssl
 import time
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
+import h11
 import orjson
-import urllib3
 
 from modelstac.catalog.errors import StorageError
 from modelstac.catalog.server.webhooks.hooks import PREFIX, Hook
@@ -24,6 +27,7 @@ from modelstac.catalog.server.webhooks.outbox import Delivery
 _TYPES = {"publish": "item.published", "promote": "alias.moved", "demote": "alias.removed"}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _LEAST, _MOST = 200, 300
+_PIECE = 65_536
 
 
 def content(delivery: Delivery) -> bytes:
@@ -55,7 +59,7 @@ def signature(secret: str, message: str, moment: str, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def send(hook: Hook, delivery: Delivery, *, private: bool, seconds: float) -> None:
+async def send(hook: Hook, delivery: Delivery, *, private: bool, seconds: float) -> None:
     """Send it.
 
     Parameters
@@ -63,41 +67,59 @@ def send(hook: Hook, delivery: Delivery, *, private: bool, seconds: float) -> No
     private
         Whether addresses of one's own network may be sent to, too.
     seconds
-        How long the service may take.
+        How long the service may take, from the look-up of its name to the status of its answer.
 
     Raises
     ------
     StorageError
         If it was not taken, with why.
     """
-    body = content(delivery)
-    parts = urlsplit(hook.url)
-    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
-    # The address that was looked at is the one that is connected to: a name may lead elsewhere a moment later.
-    address = _address(host, port, private=private)
-    options: dict[str, Any] = {"timeout": urllib3.Timeout(total=seconds), "retries": False, "maxsize": 1}
-    if parts.scheme == "https":
-        pool: Any = urllib3.HTTPSConnectionPool(address, port, assert_hostname=host, server_hostname=host, **options)
-    else:
-        pool = urllib3.HTTPConnectionPool(address, port, **options)
-    headers = signed(hook, delivery, body) | {"Host": parts.netloc}
-    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    body, parts = content(delivery), urlsplit(hook.url)
+    host = str(parts.hostname)
     try:
-        # Nothing follows a redirection: it could lead to where nothing may be sent.
-        answer = pool.request("POST", path, body=body, headers=headers, redirect=False, preload_content=False)
-        status = answer.status
-        answer.close()
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+        async with asyncio.timeout(seconds):
+            status = await _posted(parts, signed(hook, delivery, body), body, private=private)
+    except TimeoutError as error:
+        raise StorageError(f"{host} does not answer within {seconds:g} s") from error
+    except StorageError:  # an OSError, too, that has said all
+        raise
+    except (OSError, h11.ProtocolError) as error:
         raise StorageError(f"nothing answers at {host}: {type(error).__name__}") from error
-    finally:
-        pool.close()
+    # Nothing follows a redirection: it could lead to where nothing may be sent.
     if not _LEAST <= status < _MOST:
         raise StorageError(f"{host} answers with status {status}")
 
 
-def _address(host: str, port: int, *, private: bool) -> str:
+async def _posted(parts: SplitResult, headers: Mapping[str, str], body: bytes, *, private: bool) -> int:
+    """Send a body and return the status of the answer; of the rest of it nothing is read."""
+    host, secure = str(parts.hostname), parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    # The address that was looked at is the one that is connected to: a name may lead elsewhere a moment later.
+    address = await _address(host, port, private=private)
+    tls = {"ssl": ssl.create_default_context(), "server_hostname": host} if secure else {}
+    reader, writer = await asyncio.open_connection(address, port, **tls)
     try:
-        found = [str(one[4][0]) for one in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        connection = h11.Connection(h11.CLIENT)
+        writer.write(connection.send(_request(parts, headers, body)) or b"")
+        writer.write(connection.send(h11.Data(body)) or b"")
+        while not isinstance(event := connection.next_event(), h11.Response):
+            if event is h11.NEED_DATA:
+                connection.receive_data(await reader.read(_PIECE))
+        return event.status_code
+    finally:
+        writer.transport.abort()
+
+
+def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11.Request:
+    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    said = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close"} | dict(headers)
+    return h11.Request(method="POST", target=target, headers=list(said.items()))
+
+
+async def _address(host: str, port: int, *, private: bool) -> str:
+    loop = asyncio.get_running_loop()
+    try:
+        found = [str(one[4][0]) for one in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError) as error:
         raise StorageError(f"the name {host} is unknown: check the address of the webhook") from error
     if not private and not all(map(_is_public, found)):

@@ -71,10 +71,10 @@ main.commands = Commands(
         "env": ("running.env", "Look after the environments of isolated models"),
         "demo": ("making.demo", "See it all: train, export, publish, search, load, check"),
         "serve": ("keeping.serve", "Serve a catalog as a STAC API"),
-        "keys": ("keeping.serve", "Make and revoke keys that may write to a server"),
+        "keys": ("keeping.keys", "Make and revoke keys that may write to a server"),
         "webhooks": ("keeping.webhooks", "Tell other services of what is published"),
-        "database": ("keeping.serve", "Look after a pgstac database"),
-        "gc": ("keeping.serve", "Remove uploaded files that no item names"),
+        "database": ("keeping.database", "Look after a pgstac database"),
+        "gc": ("keeping.database", "Remove uploaded files that no item names"),
     }
 )
 

@@ -195,7 +195,7 @@ def test_all_text_of_items_is_text(documents: list[dict[str, Any]], text: str) -
     )
     refuse_what_acts(page)
     assert "54439" not in page
-    refuse_what_acts(models_page(text, [entry(hostile(COLLECTION, text), "../x")], footer=text))
+    refuse_what_acts(models_page(text, [entry(hostile(COLLECTION, text), "../x")], Links(text), footer=text))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_whatever_anybody_wrote_is_a_page(documents: list[dict[str, Any]], data:
     collection[data.draw(st.sampled_from(sorted(COLLECTION)))] = data.draw(JSON)
     shown = Links(catalog="c", asset=lambda *_: "../x", picture=lambda *_: "../x")
     refuse_what_acts(model_page(collection, items, shown))
-    refuse_what_acts(models_page("models", [entry(collection, "../x")]))
+    refuse_what_acts(models_page("models", [entry(collection, "../x")], Links("models")))
 
 
 def places_of(value: Any) -> Any:
@@ -252,7 +252,7 @@ def places_of(value: Any) -> Any:
 
 def test_no_item_is_a_page_too() -> None:
     assert "licence" not in Reader(model_page({"type": "Collection", "id": "empty"}, [], LINKS)).text
-    assert "No model is published" in models_page("models", [])
+    assert "No model is published" in models_page("models", [], Links("models"))
 
 
 def test_lines_to_try_fit_several_inputs(documents: list[dict[str, Any]]) -> None:

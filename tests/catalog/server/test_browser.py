@@ -114,7 +114,7 @@ def test_a_person_finds_a_model(
     person.clicks(f"//a[contains(@class, 'stretched-link')][contains(@href, '/items/{TORCH}')]")
     person.reads(
         *("Version of the framework", "2.13.0+cpu", "PyTorch", "frames: batch any × time 18 × height any"),
-        *("RMSE, mm/h", "1,234"),
+        *("RMSE mm/h", "1,234"),
     )
     person.clicks("//button[@aria-controls='asset-model']", unless="//*[@id='asset-model'][contains(@class, 'show')]")
     downloaded = folder / "downloads" / "model.bin"

@@ -53,8 +53,11 @@ def test_a_page_leads_to_what_is_there_and_is_led_to(published: ApiCatalog, serv
     for target in targets:
         assert server.get(target.removeprefix("../"), stream=True).status_code == 200, target
 
+    [listed] = [link for link in server.get("").json()["links"] if link["rel"] == "about"]
+    assert listed["href"] == f"{server.href}/models"
     index = server.get("models").text
     assert f'href="models/{NAME}"' in index
+    assert 'href="./">As STAC' in index
 
 
 def test_a_page_is_asked_for_as_its_siblings_are(published: ApiCatalog, server: Server) -> None:

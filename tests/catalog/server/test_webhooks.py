@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,9 @@ from tests.catalog.server.postgres import Cluster
 
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, StorageError
+from modelstac.catalog.journal import Entry
 from modelstac.catalog.server.webhooks.hooks import Hooks
+from modelstac.catalog.server.webhooks.outbox import Delivery
 from modelstac.catalog.server.webhooks.sending import _is_public, send, signature
 from modelstac.catalog.testing import Examples
 
@@ -198,7 +202,7 @@ def test_an_address_that_an_older_version_took_stops_nobody_else(
 
 def test_secrets_are_readable_by_their_owner_alone_at_every_moment(tmp_path: Path) -> None:
     hooks = Hooks(tmp_path / "hooks.json")
-    hooks.add("team", "https://example.org/")
+    hooks.make("team", "https://example.org/")
     left = tmp_path / ".hooks.json.new"
     left.write_text("of a process that was killed")
     left.chmod(0o644)
@@ -215,27 +219,70 @@ def test_secrets_are_readable_by_their_owner_alone_at_every_moment(tmp_path: Pat
     watcher = threading.Thread(target=look)
     watcher.start()
     for number in range(20):
-        hooks.add(f"team-{number}", "https://example.org/")
+        hooks.make(f"team-{number}", "https://example.org/")
     ended.set()
     watcher.join()
     assert made
     assert not any(made)
 
 
-def test_no_redirection_is_followed(receiver: Receiver, tmp_path: Path) -> None:
-    from modelstac.catalog.journal import Entry
-    from modelstac.catalog.server.webhooks.outbox import Delivery
+@pytest.fixture
+def delivery() -> Delivery:
+    return Delivery(1, "team", 0, "", None, Entry("publish", "rain", TORCH, {}, "2026-11-29T00:00:00Z", "me", 1))
 
-    hook = Hooks(tmp_path / "hooks.json").add("team", receiver.href)
-    delivery = Delivery(1, "team", 0, "", None, Entry("publish", "rain", TORCH, {}, "2026-11-29T00:00:00Z", "me", 1))
+
+def test_no_redirection_is_followed(receiver: Receiver, delivery: Delivery, tmp_path: Path) -> None:
+    hook = Hooks(tmp_path / "hooks.json").make("team", receiver.href)
     receiver.status = 302
     with pytest.raises(StorageError, match="status 302"):
-        send(hook, delivery, private=True, seconds=5)
+        asyncio.run(send(hook, delivery, private=True, seconds=5))
     assert len(receiver.got) == 1
-    gone = Hooks(tmp_path / "hooks.json").add("gone", "http://127.0.0.1:1/")
+    gone = Hooks(tmp_path / "hooks.json").make("gone", "http://127.0.0.1:1/")
     with pytest.raises(StorageError, match="nothing answers"):
-        send(gone, delivery, private=True, seconds=5)
+        asyncio.run(send(gone, delivery, private=True, seconds=5))
     assert (tmp_path / "hooks.json").stat().st_mode & 0o077 == 0
+
+
+@contextmanager
+def answering(answer: bytes, more: bytes = b"") -> Iterator[str]:
+    """Give host and port of a service that answers once, and goes on byte by byte until nobody listens."""
+
+    def answer_it() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(answer)
+            for _ in range(400 if more else 0):
+                connection.sendall(more)
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer_it)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "beginning", "more"),
+    [("http", b"HTTP/1.1 200 OK\r\nX: ", b"x"), ("https", b"\x16\x03\x03\x40\x00", b"\x00")],
+    ids=["headers", "handshake"],
+)
+def test_who_answers_byte_by_byte_is_not_waited_for(
+    scheme: str, beginning: bytes, more: bytes, delivery: Delivery, tmp_path: Path
+) -> None:
+    with answering(beginning, more) as place:
+        hook = Hooks(tmp_path / "hooks.json").make("slow", f"{scheme}://{place}/")
+        with pytest.raises(StorageError, match=r"does not answer within 0\.3 s"):
+            asyncio.run(send(hook, delivery, private=True, seconds=0.3))
+
+
+@pytest.mark.parametrize("answer", [b"", b"no HTTP at all\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_what_is_no_answer_is_a_failure(answer: bytes, delivery: Delivery, tmp_path: Path) -> None:
+    with answering(answer) as place:
+        hook = Hooks(tmp_path / "hooks.json").make("odd", f"http://{place}/")
+        with pytest.raises(StorageError, match=r"nothing answers at 127\.0\.0\.1: "):
+            asyncio.run(send(hook, delivery, private=True, seconds=5))
 
 
 def test_a_signature_is_that_of_the_standard() -> None:
@@ -284,7 +331,7 @@ def test_private_addresses_are_known_in_every_form(address: str, public: bool) -
 )
 def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidItemError, match="webhook") as found:
-        Hooks(tmp_path / "hooks.json").add("team", url)
+        Hooks(tmp_path / "hooks.json").make("team", url)
     assert "secret" not in str(found.value)
 
 

@@ -1,5 +1,5 @@
 """Commands that look after a catalog.
 
-Order, each importing only from those before it: adopt, alias, audit, cache, check, deprecate, push, serve, sign, sync ·
-webhooks.
+Order, each importing only from those before it: adopt, alias, audit, cache, check, deprecate, push, settings, sign,
+sync · database, keys, serve, webhooks.
 """

@@ -11,7 +11,7 @@ import click
 
 from modelstac.cli.common.options import columns, json_option, print_json
 from modelstac.cli.common.terminal import say
-from modelstac.cli.keeping.serve import DATABASE, settings_of
+from modelstac.cli.keeping.settings import DATABASE, settings_of
 
 if TYPE_CHECKING:
     from modelstac.catalog.server.settings import ServerSettings
@@ -37,7 +37,7 @@ def add(settings: ServerSettings, name: str, url: str, events: tuple[str, ...], 
     """Send what happens from now on to URL, and print the secret that signs it; it cannot be shown again."""
     from modelstac.catalog.server.webhooks.hooks import EVENTS, Hooks
 
-    hook = Hooks(settings.webhooks_file).add(name, url, events or tuple(EVENTS))
+    hook = Hooks(settings.webhooks_file).make(name, url, events or tuple(EVENTS))
     if as_json:
         print_json({"name": name, "url": url, "events": list(hook.events), "secret": hook.secret})
     else:
