@@ -106,7 +106,7 @@ def _numbers(found: Any) -> tuple[float, ...] | None:
 
 
 def _written_transform(array: xr.DataArray) -> tuple[float, ...] | None:
-    """Return GDAL's six numbers of an affine transform (a, b, x, d, e, y) among the attributes, as stackstac keeps it."""
+    """Return GDAL's six numbers of an affine transform (a, b, x, d, e, y) among the attributes (stackstac)."""
     found = array.attrs.get("transform")
     numbers = None if found is None or isinstance(found, str) else _numbers(tuple(found)[:6])
     if numbers is None:
