@@ -150,9 +150,9 @@ def box_geometry(bbox: Sequence[float]) -> dict[str, Any]:
 def cut(geometry: dict[str, Any]) -> dict[str, Any]:
     """Return a geometry that is cut at the antimeridian where it goes over it, else the same.
 
-    Lines that are longer than half the globe are taken to go the other, shorter way, except those of an outer ring that
-    is counter-clockwise as it is drawn, as all outer rings are to be (RFC 7946, section 3.1.6): that one crosses
-    Greenwich.
+    Lines that are longer than half the globe are taken to go the other, shorter way. An outer ring that crosses itself
+    in one of the two ways goes the other; one that may go either is drawn as it is meant if it is counter-clockwise, as
+    all outer rings are to be (RFC 7946, section 3.1.6): that one crosses Greenwich.
     """
     kind = geometry["type"]
     if kind == "GeometryCollection":
@@ -217,8 +217,16 @@ def _ring_crosses(ring: Sequence[Sequence[float]]) -> bool:
         return False
     if _goes_round(unwrapped(ring)):
         return True
+    from shapely.geometry import Polygon
+
+    latitudes = [position[1] for position in ring]
+    drawn, shorter = (
+        Polygon(zip(longitudes, latitudes, strict=True)).is_valid
+        for longitudes in ([position[0] for position in ring], unwrapped(ring))
+    )
+    if drawn != shorter:  # one of the two ways crosses itself, or shrinks to a line as the whole globe does
+        return shorter
     twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring))
-    # What is drawn from -180 to 180, the whole globe, shrinks to a line when it is taken the other way.
     return twice < 0 and _around(ring).area > 0
 
 

@@ -128,22 +128,61 @@ def _check_versions(item: pystac.Item, asset: ModelAsset, told: Record) -> None:
         )
 
 
-def at_hand(item: pystac.Item, asset: ModelAsset) -> Artifact | None:
+def at_hand(item: pystac.Item, asset: ModelAsset, *, hashed: bool = False) -> Artifact | None:
     """Return the file of an asset where it lies on this machine or in the cache; None where it would be fetched.
 
-    It is not verified: what is loaded is.
+    Parameters
+    ----------
+    hashed
+        Whether the digest of a file that is no part of the cache is wanted, too; what is loaded is verified then.
     """
     from modelstac.registry.files.artifact import Artifact
 
     found = item.assets[asset.key]
     href = found.get_absolute_href() or found.href
     try:
-        path = local_path(href) or _in_cache(found, href)
+        here = local_path(href)
+        path = here or _in_cache(found, href)
         if path is None or not path.is_file() or path.stat().st_size > LARGEST:
             return None
-        return Artifact(item.id, path, path.read_bytes(), "")
+        if here is None or not hashed:
+            return Artifact(item.id, path, path.read_bytes(), "")
+        from modelstac.registry.files.cache import Cache
+        from modelstac.registry.files.stamps import read
+
+        content = read(path, Cache().local_stamp(path), keep=LARGEST, item_id=item.id)
+        return None if content.data is None else Artifact(item.id, path, content.data, content.sha256, content.stamp)
     except (ModelStacError, OSError):  # loading says what is wrong with it
         return None
+
+
+def check_published(item: pystac.Item, asset: ModelAsset, file: Artifact) -> None:
+    """Refuse a file whose digest is known and is not the published one, or not the one that was pinned.
+
+    Raises
+    ------
+    IntegrityError
+        As loading does.
+    """
+    from modelstac.registry.files.fetch import not_published
+    from modelstac.registry.files.lock import changed
+
+    if not file.sha256:
+        return
+    checksum = item.assets[asset.key].extra_fields.get("file:checksum")
+    published = from_multihash(checksum) if isinstance(checksum, str) else _pinned(file.path)
+    if published in {None, file.sha256}:
+        return
+    error = not_published(item, file.path, file.sha256, str(published))
+    raise error if isinstance(checksum, str) else changed(error, file.path)
+
+
+def _pinned(href: str | Path) -> str | None:
+    from modelstac.registry.files.lock import Lock
+
+    lock = Lock()
+    pin = lock.pins().get(lock.place(href))
+    return None if pin is None else pin.sha256
 
 
 def _in_cache(asset: pystac.Asset, href: str) -> Path | None:
@@ -152,8 +191,5 @@ def _in_cache(asset: pystac.Asset, href: str) -> Path | None:
     checksum = asset.extra_fields.get("file:checksum")
     if isinstance(checksum, str):
         return Cache().path(from_multihash(checksum))
-    from modelstac.registry.files.lock import Lock
-
-    lock = Lock()
-    pin = lock.pins().get(lock.place(href))
-    return None if pin is None else Cache().path(pin.sha256)
+    pinned = _pinned(href)
+    return None if pinned is None else Cache().path(pinned)

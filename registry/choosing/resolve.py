@@ -28,7 +28,7 @@ from modelstac.catalog.items.description import MODEL_ASSET
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing import references
 from modelstac.registry.choosing.candidates import ISOLATED, KINDS, NONE, SIBLING, Candidate, judge
-from modelstac.registry.choosing.claims import at_hand, described, held
+from modelstac.registry.choosing.claims import at_hand, check_published, described, held
 from modelstac.registry.choosing.default import default_catalog
 from modelstac.registry.choosing.machine import Machine
 from modelstac.registry.choosing.model_assets import UNKNOWN, ModelAsset, is_foreign, model_assets, sides
@@ -197,10 +197,11 @@ def _key(candidate: Candidate) -> _Key:
 def _looked(candidate: Candidate, again: Callable[..., Candidate], here: bool) -> Candidate:
     """Hold the file of a candidate against its item, and judge it by the version that the file says wrote it."""
     item, asset = candidate.item, candidate.asset
-    file = at_hand(item, asset)
+    file = at_hand(item, asset, hashed=True)
     if file is None:
         return replace(candidate, looked=False)
     try:
+        check_published(item, asset, file)
         held(item, asset, described(item, asset)[0], file, here=here and candidate.kind not in {ISOLATED, NONE})
     except ModelStacError as error:
         return Candidate(item, asset, NONE, str(error), error=error, looked=True)

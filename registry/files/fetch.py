@@ -20,7 +20,7 @@ from modelstac.registry.files.cache import Cache
 from modelstac.registry.files.download import SCHEMES, Source
 from modelstac.registry.files.stamps import read
 
-__all__ = ["Artifact", "fetch", "local_path", "place_of"]
+__all__ = ["Artifact", "fetch", "local_path", "not_published", "place_of"]
 
 
 def fetch(
@@ -78,16 +78,20 @@ def fetch(
     keep = max_bytes if source.size is None else min(max_bytes, source.size)
     found = read(path, stamp, keep=keep, item_id=item.id, rehash=rehash)
     if found.sha256 != source.sha256:
-        cached = path == cache.path(source.sha256)
-        raise IntegrityError(
-            f"{path} of item {item.id!r} is not the published file: sha256 is {found.sha256}, published was "
-            f"{source.sha256}; {'run: modelstac cache verify' if cached else 'fetch it again from its publisher'}"
-        )
+        raise not_published(item, path, found.sha256, source.sha256, cached=path == cache.path(source.sha256))
     length = path.stat().st_size if found.data is None else len(found.data)
     check_size(item, key, path, length)
     if found.data is None:
         raise UntrustedError(f"{path} of item {item.id!r} is larger than the limit {max_bytes}")
     return Artifact(item.id, path, found.data, found.sha256, found.stamp)
+
+
+def not_published(item: pystac.Item, path: Path, found: str, published: str, *, cached: bool = False) -> IntegrityError:
+    """Say that a file has another digest than the published one."""
+    return IntegrityError(
+        f"{path} of item {item.id!r} is not the published file: sha256 is {found}, published was {published}; "
+        f"{'run: modelstac cache verify' if cached else 'fetch it again from its publisher'}"
+    )
 
 
 def _source(item: pystac.Item, key: str, checksum: str | None) -> Source:

@@ -42,6 +42,15 @@ def test_a_ring_over_the_antimeridian_is_cut_there() -> None:
     assert cut(found) == found
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_wide_ring_that_would_cross_itself_goes_the_shorter_way(turned: bool) -> None:
+    corners = [(60.0, 60.0), (170.0, 60.0), (-170.0, 65.0), (170.0, 70.0), (60.0, 70.0)]
+    found = cut(ring(*(reversed(corners) if turned else corners)))
+    assert shape(found).is_valid
+    assert bounding_box(found) == (60, 60, -170, 70)
+    assert shape(found).area == pytest.approx(110 * 10 + 20 * 10 / 2)
+
+
 def test_a_hole_over_the_antimeridian_stays_one() -> None:
     hole = [[179, -17], [179, -15], [-179, -15], [-179, -17], [179, -17]]
     found = shape(cut({"type": "Polygon", "coordinates": [FIJI["coordinates"][0], hole]}))

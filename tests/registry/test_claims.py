@@ -348,6 +348,32 @@ def test_a_file_of_another_size_is_refused_by_all(tmp_path: Path, kind: str, fac
     assert f"is not the published file: it has {is_} bytes, and file:size is {int(is_ * factor)}" in said["load"]
 
 
+def exchanged(path: Path) -> None:
+    """Change one byte that nothing of a file's record depends on."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_file_of_another_digest_is_refused_by_all(tmp_path: Path) -> None:
+    found = document("onnx-from-torch", tmp_path)
+    assert modelstac.resolve(written(found, tmp_path)).chosen.looked
+    exchanged(tmp_path / "model.onnx")
+    said = answers(found, tmp_path, foreign=False)
+    assert said["resolve"] == said["load"]
+    assert "model.onnx of item 'rain-1.0.0-onnx-from-torch' is not the published file: sha256 is" in said["load"]
+    assert "sha256" in said["publish"].casefold().replace("-", "")
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused_by_all(tmp_path: Path) -> None:
+    found = document("onnx-from-torch", tmp_path, foreign=True)
+    modelstac.load(written(found, tmp_path))
+    exchanged(tmp_path / "model.onnx")
+    said = answers(found, tmp_path, foreign=True)
+    assert len(set(said.values())) == 1, said
+    assert "model.onnx changed since it was pinned" in said["load"]
+
+
 def test_an_item_that_makes_no_sense_is_so_for_all(tmp_path: Path) -> None:
     found = document("onnx-from-torch", tmp_path)
     found["properties"]["interop:backend"] = "torch"

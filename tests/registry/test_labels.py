@@ -144,6 +144,8 @@ def test_packed_values_are_unpacked(make: Make) -> None:
     np.testing.assert_array_equal(make().predict(turned), VALUES * factors)
     unsigned = labelled((VALUES + 190).astype("u1").view("i1"), _Unsigned="true", _FillValue=np.int8(-1))
     np.testing.assert_array_equal(make().predict(unsigned), VALUES + 190)
+    signed = labelled((VALUES - 30).astype("i1").view("u1"), _Unsigned="false", _FillValue=np.uint8(100))
+    np.testing.assert_array_equal(make().predict(signed), VALUES - 30)
     assert_refused(lambda: make().predict(labelled(scale_factor=0.01)), "nobody can tell whether it is applied")
     assert_refused(lambda: make().predict(labelled(stored, scale_factor=0.0)), "scale_factor 0.0, which is no such")
     np.testing.assert_array_equal(make().predict(labelled(scale_factor=1.0, add_offset=0.0)), VALUES)
@@ -247,6 +249,9 @@ def test_shares_are_not_taken_for_counts(make: Make) -> None:
     np.testing.assert_array_equal(model.predict(share, scaled=True), VALUES / np.float32(100))
     for counts in (VALUES * 0, VALUES, (VALUES * 100).astype("uint16")):  # darkness is no share
         np.testing.assert_allclose(model.predict(labelled(counts)), (counts - 1353.0) / 500, rtol=1e-5)
+    unitless = make([COUNTS], bands=[{"name": name, "unit": "1"} for name in BANDS])
+    for unit in ("1", "reflectance"):  # as counts are, too
+        assert_refused(lambda unit=unit: unitless.predict(labelled(VALUES / 100, units=unit)), "scaled=True")
     known = make([COUNTS], bands=[{"name": name, "unit": "K"} for name in BANDS])
     np.testing.assert_allclose(known.predict(labelled(VALUES / 100, units="K")), (VALUES / 100 - 1353) / 500, rtol=1e-5)
 

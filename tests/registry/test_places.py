@@ -275,6 +275,42 @@ def test_kilometres_and_degrees_are_lengths_too(make: Make) -> None:
         model.predict(xr.DataArray(VALUES, degrees, ("band", "lat", "lon")))
 
 
+def placed(unit: str, length: float) -> xr.DataArray:
+    """Return pixels so far apart in a unit, of which nothing else is known."""
+    steps = length * np.arange(COLUMNS)
+    return xr.DataArray(
+        VALUES, {"y": ("y", -steps[:ROWS], {"units": unit}), "x": ("x", steps, {"units": unit})}, ("band", "y", "x")
+    )
+
+
+@pytest.mark.parametrize(("unit", "metre"), [("ft", 1 / 0.3048), ("cm", 100.0), ("Metre", 1.0), ("dam", 0.1)])
+def test_pixels_are_compared_in_the_unit_of_their_coordinates(make: Make, unit: str, metre: float) -> None:
+    model = make("same", gsd=10)
+    model.predict(placed(unit, PIXEL * metre))
+    with pytest.raises(DataError, match="are 20 m and the item says 10 m"):
+        model.predict(placed(unit, 2 * PIXEL * metre))
+
+
+def test_pixels_in_a_unit_that_is_no_length_are_refused_where_the_item_has_one(make: Make) -> None:
+    with pytest.raises(DataError, match=r"are 10 rad and the item says 10 m \(gsd\): give coordinates in metres"):
+        make("same", gsd=10).predict(placed("rad", PIXEL))
+    make("same").predict(placed("rad", PIXEL))
+
+
+def test_a_transform_among_the_attributes_says_how_large_pixels_are(make: Make) -> None:
+    model = make("same", gsd=10)
+    for pixel, sign in ((10.0, -1), (10.0, 1), (20.0, -1)):
+        written = Affine(pixel, 0, CORNER[0], 0, sign * pixel, CORNER[1])
+        array = xr.DataArray(VALUES, dims=("band", "y", "x"), attrs={"transform": written, "crs": f"epsg:{UTM}"})
+        if pixel != PIXEL:
+            with pytest.raises(DataError, match="are 20 m and the item says 10 m"):
+                model.predict(array)
+            continue
+        given = scene() if sign < 0 else scene(VALUES[:, ::-1])
+        found = model.predict(array)
+        np.testing.assert_array_equal(found if sign < 0 else found[:, ::-1], model.predict(given))
+
+
 def test_another_zone_is_noted(make: Make) -> None:
     model = make(
         "same", **{"cube:dimensions": {"y": {"type": "spatial", "axis": "y", "step": 10, "reference_system": 32631}}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import xarray as xr
 
@@ -10,6 +11,7 @@ from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import METRES_A_DEGREE, Axis, read_axis, system_of
 from modelstac.registry.running.labels.stated import Pixel, Stated
 from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
+from modelstac.registry.running.labels.units import in_metres
 
 
 def turned(array: xr.DataArray, name: str, axis: str, said: Stated, *, of: str) -> bool:
@@ -41,6 +43,7 @@ def turned(array: xr.DataArray, name: str, axis: str, said: Stated, *, of: str) 
 
 
 def _check_pixel(found: Axis, name: str, axis: str, wanted: Pixel, of: str) -> None:
+    found = _with_known_unit(found, name, wanted, of) if found.unit else found
     step = abs(found.step)
     degrees = wanted.degrees if found.degrees is None else found.degrees
     if degrees != wanted.degrees:
@@ -53,6 +56,17 @@ def _check_pixel(found: Axis, name: str, axis: str, wanted: Pixel, of: str) -> N
             f"input {of!r}: pixels along {name!r} are {abs(found.step):g}{unit} and the item says {wanted} "
             f"({wanted.source}): resample the data"
         )
+
+
+def _with_known_unit(found: Axis, name: str, wanted: Pixel, of: str) -> Axis:
+    """Bring a step to metres: feet, centimetres; an angle of view is refused."""
+    metres = in_metres(found.unit)
+    if metres is None:
+        raise DataError(
+            f"input {of!r}: pixels along {name!r} are {abs(found.step):g} {found.unit} and the item says {wanted} "
+            f"({wanted.source}): give coordinates in metres or degrees"
+        )
+    return replace(found, step=found.step * metres, degrees=False, unit="")
 
 
 def check_system(array: xr.DataArray, said: Stated, *, of: str) -> None:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
+from modelstac.registry.running.labels.units import said
 
 VERTICAL = frozenset({"height", "y", "lat", "latitude", "row", "rows", "northing"})
 HORIZONTAL = frozenset({"width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting"})
@@ -45,11 +46,14 @@ class Axis:
         Whether it is one of latitude or longitude; None where nobody says.
     rough
         Whether the sign alone is known of a step: latitudes that differ from column to column.
+    unit
+        What the data call the unit of the step, where it is neither of these and may be a length.
     """
 
     step: float
     degrees: bool | None = None
     rough: bool = False
+    unit: str = ""
 
 
 def image_axis(dim: str) -> str | None:
@@ -89,15 +93,26 @@ def system_of(array: xr.DataArray) -> Any:
 def geotransform(array: xr.DataArray) -> tuple[float, ...] | None:
     """Return GDAL's six numbers (x of a corner, a, b, y of it, d, e) that a grid mapping holds."""
     name = grid_mapping(array)
-    if name is None:
-        return None
-    found = array[name].attrs.get(TRANSFORM)
+    return None if name is None else _numbers(array[name].attrs.get(TRANSFORM))
+
+
+def _numbers(found: Any) -> tuple[float, ...] | None:
     try:
         numbers = tuple(float(n) for n in (found.split() if isinstance(found, str) else found or ()))
     except (TypeError, ValueError):
         return None
     usable = len(numbers) == 6 and all(map(math.isfinite, numbers)) and numbers != (0, 1, 0, 0, 0, 1)
     return numbers if usable else None
+
+
+def _written_transform(array: xr.DataArray) -> tuple[float, ...] | None:
+    """Return GDAL's six numbers of an affine transform (a, b, x, d, e, y) among the attributes (stackstac)."""
+    found = array.attrs.get("transform")
+    numbers = None if found is None or isinstance(found, str) else _numbers(tuple(found)[:6])
+    if numbers is None:
+        return None
+    a, b, x, d, e, y = numbers
+    return x, a, b, y, d, e
 
 
 def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | None:
@@ -120,9 +135,9 @@ def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | N
         If they are in no order, or one is missing between two others.
     """
     positions = positions_of(array, name)
-    degrees, factor = _unit_of(array, name)
+    degrees, factor, unit = _unit_of(array, name)
     if positions is None:
-        numbers = geotransform(array)
+        numbers = geotransform(array) or _written_transform(array)
         if numbers is None:
             return _of_places(array, name, axis)
         along, across = (numbers[5], numbers[2]) if axis == "y" else (numbers[1], numbers[4])
@@ -143,7 +158,7 @@ def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | N
             f"input {of!r}: the pixels along {name!r} are between {apart.min():g} and {apart.max():g} apart, so that "
             "some are left out: give them all, with what they hold, or bring them onto an even grid"
         )
-    return Axis(step * factor, degrees)
+    return Axis(step * factor, degrees, unit=unit)
 
 
 def _of_places(array: xr.DataArray, name: str, axis: str) -> Axis | None:
@@ -192,19 +207,22 @@ def _in_units_of_one(array: xr.DataArray) -> bool:
     return system_of(array) is not None if numbers is None else {abs(numbers[1]), abs(numbers[5])} == {1.0}
 
 
-def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float]:
-    """Tell whether positions are degrees, and what makes metres of them."""
+def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float, str]:
+    """Tell whether positions are degrees, what makes metres of them, and their unit where it is another one."""
     attrs: Mapping[Any, Any] = array[name].attrs if name in array.coords else {}
-    unit = str(attrs.get("units", "")).casefold().strip()
+    written = said(attrs.get("units")) or ""
+    unit = written.casefold()
     if unit in _METRES:
-        return False, _METRES[unit]
-    if unit.startswith("degree") or name in ("lat", "latitude", "lon", "longitude"):
-        return True, 1.0
-    if attrs.get("standard_name") in ("latitude", "longitude"):
-        return True, 1.0
-    if unit or (system := system_of(array)) is None:
-        return None, 1.0
+        return False, _METRES[unit], ""
+    places = {"lat", "latitude", "lon", "longitude"}
+    if unit.startswith("degree") or places & {name, attrs.get("standard_name")}:
+        return True, 1.0, ""
+    if unit and not counts_pixels(array[name]) and unit != "1":
+        return None, 1.0, written
+    system = system_of(array)
+    if unit or system is None:
+        return None, 1.0, ""
     crs = parsed_crs(system)
     if crs is not None and not crs.is_geographic and crs.axis_info:
-        return False, float(crs.axis_info[0].unit_conversion_factor or 1.0)
-    return is_geographic(system), 1.0
+        return False, float(crs.axis_info[0].unit_conversion_factor or 1.0), ""
+    return is_geographic(system), 1.0, ""

@@ -98,17 +98,18 @@ def _wide(array: xr.DataArray) -> xr.DataArray:
 
 
 def _unsigned(array: xr.DataArray) -> xr.DataArray:
-    """Read signed bytes that stand for unsigned ones, as NetCDF 3 has no others."""
-    if str(array.attrs.get("_Unsigned", "")).casefold() != "true" or array.dtype.kind != "i":
+    """Read bytes with the sign that ``_Unsigned`` says: NetCDF 3 has signed ones only, OPeNDAP unsigned ones."""
+    wanted = {"true": "u", "false": "i"}.get(str(array.attrs.get("_Unsigned", "")).casefold())
+    if wanted is None or array.dtype.kind not in "iu" or array.dtype.kind == wanted:
         return array
-    wanted = np.dtype(f"u{array.dtype.itemsize}")
+    dtype = np.dtype(f"{wanted}{array.dtype.itemsize}")
     attrs = {
-        name: np.asarray(value).astype(array.dtype).astype(wanted)
+        name: np.asarray(value).astype(array.dtype).astype(dtype)
         if name in (*fills(array), *RANGES) and np.asarray(value).dtype.kind in "iu"
         else value
         for name, value in array.attrs.items()
     }
-    found = array.astype(wanted)
+    found = array.astype(dtype)
     found.attrs = attrs
     return found
 

@@ -12,7 +12,7 @@ from modelstac.registry.running.labels.contradictions import check_system, turne
 from modelstac.registry.running.labels.grids import grid_mapping, image_axis, is_mapping
 from modelstac.registry.running.labels.packing import OFFSETS, SCALES, unpacked, without
 from modelstac.registry.running.labels.stated import Stated
-from modelstac.registry.running.labels.units import converted, said
+from modelstac.registry.running.labels.units import converted, said, settles
 
 UNITS = ("units", "unit")
 
@@ -43,7 +43,9 @@ def read_values(array: xr.DataArray, *, of: str, axis: str | None = None, scaled
 def in_units(
     array: xr.DataArray, said_of: Stated, names: Sequence[str], *, of: str, axis: str | None, chosen: Sequence[int] = ()
 ) -> tuple[xr.DataArray, bool]:
-    """Bring values to the units that the item states, and tell whether both sides name one for all of them.
+    """Bring values to the units that the item states, and tell whether that settles what they are.
+
+    It does where both sides name one for all of them; but counts and shares have none: both are 1.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def in_units(
     here = [found[place] for place in chosen] if len(found) > 1 and chosen else found
     wanted = [said_of.units.get(name) for name in names] or [None]
     if len(set(here)) == 1 and len(set(wanted)) == 1:
-        return converted(array, here[0], wanted[0], of=of), here[0] is not None and wanted[0] is not None
+        return converted(array, here[0], wanted[0], of=of), settles(here[0]) and settles(wanted[0])
     count = array.sizes.get(axis, 0) if axis is not None else 0
     here, wanted = (side * count if len(side) == 1 else side for side in (here, wanted))
     if axis is None or not len(here) == len(wanted) == count:
@@ -75,7 +77,7 @@ def in_units(
     ]
     whole = xr.concat(parts, dim=axis, coords="minimal", compat="override", join="override").transpose(*array.dims)
     array = whole if array.chunks is None else whole.chunk({axis: -1})
-    return array, None not in (*here, *wanted)
+    return array, all(map(settles, (*here, *wanted)))
 
 
 def _units(found: Any) -> list[str | None]:

@@ -74,10 +74,29 @@ def converted(array: xr.DataArray, found: str | None, wanted: str | None, *, of:
     return result
 
 
+def in_metres(unit: str) -> float | None:
+    """Return how many metres a unit of length is; None of what is none, or nobody knows.
+
+    Raises
+    ------
+    MissingPackageError
+        If what knows of units is not installed.
+    """
+    try:
+        return float(_convert(unit, "m", 1.0, ""))
+    except DataError:
+        return None
+
+
 def _is_line(found: np.ndarray[Any, Any], offset: float, slope: float) -> bool:
     """Tell whether the probe became a straight line: of a logarithm its zero is infinite."""
     with np.errstate(invalid="ignore"):
         return bool(np.allclose(found, offset + slope * _PROBE, rtol=1e-12, atol=0))
+
+
+def settles(unit: str | None) -> bool:
+    """Tell whether a unit says what numbers are: 1 may be counts and shares."""
+    return unit is not None and _plain(unit) != "1"
 
 
 def _plain(unit: str) -> str:
