@@ -17,7 +17,7 @@ import pystac
 from modelstac.catalog.backends.bucket import download
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.credentials import shown
-from modelstac.catalog.errors import InvalidItemError, NotFoundError
+from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, reference
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD
@@ -116,9 +116,10 @@ def sync(
                 publish_those()
                 size = 0
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
-                _fetch(item, Path(folder))
-                published = target.publish(item)
+                if not (_fetched(item, Path(folder), report) and _published(target, [item], report)):
+                    continue
             copied.append(item.id)
+            published = target.get(_named(item))
         _deprecate(target, published, item)
         report(Advanced(task, note=item.id))
     if together:
@@ -227,8 +228,29 @@ def _sources(item: pystac.Item) -> list[str]:
     return [str(link.extra_fields[ITEM_ID_FIELD]) for link in item.links if ITEM_ID_FIELD in link.extra_fields]
 
 
-def _fetch(item: pystac.Item, folder: Path) -> None:
-    """Download the item's files that are not on this machine, each into a folder of its own: names may be equal."""
+def _fetched(item: pystac.Item, folder: Path, report: Report) -> bool:
+    """Download the item's files; where one of somebody else's is gone, or is another, name it and go on without it.
+
+    Raises
+    ------
+    NotFoundError, IntegrityError
+        If it is one of ours.
+    """
+    try:
+        _fetch(item, folder, report)
+    except (NotFoundError, IntegrityError, InvalidItemError) as error:
+        if OUR_FIELD in item.properties:
+            raise
+        report(Note(f"{item.id} is left out: {error}"))
+        return False
+    return True
+
+
+def _fetch(item: pystac.Item, folder: Path, report: Report) -> None:
+    """Download the item's files that are not on this machine, each into a folder of its own: names may be equal.
+
+    A file of somebody else's item that states no checksum, which nobody could verify, stays where it is.
+    """
     for number, (key, asset) in enumerate(item.assets.items()):
         href = asset_href(asset)
         if not _is_far(asset):
@@ -236,9 +258,11 @@ def _fetch(item: pystac.Item, folder: Path) -> None:
         name = PurePosixPath(unquote(urlsplit(href).path)).name
         checksum = asset.extra_fields.get("file:checksum")
         if not name or not isinstance(checksum, str):
-            raise InvalidItemError(
-                f"item {item.id!r}: asset {key!r} at {shown(href)} has no name or checksum to copy it by"
-            )
+            what = f"item {item.id!r}: asset {key!r} at {shown(href)} has no name or checksum to copy it by"
+            if OUR_FIELD in item.properties:
+                raise InvalidItemError(what)
+            report(Note(f"{what}, and stays there"))
+            continue
         target = folder / str(number) / name
         target.parent.mkdir()
         download(href, target, sha256=from_multihash(checksum))

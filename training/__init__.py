@@ -1,5 +1,5 @@
 """Data, architectures, fitting, metrics, and the jobs that train and publish.
 
-Order, each importing only from those before it: spec · weights · unet · architecture · architectures, data, scenes ·
-fitting · variants · scoring · jobs.
+Order, each importing only from those before it: spec · weights · builders, unet · architecture ·
+architectures, data, scenes · fitting · variants · scoring · jobs.
 """

@@ -208,6 +208,7 @@ _TORCH = (
             "task": "regression",
             "architecture": "Fracast",
             "input_dims": {"values": "batch,channel,time", "valid": "batch,channel,time"},
+            "output_dims": "batch,time,quantile",
         },
         trust=(f"entrypoint:{_BUILDERS}",),
         line="a module of eight lines, as its package has none that joins encoder and head",

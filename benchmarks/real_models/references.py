@@ -84,7 +84,7 @@ def opticallyshallowdeep(folder: Path, name: str, given: list[Any]) -> list[Any]
 
 
 def fliesann(folder: Path, name: str, given: list[Any]) -> list[Any]:
-    from keras.models import load_model
+    from tensorflow.keras.models import load_model
 
     file = folder / "FLiESANN/FLiESANN.h5"
     space = {"load_model": load_model, "warnings": warnings, "DEFAULT_MODEL_FILENAME": str(file)}

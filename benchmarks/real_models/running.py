@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from modelstac.registry.isolated.requirements import Pin, Requirements
 from modelstac.registry.publishing.objects import hdf5
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 
+_RAISED = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt)\b")
 CACHE = "MODELSTAC_REAL_MODELS"
 KNOWN: dict[str, Any] = {"license": "other", "bbox": (-180, -90, 180, 90), "datetime": "2020", "version": "1.0.0"}
 _SNOW = (Pin("scikit-learn", "1.2.1"), Pin("numpy", "1.26.4"))
@@ -92,7 +94,7 @@ def _one(entry: Entry, unpacked: Path, folder: Path) -> Result:
         found = predicted if isinstance(predicted, dict) else {"output": predicted}
         wanted = _reference(entry, unpacked, folder, given)
     except Exception as error:  # noqa: BLE001 - whatever happens to one file, the others are run
-        return Result(entry, error=f"{type(error).__name__}: {' '.join(str(error).split())}"[:600])
+        return Result(entry, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
     apart, largest = 0.0, 0.0
     for one, other in zip(map(np.asarray, entry.outputs(found)), wanted, strict=True):
         if one.shape != other.shape:
@@ -106,25 +108,34 @@ def _one(entry: Entry, unpacked: Path, folder: Path) -> Result:
     return Result(entry, item.id, form, seconds, apart, largest, precision, notes, error)
 
 
+def _cause(said: str) -> str:
+    """Return what a traceback ends in, which may have several lines; its head and its end where it is long."""
+    lines = said.strip().splitlines()
+    last = next((i for i in range(len(lines) - 1, -1, -1) if _RAISED.match(lines[i])), max(len(lines) - 1, 0))
+    text = " ".join(" ".join(lines[last:]).split())
+    return text if len(text) <= 400 else f"{text[:150]} … {text[-250:]}"
+
+
 def _reference(entry: Entry, unpacked: Path, folder: Path, given: dict[str, Any]) -> list[Any]:
     """Run the package in a process of its own; the pickle by the scikit-learn that wrote it."""
     arrays, found = folder / "given.npz", folder / "found.npz"
     moved = [np.moveaxis(array, 1, -1) if entry.reference == "csmask" else array for array in given.values()]
     np.savez(arrays, *moved)
-    python = Path(sys.executable)
+    python, variables = Path(sys.executable), dict(os.environ)
     if entry.reference == "snowmicropyn":
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         wanted = Requirements(version, tuple(sorted(_SNOW)))
         python = Environments().provide(wanted, purpose="running snowmicropyn").interpreter
-    elif entry.reference == "opticallyshallowdeep":  # which is written for Keras 2, and asks for any
+    elif entry.reference in {"opticallyshallowdeep", "fliesann"}:  # which are written for Keras 2, and ask for any
         whole = hdf5.look_into(unpacked / entry.path, DEFAULT_POLICY)
         assert whole is not None
-        environment, _, _ = hdf5.environment_of(whole)
+        environment, keras, _ = hdf5.environment_of(whole)
         assert environment is not None
         python = environment.interpreter
+        variables |= {"TF_USE_LEGACY_KERAS": "1"} if keras == "tf_keras" else {}
     command = [str(python), references.__file__, entry.reference, entry.name, *map(str, (unpacked, arrays, found))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:
-        raise RuntimeError(f"its package does not run: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"its package does not run: {_cause(done.stderr)}")
     with np.load(found) as read:
         return [read[name] for name in read.files]

@@ -217,6 +217,10 @@ class Query(BaseModel):
 def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
     """Write what is asked of classes, bands, licence, region and months as conditions of CQL2 beside the filter."""
     lists = [(name, wanted) for name in ("classes", "bands") if (wanted := _listed(fields.get(name)))]
+    texts = [(name, [fields[name]]) for name in ("license", "region") if fields.get(name) is not None]
+    for name, wanted in (*lists, *texts):
+        if odd := [one for one in wanted if not isinstance(one, str)]:
+            raise InvalidQueryError(f"{name}={odd[0]!r} is no text, as which it is searched: write it in quotes")
     asked: list[Any] = [{"op": "a_contains", "args": [{"property": name}, wanted]} for name, wanted in lists]
     for name, searched in (("license", "license"), ("region", "interop:region")):
         if isinstance(found := fields.get(name), str):
@@ -235,7 +239,9 @@ def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise InvalidQueryError(f"the filter is no CQL2: {reason}") from error
-    parts = [*asked, given] if isinstance(given, dict) else asked
+    if not isinstance(given, dict | None):
+        raise InvalidQueryError(f"the filter {given!r} is neither text nor JSON of CQL2")
+    parts = [*asked, given] if given else asked
     nothing = dict.fromkeys(("classes", "bands", "license", "region", "months"))
     return nothing | {"filter": parts[0] if len(parts) == 1 else {"op": "and", "args": parts}}
 
@@ -243,7 +249,7 @@ def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
 def _listed(found: Any) -> list[Any]:
     if found is None:
         return []
-    return [found] if isinstance(found, str | int) else list(found)
+    return list(found) if isinstance(found, list | tuple | set | frozenset) else [found]
 
 
 def month(said: Any) -> int:

@@ -23,6 +23,7 @@ from modelstac.exporters.sizes import sized
 from modelstac.exporters.tracing import WISHES, Shapes, shapes_near
 from modelstac.registry.facts import read_facts
 from modelstac.registry.running.signature import Signature
+from modelstac.registry.runtimes.torch_export import nodes
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
@@ -126,7 +127,7 @@ def _traced(
 def _written(
     description: ModelDescription, program: torch.export.ExportedProgram, folder: Path, *, method: str
 ) -> Conversion:
-    for node in program.graph.nodes:
+    for node in nodes(program):
         node.meta.pop("stack_trace", None)  # names files of the machine that exported it
     path = folder / "model.pt2"
     with explained(f"write {path}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,6 +27,7 @@ from modelstac.catalog.errors import (
     UntrustedError,
 )
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.query import Query
@@ -87,7 +88,7 @@ def by_name(text: str, catalog: Catalog) -> Found:
     if (named := catalog.find(text)) is not None:
         return Found((named,), named, catalog)
     if items := _models(catalog.search(Query(collections=(text,)))):
-        return Found(_newest_first(items), None, catalog)
+        return Found(_of_one_model(items, text), None, catalog)
     names = (collection.id for collection in catalog.collections())
     raise NotFoundError.unknown("item or model", text, {*catalog.ids(), *names}, where=catalog.href)
 
@@ -185,7 +186,7 @@ def by_query(query: Query, catalog: Catalog) -> Found:
             f"{len(names)} models match {asked}: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}; "
             "name one of them (name=…)"
         )
-    return Found(_newest_first(items), None, catalog)
+    return Found(_of_one_model(items, names[0]), None, catalog)
 
 
 def siblings(item: pystac.Item, catalog: Catalog) -> list[pystac.Item]:
@@ -315,7 +316,7 @@ def _by_alias(text: str, catalog: Catalog) -> pystac.Item:
 def _by_range(name: str, wanted: str, catalog: Catalog) -> Found:
     items = _models(catalog.search(Query(collections=(name,), version=wanted)))
     if items:
-        return Found(_newest_first(items), None, catalog)
+        return Found(_of_one_model(items, name), None, catalog)
     names = [collection.id for collection in catalog.collections()]
     if name not in names:
         raise NotFoundError.unknown("model", name, names, where=catalog.href)
@@ -331,8 +332,29 @@ def _models(items: Iterable[pystac.Item]) -> list[pystac.Item]:
     return [item for item in found if not item.properties.get("deprecated")] or found
 
 
-def _newest_first(items: Iterable[pystac.Item]) -> tuple[pystac.Item, ...]:
+def _of_one_model(items: Sequence[pystac.Item], collection: str) -> tuple[pystac.Item, ...]:
+    """Return items, the newest first, of a collection; other people's may hold models that have nothing in common.
+
+    Raises
+    ------
+    AmbiguousError
+        If they do: of ours every item is of one model, of theirs those of one name are.
+    """
+    models = {_model_of(item): item.id for item in sorted(items, key=lambda item: item.id, reverse=True)}
+    if len(models) > 1:
+        ids = sorted(models.values())
+        raise AmbiguousError(
+            f"{collection!r} is a collection of {len(models)} models: {', '.join(ids[:5])}"
+            f"{', …' if len(ids) > 5 else ''}; name one of them, such as {f'{collection}/{ids[0]}'!r}"
+        )
     return tuple(sorted(items, key=version_of, reverse=True))
+
+
+def _model_of(item: pystac.Item) -> str | None:
+    if OUR_FIELD in item.properties:
+        return None
+    said = item.properties.get("mlm:name")
+    return said.casefold() if isinstance(said, str) and said.strip() else item.id
 
 
 def version_of(item: pystac.Item) -> Any:

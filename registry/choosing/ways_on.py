@@ -22,12 +22,13 @@ _LINES = MappingProxyType(
 """By artifact type: what its publisher runs."""
 _BUILDERS = MappingProxyType(
     {
-        "torchgeo": 'torchgeo.models.get_model("…", weights=None)',
-        "segmentation_models_pytorch": 'segmentation_models_pytorch.create_model("Unet", "resnet34", None, …)',
-        "timm": 'timm.create_model("…", pretrained=False)',
-        "ultralytics": 'ultralytics.YOLO("yolov8n.yaml").model',
+        "torchgeo": "{name: resnet18, in_chans: 13, num_classes: 10}",
+        "segmentation_models_pytorch": "{arch: unet, encoder_name: resnet34, in_channels: 3, classes: 2}",
+        "timm": "{model_name: resnet18, in_chans: 3, num_classes: 10}",
+        "ultralytics": "{cfg: yolov8n.yaml, nc: 80}",
     }
 )
+"""By library, for which ``modelstac.training.builders`` has an entry point: what it is told, for example."""
 _NAMES = MappingProxyType(
     {
         "torchgeo": "torchgeo",
@@ -58,8 +59,9 @@ def way_on(item: pystac.Item, asset: ModelAsset) -> str:
     builder = _builder(item)
     if asset.artifact_type == "torch.save" and builder is not None:
         return (
-            f"{said}; weights of {builder} are published from their file, if a function of yours, of one line, builds "
-            f"the module: modelstac publish {file} --entrypoint PACKAGE.MODULE:FUNCTION (return {_BUILDERS[builder]})"
+            f"{said}; weights of {builder} are published from their file, with what it calls their network: modelstac "
+            f"publish {file} --example batch.npy --entrypoint modelstac.training.builders:{builder} --hyperparameters "
+            f"network.yaml (such as {_BUILDERS[builder]})"
         )
     if asset.artifact_type == "tf.keras.Model.save_weights":
         return f"{said}; or publish its file with what builds its model: modelstac publish {file} --entrypoint …"

@@ -141,7 +141,8 @@ def described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
         variant=said.variant or "-".join(filter(None, (facts.format, said.backend))),
         title=title,
         description=said.description
-        or f"{title}: a {form.framework} model of {facts.parameters:,} parameters, published from `{path.name}`.",
+        or f"{title}: a model in {form.framework}'s format"
+        f"{f', of {facts.parameters:,} parameters' if facts.parameters else ''}, published from `{path.name}`.",
         format=facts.format,
         framework_version=facts.framework_version,
         inputs=_inputs(

@@ -67,6 +67,10 @@ def _torch_export(data: bytes) -> Iterator[str]:
         for node in graph.get("nodes", ()):
             if "_to_copy" in node["target"] or ".to." in node["target"]:
                 continue
+            if node["target"].endswith(".wrap_with_autocast"):
+                _, dtype, enabled, *_ = (argument["arg"] for argument in node["inputs"])
+                yield from filter(None, [enabled.get("as_bool") and _TORCH.get(dtype.get("as_scalar_type"))])
+                continue
             used = [argument["arg"].get("as_tensor") for argument in node["inputs"]]
             yield from filter(None, (types.get(tensor["name"]) for tensor in used if isinstance(tensor, dict)))
 

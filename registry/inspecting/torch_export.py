@@ -51,6 +51,8 @@ _TARGET = re.compile(
     r"torch\.ops\.aten\.(?P<aten>\w+)(\.\w+)?"
     r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|getitem)"
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|torch\._sym_sqrt|math\.(ceil|floor|trunc)"
+    # They run the graph that they hold, which is looked at as any, in another precision or without gradients.
+    r"|torch\.ops\.higher_order\.wrap_with_(autocast|set_grad_enabled)"
 )
 _TEXT = re.compile(r"[\w.,:>+\-/ ]*", re.ASCII)  # names and the like: nothing that could end a name in generated code
 _OTHER_SIGNS = re.compile(r"[^\w.,:>+\-/ ]", re.ASCII)

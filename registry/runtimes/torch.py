@@ -10,7 +10,7 @@ import inspect
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -68,8 +68,7 @@ def load(
     try:
         # On the meta device nothing is allocated or initialised: quicker, and an item that claims a huge architecture
         # costs nothing before its weights are found not to fit.
-        with torch.device("meta"):
-            module = build(architecture)
+        module = _sketched(build, architecture) or build(architecture)
         fit(module, state, artifact)
         if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
             module = build(architecture)  # it computes a buffer that is not saved, and so needs a real device
@@ -83,6 +82,16 @@ def load(
             f"{type(error).__name__}: {reason}"
         ) from error
     return opened(module)
+
+
+def _sketched(build: Callable[..., Any], architecture: Mapping[str, Any]) -> torch.nn.Module | None:
+    """Build a module on the meta device; None where its builder reads numbers of tensors, which have none there."""
+    try:
+        with torch.device("meta"):
+            module: torch.nn.Module = build(architecture)
+    except (NotImplementedError, RuntimeError):
+        return None
+    return module
 
 
 def opened(module: torch.nn.Module) -> Opened:

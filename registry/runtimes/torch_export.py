@@ -6,7 +6,7 @@ It needs PyTorch and nothing else, as in an environment of its own nothing else 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,10 +95,17 @@ def named_outputs(program: torch.export.ExportedProgram) -> tuple[str, ...] | No
 
 def writes_inputs(program: torch.export.ExportedProgram) -> bool:
     """Tell whether a program may write into what it is given: by an operator in place, as ``ReLU(inplace=True)``."""
-    in_place = (str(node.target).split(".")[1:2] for node in program.graph.nodes if node.op == "call_function")
+    in_place = (str(node.target).split(".")[1:2] for node in nodes(program) if node.op == "call_function")
     return any(name[0].endswith("_") for name in in_place if name) or any(
         spec.kind.name == "USER_INPUT_MUTATION" for spec in program.graph_signature.output_specs
     )
+
+
+def nodes(program: torch.export.ExportedProgram) -> Iterator[torch.fx.Node]:
+    """Yield the nodes of a program's graph, and of those that its nodes run, as under ``torch.autocast``."""
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            yield from module.graph.nodes
 
 
 def keeps_state(program: torch.export.ExportedProgram) -> bool:

@@ -111,6 +111,10 @@ def test_a_framework_without_a_backend_lies_in_no_backend_range(describe: Descri
         ({"datetime": ".."}, "is no interval"),
         ({"framework_version": "new"}, "'new' is no version range"),
         ({"limit": 0}, "limit"),
+        ({"months": 7.5}, "7.5 is no month"),
+        ({"classes": 3}, "classes=3 is no text"),
+        ({"license": 2, "months": 7}, "license=2 is no text"),
+        ({"region": "Alps", "filter": 7}, "the filter 7 is neither text nor JSON"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_in_one_line(fields: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from obstore.store import from_url
 
 from modelstac.catalog import Catalog, Query, open_catalog
 from modelstac.catalog.errors import IntegrityError, ItemExistsError
+from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Message, Note
@@ -189,3 +191,27 @@ def test_odd_items_of_others_are_named_and_the_rest_is_copied(tmp_path: Path) ->
     assert len(done.copied) == 3
     again = sync(open_catalog(tmp_path / "others"), target, artifacts=False)
     assert (again.copied, again.present) == ((), 3)
+
+
+def test_files_of_others_that_nobody_can_verify_stay_where_they_are(tmp_path: Path, bucket: str) -> None:
+    obstore.put(from_url(bucket), "there.onnx", b"weights")
+    there, gone = ({"href": f"{bucket}/{name}.onnx", "roles": ["mlm:model"]} for name in ("there", "gone"))
+    digest = {"file:checksum": multihash(hashlib.sha256(b"weights").hexdigest())}
+    items = [
+        others(1, "a", assets={"model": there}),
+        others(2, "a", assets={"model": gone | digest}),
+        others(3, "a", assets={"model": there | digest}),
+    ]
+    write_catalog(tmp_path / "others", {"a": items})
+    heard: list[Message] = []
+    target = open_catalog(tmp_path / "ours", create=True)
+    done = sync(open_catalog(tmp_path / "others"), target, report=heard.append)
+    assert done.copied == ("item-1", "item-3")
+    kept, dead = (message.text for message in heard if isinstance(message, Note))
+    assert "item 'item-1': asset 'model'" in kept
+    assert "no name or checksum" in kept
+    assert "item-2 is left out: no file gone.onnx" in dead
+    assert target.get("item-1").assets["model"].href == f"{bucket}/there.onnx"
+    assert Path(target.get("item-3").assets["model"].href).read_bytes() == b"weights"
+    again = sync(open_catalog(tmp_path / "others"), target)
+    assert (again.copied, again.present) == ((), 2)

@@ -21,6 +21,7 @@ import modelstac
 from modelstac.catalog.errors import UntrustedError
 from modelstac.registry.inspecting.aten import OPERATORS, computes
 from modelstac.registry.inspecting.folders import words
+from modelstac.registry.inspecting.precision import precision_of
 
 VALUES = re.compile(r"((Optional|List)\[)*(Tensor|int|bool|float|complex|number|Generator|Device)\]*")
 # Each chooses among a few ways to compute, or is words of an assertion.
@@ -113,9 +114,9 @@ def test_what_may_be_called_takes_and_gives_tensors_and_numbers(schemas: dict[st
     assert texts - MODES <= {"a", "b", "self", "substr", "el", "string", "separator"}
 
 
-def program(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+def program(folder: Path, change: Callable[[dict[str, Any]], None], source: Path | None = None) -> Path:
     """Write a program whose file was changed by hand."""
-    source = write_torch_export(folder)
+    source = source or write_torch_export(folder)
     target = folder / "changed.pt2"
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for member in old.infolist():
@@ -153,3 +154,34 @@ def test_the_same_file_unchanged_loads(
 ) -> None:
     item = make_item(program(tmp_path, lambda _: None), "torch-export")
     np.testing.assert_allclose(modelstac.load(item).predict(frames), 3 * frames, rtol=1e-6)
+
+
+class Mixed(torch.nn.Module):
+    """Sets modes of PyTorch around parts of what it computes, as PyTorch's own recipes for mixed precision do."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            frames = 3 * frames.float()
+        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16):
+            return frames + (frames.mean((3, 4), keepdim=True) @ torch.zeros(1, 1)).float()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_modes_around_parts_of_a_program_are_looked_into(
+    tmp_path: Path, make_item: Callable[..., pystac.Item], frames: np.ndarray
+) -> None:
+    mixed = tmp_path / "model.pt2"
+    with torch.no_grad():
+        given = (torch.from_numpy(frames),)
+        torch.export.save(torch.export.export(Mixed(), given, dynamic_shapes=({0: torch.export.Dim.AUTO},)), mixed)
+    item = make_item(mixed, "torch-export")
+    np.testing.assert_allclose(modelstac.load(item).predict(frames), 3 * frames, rtol=1e-6)
+    assert precision_of(mixed.read_bytes(), "torch.export.save") == "bf16"
+
+    def change(document: dict[str, Any]) -> None:
+        inside = json.dumps(document).replace("torch.ops.aten.mul.Tensor", "torch.ops.aten.from_file.default")
+        document.clear()
+        document.update(json.loads(inside))
+
+    with pytest.raises(UntrustedError, match=r"calls 'torch\.ops\.aten\.from_file\.default'"):
+        modelstac.load(make_item(program(tmp_path, change, source=mixed), "torch-export"))

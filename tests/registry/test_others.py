@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -239,6 +240,24 @@ def test_one_id_in_two_collections(tmp_path: Path) -> None:
         np.testing.assert_array_equal(modelstac.load(reference, catalog=folder).predict(IMAGES), IMAGES)
     catalogs["embedded"].delete("a/same-id")
     assert catalogs["embedded"].get("same-id").collection_id == "b"
+
+
+def test_a_collection_of_models_that_have_nothing_in_common(tmp_path: Path) -> None:
+    older, newer = (
+        item(f"clouds-{n}", properties={"mlm:name": f"{name}louds", "version": f"{n}.0.0"})
+        for n, name in ((1, "C"), (2, "c"))
+    )
+    folder = static(tmp_path / "one", {"models": {"1.json": older, "2.json": newer}})
+    assert modelstac.resolve("models", catalog=folder).item.id == "clouds-2"
+    several = {"1.json": older, "2.json": newer, "3.json": item("crops"), "4.json": item("fires")}
+    folder = static(tmp_path / "several", {"models": several})
+    told = r"'models' is a collection of 3 models: clouds-1, crops, fires; name one of them, such as 'models/clouds-1'"
+    asked = ("models", modelstac.catalog.Query(task="semantic-segmentation"))
+    for what, ask in itertools.product(asked, (modelstac.resolve, modelstac.load)):
+        with pytest.raises(AmbiguousError, match=told) as caught:
+            ask(what, catalog=folder)
+        assert "\n" not in str(caught.value)
+    assert modelstac.resolve("models>=2", catalog=folder).item.id == "clouds-2"
 
 
 def test_a_file_that_is_not_called_as_its_item(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def item(stated: str, file: str, **properties: Any) -> pystac.Item:
         ("torch.jit.script", "net.pt", {}, r"holds torch\.jit\.save.*--trust pickle"),
         ("sklearn", "trees.joblib", {}, r"skl2onnx\.to_onnx.*modelstac publish trees\.joblib"),
         ("h5", "net.h5", {}, r"no runtime here knows.*model\.keras.*modelstac publish net\.h5"),
-        ("torch.save", "w.pth", {"mlm:name": "torchgeo-resnet"}, r"--entrypoint.*torchgeo\.models\.get_model"),
-        ("torch.save", "yolov8n.pt", {"mlm:architecture": "YOLOv8"}, r"ultralytics\.YOLO"),
+        ("torch.save", "w.pth", {"mlm:name": "torchgeo-resnet"}, r"--entrypoint \S+\.builders:torchgeo .*in_chans"),
+        ("torch.save", "yolov8n.pt", {"mlm:architecture": "YOLOv8"}, r"builders:ultralytics .*yolov8n\.yaml"),
     ],
 )
 def test_the_way_on_is_said(stated: str, file: str, properties: dict[str, Any], said: str) -> None:

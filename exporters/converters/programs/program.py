@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from modelstac.registry.runtimes.torch_export import nodes
+
 _AVERAGE = torch.ops.aten.avg_pool2d.default
 _BILINEAR = torch.ops.aten.bilinear.default
 _DETACHED = torch.ops.aten.detach_.default
@@ -25,7 +27,7 @@ def ready(program: ExportedProgram) -> ExportedProgram:
     a padded edge (``ceil_mode``), OpenVINO counts other cells. litert-torch knows no bilinear layer, and cannot detach
     a constant in its place, as every tensor made in ``forward`` is.
     """
-    targets = {node.target for node in program.graph.nodes if node.target is not _AVERAGE or True in node.args}
+    targets = {node.target for node in nodes(program) if node.target is not _AVERAGE or True in node.args}
     written_out = {target: made for target, made in _WRITTEN_OUT.items() if target in targets}
     if not written_out:
         return program

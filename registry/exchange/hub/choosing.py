@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -14,6 +15,9 @@ _PICKLES = (
     *(".bin", ".pt", ".pth", ".ckpt", ".tar", ".torchscript", ".jit"),
     *(".pkl", ".pickle", ".joblib", ".sav", ".dat", ".h5", ".hdf5"),
 )
+GRAPH, TOP = "saved_model.pb", "."
+"""What is chosen of a repository that is a SavedModel itself, and has other files beside it."""
+_OF_SAVED_MODEL = re.compile(r"(saved_model|fingerprint|keras_metadata)\.pb|(variables|assets)/.+")
 _PARTS = "-of-"  # of a sharded file: model-00001-of-00003.safetensors
 
 
@@ -43,23 +47,31 @@ def model_file(names: Sequence[str], wanted: str | None, *, where: str) -> str:
             raise NotFoundError(f"{where} has no file {wanted!r}: it has {', '.join(names[:8])}")
         if wanted.casefold().endswith(_PICKLES):
             raise _pickled(where, wanted)
-        return wanted
-    graphs = [str(PurePosixPath(name).parent) for name in names if name.endswith("saved_model.pb")]
+        return _folder(wanted) if PurePosixPath(wanted).name == GRAPH else wanted
+    graphs = [_folder(name) for name in names if PurePosixPath(name).name == GRAPH]
     for suffix in _ORDER:
         found = [name for name in names if name.casefold().endswith(suffix) and _PARTS not in name]
-        if len(found) > 1:
-            shown = ", ".join(found[:6])
-            raise AmbiguousError(f"{where} has {len(found)} models ({shown}): name one, hf://{where}/{found[0]}")
         if found:
-            return found[0]
+            return _only(found, where)
     if graphs:
-        return graphs[0]
+        return _only(graphs, where)
     boosted = [name for name in names if PurePosixPath(name).name in _BOOSTED]
     if boosted:
         return boosted[0]
     if pickles := [name for name in names if name.casefold().endswith(_PICKLES)]:
         raise _pickled(where, pickles[0])
     raise NotFoundError(f"{where} has no model file that is known here: it has {', '.join(names[:8]) or 'no files'}")
+
+
+def _folder(name: str) -> str:
+    return str(PurePosixPath(name).parent)
+
+
+def _only(found: Sequence[str], where: str) -> str:
+    if len(found) > 1:
+        shown, named = ", ".join(found[:6]), next(name for name in found if name != TOP)
+        raise AmbiguousError(f"{where} has {len(found)} models ({shown}): name one, hf://{where}/{named}")
+    return found[0]
 
 
 def _pickled(where: str, name: str) -> UntrustedError:
@@ -76,4 +88,5 @@ def parts_of(names: Sequence[str], chosen: str) -> list[str]:
         return [n for n in names if PurePosixPath(n).parent == folder and n.endswith(".safetensors") and _PARTS in n]
     if chosen.endswith((".xml",)):
         return [chosen[: -len(".xml")] + ".bin"]
-    return [n for n in names if n.startswith(f"{chosen}/")]
+    folder = "" if chosen == TOP else f"{chosen}/"
+    return [n for n in names if n.startswith(folder) and (folder or _OF_SAVED_MODEL.fullmatch(n))]

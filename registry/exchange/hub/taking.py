@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ from modelstac.catalog.items.digests import sha256
 from modelstac.registry.exchange.hub import card
 from modelstac.registry.exchange.hub.asking import client, endpoint, explained
 from modelstac.registry.exchange.hub.card import ITEM, README
-from modelstac.registry.exchange.hub.choosing import model_file, parts_of
+from modelstac.registry.exchange.hub.choosing import TOP, model_file, parts_of
 from modelstac.registry.exchange.taken import Taken, as_name, safe_name
 from modelstac.registry.inspecting.onnx import external_files
 from modelstac.registry.trust.policy import TrustPolicy
@@ -66,8 +67,10 @@ def take(place: str, into: Path, *, policy: TrustPolicy) -> Taken:
     wanted = [chosen] if chosen in listed else []
     wanted += [name for name in parts_of(names, chosen) if name in listed]
     wanted += [README] if README in listed else []
+    beside = into / "model" if chosen == TOP else into  # what else the repository has is no part of the model
     digests = {
-        name: _fetch(api, repository, commit, listed[name], into, policy=policy) for name in dict.fromkeys(wanted)
+        name: _fetch(api, repository, commit, listed[name], into if name == README else beside, policy=policy)
+        for name in dict.fromkeys(wanted)
     }
     if chosen.endswith(".onnx"):
         for own in external_files((into / chosen).read_bytes()):
@@ -95,7 +98,8 @@ def take(place: str, into: Path, *, policy: TrustPolicy) -> Taken:
     }
     its_item = f"{endpoint()}/{repository}/resolve/{commit}/{ITEM}"
     notes = (f"{repository} has a STAC item: modelstac.load({its_item!r}) runs it as it is",) if ITEM in listed else ()
-    return Taken(into / chosen, said, notes, pickles=False)
+    shutil.rmtree(beside / ".cache", ignore_errors=True)  # the client's own notes on what it fetched
+    return Taken(beside / chosen, said, notes, pickles=False)
 
 
 def _fetch(api: Any, repository: str, commit: str, one: Any, into: Path, *, policy: TrustPolicy) -> str:

@@ -6,7 +6,6 @@ An axis of an example may have any length in the program, unless the module's ow
 from __future__ import annotations
 
 import inspect
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
 from modelstac.registry.publishing.saying import by_input, words
+from modelstac.registry.runtimes.torch_export import nodes
 
 BANDS_FIRST = True
 _GENERIC = frozenset({"Sequential", "Module", "LightningModule"})
@@ -164,9 +164,9 @@ def _write(program: Any, path: Path) -> None:
             lambda one: torch.zeros_like(one) if isinstance(one, torch.Tensor) else one, program.example_inputs
         )
         program.example_inputs = blank
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer)
-    path.write_bytes(buffer.getvalue())
+    for node in nodes(program):
+        node.meta.pop("stack_trace", None)  # names files of the machine that exported it
+    torch.export.save(program, path)
 
 
 def _write_weights(model: Any, path: Path) -> None:

@@ -31,7 +31,9 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.items.validation import validate
 from modelstac.cli import main
+from modelstac.registry.exchange.hub.taking import take
 from modelstac.registry.exchange.pushing import push
+from modelstac.registry.trust.policy import DEFAULT_POLICY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client, as it uploads
 NAME = "org/land-cover"
@@ -235,6 +237,19 @@ def test_trees_in_their_own_format(hub: Hub, tmp_path: Path) -> None:
     item = modelstac.publish("hf://org/trees", catalog=tmp_path / "models", code=False, **said)
     found = modelstac.load(item.id, catalog=tmp_path / "models").run({"input": table})
     np.testing.assert_array_equal(found["label"].ravel(), trees.predict(table))
+
+
+def test_a_saved_model_at_the_top_of_a_repository_is_its_files_alone(hub: Hub, tmp_path: Path) -> None:
+    parts = {"saved_model.pb": b"graph", "variables/variables.index": b"index", "variables/variables.data-0": b"data"}
+    hub.commit("org/saved", parts | {"README.md": CARD.encode(), "train.py": b"1", "assets.csv": b"a"})
+    taken = take("org/saved", tmp_path / "taken", policy=DEFAULT_POLICY)
+    assert {path.relative_to(taken.model).as_posix() for path in taken.model.rglob("*") if path.is_file()} == set(parts)
+    assert taken.said["origin"]["files"].keys() == parts.keys() | {"README.md"}
+    hub.commit("org/two", {"saved_model.pb": b"1", "small/saved_model.pb": b"2"})
+    with pytest.raises(AmbiguousError, match=r"has 2 models \(\., small\): name one, hf://org/two/small"):
+        take("org/two", tmp_path / "two", policy=DEFAULT_POLICY)
+    small = take("org/two/small/saved_model.pb", tmp_path / "two", policy=DEFAULT_POLICY)
+    assert (small.model / "saved_model.pb").read_bytes() == b"2"
 
 
 def test_a_file_that_is_not_the_listed_one(hub: Hub, tmp_path: Path) -> None:
