@@ -1,7 +1,7 @@
 """STAC: items, validation, stores and search. No machine learning framework is imported here, ever.
 
-Order, each importing only from those before it: errors, messages, ahead, credentials, later, terminal, times · forks,
-items, journal · rules, search · base · backends, testing · geoparquet, pages, sync · increments, server.
+Order, each importing only from those before it: errors, messages, ahead, credentials, terminal, times · forks, later
+· items, journal · rules, search · base · backends, testing · geoparquet, pages, sync · increments, server.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from modelstac.catalog.rules import RULES, check_rules
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query
-from modelstac.catalog.search.ranges import interval, rfc3339
+from modelstac.catalog.search.ranges import interval
 from modelstac.catalog.search.sql.derived import scan
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token

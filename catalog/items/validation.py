@@ -21,6 +21,7 @@ from modelstac.catalog.items.identity import plain
 from modelstac.catalog.items.provenance import is_image
 from modelstac.catalog.items.reading import local_path, read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
+from modelstac.catalog.later import needing
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -300,7 +301,8 @@ def offline_validator() -> JsonSchemaSTACValidator:
 @lru_cache(maxsize=64)
 def _fast_validator(uris: tuple[str, ...]) -> RustValidator:
     # A fiftieth of jsonschema's time; what it refuses is judged, and explained, by the other one.
-    import jsonschema_rs
+    with needing("validating an item"):
+        import jsonschema_rs
 
     for uri in uris:
         find_schema(uri)  # whose error says what to do
@@ -312,7 +314,8 @@ def _fast_validator(uris: tuple[str, ...]) -> RustValidator:
 @cache
 def _validator(uri: str) -> Validator:
     # Imported here: only publishing validates, and the import costs more than half of pystac's.
-    from jsonschema.validators import validator_for
+    with needing("validating an item"):
+        from jsonschema.validators import validator_for
 
     schema = find_schema(uri)
     return validator_for(schema)(schema, registry=_registry())

@@ -20,6 +20,7 @@ from typing import Any
 import platformdirs
 
 from modelstac.catalog.errors import SchemaUnavailableError
+from modelstac.catalog.later import needing
 
 FOLDER_VARIABLE = "MODELSTAC_SCHEMAS"
 _EXTENSION = re.compile(r"https://stac-extensions\.github\.io/([a-z0-9-]+)/(v[0-9][0-9a-z.-]*)/schema\.json")
@@ -105,7 +106,8 @@ def core_uris() -> tuple[str, ...]:
 @cache
 def _core_schemas() -> dict[str, dict[str, Any]]:
     # pystac carries the schemas of the STAC version that it writes.
-    from pystac.validation.local_validator import get_local_schema_cache
+    with needing("validating an item"):
+        from pystac.validation.local_validator import get_local_schema_cache
 
     return get_local_schema_cache()
 
