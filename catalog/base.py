@@ -9,7 +9,7 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import pystac
@@ -35,6 +35,9 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.terminal import harmless
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items.description import ModelDescription
 
 LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
@@ -388,8 +391,13 @@ class Catalog(ABC):
         return published
 
 
-def look_into(item: pystac.Item) -> None:
+def look_into(item: pystac.Item, description: ModelDescription | None = None) -> None:
     """Refuse an item that does not go with its files.
+
+    Parameters
+    ----------
+    description
+        What the item says of its model, where that is read already.
 
     Raises
     ------
@@ -414,7 +422,7 @@ def look_into(item: pystac.Item) -> None:
             raise StorageError.doing(f"read {path}, asset {key!r} of {item.id!r}", error) from error
         check_size(item, key, path, found)
     for place in BEFORE_PUBLISHING:
-        at(place)(item)
+        at(place)(item, description)
 
 
 def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:

@@ -17,8 +17,9 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
 """By package that not every installation has, the extra that brings it: who loads models from a server needs none."""
 
 BEFORE_PUBLISHING: list[str] = []
-"""Places of functions of an item, which look into it and its files before it is stored, and raise where they do not go
-together: a catalog knows documents and bytes; rooms above it, which know what is in a model file, add theirs.
+"""Places of functions of an item, and of its description where that is read already, which look into it and its files
+before it is stored, and raise where they do not go together: a catalog knows documents and bytes; rooms above it, which
+know what is in a model file, add theirs.
 """
 
 

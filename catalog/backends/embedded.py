@@ -147,8 +147,7 @@ class EmbeddedCatalog(Catalog):
     def publish(self, item: pystac.Item, *, report: Report = ignore) -> pystac.Item:
         """Validate and store an item with its files; it is made JSON once for both."""
         document = documents.located(item)
-        validate_item(document)
-        look_into(item)
+        look_into(item, validate_item(document))
         return self.add_documents([document], report=report)[0]
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
@@ -159,8 +158,7 @@ class EmbeddedCatalog(Catalog):
         listed = list(items)
         with_files = [item for item in listed if has_local_files(item)]
         for item in with_files:
-            validate_item(documents.located(item))
-            look_into(item)
+            look_into(item, validate_item(documents.located(item)))
         checked = {id(item) for item in with_files}
         writer = Writer(self, report)
 

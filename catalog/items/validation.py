@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
     from referencing import Registry
 
+    from modelstac.catalog.items.description import ModelDescription
+
 MLM_SCHEMAS = (
     "https://stac-extensions.github.io/mlm/",
     "https://crim-ca.github.io/mlm-extension/",  # where versions before 1.3 are
@@ -92,8 +94,8 @@ def validate(stac_object: pystac.STACObject) -> None:
         validate_document(document)
 
 
-def validate_item(document: Document, *, foreign: bool = True) -> None:
-    """Refuse the JSON form of an item that is invalid.
+def validate_item(document: Document, *, foreign: bool = True) -> ModelDescription | None:
+    """Refuse the JSON form of an item that is invalid, and return what it says of a model of ours.
 
     Parameters
     ----------
@@ -107,9 +109,9 @@ def validate_item(document: Document, *, foreign: bool = True) -> None:
     """
     if foreign and is_foreign_model(document):
         _check_foreign(document)
-        return
+        return None
     try:
-        _check_typed(document)
+        description = _check_typed(document)
     except InvalidItemError as error:
         if repr(document["id"]) in str(error):
             raise
@@ -122,6 +124,7 @@ def validate_item(document: Document, *, foreign: bool = True) -> None:
         validate_document(document)
         raise InvalidItemError(f"item {document.get('id')!r} cannot be read: {error}") from error
     validate_document(document)
+    return description
 
 
 def is_foreign_model(document: Document) -> bool:
@@ -177,15 +180,16 @@ def _check_foreign(document: Document) -> None:
     validate_document(document, schemas=known_schemas(document.get("stac_extensions", ())))
 
 
-def _check_typed(document: Document) -> None:
+def _check_typed(document: Document) -> ModelDescription | None:
     if is_dataset(document):
         check_dataset(document)
-        return
+        return None
     if not declares_mlm(document):
         raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…")
     description = read_document(document)
     check_evidence(document["properties"])
     _check_box(document, description.geometry)
+    return description
 
 
 def _check_box(document: Document, geometry: dict[str, Any]) -> None:
@@ -241,32 +245,46 @@ def _check_hrefs(document: Document, kind: str) -> None:
 
     Source: WHATWG URL Standard, 4.4: browsers drop tabs and newlines, and control characters and spaces at the ends.
     """
-    stack: list[tuple[str, Any]] = [("", document)]
+    stack: list[Any] = [document]
     while stack:
-        place, value = stack.pop()
-        if isinstance(value, list):
-            stack.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
-        elif isinstance(value, dict):
-            for name, part in value.items():
-                here = f"{place}.{name}" if place else str(name)
-                if name in _PLACES and isinstance(part, str):
-                    image = is_image(part, value.get("type"), value.get("roles") or ())
-                    _check_scheme(part, f"{kind} {document.get('id')!r}: {here}", image=image)
-                elif isinstance(part, dict | list):
-                    stack.append((here, part))
+        value = stack.pop()
+        if isinstance(value, dict):
+            for name in _PLACES & value.keys():
+                _check_scheme(document, value, name, kind)
+            value = value.values()
+        stack.extend(part for part in value if isinstance(part, (dict, list, tuple)))
 
 
-def _check_scheme(href: str, where: str, *, image: bool) -> None:
+def _check_scheme(document: Document, holder: Document, name: str, kind: str) -> None:
+    href = holder[name]
+    if not isinstance(href, str):
+        return
     found = _SCHEME.match(_IGNORED.sub("", href))
     if found is None or len(found[1]) == 1 or _PLAIN_DATA.match(href):  # a path, or one of Windows
         return
     scheme = found[1].casefold()
     # The name of a container image has a colon, too: "python:3.11".
+    image = scheme not in SCHEMES and is_image(href, holder.get("type"), holder.get("roles") or ())
     if scheme in _ACTING or (scheme not in SCHEMES and not image):
+        place = ".".join(filter(None, (_place_of(holder, document), name)))
         raise InvalidItemError(
-            f"{where} is {href[:60]!r}, and {scheme!r} is no place of a file or page: give one of http, https, s3, gs, "
-            "az, file, or a path"
+            f"{kind} {document.get('id')!r}: {place} is {href[:60]!r}, and {scheme!r} is no place of a file or page: "
+            "give one of http, https, s3, gs, az, file, or a path"
         )
+
+
+def _place_of(wanted: Document, document: Document) -> str | None:
+    """Return where a part of a document is in it, as ``assets.model``, or ``links[2]``."""
+    stack: list[tuple[str, Any]] = [("", document)]
+    while stack:
+        place, value = stack.pop()
+        if value is wanted:
+            return place
+        if isinstance(value, dict):
+            stack.extend((f"{place}.{name}" if place else str(name), part) for name, part in value.items())
+        elif isinstance(value, (list, tuple)):
+            stack.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
+    return None
 
 
 def _explain(document: Document, kind: str, uri: str) -> None:
