@@ -12,9 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-import pystac
-from pystac.utils import str_to_datetime
-
 from modelstac.catalog.credentials import is_secret, shown, variable
 from modelstac.catalog.errors import (
     CatalogError,
@@ -37,6 +34,8 @@ from modelstac.catalog.search.query import Query
 from modelstac.catalog.terminal import harmless
 
 if TYPE_CHECKING:
+    import pystac
+
     from modelstac.catalog.items.description import ModelDescription
 
 LOG = logging.getLogger("modelstac")
@@ -434,6 +433,8 @@ def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
 
 def as_item(document: Document) -> pystac.Item:
     """Return a document as an item; what ``fields`` left out is empty."""
+    import pystac  # not at the top: it brings a whole client for HTTP, which a search in a file does without
+
     complete: Document = {"links": [], "assets": {}} | document
     # pystac warns of deprecated items wherever one is read; here they are a field like any other.
     properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
@@ -458,6 +459,9 @@ _PARTS = frozenset(
 
 def _built(document: Document) -> pystac.Item:
     """Return what :meth:`pystac.Item.from_dict` does, which spends most of its time on what is known here."""
+    import pystac
+    from pystac.utils import str_to_datetime
+
     properties = document["properties"]
     moment = properties.get("datetime")
     item = pystac.Item(

@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import pystac
-
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
@@ -24,6 +22,7 @@ from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema
 from modelstac.catalog.later import needing
 
 if TYPE_CHECKING:
+    import pystac
     from jsonschema.protocols import Validator
     from jsonschema_rs import Validator as RustValidator
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
@@ -87,6 +86,8 @@ def validate(stac_object: pystac.STACObject) -> None:
     SchemaUnavailableError
         If a schema that it declares cannot be had.
     """
+    import pystac
+
     document = stac_object.to_dict(include_self_link=False, transform_hrefs=False)
     if isinstance(stac_object, pystac.Item):
         validate_item(document)
@@ -223,7 +224,7 @@ def validate_document(document: Document, *, schemas: Iterable[str] | None = Non
     kind = {"Feature": "item", "Collection": "collection", "Catalog": "catalog"}.get(str(document.get("type")))
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
-    version = document["stac_version"] if "stac_version" in document else pystac.get_stac_version()
+    version = document["stac_version"] if "stac_version" in document else _current_version()
     uris = (
         _CORE.format(version=version, kind=kind),
         *(document.get("stac_extensions", ()) if schemas is None else schemas),
@@ -238,6 +239,12 @@ def validate_document(document: Document, *, schemas: Iterable[str] | None = Non
             check_bbox(document["bbox"])
         except ValueError as error:
             raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
+
+
+def _current_version() -> str:
+    import pystac
+
+    return pystac.get_stac_version()
 
 
 def _check_hrefs(document: Document, kind: str) -> None:

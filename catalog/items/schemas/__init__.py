@@ -17,8 +17,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from modelstac.catalog.errors import SchemaUnavailableError
 from modelstac.catalog.later import needing
 
@@ -73,6 +71,8 @@ def find_schema(uri: str) -> dict[str, Any]:
     name = file_name(uri)
     if (local := _local(uri, name)) is not None:
         return local
+    import platformdirs  # not at the top: it is slower than most that need schemas
+
     cached = platformdirs.user_cache_path("modelstac") / "schemas" / name
     if (schema := _from_file(cached)) is not None:
         return schema
