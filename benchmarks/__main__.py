@@ -9,6 +9,7 @@ import importlib
 import sys
 
 COMPARISONS = (
+    "starting",
     "latency",
     "exporting",
     "loading",

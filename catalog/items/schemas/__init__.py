@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from modelstac.catalog.errors import SchemaUnavailableError
-from modelstac.catalog.later import needing
 
 FOLDER_VARIABLE = "MODELSTAC_SCHEMAS"
 _EXTENSION = re.compile(r"https://stac-extensions\.github\.io/([a-z0-9-]+)/(v[0-9][0-9a-z.-]*)/schema\.json")
@@ -105,11 +104,18 @@ def core_uris() -> tuple[str, ...]:
 
 @cache
 def _core_schemas() -> dict[str, dict[str, Any]]:
-    # pystac carries the schemas of the STAC version that it writes.
-    with needing("validating an item"):
-        from pystac.validation.local_validator import get_local_schema_cache
+    # pystac carries the schemas of the STAC version that it writes. Asking pystac for them imports jsonschema. Names of
+    # files and not $id, of which one is wrong.
+    from pystac.version import STACVersion
 
-    return get_local_schema_cache()
+    folder, version = resources.files("pystac") / "validation" / "jsonschemas", STACVersion.DEFAULT_STAC_VERSION
+    found = {}
+    for path in (folder / "stac-spec" / f"v{version}").iterdir():
+        kind = path.name.removesuffix(".json")
+        kind = kind if kind in {"catalog", "collection"} else "item"
+        found[f"https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{path.name}"] = path
+    found |= {f"https://geojson.org/schema/{path.name}": path for path in (folder / "geojson").iterdir()}
+    return {uri: json.loads(path.read_text("utf-8")) for uri, path in found.items() if uri.endswith(".json")}
 
 
 def _from_file(path: Path) -> dict[str, Any] | None:
