@@ -9,6 +9,7 @@ import importlib
 import sys
 
 COMPARISONS = (
+    "starting",
     "latency",
     "exporting",
     "loading",
@@ -22,7 +23,7 @@ COMPARISONS = (
     "training",
 )
 OTHERS = ("capacity", "routes")
-OF_ONE = ("mixed", "real_models", "scenes", "soak")
+OF_ONE = ("gpu", "mixed", "real_models", "scenes", "soak")
 """Those that take options of their own, and are run by themselves."""
 
 if __name__ == "__main__":

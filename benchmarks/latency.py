@@ -21,6 +21,7 @@ from modelstac.training.spec import PRESETS, ConvLSTMSpec
 from modelstac.training.weights import Weights, initial_weights
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
+LIMIT = 1.0
 CHANNELS_LAST = ("batch", "time", "height", "width", "variables")
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -120,7 +121,7 @@ def ratio(times: list[float], base: list[float]) -> float:
 
 def main(turns: int = 11) -> None:
     print(f"Latency of one forward pass, batch 1, {THREADS} threads: median of {turns} turns (ratio to the fastest")
-    print(f"native execution); load of the machine {os.getloadavg()[0]:.1f}\n")
+    print(f"native execution; limit of ours: {LIMIT:g}); load of the machine {os.getloadavg()[0]:.1f}\n")
     print(f"{'':42}" + "".join(f"{name:>22}" for name in CONTENDERS), flush=True)
     for title, spec in CASES.items():
         weights = initial_weights(spec, seed=0)

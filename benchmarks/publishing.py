@@ -28,7 +28,7 @@ from modelstac.catalog.testing import Examples
 SIZE = 10_000
 MODELS = 20
 TURNS = 3
-INTO_PGSTAC = 1.5
+INTO_PGSTAC = 1.2
 
 
 def documents(folder: Path) -> list[dict[str, Any]]:

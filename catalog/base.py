@@ -9,11 +9,8 @@ import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
-
-import pystac
-from pystac.utils import str_to_datetime
 
 from modelstac.catalog.credentials import is_secret, shown, variable
 from modelstac.catalog.errors import (
@@ -35,6 +32,11 @@ from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.terminal import harmless
+
+if TYPE_CHECKING:
+    import pystac
+
+    from modelstac.catalog.items.description import ModelDescription
 
 LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
@@ -388,8 +390,13 @@ class Catalog(ABC):
         return published
 
 
-def look_into(item: pystac.Item) -> None:
+def look_into(item: pystac.Item, description: ModelDescription | None = None) -> None:
     """Refuse an item that does not go with its files.
+
+    Parameters
+    ----------
+    description
+        What the item says of its model, where that is read already.
 
     Raises
     ------
@@ -414,7 +421,7 @@ def look_into(item: pystac.Item) -> None:
             raise StorageError.doing(f"read {path}, asset {key!r} of {item.id!r}", error) from error
         check_size(item, key, path, found)
     for place in BEFORE_PUBLISHING:
-        at(place)(item)
+        at(place)(item, description)
 
 
 def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
@@ -426,6 +433,8 @@ def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
 
 def as_item(document: Document) -> pystac.Item:
     """Return a document as an item; what ``fields`` left out is empty."""
+    import pystac  # not at the top: it brings a whole client for HTTP, which a search in a file does without
+
     complete: Document = {"links": [], "assets": {}} | document
     # pystac warns of deprecated items wherever one is read; here they are a field like any other.
     properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
@@ -450,6 +459,9 @@ _PARTS = frozenset(
 
 def _built(document: Document) -> pystac.Item:
     """Return what :meth:`pystac.Item.from_dict` does, which spends most of its time on what is known here."""
+    import pystac
+    from pystac.utils import str_to_datetime
+
     properties = document["properties"]
     moment = properties.get("datetime")
     item = pystac.Item(

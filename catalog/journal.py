@@ -7,11 +7,13 @@ It holds names and ids alone: of what changed the names of the fields, never the
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
@@ -70,14 +72,19 @@ def writer() -> Writer:
     """Return who writes; without a server in between it is the user of this machine."""
     found = _WRITER.get()
     if found is None:
-        import getpass
-
-        try:
-            name = getpass.getuser()
-        except (KeyError, OSError):  # a user without a name, as in some containers
-            name = "unknown"
-        found = Writer(LOCAL + name)
+        return _user(*map(os.environ.get, ("LOGNAME", "USER", "LNAME", "USERNAME")))
     return found
+
+
+@lru_cache(maxsize=4)
+def _user(*_: str | None) -> Writer:
+    """Return the user of this machine, whom these variables name, or else the system's list of users."""
+    import getpass
+
+    try:
+        return Writer(LOCAL + getpass.getuser())
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return Writer(f"{LOCAL}unknown")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from email.utils import parsedate_to_datetime
 
 _YEAR = re.compile(r"\d{4}", re.ASCII)
 _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
@@ -25,6 +24,8 @@ def seconds_of(retry_after: str | None) -> float | None:
     text = (retry_after or "").strip()
     if text.isdecimal() and text.isascii():
         return float(text)
+    from email.utils import parsedate_to_datetime  # not at the top: what finds items needs no mail
+
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError):

@@ -19,6 +19,7 @@ from typing import Any
 
 from modelstac.catalog.errors import ConversionError, MissingPackageError, ModelStacError, SpecError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.later import EXTRAS as OPTIONAL
 from modelstac.exporters.architecture import CONVLSTM, READERS
 from modelstac.exporters.closed import CLOSED
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Converter
@@ -49,7 +50,8 @@ NODES = MappingProxyType(
 ALIASES = MappingProxyType({"keras": "keras-tensorflow"})
 
 EXTRAS = MappingProxyType(
-    {"ai_edge_litert": "litert", "h5py": "keras", "onnxruntime": "onnx", "safetensors": "torch"}
+    dict(OPTIONAL)
+    | {"ai_edge_litert": "litert", "h5py": "keras", "onnxruntime": "onnx", "safetensors": "torch"}
     | dict.fromkeys(("onnxscript", "tf2onnx"), "converters")
 )
 """Extra that brings a package, where it is not called like it."""

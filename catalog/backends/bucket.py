@@ -14,6 +14,7 @@ from modelstac.catalog import forks
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.credentials import identified, refusal, shown
 from modelstac.catalog.errors import CatalogError, IntegrityError, NotFoundError, StorageError
+from modelstac.catalog.later import needing
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -32,8 +33,9 @@ class Bucket:
     """
 
     def __init__(self, url: str) -> None:
-        import obstore
-        from obstore.store import from_url
+        with needing(f"opening {url}"):
+            import obstore
+            from obstore.store import from_url
 
         self.url, known = identified(url)
         url = self.url

@@ -12,9 +12,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pystac
 from pydantic_core import from_json
 
 from modelstac.catalog import journal
@@ -28,7 +27,6 @@ from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, reference
 from modelstac.catalog.items.reading import has_local_files, local_path
-from modelstac.catalog.items.validation import validate_item
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 from modelstac.catalog.search.page import Page
@@ -38,6 +36,9 @@ from modelstac.catalog.search.sql.database import Database
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.search.sql.schema import is_current, prepare
 from modelstac.catalog.search.sql.search import Search
+
+if TYPE_CHECKING:
+    import pystac
 
 SUFFIX = ".sqlite"
 # Few, since each costs some waiting of the threads for each other.
@@ -104,6 +105,8 @@ class EmbeddedCatalog(Catalog):
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
+        import pystac
+
         return (pystac.Collection.from_dict(document) for document in self.collection_documents())
 
     def collection_documents(self, name: str | None = None) -> list[Document]:
@@ -146,9 +149,10 @@ class EmbeddedCatalog(Catalog):
 
     def publish(self, item: pystac.Item, *, report: Report = ignore) -> pystac.Item:
         """Validate and store an item with its files; it is made JSON once for both."""
+        from modelstac.catalog.items.validation import validate_item  # not at the top: who reads validates nothing
+
         document = documents.located(item)
-        validate_item(document)
-        look_into(item)
+        look_into(item, validate_item(document))
         return self.add_documents([document], report=report)[0]
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Published:
@@ -156,11 +160,12 @@ class EmbeddedCatalog(Catalog):
 
         They are validated while those before are written, and before any file is copied.
         """
+        from modelstac.catalog.items.validation import validate_item
+
         listed = list(items)
         with_files = [item for item in listed if has_local_files(item)]
         for item in with_files:
-            validate_item(documents.located(item))
-            look_into(item)
+            look_into(item, validate_item(documents.located(item)))
         checked = {id(item) for item in with_files}
         writer = Writer(self, report)
 

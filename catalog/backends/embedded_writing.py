@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
-
-import pystac
+from typing import TYPE_CHECKING, Protocol
 
 from modelstac.catalog import journal
 from modelstac.catalog.backends.artifacts import ArtifactFolder
@@ -23,6 +21,9 @@ from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database
+
+if TYPE_CHECKING:
+    import pystac
 
 Prepared = tuple[Document, dict[str, str]]
 """An item, and where its copied files lie, by asset key."""

@@ -15,7 +15,6 @@ from modelstac.catalog.credentials import bare, identified, refusal, typed, warn
 from modelstac.catalog.errors import (
     CatalogError,
     ChangedMeanwhileError,
-    MissingPackageError,
     ModelStacError,
     NotFoundError,
     StorageError,
@@ -82,12 +81,9 @@ class Api:
     """
 
     def __init__(self, href: str, key: str | None) -> None:
-        try:
-            from pystac_client import Client
-            from pystac_client.exceptions import APIError
-            from pystac_client.stac_api_io import StacApiIO
-        except ModuleNotFoundError as error:
-            raise MissingPackageError.extra(str(error.name), "api", "a catalog behind an API") from error
+        from pystac_client import Client
+        from pystac_client.exceptions import APIError
+        from pystac_client.stac_api_io import StacApiIO
 
         self.href = typed(href)
         if key:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-import pystac
+if TYPE_CHECKING:
+    import pystac
 
 
-class Published(Sequence[pystac.Item]):
+class Published(Sequence["pystac.Item"]):
     """Items as they are stored, each read when it is asked for: whoever publishes thousands seldom looks at all.
 
     Parameters

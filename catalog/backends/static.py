@@ -11,9 +11,7 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import pystac
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.backends.branches import BRANCH, Branch
 from modelstac.catalog.backends.oddities import oddity
@@ -29,6 +27,9 @@ from modelstac.catalog.items.provenance import PAGE_FIELD
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
+
+if TYPE_CHECKING:
+    import pystac
 
 
 class StaticCatalog(TreeCatalog):

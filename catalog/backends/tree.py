@@ -10,9 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pystac
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.backends.branches import (
     BRANCH,
@@ -37,12 +35,20 @@ from modelstac.catalog.messages import Report
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 
+if TYPE_CHECKING:
+    import pystac
+
 # So many items before the latest version link to it; those before lead there by their successors. Otherwise every
 # publish would rewrite all versions.
 LATEST_LINKS = 10
-_OF_PYSTAC = (pystac.STACError, pystac.STACTypeError)
 INDEX = "search.sqlite.gz"
 """The search index beside a catalog whose keeper put one there."""
+
+
+def _of_pystac() -> tuple[type[Exception], ...]:
+    import pystac
+
+    return pystac.STACError, pystac.STACTypeError
 
 
 class TreeCatalog(Catalog):
@@ -76,11 +82,13 @@ class TreeCatalog(Catalog):
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
+        import pystac
+
         for branch in self._branches():
             if branch.document["type"] != "Collection":
                 continue
             # Others' collections may be of earlier versions, which pystac brings to this one by whatever it raises.
-            with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, *_OF_PYSTAC):
+            with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, *_of_pystac()):
                 yield pystac.Collection.from_dict(documents.absolute(branch.document, self._href(branch.path)))
 
     def find(self, item_id: str) -> pystac.Item | None:
@@ -254,7 +262,7 @@ class TreeCatalog(Catalog):
     def _whole(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (LookupError, TypeError, ValueError, AttributeError, *_OF_PYSTAC) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, *_of_pystac()) as error:
             if isinstance(error, ModelStacError):
                 raise
             raise CatalogError(f"{self._href(path)} is no complete STAC item: restore it from a copy") from error

@@ -9,9 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
-
-import pystac
+from typing import TYPE_CHECKING, Protocol
 
 from modelstac.catalog.backends.branches import BRANCH, Branch, holds_items
 from modelstac.catalog.backends.oddities import oddity
@@ -23,6 +21,9 @@ from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import derived
 from modelstac.catalog.search.sql.fields import reduced
+
+if TYPE_CHECKING:
+    pass
 
 _CHUNK, _LARGEST = 1 << 20, 8 << 30
 
@@ -138,6 +139,8 @@ class Reading:
         if problem is not None or isinstance(document, CatalogError):
             return str(problem)
         document |= {"collection": collection}
+        import pystac
+
         if document["stac_version"] == pystac.get_stac_version():
             return document
         try:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pystac
 from pydantic import Field
 
 from modelstac.catalog.errors import InvalidItemError
@@ -18,6 +17,9 @@ from modelstac.catalog.items.geometry import Geometry, bounding_box
 from modelstac.catalog.items.mlm import DATACUBE_SCHEMA_URI, FILE_SCHEMA_URI, SEMVER, VERSION_SCHEMA_URI, Fragment
 from modelstac.catalog.items.provenance import Provider
 from modelstac.catalog.items.writing import file_fields
+
+if TYPE_CHECKING:
+    import pystac
 
 VARIANT = "data"
 ASSET = "data"
@@ -86,6 +88,8 @@ def write_dataset(description: DatasetDescription) -> pystac.Item:
         properties["keywords"] = list(description.keywords)
     if description.providers:
         properties["providers"] = [provider.to_json() for provider in description.providers]
+    import pystac
+
     item = pystac.Item(
         id=description.id,
         geometry=description.geometry,

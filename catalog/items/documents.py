@@ -14,10 +14,8 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
-
-import pystac
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import with_verified
@@ -26,6 +24,9 @@ from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD, is_image
 from modelstac.catalog.items.reading import asset_href
 from modelstac.catalog.items.versions import is_version, version_key
+
+if TYPE_CHECKING:
+    import pystac
 
 ROOT = "catalog.json"
 _HALF = re.compile("[\ud800-\udfff]")
@@ -90,6 +91,8 @@ def targets(document: Document, rel: str, path: str) -> list[str]:
 
 def new_root(folder_name: str) -> Document:
     """Return the root document of a new, empty catalog."""
+    import pystac
+
     return {
         "type": "Catalog",
         "stac_version": pystac.get_stac_version(),
@@ -105,6 +108,8 @@ def new_root(folder_name: str) -> Document:
 
 def new_collection(name: str, properties: Document) -> Document:
     """Return the collection of a model whose first item, with these properties, is published."""
+    import pystac
+
     return {
         "type": "Collection",
         "stac_version": pystac.get_stac_version(),

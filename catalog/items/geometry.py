@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator
 
+from modelstac.catalog.later import needing
+
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
 _GRID = 1e-9
+_CUTTING = "cutting a geometry at the antimeridian"
 """Degrees, a tenth of a millimetre."""
 _DEPTH = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
 
@@ -164,8 +167,9 @@ def cut(geometry: dict[str, Any]) -> dict[str, Any]:
     crosses = _ring_crosses if "Polygon" in kind else _jumps
     if not any(crosses(part[0] if "Polygon" in kind else part) for part in parts):
         return geometry
-    from shapely import get_parts, union_all
-    from shapely.geometry import LineString, MultiLineString, mapping, shape
+    with needing(_CUTTING):
+        from shapely import get_parts, union_all
+        from shapely.geometry import LineString, MultiLineString, mapping, shape
 
     if "Line" in kind:
         lines = [LineString([(x, p[1]) for x, p in zip(unwrapped(part), part, strict=True)]) for part in parts]
@@ -194,7 +198,8 @@ def outline(ring: Sequence[Sequence[float]], pole: float | None = None) -> dict[
     """
     if not _jumps(ring):
         return {"type": "Polygon", "coordinates": [[list(position) for position in ring]]}
-    from shapely.geometry import mapping
+    with needing(_CUTTING):
+        from shapely.geometry import mapping
 
     found = mapping(_wound(_wrapped(_around(ring, pole))))
     return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
@@ -237,8 +242,9 @@ def _goes_round(longitudes: Sequence[float]) -> bool:
 
 def _around(ring: Sequence[Sequence[float]], pole: float | None = None) -> BaseGeometry:
     """Return what a ring encloses, in longitudes that go on."""
-    from shapely import make_valid
-    from shapely.geometry import Polygon
+    with needing(_CUTTING):
+        from shapely import make_valid
+        from shapely.geometry import Polygon
 
     longitudes, latitudes = unwrapped(ring), [position[1] for position in ring]
     points = list(zip(longitudes, latitudes, strict=True))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pystac
-from pystac.utils import datetime_to_str
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD
+
+if TYPE_CHECKING:
+    import pystac
 
 OUR_FIELD = "interop:variant"
 """What every item has that was made here."""
@@ -70,6 +70,8 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
         if name not in MUTABLE_PROPERTIES:
             content[name] = plain(value)
     if "datetime" not in content:  # pystac puts it among the properties when it first writes the item
+        from pystac.utils import datetime_to_str
+
         content["datetime"] = None if item.datetime is None else datetime_to_str(item.datetime)
     for key, asset in item.assets.items():
         if key in EVIDENCE_ASSETS:

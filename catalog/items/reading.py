@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import pystac
-
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import MODEL_ROLE
 from modelstac.catalog.items.provenance import COMMON, ITEM_ID_FIELD, KEPT_RELS, PAGE_FIELD, SPDX, is_image
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.times import first_and_last, is_leap
+
+if TYPE_CHECKING:
+    import pystac
+
+    from modelstac.catalog.items.description import ModelDescription
 
 Document = dict[str, Any]
 _PLAIN_FIELDS = {
@@ -137,6 +139,8 @@ def read_document(document: Document) -> ModelDescription:
     InvalidItemError
         As :func:`read_item` does.
     """
+    from modelstac.catalog.items.description import ModelDescription  # not at the top: a search reads none
+
     return ModelDescription(**_fields(document))
 
 

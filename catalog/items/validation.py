@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-import pystac
-
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
@@ -21,12 +19,16 @@ from modelstac.catalog.items.identity import plain
 from modelstac.catalog.items.provenance import is_image
 from modelstac.catalog.items.reading import local_path, read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
+from modelstac.catalog.later import needing
 
 if TYPE_CHECKING:
+    import pystac
     from jsonschema.protocols import Validator
     from jsonschema_rs import Validator as RustValidator
     from pystac.validation.stac_validator import JsonSchemaSTACValidator
     from referencing import Registry
+
+    from modelstac.catalog.items.description import ModelDescription
 
 MLM_SCHEMAS = (
     "https://stac-extensions.github.io/mlm/",
@@ -84,6 +86,8 @@ def validate(stac_object: pystac.STACObject) -> None:
     SchemaUnavailableError
         If a schema that it declares cannot be had.
     """
+    import pystac
+
     document = stac_object.to_dict(include_self_link=False, transform_hrefs=False)
     if isinstance(stac_object, pystac.Item):
         validate_item(document)
@@ -91,8 +95,8 @@ def validate(stac_object: pystac.STACObject) -> None:
         validate_document(document)
 
 
-def validate_item(document: Document, *, foreign: bool = True) -> None:
-    """Refuse the JSON form of an item that is invalid.
+def validate_item(document: Document, *, foreign: bool = True) -> ModelDescription | None:
+    """Refuse the JSON form of an item that is invalid, and return what it says of a model of ours.
 
     Parameters
     ----------
@@ -106,9 +110,9 @@ def validate_item(document: Document, *, foreign: bool = True) -> None:
     """
     if foreign and is_foreign_model(document):
         _check_foreign(document)
-        return
+        return None
     try:
-        _check_typed(document)
+        description = _check_typed(document)
     except InvalidItemError as error:
         if repr(document["id"]) in str(error):
             raise
@@ -121,6 +125,7 @@ def validate_item(document: Document, *, foreign: bool = True) -> None:
         validate_document(document)
         raise InvalidItemError(f"item {document.get('id')!r} cannot be read: {error}") from error
     validate_document(document)
+    return description
 
 
 def is_foreign_model(document: Document) -> bool:
@@ -176,15 +181,16 @@ def _check_foreign(document: Document) -> None:
     validate_document(document, schemas=known_schemas(document.get("stac_extensions", ())))
 
 
-def _check_typed(document: Document) -> None:
+def _check_typed(document: Document) -> ModelDescription | None:
     if is_dataset(document):
         check_dataset(document)
-        return
+        return None
     if not declares_mlm(document):
         raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…")
     description = read_document(document)
     check_evidence(document["properties"])
     _check_box(document, description.geometry)
+    return description
 
 
 def _check_box(document: Document, geometry: dict[str, Any]) -> None:
@@ -218,7 +224,7 @@ def validate_document(document: Document, *, schemas: Iterable[str] | None = Non
     kind = {"Feature": "item", "Collection": "collection", "Catalog": "catalog"}.get(str(document.get("type")))
     if kind is None:
         raise InvalidItemError(f"type {document.get('type')!r} is none of Feature, Collection, Catalog")
-    version = document["stac_version"] if "stac_version" in document else pystac.get_stac_version()
+    version = document["stac_version"] if "stac_version" in document else _current_version()
     uris = (
         _CORE.format(version=version, kind=kind),
         *(document.get("stac_extensions", ()) if schemas is None else schemas),
@@ -235,37 +241,57 @@ def validate_document(document: Document, *, schemas: Iterable[str] | None = Non
             raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
 
 
+def _current_version() -> str:
+    import pystac
+
+    return pystac.get_stac_version()
+
+
 def _check_hrefs(document: Document, kind: str) -> None:
     """Refuse places that are none: what acts in the browser of whoever follows it, or is a page by itself.
 
     Source: WHATWG URL Standard, 4.4: browsers drop tabs and newlines, and control characters and spaces at the ends.
     """
-    stack: list[tuple[str, Any]] = [("", document)]
+    stack: list[Any] = [document]
     while stack:
-        place, value = stack.pop()
-        if isinstance(value, list):
-            stack.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
-        elif isinstance(value, dict):
-            for name, part in value.items():
-                here = f"{place}.{name}" if place else str(name)
-                if name in _PLACES and isinstance(part, str):
-                    image = is_image(part, value.get("type"), value.get("roles") or ())
-                    _check_scheme(part, f"{kind} {document.get('id')!r}: {here}", image=image)
-                elif isinstance(part, dict | list):
-                    stack.append((here, part))
+        value = stack.pop()
+        if isinstance(value, dict):
+            for name in _PLACES & value.keys():
+                _check_scheme(document, value, name, kind)
+            value = value.values()
+        stack.extend(part for part in value if isinstance(part, (dict, list, tuple)))
 
 
-def _check_scheme(href: str, where: str, *, image: bool) -> None:
+def _check_scheme(document: Document, holder: Document, name: str, kind: str) -> None:
+    href = holder[name]
+    if not isinstance(href, str):
+        return
     found = _SCHEME.match(_IGNORED.sub("", href))
     if found is None or len(found[1]) == 1 or _PLAIN_DATA.match(href):  # a path, or one of Windows
         return
     scheme = found[1].casefold()
     # The name of a container image has a colon, too: "python:3.11".
+    image = scheme not in SCHEMES and is_image(href, holder.get("type"), holder.get("roles") or ())
     if scheme in _ACTING or (scheme not in SCHEMES and not image):
+        place = ".".join(filter(None, (_place_of(holder, document), name)))
         raise InvalidItemError(
-            f"{where} is {href[:60]!r}, and {scheme!r} is no place of a file or page: give one of http, https, s3, gs, "
-            "az, file, or a path"
+            f"{kind} {document.get('id')!r}: {place} is {href[:60]!r}, and {scheme!r} is no place of a file or page: "
+            "give one of http, https, s3, gs, az, file, or a path"
         )
+
+
+def _place_of(wanted: Document, document: Document) -> str | None:
+    """Return where a part of a document is in it, as ``assets.model``, or ``links[2]``."""
+    stack: list[tuple[str, Any]] = [("", document)]
+    while stack:
+        place, value = stack.pop()
+        if value is wanted:
+            return place
+        if isinstance(value, dict):
+            stack.extend((f"{place}.{name}" if place else str(name), part) for name, part in value.items())
+        elif isinstance(value, (list, tuple)):
+            stack.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
+    return None
 
 
 def _explain(document: Document, kind: str, uri: str) -> None:
@@ -300,7 +326,8 @@ def offline_validator() -> JsonSchemaSTACValidator:
 @lru_cache(maxsize=64)
 def _fast_validator(uris: tuple[str, ...]) -> RustValidator:
     # A fiftieth of jsonschema's time; what it refuses is judged, and explained, by the other one.
-    import jsonschema_rs
+    with needing("validating an item"):
+        import jsonschema_rs
 
     for uri in uris:
         find_schema(uri)  # whose error says what to do
@@ -312,7 +339,8 @@ def _fast_validator(uris: tuple[str, ...]) -> RustValidator:
 @cache
 def _validator(uri: str) -> Validator:
     # Imported here: only publishing validates, and the import costs more than half of pystac's.
-    from jsonschema.validators import validator_for
+    with needing("validating an item"):
+        from jsonschema.validators import validator_for
 
     schema = find_schema(uri)
     return validator_for(schema)(schema, registry=_registry())

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-
-import pystac
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
 from modelstac.catalog.items.description import MODEL_ASSET, ModelDescription
@@ -22,6 +20,9 @@ from modelstac.catalog.items.mlm import (
 )
 from modelstac.catalog.items.provenance import ITEM_ID_FIELD, SPDX, ExtraAsset, Source
 from modelstac.catalog.items.versions import version_key
+
+if TYPE_CHECKING:
+    import pystac
 
 _OF_THE_MACHINE = (
     *("memory_size", "batch_size_suggestion", "accelerator"),
@@ -40,6 +41,8 @@ def write_item(description: ModelDescription) -> pystac.Item:
     IntegrityError
         If a local file is not the one whose checksum is known.
     """
+    import pystac
+
     extensions = [MLM_SCHEMA_URI, FILE_SCHEMA_URI, VERSION_SCHEMA_URI]
     if description.cube_dimensions:
         extensions.append(DATACUBE_SCHEMA_URI)
@@ -159,6 +162,8 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
 
 
 def _model_asset(description: ModelDescription) -> pystac.Asset:
+    import pystac
+
     file_format = description.file_format
     roles = [MODEL_ROLE, "data"]
     fields: dict[str, Any] = {"mlm:artifact_type": file_format.artifact_type}
@@ -211,6 +216,8 @@ def _extra_file_fields(extra: ExtraAsset) -> dict[str, Any]:
 
 
 def _source_link(source: Source) -> pystac.Link:
+    import pystac
+
     # A source in the same catalog has no place yet; the store that publishes the item replaces the bare file name.
     href = source.href or f"{source.item_id}.json"
     media_type = source.media_type or ("application/geo+json" if source.item_id else None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from modelstac.catalog.later import needing
 from modelstac.catalog.pages.values import LONGEST, drawn_href, safe_href, text
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def _plain(tokens: Sequence[Token]) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
+    with needing("a page of a model"):
+        from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
     parser.validateLink = _may_lead  # type: ignore[method-assign]

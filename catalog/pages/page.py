@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.items.documents import aliases_of
 from modelstac.catalog.items.mlm import MODEL_ROLE
+from modelstac.catalog.later import needing
 from modelstac.catalog.pages import citation, markdown, places, scores, snippets
 from modelstac.catalog.pages.tensors import tensors
 from modelstac.catalog.pages.values import (
@@ -246,7 +247,8 @@ def _sources(item: Document) -> Iterator[tuple[str, str | None]]:
 
 @cache
 def _templates() -> Environment:
-    import jinja2  # not at the top: who makes no page does without
+    with needing("a page of a model"):
+        import jinja2  # not at the top: who makes no page does without
 
     def load(name: str) -> str:
         return files("modelstac.catalog.pages").joinpath(name).read_text("utf-8")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.later import needing
 from modelstac.catalog.search.facts import in_range, moments, runs_with, says, searched_text
 from modelstac.catalog.search.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.search.ranges import fold, interval, number_range
@@ -73,7 +74,8 @@ def _meets(item: pystac.Item, wanted: str) -> bool:
 
 
 def _touches(wanted: dict[str, Any], geometry: dict[str, Any] | None) -> bool:
-    from shapely.geometry import shape
+    with needing("a search by geometry"):
+        from shapely.geometry import shape
 
     return geometry is not None and bool(shape(wanted).intersects(shape(geometry)))
 

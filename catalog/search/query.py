@@ -13,6 +13,7 @@ from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.geometry import check_bbox, check_searched, cut
 from modelstac.catalog.items.mlm import FRAMEWORKS, TASKS, one_line
 from modelstac.catalog.items.versions import parse_range
+from modelstac.catalog.later import needing
 from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements, rfc3339
 from modelstac.catalog.search.spellings import canonical
 
@@ -232,7 +233,8 @@ def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
         return {}
     given = fields.get("filter")
     if isinstance(given, str) and given.strip():
-        import cql2
+        with needing("a filter"):
+            import cql2
 
         try:
             given = cql2.parse_text(given).to_json()

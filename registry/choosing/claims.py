@@ -29,9 +29,14 @@ LARGEST = 1 << 30
 
 
 def described(
-    item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None
+    item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None, *, read: ModelDescription | None = None
 ) -> tuple[ModelDescription, list[str]]:
     """Describe a model file of an item, our own or somebody else's, and say what is odd in it, each in half a line.
+
+    Parameters
+    ----------
+    read
+        What our own says, where that is read already.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def described(
         entries = [entry for entry in item.properties.get("mlm:input") or () if isinstance(entry, dict)]
         wants = ((entry.get("name"), text) for entry in entries for side in unmet(entry) for text in side)
         try:
-            description = read_item(item)
+            description = read or read_item(item)
         except InvalidItemError as error:
             text = str(error)
             raise InvalidItemError(text if repr(item.id) in text else f"item {item.id!r}: {text}") from error
@@ -61,8 +66,13 @@ def described(
     return description, [*remarks, *left_undone(description)]
 
 
-def check_publishable(item: pystac.Item) -> None:
+def check_publishable(item: pystac.Item, read: ModelDescription | None = None) -> None:
     """Refuse a model whose item contradicts its file, or wants steps that can never be computed.
+
+    Parameters
+    ----------
+    read
+        What the item says, where that is read already.
 
     Raises
     ------
@@ -76,7 +86,7 @@ def check_publishable(item: pystac.Item) -> None:
     for asset in model_assets(item):
         if asset.artifact_type not in RUNTIMES:
             continue
-        description, _ = described(item, asset)
+        description, _ = described(item, asset, read=read)
         if not is_foreign(item) and (found := next(contradictions(description), None)) is not None:
             raise InvalidItemError(f"item {item.id!r}: {found}")
         if (file := at_hand(item, asset)) is not None:
@@ -139,7 +149,7 @@ def at_hand(item: pystac.Item, asset: ModelAsset, *, hashed: bool = False) -> Ar
     from modelstac.registry.files.artifact import Artifact
 
     found = item.assets[asset.key]
-    href = found.get_absolute_href() or found.href
+    href = found.href if "://" in found.href else found.get_absolute_href() or found.href
     try:
         here = local_path(href)
         path = here or _in_cache(found, href)

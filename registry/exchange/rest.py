@@ -13,7 +13,6 @@ from modelstac.catalog.backends.http import reason
 from modelstac.catalog.credentials import identified, refusal, typed, warn_unencrypted
 from modelstac.catalog.errors import (
     DownloadError,
-    MissingPackageError,
     NotFoundError,
     StorageError,
     UnauthorizedError,
@@ -38,18 +37,11 @@ class Server:
         What it is, for messages.
     header
         By what it knows one, where that is said elsewhere than in the address, a variable or ``~/.netrc``.
-
-    Raises
-    ------
-    MissingPackageError
-        If requests is not installed.
     """
 
     def __init__(self, href: str, what: str, header: str | None = None) -> None:
-        try:
-            import requests
-        except ModuleNotFoundError as error:
-            raise MissingPackageError.extra("requests", "api", f"asking {what}") from error
+        import requests
+
         if os.environ.get(_OFFLINE, "0") not in {"", "0"}:
             raise DownloadError(f"{what} is on the web, and {_OFFLINE} forbids to ask: unset that once")
         self.href, self.what = typed(href).rstrip("/"), what

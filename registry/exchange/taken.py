@@ -11,6 +11,7 @@ from typing import Any
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import NAME_PATTERN, ModelDescription
 from modelstac.catalog.items.mlm import SEMVER
+from modelstac.catalog.later import needing
 
 MAX_TEXT = 4 << 20
 """Bytes of a description."""
@@ -68,7 +69,8 @@ def read_yaml(text: str | bytes, *, where: str) -> Any:
     InvalidItemError
         If it is none, or grows when its aliases are written out: a few lines of those may be more than memory holds.
     """
-    import yaml
+    with needing(f"reading {where}"):
+        import yaml
 
     if len(text) > MAX_TEXT:
         raise InvalidItemError(f"{where} has more than {MAX_TEXT} bytes, as no description has")

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from modelstac.catalog.backends.storage import sync_folder
@@ -223,6 +224,12 @@ def _length(path: Path) -> int:
 def _default_root() -> Path:
     if named := os.environ.get(FOLDER):
         return Path(named)
+    return _of_the_user(os.environ.get("XDG_CACHE_HOME"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=4)
+def _of_the_user(*_: str | None) -> Path:
+    """Return the folder that platformdirs makes of these variables: it takes as long as a small file is read."""
     import platformdirs  # not at the top: those who name a folder need it not
 
     return Path(platformdirs.user_cache_dir("modelstac")) / "artifacts"
@@ -236,6 +243,7 @@ def _default_limit() -> int:
         raise SpecError(f"{LIMIT} is {text!r}: a number of bytes is needed, such as 500MB or 20GB") from error
 
 
+@lru_cache(maxsize=16)
 def parse_size(text: str) -> int:
     """Read a number of bytes, such as ``500MB`` or ``20 GB``."""
     match = re.fullmatch(r"([0-9.]+) ?([kMGT]?)B?", text.strip())

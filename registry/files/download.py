@@ -1,4 +1,4 @@
-"""The bytes of a URL, from wherever obstore reaches, beginning where an earlier attempt ended."""
+"""The bytes of a URL, from the web or wherever obstore reaches, beginning where an earlier attempt ended."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from modelstac.catalog import forks
 from modelstac.catalog.credentials import identified, refusal, shown
 from modelstac.catalog.errors import DownloadError, ModelStacError, NotFoundError, StorageError
+from modelstac.catalog.later import needing
 from modelstac.catalog.times import seconds_of
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ STALLED = 30  # seconds without a byte
 RETRIES = 4
 BLOCK = 8 << 20
 PARALLEL = 4
-NO_LENGTH, PARTIAL, BUSY, BROKEN = "Content-Length Header missing", 206, 429, 500
+NO_LENGTH, PARTIAL, GONE, BUSY, BROKEN = "Content-Length Header missing", 206, 404, 429, 500
 PASSING = (NO_LENGTH, "429", "status code: 5", "error sending request")
 FIRST_WAIT = 0.1  # seconds, where a server does not say how long
 PIECE = 1 << 16  # less than that is lost when a connection breaks
@@ -34,12 +36,15 @@ PIECE = 1 << 16  # less than that is lost when a connection breaks
 REASONS = MappingProxyType(
     {
         "429": ("the server has too many requests (429)", "try again later"),
-        "Timeout": ("the server stalled", f"try again, what has come is kept ({TIMEOUT}=seconds waits longer)"),
+        **dict.fromkeys(
+            ("Timeout", "timed out"),
+            ("the server stalled", f"try again, what has come is kept ({TIMEOUT}=seconds waits longer)"),
+        ),
         "status code: 5": ("an error of the server", "try again later, or tell its keeper"),
         "HTTP Error 5": ("an error of the server", "try again later, or tell its keeper"),
         "InvalidCertificate": ("its certificate is not trusted here", "name the authority's file by SSL_CERT_FILE"),
         "error sending request": ("the host cannot be reached", "check network, proxy and the host's name"),
-        "body error": ("the connection broke", "try again, what has come is kept"),
+        **dict.fromkeys(("body error", "IncompleteRead"), ("the connection broke", "try again, what has come is kept")),
     }
 )
 
@@ -80,13 +85,20 @@ def download(source: Source, *, start: int) -> Iterator[bytes]:
         If it may not be read.
     DownloadError
         If there is no network, the server refuses, stalls or breaks off.
+    MissingPackageError
+        If it lies in an object store, for which obstore is not installed.
     NotImplementedError
         If the server cannot begin at ``start``.
     """
     if offline():
         raise DownloadError(f"{source} is not in the cache, and {OFFLINE} forbids to fetch it: unset that once")
+    web = urlsplit(source.href).scheme in {"http", "https"}
+    if web and find_spec("obstore") is None:  # it adds to the web several ranges at once
+        yield from _patiently(source, start)
+        return
     forks.use("obstore", task=f"fetch {source}")
-    from obstore.exceptions import BaseError, NotSupportedError
+    with needing(f"fetching {source}"):
+        from obstore.exceptions import BaseError, NotSupportedError
 
     here = start
     try:
@@ -98,7 +110,7 @@ def download(source: Source, *, start: int) -> Iterator[bytes]:
     except NotSupportedError as error:
         raise NotImplementedError from error
     except (BaseError, OSError, ValueError) as error:
-        if not any(sign in str(error) for sign in PASSING) or urlsplit(source.href).scheme not in {"http", "https"}:
+        if not any(sign in str(error) for sign in PASSING) or not web:
             raise _explained(error, source) from error
         yield from _patiently(source, here)
 
@@ -117,19 +129,23 @@ def _by_obstore(source: Source, start: int) -> Iterator[bytes]:
 
 def _patiently(source: Source, start: int) -> Iterator[bytes]:
     """Yield the bytes that a server would not give at once, as late as it says (``Retry-After``), a few times."""
+    from http.client import HTTPException
     from urllib.error import HTTPError, URLError
 
     end = time.monotonic() + float(os.environ.get(TIMEOUT) or STALLED)
     for attempt in range(RETRIES + 1):
         here = start
         try:
-            for piece in _without_length(source, here):
+            for piece in _by_http(source, here):
                 start += len(piece)
                 yield piece
         except DownloadError as error:
             cause = error.__cause__
-            passing = cause.code == BUSY or cause.code >= BROKEN if isinstance(cause, HTTPError) else False
-            if not passing and not (isinstance(cause, URLError) and not isinstance(cause, HTTPError)):
+            if isinstance(cause, HTTPError):
+                passing = cause.code == BUSY or cause.code >= BROKEN
+            else:
+                passing = isinstance(cause, (URLError, HTTPException, ConnectionError))
+            if not passing:
                 raise
             said = seconds_of(cause.headers.get("Retry-After")) if isinstance(cause, HTTPError) else None
             wait = FIRST_WAIT * 2**attempt if said is None else said
@@ -140,12 +156,12 @@ def _patiently(source: Source, start: int) -> Iterator[bytes]:
             return
 
 
-def _without_length(source: Source, start: int) -> Iterator[bytes]:
-    """Yield the bytes that a server sends in pieces, without saying how many: obstore takes no such answer.
+def _by_http(source: Source, start: int) -> Iterator[bytes]:
+    """Yield the bytes that a server sends, whether or not it says how many: obstore takes no answer that does not.
 
-    What has come is known by its digest, and a piece that breaks off is noticed by HTTP itself.
+    What has come is known by its digest, and what breaks off is noticed by HTTP itself.
     """
-    from http.client import HTTPException
+    from http.client import HTTPException, IncompleteRead
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -159,6 +175,8 @@ def _without_length(source: Source, start: int) -> Iterator[bytes]:
                 raise NotImplementedError
             while piece := response.read(PIECE):
                 yield bytes(piece)
+            if response.length:  # read in pieces, an answer that ends early is not told
+                raise IncompleteRead(b"", response.length)
     except (HTTPException, OSError) as error:
         if isinstance(error, HTTPError):
             error.close()
@@ -221,7 +239,7 @@ def _explained(error: Exception, source: Source) -> ModelStacError:
     from modelstac.catalog.backends.http import reason as why
 
     text = str(error)
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == GONE:
         return NotFoundError(f"{source} is not there (404): ask its publisher, or look for a later version")
     if (status := _refused(error)) is not None:
         if urlsplit(source.href).scheme in {"http", "https"}:

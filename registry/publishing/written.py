@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from modelstac.catalog.errors import NotFoundError, SpecError, StorageError
+from modelstac.catalog.later import needing
 from modelstac.registry.publishing.saying import FIELDS, check_names, unknown
+
+with needing("publishing"):
+    import yaml
 
 TEMPLATE = """\
 # What a model file does not say of itself. Publish with:  modelstac publish model.keras --with model.yaml

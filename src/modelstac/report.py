@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from modelstac.catalog.later import needing
+
 
 @dataclass(frozen=True)
 class Table:
@@ -78,7 +80,8 @@ def write_html(
     footer: str = "",
 ) -> None:
     """Write one self-contained page: no script, no font, nothing from the network."""
-    import jinja2
+    with needing(f"writing {path}"):
+        import jinja2
 
     template = files("modelstac").joinpath("report.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pystac.validation.local_validator import get_local_schema_cache
 
 from modelstac.catalog.errors import InvalidItemError, SchemaUnavailableError
 from modelstac.catalog.items import schemas
@@ -46,6 +47,11 @@ def test_an_item_is_valid_for_us_and_for_pystac(describe: Describe) -> None:
     checked = item.validate(validator=offline_validator())
     assert [uri for uri in checked if "/mlm/v1.5.2/" in uri]
     assert len(checked) == 5
+
+
+def test_the_core_schemas_are_those_that_pystac_carries() -> None:
+    carried = get_local_schema_cache()
+    assert {uri: find_schema(uri) for uri in schemas.core_uris()} == carried
 
 
 def test_the_minimum_is_valid(describe: Describe) -> None:

@@ -48,6 +48,12 @@ def test_search_loads_no_framework(catalog: Path) -> None:
     assert imported_by(CALL.format(arguments)) == "[]"
 
 
+def test_search_in_a_file_loads_no_client_and_no_validator(tmp_path: Path) -> None:
+    modelstac.open(tmp_path / "models.sqlite", create=True)
+    beside = "{'pystac', 'urllib3', 'requests', 'jsonschema', 'shapely', 'cql2', 'obstore', 'rich', 'yaml'}"
+    assert imported_by(CALL.format(["search", "-c", str(tmp_path / "models.sqlite")]), beside) == "[]"
+
+
 def test_version_is_that_of_the_package(fresh_command: Command) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert fresh_command("--version").stdout == f"modelstac {project['version']}\n"

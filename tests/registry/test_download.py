@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from tests.registry.http_server import serving
 from tests.registry.test_cache import CONTENT, get
 
-from modelstac.catalog.errors import DownloadError
+from modelstac.catalog.errors import DownloadError, MissingPackageError, NotFoundError
 from modelstac.registry.files.cache import Cache
 
 NOW = datetime.now(UTC)
@@ -55,3 +56,22 @@ def test_own_authority_is_trusted_when_it_is_named_and_only_then(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         assert get(cache, f"{server.url}/breaks/m?signature=x") == CONTENT  # gone on from over TLS too
         assert len(server.requests) > 1
+
+
+def test_the_web_is_read_without_obstore_and_a_store_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)  # what importing it finds where it is not installed
+    monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
+    cache = Cache(tmp_path / "cache")
+    with serving(CONTENT) as server:
+        assert get(cache, f"{server.url}/ok/m") == CONTENT
+        server.reset()
+        assert get(Cache(tmp_path / "other"), f"{server.url}/breaks/m") == CONTENT
+        assert server.requests[:2] == ["/breaks/m None", "/breaks/m bytes=300000-"]
+        with pytest.raises(NotFoundError, match=r"404.*publisher"):
+            get(Cache(tmp_path / "third"), f"{server.url}/404/m")
+        monkeypatch.setenv("MODELSTAC_TIMEOUT", "0.5")
+        server.pause_at = 100_000
+        with pytest.raises(DownloadError, match=r"stalled.*MODELSTAC_TIMEOUT"):
+            get(Cache(tmp_path / "fourth"), f"{server.url}/ok/m")
+    with pytest.raises(MissingPackageError, match=r"needs obstore.*modelstac\[catalog\]"):
+        get(Cache(tmp_path / "fifth"), "s3://bucket/m")

@@ -17,8 +17,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from modelstac.catalog.errors import SchemaUnavailableError
 
 FOLDER_VARIABLE = "MODELSTAC_SCHEMAS"
@@ -72,6 +70,8 @@ def find_schema(uri: str) -> dict[str, Any]:
     name = file_name(uri)
     if (local := _local(uri, name)) is not None:
         return local
+    import platformdirs  # not at the top: it is slower than most that need schemas
+
     cached = platformdirs.user_cache_path("modelstac") / "schemas" / name
     if (schema := _from_file(cached)) is not None:
         return schema
@@ -104,10 +104,18 @@ def core_uris() -> tuple[str, ...]:
 
 @cache
 def _core_schemas() -> dict[str, dict[str, Any]]:
-    # pystac carries the schemas of the STAC version that it writes.
-    from pystac.validation.local_validator import get_local_schema_cache
+    # pystac carries the schemas of the STAC version that it writes. Asking pystac for them imports jsonschema. Names of
+    # files and not $id, of which one is wrong.
+    from pystac.version import STACVersion
 
-    return get_local_schema_cache()
+    folder, version = resources.files("pystac") / "validation" / "jsonschemas", STACVersion.DEFAULT_STAC_VERSION
+    found = {}
+    for path in (folder / "stac-spec" / f"v{version}").iterdir():
+        kind = path.name.removesuffix(".json")
+        kind = kind if kind in {"catalog", "collection"} else "item"
+        found[f"https://schemas.stacspec.org/v{version}/{kind}-spec/json-schema/{path.name}"] = path
+    found |= {f"https://geojson.org/schema/{path.name}": path for path in (folder / "geojson").iterdir()}
+    return {uri: json.loads(path.read_text("utf-8")) for uri, path in found.items() if uri.endswith(".json")}
 
 
 def _from_file(path: Path) -> dict[str, Any] | None:

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.documents import Document
@@ -91,6 +89,8 @@ def search(content: Content, query: Query, *, count: bool) -> Found:
 
 def current(content: Content) -> Path:
     """Return the file of the index in the user's cache, which is brought up to date if need be."""
+    import platformdirs
+
     folder = platformdirs.user_cache_path("modelstac") / "search"
     file = folder / f"{hashlib.sha256(content.href.encode()).hexdigest()}.sqlite"
     if _stamp_of(file) == _stamp(content):

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.geometry import box_geometry, check_bbox, check_searched, cut
+from modelstac.catalog.later import needing
 from modelstac.catalog.search.sql.functions import FOLDS
 
 Expression = Any
@@ -34,7 +35,8 @@ def parse(wanted: str | dict[str, Any]) -> Expression:
 # A request is checked before it is searched for, and the same searches come again.
 @lru_cache(maxsize=256)
 def _parsed(text: str, *, is_json: bool) -> Expression:
-    import cql2
+    with needing("a filter"):
+        import cql2
 
     # Counted before it is parsed: the parser recurses.
     if len(text) > MAX_LENGTH:
@@ -112,8 +114,9 @@ def geometry_of(expression: Expression) -> dict[str, Any]:
     InvalidQueryError
         If it is none, or not in degrees.
     """
-    from shapely.errors import ShapelyError
-    from shapely.geometry import shape
+    with needing("a search by geometry"):
+        from shapely.errors import ShapelyError
+        from shapely.geometry import shape
 
     try:
         if "bbox" in expression and "type" not in expression:

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from modelstac.catalog.errors import NotFoundError, StorageError, UntrustedError
 from modelstac.catalog.items.digests import sha256
+from modelstac.catalog.later import needing
 from modelstac.registry.exchange.mlflow.tracking import Tracking
 from modelstac.registry.exchange.taken import placed
 
@@ -81,9 +82,10 @@ class Files:
         if scheme == "mlflow-artifacts":
             self.tracking.server.send(f"{_PROXY}/{quote(self._below(name))}", source)
         elif scheme in _STORES:
-            import obstore
-            from obstore.exceptions import BaseError
-            from obstore.store import from_url
+            with needing(f"writing to {self.root}"):
+                import obstore
+                from obstore.exceptions import BaseError
+                from obstore.store import from_url
 
             try:
                 obstore.put(from_url(self.root), name, source)
@@ -116,9 +118,10 @@ class Files:
                     yield path
 
     def _stored(self) -> list[str]:
-        import obstore
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
+        with needing(f"reading {self.root}"):
+            import obstore
+            from obstore.exceptions import BaseError
+            from obstore.store import from_url
 
         try:
             listed = obstore.list(from_url(self.root)).collect()
@@ -127,9 +130,10 @@ class Files:
         return [str(one["path"]) for one in listed]
 
     def _from_store(self, name: str, target: Path) -> str:
-        import obstore
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
+        with needing(f"reading {self.root}"):
+            import obstore
+            from obstore.exceptions import BaseError
+            from obstore.store import from_url
 
         digest, size = hashlib.sha256(), 0
         try:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from modelstac.catalog.errors import SpecError
+from modelstac.catalog.later import needing
+
+with needing("a pipeline"):
+    import yaml
 
 Place = tuple[str | int, ...]
 LIMIT = 1_000_000  # characters

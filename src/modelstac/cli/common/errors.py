@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.later import needing
 from modelstac.cli.common.later import Commands
 from modelstac.cli.common.terminal import say
 
@@ -44,7 +45,8 @@ class Guarded(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line and leave the process."""
         try:
-            result = super().main(*args, **{**options, "standalone_mode": False})
+            with needing("this command"):
+                result = super().main(*args, **{**options, "standalone_mode": False})
             code = result if isinstance(result, int) else 0
         except (click.Abort, KeyboardInterrupt):  # click turns the second into the first once it has begun
             code = _end("interrupted", INTERRUPTED)

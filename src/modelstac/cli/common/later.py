@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from modelstac.catalog.later import at
 
 
 class Commands(dict[str, click.Command]):
@@ -26,7 +27,7 @@ class Commands(dict[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         """Import a command."""
         module, _ = self._places[name]
-        found: click.Command = getattr(importlib.import_module(f"modelstac.cli.{module}"), name)
+        found: click.Command = at(f"modelstac.cli.{module}:{name}")
         return found
 
     def get(self, name: str, default: Any = None) -> Any:

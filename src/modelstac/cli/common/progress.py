@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.messages import Advanced, Finished, Message, Note, Report, Started
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @contextmanager
 def progress() -> Iterator[Report]:
     """Give the listener to pass to a long function as ``report``."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or find_spec("rich") is None:
         yield _only_notes
         return
     from rich.console import Console
