@@ -18,7 +18,7 @@ Optimizer = Literal["adam", "adadelta"]
 Loss = Literal["masked_bce", "masked_mse", "masked_csi", "masked_mse_csi"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bfloat16"]
-Augmentation = Literal["flips", "rotations"]
+Augmentation = Literal["flips", "rotations", "lighter"]
 
 ADADELTA_RHO = 0.95
 OPTIMIZER_EPSILON = 1e-7
@@ -64,7 +64,7 @@ class FitSpec:
         ``bfloat16`` computes layers in half the bits (weights, optimiser and loss stay in float32); what is published
         is a float32 model either way.
     augmentation
-        Also train on windows mirrored (``flips``) and turned (``rotations``).
+        Also train on windows mirrored (``flips``), turned (``rotations``), and with less rain (``lighter``).
     validation
         Share of the windows, the last ones, whose loss is computed after each epoch; no window for training shares a
         frame with them.

@@ -30,6 +30,9 @@ _THESIS = (
 NOWCAST = "nowcast"
 """The preset that trains over several events."""
 
+SQUARES = MappingProxyType({NOWCAST: 6})
+"""Squares that are taken of each event for training, at most."""
+
 RECIPES = MappingProxyType(
     {
         "tiny": (FitSpec(loss="masked_csi"), Preparation(coarsen=4, transform="log", newest_first=True)),
