@@ -31,6 +31,8 @@ from modelstac.training.data import Preparation, read_frames
 from modelstac.training.data.layouts import frames_from_layout, frames_to_layout
 from modelstac.training.scoring.baselines import extrapolation
 from modelstac.training.scoring.bootstrap import difference, intervals
+from modelstac.training.scoring.correlation import correlation_length
+from modelstac.training.scoring.held_out import TILES, why_no_tiles
 from modelstac.training.scoring.metrics import Scores, comparison, persistence, score
 from modelstac.training.scoring.plots import compare_png, draw_skill
 from modelstac.training.scoring.thesis import thesis_rmse
@@ -46,6 +48,8 @@ LATER = 6
 MINUTES = (5, 15, 30, 35, 45, 60, 75, 90)
 
 Field = NDArray[np.float32]
+Edges = tuple[float, float] | None
+"""Of an interval; none where tiles would give one that is too narrow."""
 
 
 @dataclass(frozen=True)
@@ -169,26 +173,33 @@ def page(data: Path, out: Path, results: Path) -> None:
     runs = [one for one in RUNS if one.key in took]
     fields = {"persistence": np.asarray(persistence(seen, LEADS)), "extrapolation": extrapolation(seen, LEADS)}
     fields |= {one.title: forecast(one.item_id, catalog, frames) for one in runs}
-    scores = {title: score(field, observed, tiles=4) for title, field in fields.items()}
+    scores = {title: score(field, observed, tiles=TILES) for title, field in fields.items()}
+    longest = max(correlation_length(field - observed) for field in fields.values())
+    why_none = why_no_tiles(longest, min(observed.shape[1:]) / TILES, TILES)
     results.mkdir(parents=True, exist_ok=True)
     first = [one.title for one in runs if one.seed == SEEDS[0] and one.variant != "keras-torch"]
     shown = [*BASELINES, *first]
-    bands = {title: intervals(scores[title], over="tiles") for title in shown}
+    bands = {} if why_none else {title: intervals(scores[title], over="tiles") for title in shown}
     draw_skill({t: scores[t] for t in shown}, results / "ten-minutes-skill.png", names=("rmse", "csi_1"), bands=bands)
     rows = {title.replace(" ", "\n"): fields[title] for title in shown if not title.endswith("tensorflow")}
     picture = compare_png({"observed": observed, **rows}, step_minutes=5, lead_minutes=(5, 30, 60, 90))
     (results / "ten-minutes-frames.png").write_bytes(picture)
-    tables = [over_seeds(runs, scores, base) for base in BASELINES]
-    tables += [verdicts(scores, fields, observed), costs(runs, took, catalog), every_window(runs, catalog)]
+    theses = {title: thesis_rmse(field[None], observed[None], Preparation()) for title, field in fields.items()}
+    drawn = why_none is None
+    tables = [over_seeds(runs, scores, base, drawn) for base in BASELINES]
+    tables += [verdicts(scores, theses, drawn), costs(runs, took, catalog), every_window(runs, catalog)]
     tables += [keras_on_torch(out / "keras_on_torch.json"), exports(catalog, took)]
-    text = written(tables, {title: scores[title] for title in shown})
+    text = written(tables, {title: scores[title] for title in shown}, why_none)
     (results / "ten-minutes.md").write_text(text)
     print(text)
 
 
-def written(tables: Sequence[Table], scores: dict[str, Scores]) -> str:
+def written(tables: Sequence[Table], scores: dict[str, Scores], why_none: str | None) -> str:
     """Write the page."""
-    parts = [INTRODUCTION]
+    parts = [
+        INTRODUCTION,
+        *([] if why_none is None else [f"There are none on the window from frame 74 on: {why_none}.\n"]),
+    ]
     parts += [f"## {table.title}\n\n{table.caption}\n\n{table.to_markdown()}\n" for table in tables if table.rows]
     for column, title in (("rmse", "RMSE in mm/h by lead time"), ("csi_1", "CSI from 1 mm/h by lead time")):
         parts.append(f"## {title}\n\n```text\n{comparison(scores, MINUTES, [column])}\n```\n")
@@ -196,38 +207,46 @@ def written(tables: Sequence[Table], scores: dict[str, Scores]) -> str:
     return "\n".join(parts)
 
 
-def over_seeds(runs: Sequence[Run], scores: dict[str, Scores], base: str) -> Table:
+def over_seeds(runs: Sequence[Run], scores: dict[str, Scores], base: str, drawn: bool) -> Table:
     """Compare each variant with a baseline, all its seeds together, and count the seeds that win by themselves."""
     rows = []
     for variant in dict.fromkeys(one.variant_title for one in runs):
         of_seeds = [scores[one.title] for one in runs if one.variant_title == variant]
-        each = [_less_and_more(one, scores[base]) for one in of_seeds]
-        less, more = _less_and_more(_pooled(of_seeds), _pooled([scores[base]] * len(of_seeds)))
-        wins = [sum(_beats(*interval) == "yes" for _, interval in kind) for kind in zip(*each, strict=True)]
+        each = [_more(one, scores[base], drawn) for one in of_seeds]
+        rmse, csi = _more(_pooled(of_seeds), _pooled([scores[base]] * len(of_seeds)), drawn)
+        wins = [sum(_beats(edges) == "yes" for _, edges in kind) for kind in zip(*each, strict=True)]
         rows.append(
             [
                 variant,
                 str(len(of_seeds)),
                 _spread([one.summary()["rmse"] for one in of_seeds]),
-                _with(-less[0], (-less[1][1], -less[1][0])),
-                f"{_beats(*less[1])} ({wins[0]} of {len(of_seeds)})",
+                _with(*_turned(rmse)),
+                f"{_beats(rmse[1])} ({wins[0]} of {len(of_seeds)})" if drawn else "no interval",
                 _spread([later(one).summary()["csi_1"] for one in of_seeds]),
-                _with(*more),
-                f"{_beats(*more[1])} ({wins[1]} of {len(of_seeds)})",
+                _with(*csi),
+                f"{_beats(csi[1])} ({wins[1]} of {len(of_seeds)})" if drawn else "no interval",
             ]
         )
     heads = ("variant", "seeds", "mean RMSE", f"less {base}", "better", "CSI 1 beyond 30 min", f"less {base}", "better")
     return Table(f"All seeds against {base}", SEEDS_CAPTION, heads, rows)
 
 
-def _less_and_more(one: Scores, base: Scores) -> tuple[tuple[float, tuple[float, float]], ...]:
+def _more(one: Scores, base: Scores, drawn: bool) -> tuple[tuple[float, Edges], ...]:
     """Give by how much the RMSE is lower and the CSI beyond 30 minutes higher, with the interval of each."""
-    rmse = difference(one, base, over="tiles")["rmse"].mean
-    csi = difference(later(one), later(base), over="tiles")["csi_1"].mean
-    return (
-        (base.summary()["rmse"] - one.summary()["rmse"], (-rmse[1], -rmse[0])),
-        (later(one).summary()["csi_1"] - later(base).summary()["csi_1"], csi),
+    pairs = (("rmse", base, one), ("csi_1", later(one), later(base)))
+    return tuple(
+        (
+            better.summary()[name] - worse.summary()[name],
+            difference(better, worse, over="tiles")[name].mean if drawn else None,
+        )
+        for name, better, worse in pairs
     )
+
+
+def _turned(more: tuple[float, Edges]) -> tuple[float, Edges]:
+    """Give what is more as what is less."""
+    value, edges = more
+    return -value, None if edges is None else (-edges[1], -edges[0])
 
 
 def _pooled(scores: Sequence[Scores]) -> Scores:
@@ -243,35 +262,38 @@ def _spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
-def verdicts(scores: dict[str, Scores], fields: dict[str, Field], observed: Field) -> Table:
+def verdicts(scores: dict[str, Scores], theses: dict[str, float], drawn: bool) -> Table:
     """Compare each forecast with persistence."""
     base, rows = scores["persistence"], []
     for title, one in scores.items():
-        rmse, csi = one.summary()["rmse"], later(one).summary()["csi_1"]
-        row = [title, _with(rmse, intervals(one, over="tiles")["rmse"].mean)]
-        row += [_with(csi, intervals(later(one), over="tiles")["csi_1"].mean)]
+        whole, beyond = one.summary()["rmse"], later(one).summary()["csi_1"]
+        edges: list[Edges] = [None, None]
+        if drawn:
+            edges = [intervals(part, over="tiles")[name].mean for part, name in ((one, "rmse"), (later(one), "csi_1"))]
+        row = [title, _with(whole, edges[0]), _with(beyond, edges[1])]
         if title == "persistence":
             row += ["–", "–", "–"]
         else:
-            less, more = _less_and_more(one, base)
-            row += [_with(-less[0], (-less[1][1], -less[1][0])), _with(*more)]
+            rmse, csi = _more(one, base, drawn)
+            row += [_with(*_turned(rmse)), _with(*csi)]
             each = (later(one).csi[1] > later(base).csi[1]).sum()
-            row += [f"RMSE {_beats(*less[1])}, CSI {_beats(*more[1])} ({each} of {LEADS - LATER} lead times)"]
-        row += [f"{thesis_rmse(fields[title][None], observed[None], Preparation()):.4f}"]
-        rows.append(row)
+            row += [f"RMSE {_beats(rmse[1])}, CSI {_beats(csi[1])} ({each} of {LEADS - LATER} lead times)"]
+        rows.append([*row, f"{theses[title]:.4f}"])
     heads = ("forecast", "mean RMSE", "CSI 1 beyond 30 min", "RMSE less persistence", "CSI less persistence")
     return Table(
         "Each run against persistence", VERDICTS, (*heads, "better than persistence", "RMSE of the thesis"), rows
     )
 
 
-def _with(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+def _with(value: float, edges: Edges) -> str:
+    return f"{value:.3f}" if edges is None else f"{value:.3f} ({edges[0]:.3f} to {edges[1]:.3f})"
 
 
-def _beats(low: float, high: float) -> str:
+def _beats(edges: Edges) -> str:
     """Say what an interval of an advantage says."""
-    return "yes" if low > 0 else "no" if high < 0 else "not beyond chance"
+    if edges is None:
+        return "no interval"
+    return "yes" if edges[0] > 0 else "no" if edges[1] < 0 else "not beyond chance"
 
 
 def costs(runs: Sequence[Run], took: dict[str, Any], catalog: Any) -> Table:
@@ -320,7 +342,7 @@ def _apart(item: Any) -> list[str]:
         return ["no interval", "no interval"]
     apart = confidence["model_minus_persistence"]
     rmse, csi = apart["rmse"], apart["csi_1"]
-    verdicts_ = (_beats(-rmse[1], -rmse[0]), _beats(*csi))
+    verdicts_ = (_beats((-rmse[1], -rmse[0])), _beats((csi[0], csi[1])))
     return [f"{low:.3f} to {high:.3f}: {says}" for (low, high), says in zip((rmse, csi), verdicts_, strict=True)]
 
 
@@ -355,9 +377,10 @@ Written by `make study DATA=folder` (`benchmarks/study.py`); nothing here is typ
 
 **Protocol.** 92 frames of 26 August 2010, KNMI; training on frames 0-55, scores on frames 74-91 (5 to 90 minutes),
 forecast from frames up to 73, all in 56-91; 256 x 256 pixels of 1 km, all measured. A model on a coarser grid gives
-each pixel the rain of its block. One window is one weather: the 95 % intervals are drawn over 4 x 4 tiles of the area
-(1,000 times, the same tiles for both in a difference), so that they say what another place in the same rain would give,
-and nothing about other days.
+each pixel the rain of its block. One window is one weather: 95 % intervals are drawn over 4 x 4 tiles of the area
+(1,000 times, the same tiles for both in a difference) where squared errors correlate by 1/e within a twelfth of a tile,
+and are left out where they do so further, since they would be too narrow. They say what another place in the same rain
+would give, and nothing about other days.
 
 **Choices** (network, loss, rates, epochs) were made on frames 38-55, forecast by networks trained on frames 0-37, from
 about ten short runs of one seed each; the loss and the number of epochs as they are now were not tried there in this
@@ -374,8 +397,8 @@ SEEDS_CAPTION = (
     " interval, whether it excludes 0 (`yes`, `no` where it is worse beyond chance), and how many seeds do so alone."
 )
 VERDICTS = (
-    "Means over lead times, mm/h, with intervals; the differences have intervals of their own. The thesis's definition"
-    " is of rain divided by 30.6 mm/h, pooled."
+    "Means over lead times, mm/h, with intervals where there are some; the differences have intervals of their own. The"
+    " thesis's definition is of rain divided by 30.6 mm/h, pooled."
 )
 COSTS = (
     "The whole command: reading, training, scoring, publishing. `load` is the machine's over five minutes: above two,"
@@ -384,7 +407,8 @@ COSTS = (
 )
 WINDOWS = (
     "A U-Net starts from four frames, so that frames 56-91 hold fifteen windows (which overlap); means over lead"
-    " times, all of them in the CSI, too. Intervals are over the 4 x 4 tiles, each with all its windows."
+    " times, all of them in the CSI, too. Intervals, where there are some, are over the 4 x 4 tiles, each with all"
+    " its windows."
 )
 SPEEDS = (
     "Processor seconds, in turns, median of three. `keras-torch` is trained as the native module, whose weights then"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -51,3 +52,24 @@ def test_a_folder_without_frames_ends_in_one_line(tmp_path):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert str(tmp_path / "frames") in done.stderr
+
+
+def test_steps_run_two_at_a_time_and_keep_their_order():
+    together = threading.Barrier(2, timeout=60)
+
+    def step(number):
+        together.wait()
+        return number * number
+
+    assert demo._in_lanes(step, range(4)) == [0, 1, 4, 9]
+
+
+def test_a_step_that_fails_says_why_and_ends_the_others(tmp_path, capfd):
+    def step(number):
+        return demo._modelstac("show", f"no-such-{number}", "--catalog", str(tmp_path / "none"))
+
+    with pytest.raises(demo.DemoError, match="modelstac show failed with exit code 2: see the line above"):
+        demo._in_lanes(step, range(2))
+    said = capfd.readouterr().err.splitlines()
+    assert all(line.startswith("error: ") for line in said)
+    assert 1 <= len(said) <= 2

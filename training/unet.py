@@ -24,6 +24,8 @@ from modelstac.training.weights import Weights, glorot_uniform
 
 NAME = "U-Net"
 KERNEL = 3
+LARGEST_STAY = 10.0
+"""Beyond it hardly anything moves, and training cannot change that."""
 
 Inflow = Literal["dry", "edge"]
 _KEY = "network"
@@ -45,6 +47,9 @@ class UNetSpec:
         Slope below zero of the LeakyReLU after each convolution.
     inflow
         What moves in from beyond the edges: nothing (``dry``), or the rain at the ``edge``.
+    stay
+        Bias at the beginning of training for rain that stays where it is: 0 begins with rain that spreads over all it
+        can reach, 4 with nine tenths of it in place.
     frames_in, frames_out
         Frames that it starts from, the latest last, and those that it forecasts.
     height, width
@@ -61,6 +66,7 @@ class UNetSpec:
     reach: int = 3
     leaky_slope: float = 0.1
     inflow: Inflow = "dry"
+    stay: float = 0.0
     frames_in: int = 4
     frames_out: int = 18
     height: int = 256
@@ -78,6 +84,9 @@ class UNetSpec:
         if isinstance(slope, bool) or not isinstance(slope, int | float) or not 0 <= slope < 1:
             raise SpecError(f"leaky_slope must be a number from 0 to below 1, not {slope!r}")
         object.__setattr__(self, "leaky_slope", float(slope))
+        if isinstance(self.stay, bool) or not isinstance(self.stay, int | float) or not 0 <= self.stay <= LARGEST_STAY:
+            raise SpecError(f"stay must be a number from 0 to {LARGEST_STAY:g}, not {self.stay!r}")
+        object.__setattr__(self, "stay", float(self.stay))
         for name in ("height", "width"):
             if getattr(self, name) % self.stride:
                 raise SpecError(
@@ -107,7 +116,10 @@ class UNetSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON types, and which network they are of."""
-        return dataclasses.asdict(self) | {"filters": list(self.filters), _KEY: NAME}
+        fields = dataclasses.asdict(self) | {"filters": list(self.filters), _KEY: NAME}
+        if not self.stay:
+            del fields["stay"]  # networks from before there was such keep their record
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> UNetSpec:
@@ -165,4 +177,6 @@ def initial_weights(spec: UNetSpec, seed: int) -> Weights:
     for name, shape in weight_shapes(spec).items():
         value = glorot_uniform(rng, shape) if name.endswith("kernel") else np.zeros(shape)
         weights[name] = (value * (0.1 if name == "change_1/kernel" else 1.0)).astype(np.float32)
+    for axis in "xy":
+        weights[f"motion_{axis}/bias"][spec.reach] = spec.stay
     return weights

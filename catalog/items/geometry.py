@@ -205,6 +205,16 @@ def outline(ring: Sequence[Sequence[float]], pole: float | None = None) -> dict[
     return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
 
 
+def united(polygons: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return polygons that may overlap as one MultiPolygon whose parts do not."""
+    from shapely import union_all
+    from shapely.geometry import mapping, shape
+
+    found = mapping(_wound(union_all([shape(one) for one in polygons])))
+    coordinates = _listed(found["coordinates"])
+    return {"type": "MultiPolygon", "coordinates": coordinates if found["type"] == "MultiPolygon" else [coordinates]}
+
+
 def unwrapped(positions: Sequence[Sequence[float]]) -> list[float]:
     """Return longitudes that go on beyond 180 degrees instead of jumping, each by the shorter way."""
     found = [float(positions[0][0])]

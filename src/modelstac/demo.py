@@ -13,9 +13,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,12 @@ SEARCHES: tuple[dict[str, Any], ...] = (
 PICTURED_MINUTES = (5, 30, 60, 90)
 _MARK = ".modelstac-demo"
 
+LANES = 2
+"""Processes at a time."""
+
 Say = Callable[[str], None]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class DemoError(ModelStacError):
@@ -91,12 +97,14 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
     frames = data if data is not None else _public_or_generated(out, report)
     files = [str(frames / name) for name in read_frames(frames).attrs["source_files"]]
     how: dict[str, Any] = {"first_test": len(files) - WINDOW, "say": say}
-    trained = [_train(frames, preset, variant, catalog, **how) for preset in NETWORKS for variant in VARIANTS]
-    exported = [_export(item_id, catalog, say) for item_id in trained]
+    wanted = [(preset, variant) for preset in NETWORKS for variant in VARIANTS]
+    trained = _in_lanes(lambda one: _train(frames, *one, catalog, **how), wanted)
+    exported = _in_lanes(lambda item_id: _export(item_id, catalog, say), trained)
     for fields in SEARCHES:
-        wanted = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
-        say(f"modelstac search {wanted}: {', '.join(item.id for item in catalog.search(**fields))}")
-    runs = [_load_afresh(item_id, files, catalog, out, say) for item_id in (*trained, *exported)]
+        words = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
+        say(f"modelstac search {words}: {', '.join(item.id for item in catalog.search(**fields))}")
+    (out / "forecasts").mkdir()
+    runs = _in_lanes(lambda item_id: _load_afresh(item_id, files, catalog, out, say), [*trained, *exported])
     say(f"pystac finds {_validate(catalog)} items valid: STAC 1.1, MLM 1.5.2, file, version and datacube extensions")
     path = _report(runs, files, out, say)
     _check(runs)
@@ -123,11 +131,18 @@ def _public_or_generated(out: Path, report: Report) -> Path:
         return out / "frames"
 
 
+def _in_lanes(step: Callable[[Given], Made], each: Sequence[Given]) -> list[Made]:
+    """Take a step for each, some at a time: while one process imports or learns with one thread, another computes."""
+    with ThreadPoolExecutor(LANES) as pool:
+        return list(pool.map(step, each))
+
+
 def _modelstac(*arguments: str) -> Any:
-    """Run a command in a fresh process and return the JSON that it prints; its progress goes to our stderr."""
+    """Run a command in a fresh process and return the JSON that it prints; then its notes go to our stderr."""
     done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "modelstac", *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "modelstac", *arguments, "--json"], capture_output=True, text=True, check=False
     )
+    sys.stderr.write(done.stderr)
     if done.returncode:
         raise DemoError(f"modelstac {arguments[0]} failed with exit code {done.returncode}: see the line above")
     return json.loads(done.stdout)
@@ -150,7 +165,6 @@ def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path
     model = read_item(catalog.get(item_id))
     frames = _frames(model)
     path = out / "forecasts" / f"{item_id}.npz"
-    path.parent.mkdir(exist_ok=True)
     say(f"modelstac predict {item_id} ({frames} frames)")
     inputs = files[-LEADS - frames : -LEADS]
     summary = _modelstac("predict", item_id, *inputs, "--output", str(path), "--catalog", catalog.href)

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely.geometry
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import DataError, NotFoundError, SpecError
+from modelstac.catalog.items.geometry import united
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.messages import ignore
 from modelstac.registry.loading import load
 from modelstac.training.data import Preparation, make_windows, read_frames
-from modelstac.training.data.events import joined, read_event, wettest_square
+from modelstac.training.data.events import LEAST_RAIN, SHARED, joined, read_event, wettest_squares
 from modelstac.training.data.public import EVENTS, checksums, fetch_event
 from modelstac.training.data.synthetic import generate
 from modelstac.training.jobs.job import TrainJob
@@ -40,17 +42,41 @@ def test_a_square_is_where_it_rains_most_of_what_was_measured():
     rate = np.zeros((2, 6, 7), np.float32)
     rate[:, 3, 4] = 9
     rate[0, 3, 5] = np.nan
-    row, column = wettest_square(rate, 3)
+    ((row, column),) = wettest_squares(rate, 3)
     assert row <= 3 <= row + 2
     assert column <= 4 == column + 2, "what was missing once is not in it"
     with pytest.raises(DataError, match="no 6 x 6 blocks that were measured at all times"):
-        wettest_square(rate, 6)
+        wettest_squares(rate, 6)
     with pytest.raises(DataError, match="6 x 7 blocks, 7 x 7 are needed"):
-        wettest_square(rate, 7)
+        wettest_squares(rate, 7)
+
+
+def test_further_squares_are_wet_and_share_little():
+    rate = np.full((2, 10, 10), LEAST_RAIN / 2, np.float32)
+    rate[:, :5, :5], rate[:, :5, 6:] = 3, 2
+    found = wettest_squares(rate, 4, most=9)
+    assert 2 < len(found) < 9
+    taken = np.zeros((10, 10))
+    for row, column in found:
+        square = np.s_[row : row + 4, column : column + 4]
+        assert rate[0][square].mean() >= LEAST_RAIN
+        assert taken[square].sum() <= SHARED * 16
+        taken[square] = 1
+    assert wettest_squares(np.zeros((2, 9, 9), np.float32), 4, most=9) == [(0, 0)], "a dry event has one"
+
+
+def test_squares_of_an_event_that_overlap_are_one_outline():
+    polygons = [
+        {"type": "Polygon", "coordinates": [[[x, 0], [x + 3, 0], [x + 3, 3], [x, 3], [x, 0]]]} for x in (0, 2, 9)
+    ]
+    found = united(polygons)
+    assert shapely.geometry.shape(found).is_valid
+    assert len(found["coordinates"]) == 2
+    assert shapely.geometry.shape(found).area == 24
 
 
 def test_no_window_crosses_from_one_event_to_the_next(events):
-    parts = [read_event(events / f"event-{number}", WHOLE, 16).windows(2, 3) for number in range(2)]
+    parts = [read_event(events / f"event-{number}", WHOLE, 16)[0].windows(2, 3) for number in range(2)]
     whole = joined(parts)
     assert len(whole) == len(parts[0]) + len(parts[1]) == 16
     for index in range(len(whole)):
@@ -99,7 +125,8 @@ def test_whole_events_are_held_out_and_the_item_says_which(job, tmp_path):
     assert [event["name"] for event in said["held_out"]] == ["event-2"]
     assert said["windows"] == 16
     assert item.geometry["type"] == "MultiPolygon"
-    assert len(item.geometry["coordinates"]) == 2
+    assert len(item.geometry["coordinates"]) == 1, "both are at one place"
+    assert [event["squares"] for event in said["events"]] == [1, 1]
     metrics = json.loads(Path(catalog.get(item.id).assets["metrics"].href).read_text())
     assert set(metrics["events"]) == {"event-2"}
     assert metrics["windows"] == metrics["events"]["event-2"]["windows"] == 8

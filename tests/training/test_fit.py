@@ -306,7 +306,7 @@ def test_the_loss_of_masked_csi_is_the_cross_entropy_and_what_the_index_lacks(wi
     perfect.forward = lambda _: torch.from_numpy(batch.targets)[:, :, None] + 0 * perfect.weight
     loss = {
         kind: fit_torch.TorchLearner(perfect, dataclasses.replace(fit, loss=kind), PREPARATION).loss(batch)
-        for kind in ("masked_bce", "masked_csi")
+        for kind in ("masked_bce", "masked_csi", "masked_mse", "masked_mse_csi", "masked_mse_half_csi")
     }
     counted = batch.mask.astype(bool)
     soft = []
@@ -315,7 +315,10 @@ def test_the_loss_of_masked_csi_is_the_cross_entropy_and_what_the_index_lacks(wi
             target = batch.targets[:, lead][counted[:, lead]].astype(np.float64)
             ours, seen = 1 / (1 + np.exp(-(target - rate) / 0.05)), target >= rate
             soft.append((ours * seen).sum() / (ours + seen - ours * seen).sum())
-    assert loss["masked_csi"] - loss["masked_bce"] == pytest.approx(1 - np.mean(soft), abs=1e-4)
+    lacking = 1 - np.mean(soft)
+    assert loss["masked_csi"] - loss["masked_bce"] == pytest.approx(lacking, abs=1e-4)
+    assert loss["masked_mse_csi"] - loss["masked_mse"] == pytest.approx(0.1 * lacking, abs=1e-5)
+    assert loss["masked_mse_half_csi"] - loss["masked_mse"] == pytest.approx(0.5 * lacking, abs=5e-5)
 
 
 def test_training_shares_no_frame_with_validation(windows):

@@ -10,7 +10,7 @@ import zarr
 from modelstac.catalog.errors import DataError, SpecError, StorageError
 from modelstac.catalog.messages import Advanced, Note
 from modelstac.training.data import Preparation, make_windows, read_frames, split_by_time
-from modelstac.training.data.augmentation import Augmented
+from modelstac.training.data.augmentation import SHARE, Augmented
 from modelstac.training.data.readers.knmi import file_name, write_knmi
 from modelstac.training.data.store import open_store, prepare
 
@@ -203,3 +203,15 @@ def test_frames_that_are_not_square_turn_by_half(in_memory):
     np.testing.assert_array_equal(Augmented(windows, flips=False).inputs(1), windows.inputs(0)[:, ::-1, ::-1])
     with pytest.raises(SpecError, match="is none"):
         Augmented(windows, flips=False, rotations=False)
+
+
+def test_lighter_windows_have_less_rain_at_the_same_places(in_memory):
+    windows = make_windows(in_memory, 4, 3)
+    augmented = Augmented(windows, lighter=True)
+    assert len(augmented) == 16 * len(windows)
+    for turned in range(8):
+        for part in (augmented.inputs, augmented.targets):
+            np.testing.assert_allclose(part(turned + 8), np.float32(SHARE) * part(turned), rtol=1e-6)
+        np.testing.assert_array_equal(augmented.mask(turned + 8), augmented.mask(turned))
+    assert augmented.inputs(15).dtype == np.float32
+    assert augmented.mask(15).dtype == bool

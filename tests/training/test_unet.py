@@ -95,6 +95,22 @@ def test_the_weights_come_from_the_seed_alone_and_have_the_shapes_stated():
     assert sum(p.numel() for p in unet_torch.build(SPEC).parameters()) == SPEC.parameters
 
 
+def test_training_may_begin_from_rain_that_stays():
+    frames = torch.from_numpy(np.random.default_rng(0).random((1, 2, 1, 24, 32), np.float32))
+    blocks = torch.nn.functional.avg_pool2d(frames[:, -1], SPEC.coarsen)
+    apart = []
+    for stay in (0, 4, 10):
+        spec = dataclasses.replace(SPEC, stay=stay)
+        module = unet_torch.build(spec)
+        unet_torch.set_weights(module, initial_weights(spec, 0))
+        with torch.inference_mode():
+            found = torch.nn.functional.avg_pool2d(module(frames)[0, -1], SPEC.coarsen)
+        apart.append(float((found - blocks[0]).abs().mean()))
+    assert apart[0] > 2 * apart[1] > 2 * apart[2]
+    assert read_spec(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert "stay" not in SPEC.to_dict(), "jobs from before there was such are the same jobs"
+
+
 def test_a_specification_is_read_back_by_the_name_of_its_network():
     for name in ("tiny", "ten-minutes"):
         spec = preset(name)
@@ -113,6 +129,7 @@ def test_a_specification_is_read_back_by_the_name_of_its_network():
         ({"filters": [4, 4], "height": 100, "coarsen": 3}, "height is 100: .* takes multiples of 6"),
         ({"filters": [4, 4], "inflow": "wet"}, "inflow must be one of dry, edge"),
         ({"filters": [4, 4], "leaky_slope": 1}, "leaky_slope must be a number from 0 to below 1"),
+        ({"filters": [4, 4], "stay": -1}, "stay must be a number from 0 to 10"),
         ({"filters": [4, 4], "kernels": [3]}, "no field 'kernels'"),
         ({}, "needs the field 'filters'"),
     ],

@@ -1,4 +1,4 @@
-"""More windows from the same rain: flips and rotations, which leave every score's definition as it is."""
+"""More windows from the same rain: mirrored, turned, and lighter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from modelstac.catalog.errors import SpecError
 from modelstac.training.data.windows import Index, Windows
 
 T = TypeVar("T", bound=np.generic)
+
+SHARE = 0.4
+"""Of the rain that is left in lighter windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +32,18 @@ class Augmented:
         Also mirrored, left to right.
     rotations
         Also turned: by 90, 180 and 270 degrees where frames are square, else by 180.
+    lighter
+        Also with `SHARE` of the rain, so that what is learned of heavy rain is tried on light rain, too.
     """
 
     windows: Windows
     flips: bool = True
     rotations: bool = True
+    lighter: bool = False
 
     def __post_init__(self) -> None:
-        if not (self.flips or self.rotations):
-            raise SpecError("augmentation without flips and rotations is none: leave it out")
+        if not (self.flips or self.rotations or self.lighter):
+            raise SpecError("augmentation without flips, rotations and lighter rain is none: leave it out")
 
     def __len__(self) -> int:
         return len(self.windows) * self.orientations
@@ -55,7 +61,7 @@ class Augmented:
     @property
     def orientations(self) -> int:
         """Number of orientations of each window, the original among them."""
-        return len(self._turns) * (2 if self.flips else 1)
+        return len(self._turns) * (2 if self.flips else 1) * (2 if self.lighter else 1)
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -85,7 +91,10 @@ class Augmented:
         return np.stack([self._turned(part(int(i) // self.orientations), int(i) % self.orientations) for i in chosen])
 
     def _turned(self, frames: NDArray[T], orientation: int) -> NDArray[T]:
-        flipped, turn = divmod(orientation, len(self._turns))
+        lighter, place = divmod(orientation, len(self._turns) * (2 if self.flips else 1))
+        flipped, turn = divmod(place, len(self._turns))
         if flipped:
             frames = frames[..., ::-1]
+        if lighter and frames.dtype != np.bool_:
+            frames = (frames * SHARE).astype(frames.dtype)
         return np.rot90(frames, self._turns[turn], axes=(-2, -1))

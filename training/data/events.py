@@ -16,6 +16,11 @@ from modelstac.training.data.frames import read_frames
 from modelstac.training.data.preparation import BBox, Polygon, Preparation, footprint
 from modelstac.training.data.windows import Windows, make_windows
 
+LEAST_RAIN = 0.05
+"""Mean rain rate in mm/h below which a square beside the wettest has too little to learn from."""
+SHARED = 0.3
+"""Largest share of a square's blocks that others have, too."""
+
 
 @dataclass(frozen=True, eq=False)
 class Event:
@@ -41,8 +46,10 @@ class Event:
         return make_windows(self.frames, frames_in, frames_out)
 
 
-def read_event(folder: str | Path, preparation: Preparation, size: int, *, report: Report = ignore) -> Event:
-    """Read and prepare the frames of one event, and keep the square in which it rained most.
+def read_event(
+    folder: str | Path, preparation: Preparation, size: int, *, most: int = 1, report: Report = ignore
+) -> tuple[Event, ...]:
+    """Read and prepare the frames of one event, and keep the squares in which it rained most, the wettest first.
 
     Parameters
     ----------
@@ -51,7 +58,9 @@ def read_event(folder: str | Path, preparation: Preparation, size: int, *, repor
     preparation
         What is done to them.
     size
-        Side of the square in blocks.
+        Side of a square in blocks.
+    most
+        Number of squares to keep at most; see `wettest_squares`.
 
     Raises
     ------
@@ -59,14 +68,20 @@ def read_event(folder: str | Path, preparation: Preparation, size: int, *, repor
         As `read_frames` and `Preparation.apply`; or a frame is missing, or no such square was measured.
     """
     ds = preparation.apply(read_frames(folder, report=report), report=report)
-    rows, columns = wettest_square(ds["rainfall_rate"].values, size, str(folder))
-    ds = ds.isel(y=slice(rows, rows + size), x=slice(columns, columns + size))
-    polygon, bbox = footprint(ds)
-    return Event(Path(folder).name, ds, polygon, bbox)
+    squares = []
+    for rows, columns in wettest_squares(ds["rainfall_rate"].values, size, most, str(folder)):
+        square = ds.isel(y=slice(rows, rows + size), x=slice(columns, columns + size))
+        squares.append(Event(Path(folder).name, square, *footprint(square)))
+    return tuple(squares)
 
 
-def wettest_square(rate: NDArray[np.float32], size: int, name: str = "the event") -> tuple[int, int]:
-    """Return the first row and column of the square in which it rained most, of those measured at all times.
+def wettest_squares(
+    rate: NDArray[np.float32], size: int, most: int = 1, name: str = "the event"
+) -> list[tuple[int, int]]:
+    """Return the first rows and columns of the squares in which it rained most, of those measured at all times.
+
+    The first may be dry; a further one has at least `LEAST_RAIN` and shares at most `SHARED` of its blocks with those
+    before it.
 
     Raises
     ------
@@ -80,8 +95,14 @@ def wettest_square(rate: NDArray[np.float32], size: int, name: str = "the event"
     totals[missing > 0.5] = -1.0
     if totals.max() < 0:
         raise DataError(f"{name} has no {size} x {size} blocks that were measured at all times: choose smaller squares")
-    row, column = np.unravel_index(int(np.argmax(totals)), totals.shape)
-    return int(row), int(column)
+    found: list[tuple[int, int]] = []
+    taken = np.zeros(rain.shape)
+    while len(found) < most and (not found or totals.max() >= LEAST_RAIN * size**2):
+        row, column = map(int, np.unravel_index(int(np.argmax(totals)), totals.shape))
+        found.append((row, column))
+        taken[row : row + size, column : column + size] = 1.0
+        totals[_sums(taken, size) > SHARED * size**2] = -1.0
+    return found
 
 
 def _sums(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -15,10 +15,10 @@ from typing import Any, Literal, get_args
 from modelstac.catalog.errors import SpecError
 
 Optimizer = Literal["adam", "adadelta"]
-Loss = Literal["masked_bce", "masked_mse", "masked_csi", "masked_mse_csi"]
+Loss = Literal["masked_bce", "masked_mse", "masked_csi", "masked_mse_csi", "masked_mse_half_csi"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["float32", "bfloat16"]
-Augmentation = Literal["flips", "rotations"]
+Augmentation = Literal["flips", "rotations", "lighter"]
 
 ADADELTA_RHO = 0.95
 OPTIMIZER_EPSILON = 1e-7
@@ -30,7 +30,7 @@ LOSS_EPSILON = 1e-7
 CSI_RATES = (0.5, 1.0, 2.0)
 """Rain rates in mm/h whose critical success index ``masked_csi`` raises."""
 
-CSI_WEIGHTS = MappingProxyType({"masked_csi": 1.0, "masked_mse_csi": 0.1})
+CSI_WEIGHTS = MappingProxyType({"masked_csi": 1.0, "masked_mse_csi": 0.1, "masked_mse_half_csi": 0.5})
 """The losses that raise it, and by which share of what it lacks."""
 
 CSI_WIDTH = 0.05
@@ -57,14 +57,15 @@ class FitSpec:
         squared error, on values from 0 to 1; the minimum of both is the expected rain, which is smooth. ``masked_csi``
         adds to the cross-entropy what a soft critical success index (after Larraondo et al. 2020, "Optimization of
         deep learning precipitation models using categorical binary metrics") lacks to 1: rain stays as sharp as seen.
-        ``masked_mse_csi`` adds a tenth of that to the squared error, which is as much smaller than the cross-entropy.
+        ``masked_mse_csi`` adds a tenth of that to the squared error, which is as much smaller than the cross-entropy,
+        and ``masked_mse_half_csi`` half of it, for rain that is as frequent as seen.
     clip_norm
         Largest Euclidean norm of all gradients together; None does not clip.
     precision
         ``bfloat16`` computes layers in half the bits (weights, optimiser and loss stay in float32); what is published
         is a float32 model either way.
     augmentation
-        Also train on windows mirrored (``flips``) and turned (``rotations``).
+        Also train on windows mirrored (``flips``), turned (``rotations``), and with less rain (``lighter``).
     validation
         Share of the windows, the last ones, whose loss is computed after each epoch; no window for training shares a
         frame with them.

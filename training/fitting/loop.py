@@ -86,8 +86,8 @@ def fit_learner(
     """
     training, validation = validation_split(windows, fit.validation)
     if fit.augmentation:
-        flips, rotations = ("flips" in fit.augmentation), ("rotations" in fit.augmentation)
-        training = cast("Windows", Augmented(training, flips=flips, rotations=rotations))
+        flips, rotations, lighter = (way in fit.augmentation for way in ("flips", "rotations", "lighter"))
+        training = cast("Windows", Augmented(training, flips, rotations, lighter))
     run = _Run(learner, training, validation, preparation, fit, checkpoints, report, share)
     return run.to_the_end()
 

@@ -21,7 +21,8 @@ from modelstac.catalog.items.mlm import SEMVER
 from modelstac.training.architecture import Spec, architecture_of, read_spec
 from modelstac.training.data import Preparation, Windows, make_windows, split_by_time
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.jobs.recipes import NOWCAST, RECIPES, preset
+from modelstac.training.jobs.recipes import NOWCAST, RECIPES, SQUARES, preset
+from modelstac.training.spec import positive
 from modelstac.training.variants.variant import find_variant
 
 
@@ -49,6 +50,9 @@ class TrainJob:
     held_out
         Folders of events to score on. Then ``data`` are folders of events, too, each of one product; each event is cut
         to a square as large as the architecture's grid, and none is both seen and scored.
+    squares
+        Of each event that is trained on at most so many squares are taken, those in which it rained most; of those held
+        out just the wettest.
     license
         SPDX identifier of the model's licence.
     data_href
@@ -73,6 +77,7 @@ class TrainJob:
     license: str = "MIT"
     data_href: str | None = None
     held_out: tuple[str, ...] = ()
+    squares: int = 1
 
     def __post_init__(self) -> None:
         find_variant(self.variant)
@@ -91,6 +96,7 @@ class TrainJob:
         if not isinstance(self.held_out, list | tuple):
             raise SpecError(f"held_out must be a list of folders, not {self.held_out!r}")
         object.__setattr__(self, "held_out", tuple(map(str, self.held_out)))
+        object.__setattr__(self, "squares", positive("squares", self.squares))
         if self.held_out and self.first_test is not None:
             raise SpecError("first_test splits one series by time, held_out names whole events: give one of the two")
         if self.preset == NOWCAST and not self.held_out:
@@ -114,6 +120,7 @@ class TrainJob:
             "preparation": preparation,
             "preset": preset_name,
             "name": f"{architecture_of(architecture).slug}-{NOWCAST if preset_name == NOWCAST else 'knmi'}",
+            "squares": SQUARES.get(preset_name, 1),
         } | changes
         return cls(variant=variant, data=str(data), **fields)
 
@@ -127,8 +134,9 @@ class TrainJob:
         plain = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         parts = {name: getattr(self, name).to_dict() for name in ("architecture", "fit", "preparation")}
         plain["held_out"] = list(self.held_out)
-        if not self.held_out:
-            del plain["held_out"]
+        for name, empty in (("held_out", []), ("squares", 1)):
+            if plain[name] == empty:
+                del plain[name]  # jobs from before there were such keep their digest
         return plain | parts | {"data": list(self.data) if isinstance(self.data, tuple) else self.data}
 
     def to_json(self) -> str:

@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from modelstac.catalog.errors import SpecError
+from modelstac.catalog.items.geometry import united
 from modelstac.catalog.messages import Report
 from modelstac.training.architecture import Spec
 from modelstac.training.data import Windows, read_frames
@@ -34,7 +36,7 @@ class Prepared:
     digest
         SHA-256 of all prepared frames.
     events
-        The events for training, and those held out; none where one series is split by time.
+        The squares of events for training, and those held out; none where one series is split by time.
     """
 
     frames: xr.Dataset
@@ -61,17 +63,22 @@ class Prepared:
         """Give as JSON types what an item says of several events: products, and which were seen or held out."""
         if not self.events[0]:
             return {"product": str(self.frames.attrs["product"])}
-        seen, held_out = ([_said(event) for event in part] for part in self.events)
+        seen, held_out = (
+            [_said(list(squares)) for _, squares in groupby(part, lambda event: event.name)] for part in self.events
+        )
         products = sorted({one["product"] for one in seen})
         return {"product": ", ".join(products), "products": products, "events": seen, "held_out": held_out}
 
 
-def _said(event: Event) -> dict[str, Any]:
-    time, rate = event.frames["time"].values, event.frames["rainfall_rate"]
+def _said(squares: Sequence[Event]) -> dict[str, Any]:
+    """Say what an event is, of which these squares are taken."""
+    event = squares[0]
+    time = event.frames["time"].values
     first, last = (f"{np.datetime_as_string(moment, 's')}Z" for moment in (time[0], time[-1]))
     product = str(event.frames.attrs["product"])
-    mean = round(float(rate.mean()), 3)
-    return {"name": event.name, "product": product, "first": first, "last": last, "mean_mm_h": mean}
+    mean = round(float(np.mean([square.frames["rainfall_rate"].mean() for square in squares])), 3)
+    said = {"name": event.name, "product": product, "first": first, "last": last, "mean_mm_h": mean}
+    return said | {"squares": len(squares)}
 
 
 def _names(places: Sequence[Path]) -> list[str]:
@@ -107,19 +114,16 @@ def prepare(job: TrainJob, report: Report) -> Prepared:
     twice = [place for place, count in Counter(places).items() if count > 1]
     if twice:
         raise SpecError(f"{twice[0]} is named twice: an event is trained on or held out, and never both")
-    names, size = iter(_names(places)), job.architecture.height
+    names, size = _names(places), job.architecture.height
     seen, held_out = (
         tuple(
-            dataclasses.replace(read_event(folder, job.preparation, size, report=report), name=next(names))
-            for folder in part
+            dataclasses.replace(square, name=name)
+            for folder, name in zip(part, names[first:], strict=False)
+            for square in read_event(folder, job.preparation, size, most=most, report=report)
         )
-        for part in folders
+        for part, first, most in ((folders[0], 0, job.squares), (folders[1], len(folders[0]), 1))
     )
     digest = hashlib.sha256("".join(data_digest(event.frames) for event in seen + held_out).encode()).hexdigest()
     boxes = np.array([event.bbox for event in seen])
     bbox = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
-    rings = [event.polygon["coordinates"] for event in seen if event.polygon["type"] == "Polygon"]
-    rings += [
-        ring for event in seen if event.polygon["type"] == "MultiPolygon" for ring in event.polygon["coordinates"]
-    ]
-    return Prepared(seen[0].frames, {"type": "MultiPolygon", "coordinates": rings}, bbox, digest, (seen, held_out))
+    return Prepared(seen[0].frames, united([event.polygon for event in seen]), bbox, digest, (seen, held_out))

@@ -30,6 +30,9 @@ _THESIS = (
 NOWCAST = "nowcast"
 """The preset that trains over several events."""
 
+SQUARES = MappingProxyType({NOWCAST: 6})
+"""Squares that are taken of each event for training, at most."""
+
 RECIPES = MappingProxyType(
     {
         "tiny": (FitSpec(loss="masked_csi"), Preparation(coarsen=4, transform="log", newest_first=True)),
@@ -43,7 +46,11 @@ RECIPES = MappingProxyType(
         # Rain of one event only moves one way: mirrored and turned, it took far longer to learn from.
         NOWCAST: (
             FitSpec(
-                epochs=6, batch_size=8, learning_rate=0.003, loss="masked_mse_csi", augmentation=("flips", "rotations")
+                epochs=1,
+                batch_size=8,
+                learning_rate=0.003,
+                loss="masked_mse_half_csi",
+                augmentation=("flips", "rotations", "lighter"),
             ),
             Preparation(rows=None, columns=None, block_metres=4000.0, transform="log"),
         ),
@@ -62,7 +69,7 @@ ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
     {
         **PRESETS,
         "small": UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", height=64, width=64),
-        NOWCAST: UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", height=64, width=64),
+        NOWCAST: UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", stay=4.0, height=64, width=64),
         "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
         "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }

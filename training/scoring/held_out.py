@@ -87,12 +87,7 @@ class Evaluation:
             return None
         if self.model.tiles < 2:
             return f"{self.windows} windows and an area too small for parts say nothing about chance"
-        if self.tile < APART * self.correlation:
-            return (
-                f"errors hang together over {self.correlation:.0f} pixels, and the {self.model.tiles} x"
-                f" {self.model.tiles} parts of the area are {self.tile:.0f} pixels wide: they are no draws of chance"
-            )
-        return None
+        return why_no_tiles(self.correlation, self.tile, self.model.tiles)
 
     def confidence(self) -> dict[str, Any]:
         """Give intervals of the means over lead times, and of what the model has less or more than persistence."""
@@ -135,6 +130,24 @@ class Evaluation:
         """Give means over the lead times, units in the names: ``rmse_mm_h``, …, ``persistence_rmse_mm_h``, …."""
         parts = {"" if name == "model" else f"{name}_": scores for name, scores in self.forecasts.items()}
         return {f"{prefix}{_with_units(name)}": v for prefix, one in parts.items() for name, v in one.summary().items()}
+
+
+def why_no_tiles(correlation: float, tile: float, tiles: int) -> str | None:
+    """Say why intervals over tiles would be too narrow; None where they are not.
+
+    Parameters
+    ----------
+    correlation, tile
+        Distance over which squared errors correlate, and side of a tile, in pixels.
+    tiles
+        Their number in a row.
+    """
+    if tile >= APART * correlation:
+        return None
+    return (
+        f"errors hang together over {correlation:.0f} pixels, and the {tiles} x {tiles} parts of the area are"
+        f" {tile:.0f} pixels wide: they are no draws of chance"
+    )
 
 
 def _with_units(name: str) -> str:

@@ -55,9 +55,13 @@ CHECKPOINT_EVERY = re.compile(r"(\d+(?:\.\d+)?)\s*(m|steps?)")
 @click.option("--batch-size", type=int, help="Windows in a step.")
 @click.option("--accumulate", type=int, help="Steps whose gradients are averaged into one change of the weights.")
 @click.option("--learning-rate", type=float, help="Rate of the first step.")
-@click.option("--loss", metavar="NAME", help="masked_bce, masked_mse, masked_csi or masked_mse_csi.")
+@click.option(
+    "--loss", metavar="NAME", help="masked_bce, masked_mse, masked_csi, masked_mse_csi or masked_mse_half_csi."
+)
 @click.option("--precision", metavar="NAME", help="float32 or bfloat16.")
-@click.option("--augment", "augmentation", multiple=True, metavar="HOW", help="flips or rotations; may be given twice.")
+@click.option(
+    "--augment", "augmentation", multiple=True, metavar="HOW", help="flips, rotations or lighter; may be given again."
+)
 @click.option("--validation", type=float, help="Share of the training windows, the last, to watch the loss of.")
 @click.option("--patience", type=int, help="Epochs to wait for a lower validation loss before stopping.")
 @click.option("--seed", type=int, help="Of initial weights and the order of the windows.")
