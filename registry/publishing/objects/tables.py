@@ -38,7 +38,7 @@ def tables(example: Array | None, columns: int, graph: Path, *, missing: bool) -
     """
     chance = np.random.default_rng(0)
     known = chance.random((_ROWS, columns), np.float32) if example is None else example[:_ROWS].astype(np.float32)
-    gone: Array = chance.random(known.shape) < _SHARE
+    gone = np.asarray(chance.random(known.shape) < _SHARE)
     for column in range(min(columns, len(known))):
         gone[column, column] = True
     found = {
