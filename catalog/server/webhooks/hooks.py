@@ -82,7 +82,7 @@ class Hooks(Listed[Hook]):
 
 
 def _read(fields: Mapping[str, Any]) -> Hook:
-    return Hook(**{**fields, "events": tuple(fields["events"])})
+    return Hook(**(dict(fields) | {"events": tuple(fields["events"])}))
 
 
 def _is_address(url: str) -> bool:

@@ -96,8 +96,8 @@ async def _posted(parts: SplitResult, headers: Mapping[str, str], body: bytes, *
     port = parts.port or (443 if secure else 80)
     # The address that was looked at is the one that is connected to: a name may lead elsewhere a moment later.
     address = await _address(host, port, private=private)
-    tls = {"ssl": ssl.create_default_context(), "server_hostname": host} if secure else {}
-    reader, writer = await asyncio.open_connection(address, port, **tls)
+    context = ssl.create_default_context() if secure else None
+    reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=host if secure else None)
     try:
         connection = h11.Connection(h11.CLIENT)
         writer.write(connection.send(_request(parts, headers, body)) or b"")

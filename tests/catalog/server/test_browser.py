@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(folder: Path) -> Iterator[webdriver.Chrome]:
-    if not BUILT.is_dir():
-        left_out("STAC Browser", "deploy/browser/build")
+    sources = b"".join(path.read_bytes() for path in sorted((ROOT / "deploy" / "browser").iterdir()))
+    made = BUILT / "built-from"
+    if not made.is_file() or made.read_text().strip() != hashlib.sha256(sources).hexdigest():
+        left_out("STAC Browser as deploy/browser makes it", "deploy/browser/build")
     with start(folder) as found:
         yield found
 
