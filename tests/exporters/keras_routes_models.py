@@ -17,6 +17,7 @@ import numpy as np
 GRID, SERIES, FLAT = ("batch", "height", "width", "channel"), ("batch", "time", "channel"), ("batch", "class")
 CASES = {
     "gelu": ("onnx",),
+    "grouped": ("onnx",),
     "statistics": ("litert", "onnx", "saved-model"),
     "masked": ("litert", "torch-export"),
     "both-ways": ("litert",),
@@ -46,6 +47,8 @@ def models():
     x = keras.Input((8, 8, 3), name="x")
     y = convnext.LayerScale(0.5, 2)(layers.Conv2D(2, 3, activation="gelu")(x))  # a layer that Keras does not export
     yield "gelu", keras.Model(x, y), GRID, GRID, small
+    x = keras.Input((8, 8, 3), name="x")
+    yield "grouped", keras.Model(x, layers.Conv2D(6, 3, groups=3)(x)), GRID, GRID, small
     normalize = layers.Normalization()
     normalize.adapt(rows)
     inside = keras.Model(x, layers.Conv2D(4, 1)(normalize(x)))

@@ -201,6 +201,33 @@ def test_the_version_that_wrote_a_file_is_believed(tmp_path: Path, kind: str, fo
     assert re.search(r" 1\.0\.0 \(mlm:framework_version\), and its file .* (says|has opset)", said["load"]), said
 
 
+OF_KERAS = [
+    (first("output", "result", data_type="int64"), r"'forecast' is said to be int64 .* it is float32"),
+    (first("output", "result", shape=[-1, 2, 6, 5, 4]), r"said to be float32 .*, 4\], .* it is float32 .*, 1\]"),
+    (
+        first("output", "result", shape=[-1, 6, 5, 1], dim_order=["batch", "height", "width", "class"]),
+        r"of 4 axes, and in its file model\.keras it is float32 \[\?, \?, \?, \?, 1\]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), OF_KERAS)
+@pytest.mark.parametrize("foreign", [False, True], ids=["ours", "others"])
+def test_what_the_last_layer_of_keras_says_of_an_output(
+    tmp_path: Path, change: Change, expected: str, foreign: bool
+) -> None:
+    found = document("keras-tensorflow-from-torch", tmp_path, foreign=foreign)
+    change(found)
+    for tensor in found["properties"]["mlm:output"]:
+        tensor.pop("variables", None)
+    result = found["properties"]["mlm:output"][0]["result"]
+    result["dim_order"] = ["things" if name == "variables" else name for name in result["dim_order"]]
+    found["properties"].pop("interop:sizes", None)
+    said = answers(found, tmp_path, foreign=foreign)
+    assert len(set(said.values())) == 1, said
+    assert re.search(expected, said["load"]), said
+
+
 def test_a_backend_is_of_keras_alone(tmp_path: Path) -> None:
     found = document("onnx-from-torch", tmp_path)
     found["properties"] |= {"interop:backend": "torch", "interop:backend_version": "2.13.0"}

@@ -1,4 +1,8 @@
-"""A ``.keras`` file: the version of Keras that wrote it, its inputs, and the names of its outputs."""
+"""A ``.keras`` file: the version of Keras that wrote it, its inputs, and of its outputs what their layers say.
+
+Shapes are computed by Keras and stand in no file; but the channels that a convolution or a dense layer gives do, and
+with which type it computes.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,27 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 from modelstac.registry.facts.records.record import Record, Slot
+from modelstac.registry.inspecting.folders import words
+
+_CONVOLUTIONS = words(
+    "Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose SeparableConv1D SeparableConv2D"
+)
+_CHANNELS = MappingProxyType({"Dense": "units"} | dict.fromkeys(_CONVOLUTIONS, "filters"))
+"""Layers of which the last axis is as long as a setting says."""
+_SAME_RANK = words(
+    """Activation BatchNormalization Dropout ELU GroupNormalization LayerNormalization LeakyReLU PReLU ReLU Softmax
+    SpatialDropout1D SpatialDropout2D SpatialDropout3D"""
+)
+"""Layers that give as many axes as they take."""
+_TYPES = MappingProxyType(
+    {name: name for name in ("float16", "bfloat16", "float32", "float64")}
+    | {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+)
+"""With which type a policy computes."""
 
 
 def read(data: bytes) -> Record:
@@ -26,15 +48,16 @@ def _interface(kind: Any, config: dict[str, Any]) -> tuple[tuple[Slot, ...] | No
     if kind == "Sequential" and layers:
         first, last = next(iter(layers)), next(reversed(layers))
         known = layers[first].get("class_name") == "InputLayer"
-        return ((_slot(first, layers[first]),) if known else None), (Slot(last),)
+        return ((_slot(first, layers[first]),) if known else None), (_made(last, layers[last]),)
     if kind != "Functional" or "input_layers" not in config or "output_layers" not in config:
         return None, None
     inputs, outputs = (list(_ends(config[name])) for name in ("input_layers", "output_layers"))
     named = [layer if key is None else key for key, layer in outputs]
     counts = dict.fromkeys(named, 0)
     made = []
-    for name in named:  # a layer that gives several numbers them
-        made.append(Slot(name if named.count(name) == 1 else f"{name}_{counts[name]}"))
+    for name, (_, layer) in zip(named, outputs, strict=True):  # a layer that gives several numbers them
+        alone = named.count(name) == 1
+        made.append(_made(name, layers.get(layer, {})) if alone else Slot(f"{name}_{counts[name]}"))
         counts[name] += 1
     return tuple(_slot(key or layer, layers.get(layer, {})) for key, layer in inputs), tuple(made)
 
@@ -60,3 +83,36 @@ def _slot(name: str, layer: dict[str, Any]) -> Slot:
         dtype if isinstance(dtype, str) else None,
         optional=config.get("optional") is True,
     )
+
+
+def _made(name: str, layer: dict[str, Any]) -> Slot:
+    """Say of an output what its layer says: how many axes and channels, and of which type."""
+    kind, config = str(layer.get("class_name")), layer.get("config") or {}
+    if (kind not in _CHANNELS and kind not in _SAME_RANK) or not str(layer.get("module")).startswith("keras."):
+        return Slot(name)
+    given = _taken(layer)
+    channels = config.get(_CHANNELS.get(kind, ""))
+    dtype = _type(config) if kind in _CHANNELS else None  # whole numbers stay such in an activation
+    if given is None:
+        return Slot(name, None, dtype)
+    length = channels if isinstance(channels, int) and config.get("data_format") != "channels_first" else None
+    return Slot(name, (*[None] * (len(given) - 1), length), dtype)
+
+
+def _taken(layer: dict[str, Any]) -> list[Any] | None:
+    """Give the shape that a layer is called on; None where it is called on several, or nothing says it."""
+    nodes = layer.get("inbound_nodes")
+    if not nodes:  # of a Sequential
+        found = (layer.get("build_config") or {}).get("input_shape")
+    elif len(nodes) == 1 and isinstance(nodes[0], dict) and len(nodes[0].get("args") or ()) == 1:
+        [tensor] = nodes[0]["args"]
+        found = (tensor.get("config") or {}).get("shape") if isinstance(tensor, dict) else None
+    else:
+        return None
+    return found if isinstance(found, list) and found and not isinstance(found[0], list) else None
+
+
+def _type(config: dict[str, Any]) -> str | None:
+    policy = config.get("dtype")
+    found = (policy.get("config") or {}).get("name") if isinstance(policy, dict) else policy
+    return _TYPES.get(found) if isinstance(found, str) else None
