@@ -45,7 +45,7 @@ INDEX = "search.sqlite.gz"
 """The search index beside a catalog whose keeper put one there."""
 
 
-def _of_pystac() -> tuple[type[Exception], ...]:
+def _of_pystac() -> tuple[type[Exception], type[Exception]]:
     import pystac
 
     return pystac.STACError, pystac.STACTypeError
