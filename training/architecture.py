@@ -5,6 +5,7 @@ Training, publishing and rebuilding in another framework know these few things o
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,11 @@ def find_architecture(name: str) -> Architecture:
 def architecture_of(spec: Spec) -> Architecture:
     """Give the architecture that a specification describes."""
     return next(one for one in ARCHITECTURES.values() if isinstance(spec, one.spec))
+
+
+def while_training(spec: Spec) -> Spec:
+    """Give what is fitted: the network without what is set after training."""
+    return dataclasses.replace(spec, damping=None) if isinstance(spec, UNetSpec) else spec
 
 
 def read_spec(fields: Mapping[str, Any]) -> Spec:

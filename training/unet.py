@@ -50,6 +50,9 @@ class UNetSpec:
     stay
         Bias at the beginning of training for rain that stays where it is: 0 begins with rain that spreads over all it
         can reach, 4 with nine tenths of it in place.
+    damping
+        A value from 0 to 1, and the share that is kept of what a forecast has above it; training goes on without. A
+        loss that asks for rain as frequent as seen makes heavy rain too heavy, which costs most of the squared error.
     frames_in, frames_out
         Frames that it starts from, the latest last, and those that it forecasts.
     height, width
@@ -67,6 +70,7 @@ class UNetSpec:
     leaky_slope: float = 0.1
     inflow: Inflow = "dry"
     stay: float = 0.0
+    damping: tuple[float, float] | None = None
     frames_in: int = 4
     frames_out: int = 18
     height: int = 256
@@ -87,6 +91,8 @@ class UNetSpec:
         if isinstance(self.stay, bool) or not isinstance(self.stay, int | float) or not 0 <= self.stay <= LARGEST_STAY:
             raise SpecError(f"stay must be a number from 0 to {LARGEST_STAY:g}, not {self.stay!r}")
         object.__setattr__(self, "stay", float(self.stay))
+        if self.damping is not None:
+            object.__setattr__(self, "damping", _shares(self.damping))
         for name in ("height", "width"):
             if getattr(self, name) % self.stride:
                 raise SpecError(
@@ -117,9 +123,10 @@ class UNetSpec:
     def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON types, and which network they are of."""
         fields = dataclasses.asdict(self) | {"filters": list(self.filters), _KEY: NAME}
-        if not self.stay:
-            del fields["stay"]  # networks from before there was such keep their record
-        return fields
+        for name, empty in (("stay", 0.0), ("damping", None)):
+            if fields[name] == empty:
+                del fields[name]  # networks from before there was such keep their record
+        return fields if self.damping is None else fields | {"damping": list(self.damping)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> UNetSpec:
@@ -139,6 +146,14 @@ class UNetSpec:
         if "filters" not in given:
             raise SpecError("a U-Net specification needs the field 'filters'")
         return cls(**given)
+
+
+def _shares(damping: object) -> tuple[float, float]:
+    """Give two numbers between 0 and 1, or raise a SpecError."""
+    parts = damping if isinstance(damping, list | tuple) else ()
+    if len(parts) != 2 or not all(isinstance(one, int | float) and 0 < one < 1 for one in parts):
+        raise SpecError(f"damping must be a value and a share, both between 0 and 1, not {damping!r}")
+    return float(parts[0]), float(parts[1])
 
 
 def convolutions(spec: UNetSpec) -> Iterator[tuple[str, int, int, int]]:

@@ -34,7 +34,7 @@ def build(spec: UNetSpec) -> Any:
     moved = network.moved(network.coarsened(last, 1), *motion)
     change = network.leaky("change_0", layers.Concatenate()([moved, features]))
     y = network.enlarged(layers.Add()([moved, network.convolved("change_1", change)]), spec.coarsen)
-    y = layers.Permute((3, 1, 2))(layers.ReLU(max_value=1.0)(y))
+    y = layers.Permute((3, 1, 2))(network.damped(layers.ReLU(max_value=1.0)(y)))
     outputs = layers.Reshape((spec.frames_out, spec.height, spec.width, 1), name="forecast")(y)
     model = keras.Model(inputs, outputs, name="unet")
     network.fix()
@@ -59,6 +59,13 @@ class _Network:
 
     def enlarged(self, x: Any, times: int) -> Any:
         return layers.UpSampling2D(times, interpolation="bilinear")(x) if times > 1 else x
+
+    def damped(self, y: Any) -> Any:
+        if self.spec.damping is None:
+            return y
+        knee, share = self.spec.damping
+        below = layers.LeakyReLU(negative_slope=share)(layers.Rescaling(-1.0, offset=knee)(y))
+        return layers.Rescaling(-1.0, offset=knee)(below)
 
     def looked_at(self, x: Any) -> tuple[Any, tuple[Any, Any]]:
         """Give the features of the finest level, and the shares of its row and column that each block comes from."""

@@ -61,7 +61,13 @@ class UNet(nn.Module):
         moved = self._moved(last, *(self._motion(motion_from, axis, last.shape[2:]) for axis in "xy"))
         change = self._leaky(self.convolutions["change_0"](torch.cat([moved, x], dim=1)))
         y = moved + self.convolutions["change_1"](change)
-        return _enlarged(y, grid).clamp(0, 1).unsqueeze(2)
+        return self._damped(_enlarged(y, grid).clamp(0, 1)).unsqueeze(2)
+
+    def _damped(self, y: Tensor) -> Tensor:
+        if self.spec.damping is None:
+            return y
+        knee, share = self.spec.damping
+        return knee - F.leaky_relu(knee - y, share)
 
     def _pair(self, x: Tensor, name: str) -> Tensor:
         for number in (0, 1):

@@ -69,7 +69,15 @@ ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
     {
         **PRESETS,
         "small": UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", height=64, width=64),
-        NOWCAST: UNetSpec(filters=(8, 16, 24), coarsen=1, inflow="edge", stay=4.0, height=64, width=64),
+        NOWCAST: UNetSpec(
+            filters=(8, 16, 24),
+            coarsen=1,
+            inflow="edge",
+            stay=4.0,
+            damping=(0.476, 0.5),  # from 2 mm/h on
+            height=64,
+            width=64,
+        ),
         "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
         "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.items.versions import semver
-from modelstac.training.architecture import Spec, architecture_of
+from modelstac.training.architecture import Spec, architecture_of, while_training
 from modelstac.training.fitting.fit_keras import fit_model
 from modelstac.training.fitting.loop import fit_learner
 from modelstac.training.variants.same_bytes import same_bytes
@@ -45,7 +45,7 @@ def train(
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
     fitted = _fitted_by_torch if keras.config.backend() == "torch" else _fitted
     with _settings(execution), _device(execution):
-        weights, history = fitted(spec, windows, preparation, fit, **how)
+        weights, history = fitted(while_training(spec), windows, preparation, fit, **how)
         # Never compiled, and float32 whatever it was trained in: what is published needs neither loss nor moments.
         model = _build(spec, "float32")
         architecture_of(spec).module("keras").set_weights(model, weights)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from modelstac.catalog.items.versions import semver
-from modelstac.training.architecture import Spec, architecture_of
+from modelstac.training.architecture import Spec, architecture_of, while_training
 from modelstac.training.fitting.devices_torch import find_device, settings
 from modelstac.training.fitting.fit_torch import fit_model
 from modelstac.training.fitting.parallel_torch import fit_in_processes
@@ -44,8 +44,10 @@ def train(
     """Build the model, start it from the architecture's initial weights and fit it."""
     how: dict[str, Any] = {"checkpoints": checkpoints, "execution": execution, "report": report}
     with settings(execution):
-        model, history = fitted(spec, windows, preparation, fit, **how)
-    device = next(model.parameters()).device
+        learned, history = fitted(while_training(spec), windows, preparation, fit, **how)
+    device = next(learned.parameters()).device
+    model = architecture_of(spec).module("torch").build(spec).to(device).eval()
+    model.load_state_dict(learned.state_dict())
 
     def forecast(values: NDArray[np.float32]) -> NDArray[np.float32]:
         with settings(execution), torch.inference_mode():
