@@ -45,10 +45,10 @@ INDEX = "search.sqlite.gz"
 """The search index beside a catalog whose keeper put one there."""
 
 
-def _of_pystac() -> tuple[type[Exception], type[Exception]]:
+def _of_an_incomplete_item() -> tuple[type[Exception], ...]:
     import pystac
 
-    return pystac.STACError, pystac.STACTypeError
+    return LookupError, TypeError, ValueError, AttributeError, pystac.STACError, pystac.STACTypeError
 
 
 class TreeCatalog(Catalog):
@@ -262,7 +262,7 @@ class TreeCatalog(Catalog):
     def _whole(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (LookupError, TypeError, ValueError, AttributeError, *_of_pystac()) as error:
+        except _of_an_incomplete_item() as error:
             if isinstance(error, ModelStacError):
                 raise
             raise CatalogError(f"{self._href(path)} is no complete STAC item: restore it from a copy") from error
