@@ -45,7 +45,7 @@ INDEX = "search.sqlite.gz"
 """The search index beside a catalog whose keeper put one there."""
 
 
-def _of_an_incomplete_item() -> tuple[type[Exception], ...]:
+def _of_incomplete() -> tuple[type[Exception], ...]:
     import pystac
 
     return LookupError, TypeError, ValueError, AttributeError, pystac.STACError, pystac.STACTypeError
@@ -88,7 +88,7 @@ class TreeCatalog(Catalog):
             if branch.document["type"] != "Collection":
                 continue
             # Others' collections may be of earlier versions, which pystac brings to this one by whatever it raises.
-            with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError, *_of_pystac()):
+            with contextlib.suppress(*_of_incomplete()):
                 yield pystac.Collection.from_dict(documents.absolute(branch.document, self._href(branch.path)))
 
     def find(self, item_id: str) -> pystac.Item | None:
@@ -262,7 +262,7 @@ class TreeCatalog(Catalog):
     def _whole(self, path: str) -> Iterator[None]:
         try:
             yield
-        except _of_an_incomplete_item() as error:
+        except _of_incomplete() as error:
             if isinstance(error, ModelStacError):
                 raise
             raise CatalogError(f"{self._href(path)} is no complete STAC item: restore it from a copy") from error
