@@ -225,7 +225,7 @@ def _ring_crosses(ring: Sequence[Sequence[float]]) -> bool:
         for longitudes in ([position[0] for position in ring], unwrapped(ring))
     )
     if drawn != shorter:  # one of the two ways crosses itself, or shrinks to a line as the whole globe does
-        return shorter
+        return bool(shorter)
     twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring))
     return twice < 0 and _around(ring).area > 0
 
