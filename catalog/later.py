@@ -10,9 +10,9 @@ from typing import Any
 
 from modelstac.catalog.errors import MissingPackageError
 
-_CATALOG = "cql2 jinja2 jsonschema jsonschema_rs markdown_it markupsafe obstore referencing shapely yaml"
+_CATALOG = "cql2 jinja2 jsonschema jsonschema_rs markdown_it markupsafe obstore referencing shapely"
 EXTRAS: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(_CATALOG.split(), "catalog") | {"onnx": "publish", "starlette": "server"}
+    dict.fromkeys(_CATALOG.split(), "catalog") | {"onnx": "publish", "starlette": "server", "yaml": "publish"}
 )
 """By package that not every installation has, the extra that brings it: who loads models from a server needs none."""
 
