@@ -88,5 +88,6 @@ def parts_of(names: Sequence[str], chosen: str) -> list[str]:
         return [n for n in names if PurePosixPath(n).parent == folder and n.endswith(".safetensors") and _PARTS in n]
     if chosen.endswith((".xml",)):
         return [chosen[: -len(".xml")] + ".bin"]
-    folder = "" if chosen == TOP else f"{chosen}/"
-    return [n for n in names if n.startswith(folder) and (folder or _OF_SAVED_MODEL.fullmatch(n))]
+    if chosen == TOP:
+        return [n for n in names if _OF_SAVED_MODEL.fullmatch(n)]
+    return [n for n in names if n.startswith(f"{chosen}/")]
