@@ -81,17 +81,10 @@ LIBRARIES: Mapping[str, Library] = MappingProxyType(
             *("torchgeo.models", "get_model", "name"),
             frozenset({*_SIZES, "global_pool", "features_only", "classes", "in_channels"}),
             {"weights": None},
-        ),
-        "ultralytics": Library(
-            *("ultralytics.nn.tasks", "", "cfg"),
-            frozenset({"ch", "nc"}),
-            {"verbose": False},
-            re.compile(r"yolo\w+(-(cls|obb|pose|seg))?\.yaml", re.ASCII),
+            # Those of timm, torchvision and segmentation-models alone: others fetch code or weights as they are built.
+            re.compile(r"resnet\d+|swin_(v2_)?[tsb]|vit_(small|base|large|huge)_patch16_224|unet", re.ASCII),
         ),
     }
-)
-_TASKS = MappingProxyType(
-    {"cls": "ClassificationModel", "obb": "OBBModel", "pose": "PoseModel", "seg": "SegmentationModel"}
 )
 
 
@@ -106,20 +99,11 @@ def segmentation_models_pytorch(spec: Mapping[str, Any]) -> torch.nn.Module:
 
 
 def torchgeo(spec: Mapping[str, Any]) -> torch.nn.Module:
-    """Build what ``torchgeo.models.get_model`` calls ``name``."""
-    return _built("torchgeo", spec)
+    """Build what ``torchgeo.models.get_model`` calls ``name``: a ResNet, Swin, ViT or U-Net."""
+    return _built("torchgeo", spec, **({"encoder_weights": None} if spec.get("name") == "unet" else {}))
 
 
-def ultralytics(spec: Mapping[str, Any]) -> torch.nn.Module:
-    """Build what ultralytics describes in ``cfg``, such as ``yolov8n-seg.yaml``; it gives what it exports."""
-    module = _built("ultralytics", spec)
-    for part in module.modules():
-        if hasattr(part, "export"):
-            part.export = True
-    return module
-
-
-def _built(library: str, spec: Mapping[str, Any]) -> torch.nn.Module:
+def _built(library: str, spec: Mapping[str, Any], **more: Any) -> torch.nn.Module:
     known = LIBRARIES[library]
     given = dict(spec)
     name = given.pop(known.name, None)
@@ -133,15 +117,14 @@ def _built(library: str, spec: Mapping[str, Any]) -> torch.nn.Module:
             )
         if not _plain(value):
             raise SpecError(f"{library} is told numbers and words alone, and {argument} is {value!r}")
-    function = known.function or _TASKS.get(name.rpartition("-")[2].removesuffix(".yaml"), "DetectionModel")
     try:
-        build = getattr(importlib.import_module(known.module), function)
+        build = getattr(importlib.import_module(known.module), known.function)
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"the network {name!r} is one of {library}, and {error.name!r} is not installed: pip install "
             f"{library.replace('_', '-')}"
         ) from error
-    module: torch.nn.Module = build(**{known.name: name}, **given, **known.fixed)
+    module: torch.nn.Module = build(**{known.name: name}, **given, **known.fixed, **more)
     return module
 
 

@@ -31,7 +31,12 @@ def item(stated: str, file: str, **properties: Any) -> pystac.Item:
         ("sklearn", "trees.joblib", {}, r"skl2onnx\.to_onnx.*modelstac publish trees\.joblib"),
         ("h5", "net.h5", {}, r"no runtime here knows.*model\.keras.*modelstac publish net\.h5"),
         ("torch.save", "w.pth", {"mlm:name": "torchgeo-resnet"}, r"--entrypoint \S+\.builders:torchgeo .*in_chans"),
-        ("torch.save", "yolov8n.pt", {"mlm:architecture": "YOLOv8"}, r"builders:ultralytics .*yolov8n\.yaml"),
+        (
+            "torch.save",
+            "yolov8n.pt",
+            {"mlm:architecture": "YOLOv8"},
+            r"weights of ultralytics .*PACKAGE\.MODULE:FUNCTION",
+        ),
     ],
 )
 def test_the_way_on_is_said(stated: str, file: str, properties: dict[str, Any], said: str) -> None:

@@ -74,7 +74,7 @@ def test_what_would_fetch_or_read_something_is_not_passed_on(spec: dict[str, Any
 def test_a_library_that_is_not_installed_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = builders.LIBRARIES[library]
     monkeypatch.setitem(sys.modules, known.module.partition(".")[0], None)
-    spec = {known.name: "yolov8n.yaml" if library == "ultralytics" else "resnet18"}
+    spec = {known.name: "resnet18"}
     with pytest.raises(ModelStacError, match=f"pip install {library.replace('_', '-')}") as caught:
         getattr(builders, library)(spec)
     assert isinstance(caught.value, MissingPackageError)
