@@ -6,7 +6,7 @@ An axis of an example may have any length in the program, unless the module's ow
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         except Exception as error:  # whatever somebody's module raises
             raise SpecError(f"the module {name} fails on the example: {_line(error)}") from error
         program, notes = _exported(model, tensors, name)
+        if _is_of_others(program, example.values()):
+            program, notes = _exported(model, tuple(torch.tensor(array) for array in example.values()), name)
         _write(program, path)
     weights = None
     if said.get("entrypoint") is not None:
@@ -124,15 +126,26 @@ def _export(model: Any, tensors: tuple[Any, ...], axes: list[list[Any]] | None) 
         return torch.export.export(model, tensors, dynamic_shapes=tuple(axes) if axes else None)
 
 
+def _lengths(program: Any) -> list[list[Any]]:
+    """Give the lengths of each input: numbers, and symbols where they are open."""
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    shapes = [nodes[name].meta["val"].shape for name in program.graph_signature.user_inputs]
+    return [[getattr(getattr(n, "node", None), "expr", n) for n in shape] for shape in shapes]
+
+
+def _is_of_others(program: Any, example: Iterable[np.ndarray[Any, Any]]) -> bool:
+    """Tell whether the number of samples is settled, and not to that of the example."""
+    firsts = [(lengths[0], len(array)) for lengths, array in zip(_lengths(program), example, strict=True) if lengths]
+    return any(getattr(n, "is_Integer", isinstance(n, int)) and n != count for n, count in firsts)
+
+
 def _of_one_length(program: Any, tensors: tuple[Any, ...]) -> list[tuple[int, int]]:
     """Find axes that the exporter left open although no other length runs, as input and axis.
 
     So it does where lengths hang together by their product, as of a series that is flattened before a linear layer:
     any of them may grow, it says, if the others shrink. An axis for itself has one length then.
     """
-    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    shapes = [nodes[name].meta["val"].shape for name in program.graph_signature.user_inputs]
-    lengths: list[list[Any]] = [[getattr(getattr(n, "node", None), "expr", n) for n in shape] for shape in shapes]
+    lengths = _lengths(program)
     axes: dict[Any, list[tuple[int, int]]] = {}
     for which, shape in enumerate(lengths):
         for axis, length in enumerate(shape):

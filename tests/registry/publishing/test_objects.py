@@ -93,6 +93,23 @@ def test_lengths_that_hang_together_by_their_product_have_one_length_and_others_
     assert [one.input.shape[2:] for one in read_item(item).inputs] == [(-1, -1), (-1, -1)]
 
 
+class OfItsExample(nn.Module):
+    """Counts samples in Python, which settles their number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + len(list(range(x.shape[0])))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_number_of_samples_that_a_module_settles_is_the_examples(count: int, tmp_path: Path) -> None:
+    image = IMAGE.repeat(count, 0)
+    dims = {"input_dims": ["batch", "bands", "height", "width"], "output_dims": ["batch", "channel", "height", "width"]}
+    [found] = read_item(item := published(OfItsExample(), tmp_path, example=image, **dims)).inputs
+    assert found.input.shape[0] == count
+    model = modelstac.load(item.id, catalog=tmp_path / "catalog")
+    np.testing.assert_array_equal(model.predict(image), image + count)
+
+
 def test_nothing_of_the_example_that_it_was_traced_on_lies_in_the_program(tmp_path: Path) -> None:
     secret = np.full((1, 3, 16, 16), 0.123456789, np.float32)
     item = published(Net(), tmp_path, example=secret, classes=["water", "land"])
