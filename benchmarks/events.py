@@ -110,8 +110,11 @@ INTRODUCTION = (
     " its training events alone: trained in 200 to 300 steps on two of them (KNMI and one more), scored on two others,"
     " by the mean of what CSI 0.5, 1 and 2 are above persistence's. Of five candidates the same came out in both"
     " folds. There the rain was made lighter or heavier by factors drawn from 0.37 to 2.7; the fixed share and the"
-    " number of steps as they are now were not tried. No model was scored on an event that its fold holds out before"
-    " the runs below."
+    " number of steps as they are now were not tried.\n\n"
+    "**The held-out events were scored once before**, by the same weights undamped: CSI was above persistence's in five"
+    " of six and RMSE below it in two. That rain of more than 2 mm/h is damped by half was added then, and chosen by"
+    " the training events of each fold: there forecasts were too heavy, too, and of shares from 1 to 0.5 of what is"
+    " above 2 mm/h the smallest had the lowest RMSE in seven of eight cases (in the eighth nothing is above)."
 )
 CAPTION = "Means over 18 lead times of 5 minutes: model / persistence / pysteps' extrapolation. RMSE in mm/h."
 

@@ -48,6 +48,7 @@ CASES = {
 UNETS = {
     "unet": UNetSpec((4, 3, 5), coarsen=2, reach=2, frames_in=3, frames_out=4, height=24, width=16, inflow="edge"),
     "unet-2-levels-of-pixels": UNetSpec((2, 3), coarsen=1, reach=1, frames_in=2, frames_out=1, height=10, width=12),
+    "unet-damped": UNetSpec((2, 3), 1, 1, frames_in=2, frames_out=2, height=8, width=8, stay=1, damping=(0.1, 0.25)),
 }
 ALL = CASES | UNETS
 

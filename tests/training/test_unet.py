@@ -14,7 +14,7 @@ import torch
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import SpecError, TrainingError
 from modelstac.registry.loading import load
-from modelstac.training.architecture import ARCHITECTURES, architecture_of, find_architecture, read_spec
+from modelstac.training.architecture import ARCHITECTURES, architecture_of, find_architecture, read_spec, while_training
 from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation, make_windows, read_frames
 from modelstac.training.jobs.describe import require_declared_range
@@ -111,6 +111,23 @@ def test_training_may_begin_from_rain_that_stays():
     assert "stay" not in SPEC.to_dict(), "jobs from before there was such are the same jobs"
 
 
+def test_heavy_rain_is_damped_by_what_is_left_out_in_training():
+    spec = dataclasses.replace(SPEC, damping=(0.2, 0.25))
+    weights = initial_weights(spec, 0)
+    frames = np.random.default_rng(0).random((1, 2, 1, 24, 32), np.float32)
+    found = []
+    for one in (spec, while_training(spec)):
+        module = unet_torch.build(one)
+        unet_torch.set_weights(module, weights)
+        with torch.inference_mode():
+            found.append(module(torch.from_numpy(frames)).numpy())
+    damped, whole = found
+    assert whole.max() > 0.4
+    np.testing.assert_allclose(damped, np.where(whole > 0.2, 0.2 + 0.25 * (whole - 0.2), whole), atol=1e-6)
+    assert read_spec(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert "damping" not in SPEC.to_dict()
+
+
 def test_a_specification_is_read_back_by_the_name_of_its_network():
     for name in ("tiny", "ten-minutes"):
         spec = preset(name)
@@ -130,6 +147,8 @@ def test_a_specification_is_read_back_by_the_name_of_its_network():
         ({"filters": [4, 4], "inflow": "wet"}, "inflow must be one of dry, edge"),
         ({"filters": [4, 4], "leaky_slope": 1}, "leaky_slope must be a number from 0 to below 1"),
         ({"filters": [4, 4], "stay": -1}, "stay must be a number from 0 to 10"),
+        ({"filters": [4, 4], "damping": [0.5]}, "damping must be a value and a share, both between 0 and 1"),
+        ({"filters": [4, 4], "damping": [0.5, 1.5]}, "damping must be a value and a share"),
         ({"filters": [4, 4], "kernels": [3]}, "no field 'kernels'"),
         ({}, "needs the field 'filters'"),
     ],

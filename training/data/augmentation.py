@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import SpecError
 from modelstac.training.data.windows import Index, Windows
-
-T = TypeVar("T", bound=np.generic)
 
 SHARE = 0.4
 """Of the rain that is left in lighter windows."""
@@ -90,7 +88,7 @@ class Augmented:
             return self._turned(part(int(chosen) // self.orientations), int(chosen) % self.orientations)
         return np.stack([self._turned(part(int(i) // self.orientations), int(i) % self.orientations) for i in chosen])
 
-    def _turned(self, frames: NDArray[T], orientation: int) -> NDArray[T]:
+    def _turned(self, frames: NDArray[Any], orientation: int) -> NDArray[Any]:
         lighter, place = divmod(orientation, len(self._turns) * (2 if self.flips else 1))
         flipped, turn = divmod(place, len(self._turns))
         if flipped:
