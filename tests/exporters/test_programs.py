@@ -125,6 +125,36 @@ def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind):
             np.testing.assert_allclose(model.predict(x), expected, atol=1e-6)
 
 
+def _halves():
+    network = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
+    return network.half(), torch.rand(2, 4, 24, 28).half(), {0: AUTO}, 2e-3
+
+
+def _normalised():
+    """Zeros are a constant field after the first layer, of which normalising makes rounding errors large."""
+    layers = [torch.nn.Conv2d(4, 12, 3, padding=1), torch.nn.InstanceNorm2d(12, affine=True), torch.nn.SiLU()]
+    network = torch.nn.Sequential(*layers, torch.nn.GroupNorm(4, 12), torch.nn.Conv2d(12, 2, 1))
+    return network, torch.rand(2, 4, 20, 28), {0: AUTO, 2: AUTO, 3: AUTO}, 1e-4
+
+
+def _multiples():
+    """Height and width are said as multiples, as the exporter itself advises for U-Nets."""
+    dim = torch.export.Dim
+    network = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.MaxPool2d(2))
+    network.append(torch.nn.ConvTranspose2d(8, 2, 2, 2))
+    return network, torch.rand(2, 4, 64, 96), {0: dim("b"), 2: 32 * dim("h", max=64), 3: 32 * dim("w", max=64)}, 1e-5
+
+
+@pytest.mark.parametrize("kind", [_halves, _normalised, _multiples])
+def test_what_is_equal_in_its_own_precision_range_and_sizes_is_published(kind, publish):
+    torch.manual_seed(0)
+    network, given, dynamic, most = kind()
+    catalog, source = publish("own", network, given, dynamic, dims=IMAGE, results=IMAGE)
+    expected = network(given).detach().numpy()
+    with load(export(ExportJob(source, "onnx"), catalog)) as model:
+        np.testing.assert_allclose(model.predict(given.numpy()), expected, atol=most)
+
+
 class Table(torch.nn.Module):
     """A bilinear layer over a constant that ``forward`` makes."""
 
