@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.catalog.conftest import Describe
-from tests.catalog.server.conftest import Server
+from tests.catalog.server.conftest import Server, until
 
 from modelstac.catalog import Query
 from modelstac.catalog.backends.api import ApiCatalog
@@ -243,10 +243,7 @@ def test_a_client_that_goes_away_is_no_fault_of_the_server(server: Server, catal
         head = f"{method} /{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.key}\r\n"
         with socket.create_connection((address.hostname, address.port)) as connection:
             connection.sendall(f"{head}Content-Type: {kind}\r\nContent-Length: 500\r\n\r\n{{".encode())
-    end = time.monotonic() + 20
-    while len(lines := [line for line in server.lines()[before:] if "status" in line]) < 4:
-        assert time.monotonic() < end, lines
-        time.sleep(0.05)
+    until(lambda: len([line for line in server.lines()[before:] if "status" in line]) >= 4)
     assert not [line for line in server.lines()[before:] if line.get("status") == 500 or line["level"] == "error"]
 
 

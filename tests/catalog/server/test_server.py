@@ -10,7 +10,7 @@ from typing import Any
 import pystac_client
 import pytest
 from tests.catalog.conftest import Describe
-from tests.catalog.server.conftest import Server, run
+from tests.catalog.server.conftest import Server, run, until
 
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.items.writing import write_item
@@ -269,5 +269,6 @@ def test_requests_are_counted_and_logged_by_their_id(running: Server) -> None:
     assert running.get("healthz", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
     assert running.get("healthz", headers={"X-Request-ID": "a\tb" * 30}).headers["X-Request-ID"] != "mine-1"
     assert 'modelstac_requests_total{method="GET",route="/healthz",status="200"}' in running.get("metrics").text
+    until(lambda: any(line.get("id") == "mine-1" for line in running.lines()))
     [line] = [line for line in running.lines() if line.get("id") == "mine-1"]
     assert (line["method"], line["path"], line["status"]) == ("GET", "/healthz", 200)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.catalog.server.conftest import Server, run, serving
+from tests.catalog.server.conftest import Server, run, serving, until
 from tests.catalog.server.postgres import Cluster
 
 from modelstac.catalog.backends.api import ApiCatalog
@@ -94,13 +94,6 @@ def _starter(folder: Path, place: dict[str, str]) -> Callable[..., Any]:
 
     start.command = command  # type: ignore[attr-defined]
     return start
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
 
 
 def test_what_happens_is_told_signed_and_once(started: Any, receiver: Receiver, tmp_path: Path) -> None:
