@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from modelstac.catalog.backends.branches import BRANCH, Branch, holds_items
 from modelstac.catalog.backends.oddities import oddity
@@ -21,9 +21,6 @@ from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import derived
 from modelstac.catalog.search.sql.fields import reduced
-
-if TYPE_CHECKING:
-    pass
 
 _CHUNK, _LARGEST = 1 << 20, 8 << 30
 

@@ -1,6 +1,6 @@
 """Models that run in an environment and a process of their own.
 
-Order, each importing only from those before it: answers, processes, requirements, saving, shared, uv · environments,
+Order, each importing only from those before it: answers, processes, requirements, saving, shared · uv · environments,
 worker · model, pins, trusted · loading, reopening, verified.
 """
 

@@ -17,6 +17,32 @@ from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.messages import Note, Report, ignore
 
 
+def ended(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path | None, seconds: float | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that is asked nothing more to its end, and keep what it says.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If it takes longer.
+    OSError
+        If it cannot be started.
+    """
+    return subprocess.run(  # noqa: S603 - whoever calls has made the arguments
+        arguments,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+
+
 class WorkerProcess:
     """One process; it ends when this object is closed, or when its parent does.
 

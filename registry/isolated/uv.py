@@ -16,6 +16,7 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
+from modelstac.registry.isolated.processes import ended
 
 # Another environment that is active is none of its business.
 _IGNORED = ("PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_PYTHON", "VIRTUAL_ENV")
@@ -74,18 +75,9 @@ def run_uv(*arguments: str, folder: Path, purpose: str, timeout: float | None = 
     if offline():
         environment["UV_OFFLINE"] = "1"
     try:
-        done = subprocess.run(  # noqa: S603 - uv, with arguments that requirements.py has checked
-            [find_uv(purpose), *arguments, "--quiet", "--color", "never"],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
+        # Its arguments were checked by requirements.py.
+        uv = [find_uv(purpose), *arguments, "--quiet", "--color", "never"]
+        done = ended(uv, environment, folder, timeout)
     except subprocess.TimeoutExpired as error:
         raise DownloadError(f"{purpose}: uv found no packages within {timeout:g} s") from error
     except OSError as error:

@@ -6,8 +6,8 @@
 >>> model = modelstac.load("convlstm-knmi-1.0.0-onnx-from-torch", catalog=catalog)  # doctest: +SKIP
 >>> forecast = model.predict(frames)  # doctest: +SKIP
 
-Order, each importing only from those before it: catalog · registry · training · exporters · jobs, landcover, pages,
-report · overview · demo · pipeline · matrix · cli · __main__, job.
+Order, each importing only from those before it: catalog · registry · training · exporters · afresh, jobs,
+pages, report · landcover, overview · demo · pipeline · matrix · cli · __main__, job.
 """
 
 from typing import TYPE_CHECKING

@@ -8,19 +8,18 @@ Every step is a command that a person could type, run in a process of its own: o
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelstac.afresh import afresh
 from modelstac.catalog import Catalog, ModelDescription, open_catalog
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import DataError, DownloadError, ModelStacError, StorageError
@@ -104,7 +103,7 @@ def demo(data: Path | None, out: Path, *, say: Say, report: Report = ignore) -> 
         words = " ".join(f"--{name.replace('_', '-')} '{value}'" for name, value in fields.items())
         say(f"modelstac search {words}: {', '.join(item.id for item in catalog.search(**fields))}")
     (out / "forecasts").mkdir()
-    runs = _in_lanes(lambda item_id: _load_afresh(item_id, files, catalog, out, say), [*trained, *exported])
+    runs = _in_lanes(lambda item_id: _load_modelstac(item_id, files, catalog, out, say), [*trained, *exported])
     say(f"pystac finds {_validate(catalog)} items valid: STAC 1.1, MLM 1.5.2, file, version and datacube extensions")
     path = _report(runs, files, out, say)
     _check(runs)
@@ -137,15 +136,7 @@ def _in_lanes(step: Callable[[Given], Made], each: Sequence[Given]) -> list[Made
         return list(pool.map(step, each))
 
 
-def _modelstac(*arguments: str) -> Any:
-    """Run a command in a fresh process and return the JSON that it prints; then its notes go to our stderr."""
-    done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "modelstac", *arguments, "--json"], capture_output=True, text=True, check=False
-    )
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        raise DemoError(f"modelstac {arguments[0]} failed with exit code {done.returncode}: see the line above")
-    return json.loads(done.stdout)
+_modelstac = partial(afresh, error=DemoError, at_the_end=True)
 
 
 def _train(frames: Path, preset: str, variant: str, catalog: Catalog, *, first_test: int, say: Say) -> str:
@@ -161,7 +152,7 @@ def _export(item_id: str, catalog: Catalog, say: Say) -> str:
     return str(_modelstac("export", item_id, "--to", "onnx", "--catalog", catalog.href)["id"])
 
 
-def _load_afresh(item_id: str, files: Sequence[str], catalog: Catalog, out: Path, say: Say) -> Run:
+def _load_modelstac(item_id: str, files: Sequence[str], catalog: Catalog, out: Path, say: Say) -> Run:
     model = read_item(catalog.get(item_id))
     frames = _frames(model)
     path = out / "forecasts" / f"{item_id}.npz"

@@ -7,14 +7,12 @@ own.
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelstac.afresh import afresh
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.writing import write_item
@@ -70,12 +68,7 @@ def _modelstac(say: Say, *words: str, catalog: str | None = None) -> Any:
     """Run a command in a fresh process and return the JSON that it prints; its progress goes to our stderr."""
     said = ("modelstac", *words, *(() if catalog is None else ("--catalog", catalog)))
     say(" ".join(said))
-    done = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", *said, "--json"], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise LandCoverError(f"modelstac {words[0]} failed with exit code {done.returncode}: see the line above")
-    return json.loads(done.stdout)
+    return afresh(*said[1:], error=LandCoverError)
 
 
 def draw(scene: Scene, mapped: str | Path, labels: str | Path, target: str | Path) -> Path:

@@ -13,6 +13,7 @@ _ROWS = 200
 _SHARE = 0.2
 """How many of the values are replaced."""
 _TREES = "TreeEnsemble"
+_ZERO = np.zeros(1, np.float32)
 _CODE = -9999.0
 """What stands for a missing value in most files of satellites."""
 
@@ -55,9 +56,6 @@ def tables(example: Array | None, columns: int, graph: Path, *, missing: bool) -
         beside = [np.nextafter(least, np.float32(way)) for way in (-np.inf, np.inf)]
         found["values at the thresholds of its trees"] = np.concatenate([least, *beside])
     return {name: table.astype(np.float32) for name, table in found.items()}
-
-
-_ZERO = np.zeros(1, np.float32)
 
 
 def _thresholds(graph: Path) -> Mapping[int, Array]:

@@ -18,6 +18,7 @@ from modelstac.catalog.errors import InvalidItemError, WorkerError
 from modelstac.registry import telemetry
 from modelstac.registry.isolated.environments import Environment, timeout_of
 from modelstac.registry.isolated.model import PASSED, PATIENCE, TIMEOUT
+from modelstac.registry.isolated.processes import ended
 from modelstac.registry.isolated.trusted import ThisEnvironment
 from modelstac.registry.publishing.objects.apart import asking
 
@@ -92,18 +93,8 @@ def _run(program: str, folder: Path, where: Environment, what: str) -> None:
     fixed = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUTF8": "1", "CUDA_VISIBLE_DEVICES": "", "HDF5_PLUGIN_PRELOAD": "::"}
     seconds = timeout_of(TIMEOUT, PATIENCE)
     try:
-        done = subprocess.run(  # noqa: S603 - what is run is ours
-            [str(where.interpreter), "-I", "-B", str(path), str(folder), str(root), *_packages(where)],
-            env=mine | telemetry.said() | places | fixed,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
+        command = [str(where.interpreter), "-I", "-B", str(path), str(folder), str(root), *_packages(where)]
+        done = ended(command, mine | telemetry.said() | places | fixed, folder, seconds)
     except subprocess.TimeoutExpired as error:
         raise WorkerError(f"{what}: its process did not end within {seconds:g} s; set {TIMEOUT} higher") from error
     if done.returncode or not (folder / asking.ANSWER).is_file():
