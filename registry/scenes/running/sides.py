@@ -69,12 +69,11 @@ class Sides:
         self.lengths = [{t.name: int(source.grids[t.name].shape[side]) for t in inputs} for side in (0, 1)]
         self.coarsest = [common(list(lengths.values())) for lengths in self.lengths]
         self.pixels = [{n: k // c for n, k in one.items()} for one, c in zip(self.lengths, self.coarsest, strict=True)]
+        self._sizes = [{t.name: _size(side, t) for t in inputs} for side in (0, 1)]
 
     def size(self, side: int, tensor: TensorSignature) -> Size:
         """Give the lengths that an input takes along a side."""
-        axes = Axes.of(tensor)
-        axis = (axes.rows, axes.columns)[side]
-        return Size() if axis is None else tensor.sizes[axis]
+        return self._sizes[side][tensor.name]
 
     def fits(self, side: int, tile: int) -> bool:
         """Tell whether every input takes a tile of so many pixels of the coarsest grid."""
@@ -123,8 +122,10 @@ class Sides:
 
     def fitting(self, side: int, wanted: int, *, above: bool) -> int | None:
         """Give the nearest length of a tile that fits, at most or at least as long."""
-        span = max(t.at_least for t in (self.size(side, i) for i in self.inputs)) + 2 * self.unit(side)
-        tries = range(wanted, wanted + span + 1) if above else range(wanted, 0, -1)
+        tries = range(wanted, 0, -1)
+        if above:
+            span = max(t.at_least for t in (self.size(side, i) for i in self.inputs)) + 2 * self.unit(side)
+            tries = range(wanted, wanted + span + 1)
         return next((length for length in tries if self.fits(side, length)), None)
 
     def grid(self, name: str, rows: Cutting, columns: Cutting) -> Any:
@@ -147,6 +148,12 @@ class Sides:
         a, b, c, d, e, f, *_ = grid.affine
         moved = Affine(a * wide, b * tall, a * right + b * down + c, d * wide, e * tall, d * right + e * down + f)
         return GeoBox((height, width), moved, grid.crs)
+
+
+def _size(side: int, tensor: TensorSignature) -> Size:
+    axes = Axes.of(tensor)
+    axis = (axes.rows, axes.columns)[side]
+    return Size() if axis is None else tensor.sizes[axis]
 
 
 def _gcd(one: int, other: int) -> int:
@@ -231,7 +238,7 @@ def _tiles(
         least = wanted // 2 < LEAST_SIDE or options.tile is not None
         if least or found[0] * found[1] * cost.bytes <= budget:
             return found[0], found[1]
-        wanted = wanted * 3 // 4
+        wanted = wanted * 7 // 8
 
 
 def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) -> int:

@@ -28,7 +28,7 @@ SHARE = 0.5
 """Of the memory that is free, this much may be used where nobody says."""
 _PLACES = 16
 """Pixels from one corner to the other that are tried where some cannot be read."""
-MOST = 700 << 20
+MOST = 600 << 20
 """Bytes for tiles where nobody says, however much is free."""
 
 
