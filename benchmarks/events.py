@@ -22,6 +22,7 @@ import numpy as np
 from modelstac.catalog import open_catalog
 from modelstac.report import Table
 from modelstac.training.data.public import EVENTS, fetch_event
+from modelstac.training.scoring.plots import COLOURS, MARKS, new_figure
 
 FOLDS = (
     ("mch-2015-05-15", "fmi-2017-05-09", "rmi-2021-07-04"),
@@ -42,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     places = {name: given.data / name if given.data else fetch_event(name) for name in EVENTS}
     given.out.mkdir(parents=True, exist_ok=True)
-    text = page(given.out, [train(places, given.out, number, given.epochs) for number in range(len(FOLDS))])
+    runs = [train(places, given.out, number, given.epochs) for number in range(len(FOLDS))]
+    events = held_out(given.out, runs)
     given.results.mkdir(parents=True, exist_ok=True)
+    text = page(runs, events)
     (given.results / "nowcast.md").write_text(text)
+    draw(events, given.results / "nowcast-csi.png")
     print(text)
 
 
@@ -69,20 +73,26 @@ def train(places: Mapping[str, Path], out: Path, number: int, epochs: int | None
     return done
 
 
-def page(out: Path, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Write the page from the metrics of the published items."""
-    catalog, rows, wins = open_catalog(out / "catalog"), [], dict.fromkeys((*SCORES, "moved"), 0)
+def held_out(out: Path, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Read the metrics of every event that was held out from the published items."""
+    catalog, events = open_catalog(out / "catalog"), {}
     for run in runs:
-        item = catalog.get(run["id"])
-        metrics = json.loads(Path(item.assets["metrics"].get_absolute_href()).read_text())
-        for name, event in metrics["events"].items():
-            means = {kind: {score: mean(event[kind], score) for score in SCORES} for kind in ("model", *BASELINES)}
-            for score in SCORES:
-                sign = -1 if score == "rmse" else 1
-                wins[score] += sign * means["model"][score] > sign * means["persistence"][score]
-            wins["moved"] += means["model"]["rmse"] < means["extrapolation"]["rmse"]
-            cells = [" / ".join(f"{means[kind][score]:.3f}" for kind in ("model", *BASELINES)) for score in SCORES]
-            rows.append([name, str(event["windows"]), *cells])
+        path = catalog.get(run["id"]).assets["metrics"].get_absolute_href()
+        events |= json.loads(Path(path).read_text())["events"]
+    return events
+
+
+def page(runs: Sequence[Mapping[str, Any]], events: Mapping[str, Any]) -> str:
+    """Write the page."""
+    rows, wins = [], dict.fromkeys((*SCORES, "moved"), 0)
+    for name, event in events.items():
+        means = {kind: {score: mean(event[kind], score) for score in SCORES} for kind in ("model", *BASELINES)}
+        for score in SCORES:
+            sign = -1 if score == "rmse" else 1
+            wins[score] += sign * means["model"][score] > sign * means["persistence"][score]
+        wins["moved"] += means["model"]["rmse"] < means["extrapolation"]["rmse"]
+        cells = [" / ".join(f"{means[kind][score]:.3f}" for kind in ("model", *BASELINES)) for score in SCORES]
+        rows.append([name, str(event["windows"]), *cells])
     heads = ("held-out event", "windows", "RMSE", "CSI 0.5", "CSI 1", "CSI 2")
     table = Table("Events that were held out", CAPTION, heads, rows)
     won = ", ".join(f"{score} {wins[score]} of {len(rows)}" for score in SCORES)
@@ -90,8 +100,27 @@ def page(out: Path, runs: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"# A nowcast over several events\n\n{INTRODUCTION}\n\n## {table.title}\n\n{table.caption}\n\n"
         f"{table.to_markdown()}\n\nBetter than persistence: {won}. RMSE lower than extrapolation's: {wins['moved']} of"
-        f" {len(rows)}.\n\nReading, training, scoring and publishing took: {took}.\n"
+        f" {len(rows)}.\n\n![CSI from 1 mm/h by lead time, of each event](nowcast-csi.png)\n\nReading, training, scoring"
+        f" and publishing took: {took}.\n"
     )
+
+
+def draw(events: Mapping[str, Any], path: Path) -> None:
+    """Draw the CSI from 1 mm/h by lead time, a panel for each event."""
+    figure = new_figure(9, 5.2)
+    axes = figure.subplots(2, -(-len(events) // 2), sharex=True, sharey=True, squeeze=False)
+    for axis, (name, event) in zip(axes.flat, events.items(), strict=False):
+        for kind, colour, mark in zip(("model", *BASELINES), COLOURS, MARKS, strict=False):
+            values = np.array(event[kind]["csi"]["1"], float)
+            minutes = 5 * np.arange(1, len(values) + 1)
+            axis.plot(minutes, values, color=colour, marker=mark, markersize=3, linewidth=1.2, label=kind)
+        axis.set_title(name, fontsize=9)
+        axis.grid(alpha=0.3)
+    figure.supxlabel("minutes ahead", fontsize=9)
+    figure.supylabel("CSI from 1 mm/h", fontsize=9)
+    lines = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=100, metadata={"Software": None})
 
 
 def mean(scores: Mapping[str, Any], name: str) -> float:

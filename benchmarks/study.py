@@ -1,6 +1,6 @@
 """What ten minutes of training on two cores give: ``python -m benchmarks.study FRAMES``, or ``make study DATA=FRAMES``.
 
-Trains each preset in each variant by the command that users run, loads what it published by its id, and scores all on
+Trains the preset in each variant by the command that users run, loads what it published by its id, and scores all on
 the same frames, grid and lead times, beside persistence and pysteps' extrapolation. Writes what it prints to
 ``docs/results/ten-minutes.md``. What is trained already in ``--out`` is not trained again.
 """
@@ -37,7 +37,7 @@ from modelstac.training.scoring.metrics import Scores, comparison, persistence, 
 from modelstac.training.scoring.plots import compare_png, draw_skill
 from modelstac.training.scoring.thesis import thesis_rmse
 
-PRESETS = {"ten-minutes": "unet-knmi", "ten-minutes-convlstm": "convlstm-knmi"}
+PRESET, NAME = "ten-minutes", "unet-knmi"
 VARIANTS = ("torch", "keras-tensorflow", "keras-torch")
 SEEDS = (42, 1, 2)
 """Of initial weights and order of the windows; the first is that of the presets, and that of plots and lead times."""
@@ -56,21 +56,16 @@ Edges = tuple[float, float] | None
 class Run:
     """One training."""
 
-    preset: str
     variant: str
     seed: int
 
     @property
     def key(self) -> str:
-        return f"{self.preset}-{self.variant}" + (f"-{self.seed}" if self.seed != SEEDS[0] else "")
-
-    @property
-    def variant_title(self) -> str:
-        return f"{PRESETS[self.preset].removesuffix('-knmi')} {self.variant}"
+        return f"{PRESET}-{self.variant}" + (f"-{self.seed}" if self.seed != SEEDS[0] else "")
 
     @property
     def title(self) -> str:
-        return self.variant_title + (f" seed {self.seed}" if self.seed != SEEDS[0] else "")
+        return f"U-Net {self.variant}" + (f" seed {self.seed}" if self.seed != SEEDS[0] else "")
 
     @property
     def version(self) -> str:
@@ -78,10 +73,10 @@ class Run:
 
     @property
     def item_id(self) -> str:
-        return f"{PRESETS[self.preset]}-{self.version}-{self.variant}"
+        return f"{NAME}-{self.version}-{self.variant}"
 
 
-RUNS = [Run(preset, variant, seed) for preset in PRESETS for variant in VARIANTS for seed in SEEDS]
+RUNS = [Run(variant, seed) for variant in VARIANTS for seed in SEEDS]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,20 +85,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of the 92 KNMI frames of 26 August 2010")
     parser.add_argument("--out", type=Path, default=Path(".study"), help="catalog and times of the runs")
     parser.add_argument("--results", type=Path, default=Path("docs/results"), help="where the page goes")
-    parser.add_argument("--presets", nargs="*", default=list(PRESETS), help="those to train")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="those to train")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS), help="those to train with")
     parser.add_argument("--only-train", action="store_true", help="write no page, convert and measure nothing else")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     for one in RUNS:
-        if one.preset in given.presets and one.variant in given.variants and one.seed in given.seeds:
+        if one.variant in given.variants and one.seed in given.seeds:
             train(given.data, given.out, one)
     if given.only_train:
         return
     for target in NODES:
-        if "ten-minutes" in given.presets and target != "torch":
-            run(given.out, f"export-{target}", ["export", "unet-knmi-1.0.0-torch", "--to", target])
+        if target != "torch":
+            run(given.out, f"export-{target}", ["export", f"{NAME}-1.0.0-torch", "--to", target])
     speeds = given.out / "keras_on_torch.json"
     if not speeds.exists():
         command = [sys.executable, "-m", "benchmarks.keras_on_torch", str(speeds)]
@@ -113,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def train(data: Path, out: Path, one: Run) -> None:
     """Train by the command line, unless it was done before."""
-    words = ["train", str(data), "--preset", one.preset, "--variant", one.variant, "--first-test", str(FIRST_TEST)]
+    words = ["train", str(data), "--preset", PRESET, "--variant", one.variant, "--first-test", str(FIRST_TEST)]
     words += ["--seed", str(one.seed), "--version", one.version]
     run(out, one.key, [*words, "--checkpoints", str(out / "checkpoints" / one.key)])
 
@@ -210,8 +204,8 @@ def written(tables: Sequence[Table], scores: dict[str, Scores], why_none: str | 
 def over_seeds(runs: Sequence[Run], scores: dict[str, Scores], base: str, drawn: bool) -> Table:
     """Compare each variant with a baseline, all its seeds together, and count the seeds that win by themselves."""
     rows = []
-    for variant in dict.fromkeys(one.variant_title for one in runs):
-        of_seeds = [scores[one.title] for one in runs if one.variant_title == variant]
+    for variant in dict.fromkeys(one.variant for one in runs):
+        of_seeds = [scores[one.title] for one in runs if one.variant == variant]
         each = [_more(one, scores[base], drawn) for one in of_seeds]
         rmse, csi = _more(_pooled(of_seeds), _pooled([scores[base]] * len(of_seeds)), drawn)
         wins = [sum(_beats(edges) == "yes" for _, edges in kind) for kind in zip(*each, strict=True)]
@@ -319,7 +313,7 @@ def every_window(runs: Sequence[Run], catalog: Any) -> Table:
         found = item.properties["interop:scores"]
         for prefix, name in (("", one.title), ("persistence_", "persistence"), ("extrapolation_", "extrapolation")):
             keys = [f"{prefix}{key}" for key in names]
-            if all(key in found for key in keys) and one.title.startswith("unet"):
+            if all(key in found for key in keys):
                 row = [name, *(f"{found[key]:.3f}" for key in keys), *(("–", "–") if prefix else _apart(item))]
                 rows += [row] if row not in rows else []
     heads = (
@@ -351,7 +345,7 @@ def exports(catalog: Any, took: dict[str, Any]) -> Table:
     rows = []
     for target in NODES:
         if f"export-{target}" in took:
-            item = catalog.get(f"unet-knmi-1.0.0-{target}-from-torch")
+            item = catalog.get(f"{NAME}-1.0.0-{target}-from-torch")
             parity = item.properties["interop:parity"]
             route = " -> ".join(step["target_format"] for step in item.properties["interop:route"])
             rows.append([target, route, f"{parity['max_absolute_difference']:.1e}", str(parity["cases"])])

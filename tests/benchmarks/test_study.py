@@ -8,7 +8,7 @@ from benchmarks import study
 
 from modelstac.training.scoring.metrics import score
 
-RUNS = [study.Run("ten-minutes", "torch", seed) for seed in study.SEEDS[:2]]
+RUNS = [study.Run("torch", seed) for seed in study.SEEDS[:2]]
 
 
 @pytest.fixture(scope="module")

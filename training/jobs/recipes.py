@@ -8,7 +8,7 @@ from modelstac.catalog.errors import NotFoundError
 from modelstac.training.architecture import Spec
 from modelstac.training.data import Preparation
 from modelstac.training.fitting.fit import FitSpec
-from modelstac.training.spec import PRESETS, ConvLSTMSpec
+from modelstac.training.spec import PRESETS
 from modelstac.training.unet import UNetSpec
 
 # Giese (2025). Its grid of 344 x 315 pixels came from resizing 765 x 700; here it is the mean over 2 x 2 pixels of the
@@ -58,10 +58,6 @@ RECIPES = MappingProxyType(
             FitSpec(epochs=20, batch_size=4, learning_rate=0.002, loss="masked_mse_csi"),
             Preparation(transform="log"),
         ),
-        "ten-minutes-convlstm": (
-            FitSpec(epochs=30, loss="masked_csi"),
-            Preparation(coarsen=4, transform="log", newest_first=True),
-        ),
     }
 )
 
@@ -79,10 +75,9 @@ ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
             width=64,
         ),
         "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
-        "ten-minutes-convlstm": ConvLSTMSpec(filters=(16, 16), kernels=(5, 3)),
     }
 )
-"""The two of ten minutes are meant to train in as many on two cores; `docs/results/ten-minutes.md` says what does."""
+"""What two of them give is in ``docs/results``: ``ten-minutes`` in that of its name, ``nowcast`` in its own."""
 
 
 def preset(name: str) -> Spec:
