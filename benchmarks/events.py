@@ -100,8 +100,8 @@ def page(runs: Sequence[Mapping[str, Any]], events: Mapping[str, Any]) -> str:
     return (
         f"# A nowcast over several events\n\n{INTRODUCTION}\n\n## {table.title}\n\n{table.caption}\n\n"
         f"{table.to_markdown()}\n\nBetter than persistence: {won}. RMSE lower than extrapolation's: {wins['moved']} of"
-        f" {len(rows)}.\n\n![CSI from 1 mm/h by lead time, of each event](nowcast-csi.png)\n\nReading, training, scoring"
-        f" and publishing took: {took}.\n"
+        f" {len(rows)}.\n\n![CSI from 1 mm/h by lead time, of each event](nowcast-csi.png)\n\n"
+        f"Reading, training, scoring and publishing took: {took}.\n"
     )
 
 
