@@ -33,9 +33,8 @@ format: .venv/ready  ## Format the code
 bench: .venv/ready  ## Measure speed against what a user would pick instead (ratios, one run)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks
 
-study: .venv/ready  ## Train the presets of ten minutes and over events, write docs/results: make study DATA=folder
-	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.study $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))
-	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.events
+study: .venv/ready  ## Train a nowcast, score it on events held out, write docs/results: make study [DATA=folder of events]
+	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks.study $(if $(DATA),--data "$(DATA)")
 
 thesis: .venv/ready  ## Train as the thesis did, on a smaller grid, write docs/results: make thesis DATA=folder
 	$(BIN)/python -m benchmarks.thesis $(if $(DATA),"$(DATA)",$(error say DATA=folder of the 92 radar frames))

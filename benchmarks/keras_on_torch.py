@@ -1,7 +1,7 @@
 """A training step of the variant ``keras-torch`` by Keras' own layers, and by the native module it is fitted as.
 
-``KERAS_BACKEND=torch python -m benchmarks.keras_on_torch OUT.json``: processor seconds of a step of one window,
-the two in turns, and of a forecast, also as a loaded file makes it.
+``KERAS_BACKEND=torch python -m benchmarks.keras_on_torch`` prints processor seconds of a step of one window, the two in
+turns, and of a forecast, also as a loaded file makes it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ import dataclasses
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 TURNS = 3
 
 
-def main(path: str) -> None:
-    """Measure a ConvLSTM of two layers and the U-Net of ten minutes."""
+def main() -> None:
+    """Measure a ConvLSTM of two layers and the U-Net of the demo."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     from modelstac.training.jobs.recipes import preset
 
     convlstm = dataclasses.replace(preset("tiny"), filters=(16, 16), kernels=(5, 3))
-    found = {"ConvLSTM": measure(convlstm, "tiny"), "U-Net": measure(preset("ten-minutes"), "ten-minutes")}
-    Path(path).write_text(json.dumps(found, indent=1))
+    found = {"ConvLSTM": measure(convlstm, "tiny"), "U-Net": measure(preset("small"), "small")}
+    print(json.dumps(found, indent=1))
 
 
 def measure(spec: Any, name: str) -> dict[str, float]:
@@ -65,7 +63,7 @@ def measure(spec: Any, name: str) -> dict[str, float]:
 
     def loaded() -> Any:
         with torch.inference_mode():
-            return run(inputs[..., None])
+            return run([inputs[..., None]])
 
     calls["loaded forecast"] = loaded
 
@@ -86,4 +84,4 @@ def measure(spec: Any, name: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -54,10 +54,6 @@ RECIPES = MappingProxyType(
             ),
             Preparation(rows=None, columns=None, block_metres=4000.0, transform="log"),
         ),
-        "ten-minutes": (
-            FitSpec(epochs=20, batch_size=4, learning_rate=0.002, loss="masked_mse_csi"),
-            Preparation(transform="log"),
-        ),
     }
 )
 
@@ -74,10 +70,9 @@ ARCHITECTURES: MappingProxyType[str, Spec] = MappingProxyType(
             height=64,
             width=64,
         ),
-        "ten-minutes": UNetSpec(filters=(16, 32, 48, 64), inflow="edge"),
     }
 )
-"""What two of them give is in ``docs/results``: ``ten-minutes`` in that of its name, ``nowcast`` in its own."""
+"""What ``nowcast`` gives is in ``docs/results``."""
 
 
 def preset(name: str) -> Spec:
