@@ -12,6 +12,7 @@ COMPARISONS = (
     "starting",
     "latency",
     "exporting",
+    "converting",
     "loading",
     "embedded",
     "publishing",
