@@ -57,7 +57,7 @@ def build(form: str, layers: int) -> Any:
         return keras.Sequential([keras.Input((WIDTH,)), *dense])
     import torch
 
-    parts = [part for _ in range(layers) for part in (torch.nn.Linear(WIDTH, WIDTH), torch.nn.ReLU())]
+    parts: list[Any] = [part for _ in range(layers) for part in (torch.nn.Linear(WIDTH, WIDTH), torch.nn.ReLU())]
     for linear in parts[::2]:
         torch.nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu")
     return torch.nn.Sequential(*parts).eval()
