@@ -94,7 +94,11 @@ def require_function(
     found: _Apart | None = None
     precision = precision_of(artifact.data, FORMATS[form].artifact_type)
     tried = _shapes(signature)
-    for opened in (lambda: model, again):  # on maps that became empty some operators give what lies in memory
+
+    def given() -> Model:
+        return model
+
+    for opened in (given, again):  # on maps that became empty some operators give what lies in memory
         with opened() as one:
             runs = _runs(one, signature, tried)
         if isinstance(runs, str):
