@@ -24,7 +24,7 @@ COMPARISONS = (
     "training",
 )
 OTHERS = ("capacity", "routes")
-OF_ONE = ("gpu", "mixed", "real_models", "scenes", "soak")
+OF_ONE = ("gpu", "large", "mixed", "real_models", "scenes", "soak")
 """Those that take options of their own, and are run by themselves."""
 
 if __name__ == "__main__":

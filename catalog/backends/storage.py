@@ -65,7 +65,7 @@ def _document(path: Path) -> bytes:
                 "so no document of a catalog: remove it, or what links to it"
             )
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST + 1)
+            return file.read(status.st_size)
     finally:
         os.close(descriptor)
 

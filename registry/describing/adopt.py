@@ -162,6 +162,7 @@ def _as_in_file(
     where = f"the file of {artifact.item_id!r}"
     into, back = matched(opened, inputs, outputs, where=where, naming=Naming(free=True), remarks=remarks)
     model = Model(item, description, opened)
+    del opened  # the model alone holds it, until it is closed
 
     def again() -> Model:
         return Model(item, description, open_artifact(artifact, description, policy=policy))

@@ -80,11 +80,11 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
                 f"{description.artifact} does not run in its own runtime, so nobody could use it: {reason}"
             )
         known = Signature.of(description.model_copy(update={"sizes": found.sizes}))
+        if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
+            _check_outputs(model, known)
         again = partial(_opened, artifact, bare, policy=policy)
         if untried := require_function(model, again, artifact, description.format, known):
             say(Note(f"{description.id} was not run twice on one input: {untried}"))
-        if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
-            _check_outputs(model, known)
     for note in found.notes:
         say(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}

@@ -72,7 +72,7 @@ def require_function(
     Parameters
     ----------
     model
-        The file, opened; it may have run before.
+        The file, opened; it may have run before. It is closed before the file is opened anew, as models are large.
     again
         Opens it once more.
     artifact, form
@@ -93,22 +93,23 @@ def require_function(
     """
     found: _Apart | None = None
     precision = precision_of(artifact.data, FORMATS[form].artifact_type)
-    reason = "it ran on no shape that was tried"
-    with again() as other:
-        for shapes in _shapes(signature):
-            first, second = (_inputs(signature, shapes, kind) for kind in ("uniform", "normal"))
-            try:
-                once = model.run(first)
-            except DataError as error:
-                reason = str(error)
-                continue
-            before, found = found, _apart(model, other, first, second, once, precision=precision)
-            if found is None:
-                return None
-            if before is not None:  # on maps that became empty some operators give what lies in memory
+    tried = _shapes(signature)
+
+    def given() -> Model:
+        return model
+
+    for opened in (given, again):  # on maps that became empty some operators give what lies in memory
+        with opened() as one:
+            runs = _runs(one, signature, tried)
+        if isinstance(runs, str):
+            if found is not None:
                 break
-    if found is None:
-        return reason
+            return runs
+        with again() as other:
+            found = _apart(other, *runs, ways=one.ways, precision=precision)
+        if found is None:
+            return None
+    assert found is not None
     raise InvalidItemError(f"{artifact.path} {found}{found.blamed(possible(artifact, form))}")
 
 
@@ -131,25 +132,49 @@ class _Apart:
         return f"; {named}: {ADVICE}"
 
 
+def _runs(
+    model: Model, signature: Signature, tried: Iterator[dict[str, tuple[int, ...]]]
+) -> tuple[Arrays, Arrays, Sequence[Outputs]] | str:
+    """Run a model on the next shapes that it takes: two inputs, and what it gave of each in turn.
+
+    Or say why it ran on none.
+    """
+    reason = "it ran on no shape that was tried"
+    for shapes in tried:
+        first, second = (_inputs(signature, shapes, kind) for kind in ("uniform", "normal"))
+        try:
+            once = model.run(first)
+        except DataError as error:
+            reason = str(error)
+            continue
+        return first, second, [once, *(model.run(arrays) for arrays in (first, second, first))]
+    return reason
+
+
 def _apart(
-    model: Model, other: Model, first: Arrays, second: Arrays, once: Outputs, *, precision: str
+    other: Model,
+    first: Arrays,
+    second: Arrays,
+    ours: Sequence[Outputs],
+    *,
+    ways: tuple[str, str] | None,
+    precision: str,
 ) -> _Apart | None:
-    """Run two models in two orders, and say what is not the same; ``once`` is what the one gave first."""
-    ours = [once, *(model.run(arrays) for arrays in (first, second, first))]
+    """Run a model in the other order than the one that gave ``ours``, and say what is not the same."""
     again = [other.run_exactly(arrays) for arrays in (second, first)]
     for what, later in (
         ("gives other numbers for the same input each time", ours[1]),
         ("gives other numbers for an input after another one ran", ours[3]),
     ):
-        if found := _differing(once, later, ROUNDING):
+        if found := _differing(ours[0], later, ROUNDING):
             return _Apart(what, *found)
     for arrays, one, two in ((first, ours[0], again[1]), (second, ours[2], again[0])):
-        share, flipped = HALVES.get(precision, (TRANSLATED, FLIPPED_PPM)) if model.ways else (ROUNDING, FLIPPED_PPM)
+        share, flipped = HALVES.get(precision, (TRANSLATED, FLIPPED_PPM)) if ways else (ROUNDING, FLIPPED_PPM)
         if found := _differing(two, one, share, flipped):
-            if not model.ways:
+            if not ways:
                 return _Apart("gives other numbers where it runs for the first time", *found)
             if _most(two, one) > CHAOTIC * _most(two, other.run_exactly(_moved(arrays, precision))):
-                return _Apart("runs as two models, {} and {}".format(*model.ways), *found, impure=False)
+                return _Apart("runs as two models, {} and {}".format(*ways), *found, impure=False)
     return None
 
 

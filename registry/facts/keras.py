@@ -19,6 +19,7 @@ from modelstac.catalog.items.versions import semver
 from modelstac.registry.facts import Facts, Tensor
 from modelstac.registry.files.fetch import Artifact
 from modelstac.registry.inspecting.archives import inspect_archive
+from modelstac.registry.running.memory import give_back
 from modelstac.registry.runtimes.backends import import_keras
 from modelstac.registry.trust.policy import TrustPolicy
 
@@ -39,7 +40,7 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
     inputs, outputs = interface(model)
     spare = optional(model)
     saved = metadata.get("date_saved")
-    return Facts(
+    facts = Facts(
         format="keras",
         framework_version=version,
         inputs=tuple(_tensor(n, tensor, optional=n in spare) for n, tensor in zip(inputs, model.inputs, strict=True)),
@@ -47,6 +48,9 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         parameters=int(model.count_params()),
         details={"date_saved": saved} if isinstance(saved, str) else {},
     )
+    del model
+    give_back(facts.parameters)
+    return facts
 
 
 def _tensor(name: str, tensor: Any, *, optional: bool = False) -> Tensor:

@@ -108,7 +108,9 @@ def download(source: Source, *, start: int) -> Iterator[bytes]:
     except ModelStacError:
         raise
     except NotSupportedError as error:
-        raise NotImplementedError from error
+        if here or not web:
+            raise NotImplementedError from error
+        yield from _patiently(source, here)  # the server has no ranges, and gives it whole
     except (BaseError, OSError, ValueError) as error:
         if not any(sign in str(error) for sign in PASSING) or not web:
             raise _explained(error, source) from error

@@ -17,6 +17,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from modelstac.catalog.errors import ModelStacError, NotFoundError, StorageError, UntrustedError
 
@@ -91,7 +92,7 @@ def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = Fal
             if not stat.S_ISREG(before.st_mode):
                 raise UntrustedError(f"{path} of item {item_id!r} is no plain file")
             known = None if rehash else _stamped(stamp, _identity(before))
-            data = file.read(keep + 1) if before.st_size <= keep else None
+            data = _at_most(keep, file, before.st_size) if before.st_size <= keep else None
             whole = data is not None and len(data) <= keep
             # The bytes are those of the stamp only if nobody wrote while they were read.
             if known is not None and whole and _identity(os.fstat(descriptor)) == _identity(before):
@@ -115,6 +116,14 @@ def read(path: Path, stamp: Path, *, keep: int, item_id: str, rehash: bool = Fal
         raise UntrustedError(f"{path} of item {item_id!r} is a folder, not a plain file") from error
     except OSError as error:
         raise StorageError.doing(f"read {path}", error, advice="check who may read it") from error
+
+
+def _at_most(keep: int, file: IO[bytes], size: int) -> bytes:
+    """Read a file of so many bytes, and of what somebody adds meanwhile until it is more than is kept."""
+    data = file.read(size)  # room for these alone is taken
+    while len(data) <= keep and (chunk := file.read(min(CHUNK, keep + 1 - len(data)))):
+        data += chunk
+    return data
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

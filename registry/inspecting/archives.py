@@ -6,16 +6,19 @@ Keras' safe mode refuses most of this itself, but a process can switch that off 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
-from modelstac.catalog.errors import InvalidItemError, UntrustedError
+from modelstac.catalog.errors import InvalidItemError, StorageError, UntrustedError
+from modelstac.registry.files.part import Part
 from modelstac.registry.inspecting.weights import UNSUSPICIOUS, inspect_hdf5, unpacked
 from modelstac.registry.trust.policy import LAMBDA, within
 
@@ -23,6 +26,7 @@ MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
 WEIGHTS = "model.weights.h5"
 MAX_CONFIG = 16 << 20
 MAX_LAYERS = 1 << 13
+CHUNK = 1 << 20
 LOCAL_HEADER, ENCRYPTED = 30, 1  # APPNOTE.TXT 4.3.7 and 4.4.4: bytes before the name, and a flag
 # Keras' own, but they run code or files that are not in the archive.
 CODE_CLASSES = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper", "__lambda__"})
@@ -53,6 +57,11 @@ MODULES = (
     "keras.src.models.functional",
     "keras.src.models.sequential",
     "keras.src.ops",
+)
+# What reading a broken archive raises.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, RecursionError, EOFError),
+    *(ValueError, KeyError),
 )
 
 
@@ -103,40 +112,73 @@ def inspect_archive(
             if archive.getinfo("config.json").file_size > MAX_CONFIG:
                 raise UntrustedError(f"{path} has a configuration of more than {MAX_CONFIG} bytes, as no model has")
             config = json.loads(archive.read("config.json"))
-            stored = _member(data, archive, WEIGHTS)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        ValueError,
-        RecursionError,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-    ) as error:
-        raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
+    except _DAMAGED as error:
+        raise _no_archive(path, error) from error
     _check_count(config, path)
     code = any([_check_class(value, path, lambdas, packages) for value in objects(config)])  # noqa: C419 - check all
-    weights = inspect_hdf5(stored, path, max_bytes=max_bytes)
+    weights = weights_of(data, path, max_bytes=max_bytes)
     for value in objects(config):
         _check_fields(value, path, weights)
     return code
 
 
 def weights_of(data: bytes, path: Path, *, max_bytes: int) -> int:
-    """Count the weights in an archive that was looked into.
+    """Look into the weights in an archive whose members are known, and count them.
 
     Raises
     ------
     InvalidItemError, UntrustedError
         As :func:`inspect_archive` does.
     """
+    with open_weights(data, path) as file:
+        return inspect_hdf5(file, path, max_bytes=max_bytes)
+
+
+def open_weights(data: bytes, path: Path) -> IO[bytes]:
+    """Open the weights in an archive whose members are known as a file, which is nowhere whole in memory once more.
+
+    As Keras writes them they lie there as they are, and are read in place: their sum is not needed beside the file's
+    SHA-256. Those that were compressed are unpacked into a file without a name.
+
+    Raises
+    ------
+    InvalidItemError
+        If the archive is damaged.
+    StorageError
+        If there is no room to unpack them.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            stored = _member(data, archive, WEIGHTS)
-    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, EOFError) as error:
-        raise InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew") from error
-    return inspect_hdf5(stored, path, max_bytes=max_bytes)
+            member = archive.getinfo(WEIGHTS)
+            start = member.header_offset + LOCAL_HEADER
+            begin = start + sum(struct.unpack("<HH", data[start - 4 : start]))  # lengths of its name and extra field
+            end = begin + member.file_size
+            plain = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & ENCRYPTED
+            if plain and member.compress_size == member.file_size and end <= len(data):
+                return cast("IO[bytes]", Part(data, begin, end))
+            with archive.open(member) as packed:
+                return _unpacked(packed, path)
+    except _DAMAGED as error:
+        raise _no_archive(path, error) from error
+
+
+def _unpacked(packed: IO[bytes], path: Path) -> IO[bytes]:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(prefix="modelstac-"))
+            while chunk := packed.read(CHUNK):
+                file.write(chunk)
+            file.seek(0)
+        except OSError as error:
+            advice = "free space there or set TMPDIR to another disk"
+            action = f"unpack the weights of {path.name} into {tempfile.gettempdir()}"
+            raise StorageError.doing(action, error, advice=advice) from error
+        stack.pop_all()
+    return file
+
+
+def _no_archive(path: Path, error: Exception) -> InvalidItemError:
+    return InvalidItemError(f"{path} is no .keras archive ({error}): publish the model anew")
 
 
 def _check_count(config: Any, path: Path) -> None:
@@ -148,18 +190,6 @@ def _check_count(config: Any, path: Path) -> None:
         calls += "args" in value and "kwargs" in value
     if layers > MAX_LAYERS or calls > MAX_LAYERS:
         raise UntrustedError(f"{path} describes {max(layers, calls):,} layers, more than the limit of {MAX_LAYERS:,}")
-
-
-def _member(data: bytes, archive: zipfile.ZipFile, name: str) -> bytes:
-    """Read a member; one that is stored as it is, where it lies: its sum is not needed beside the file's SHA-256."""
-    member = archive.getinfo(name)
-    start = member.header_offset + LOCAL_HEADER
-    begin = start + sum(struct.unpack("<HH", data[start - 4 : start]))  # lengths of its name and of its extra field
-    end = begin + member.file_size
-    plain = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & ENCRYPTED
-    if not plain or member.compress_size != member.file_size or end > len(data):
-        return archive.read(name)
-    return data[begin:end]
 
 
 def _check_class(value: dict[str, Any], path: Path, lambdas: bool, packages: Sequence[str]) -> bool:

@@ -80,7 +80,7 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
     roots = {name.split("/", 1)[0] for name in members}
     if len(roots) != 1:
         raise UntrustedError(f"{path} has {len(roots)} top folders, where an exported program has one")
-    inner = {name.split("/", 1)[1]: content for name, content in members.items()}
+    inner = {name.split("/", 1)[1]: members.pop(name) for name in list(members)}
     if "models/transforms.json" in inner:
         logger.warning("%s holds input transforms beside the model, which are not run: prepare the input so", path.name)
     inner = {name: content for name, content in inner.items() if not _BESIDE.fullmatch(name)}
@@ -98,7 +98,8 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
             raise
         raise InvalidItemError(f"{path} is no program of torch.export ({error!r}): export the model anew") from error
     inner[PROGRAM] = json.dumps(program).encode()
-    return _archive(inner), inner[SAMPLES]
+    samples = inner[SAMPLES]
+    return _archive(inner), samples
 
 
 def _check_tensors(config: Any, path: Path) -> None:
@@ -183,9 +184,12 @@ def _plain_tree(spec: Any) -> bool:
 
 
 def _archive(members: dict[str, bytes]) -> bytes:
-    """Write a new archive, so that PyTorch's reader of zip files sees what ours saw."""
+    """Write a new archive, so that PyTorch's reader of zip files sees what ours saw.
+
+    The members are taken out, one after the other: together with the archive they would be the weights twice.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in members.items():
-            archive.writestr(f"model/{name}", content)
+        for name in list(members):
+            archive.writestr(f"model/{name}", members.pop(name))
     return buffer.getvalue()

@@ -8,13 +8,13 @@ https://github.com/huggingface/safetensors#format.
 
 from __future__ import annotations
 
-import io
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, UntrustedError
 
@@ -31,7 +31,7 @@ WIDTHS = MappingProxyType(
 )
 
 
-def inspect_hdf5(data: bytes, path: Path, *, max_bytes: int) -> int:
+def inspect_hdf5(file: IO[bytes], path: Path, *, max_bytes: int) -> int:
     """Refuse HDF5 weights that lie elsewhere or unfold to more than they hold; return the number of weights.
 
     Raises
@@ -49,12 +49,13 @@ def inspect_hdf5(data: bytes, path: Path, *, max_bytes: int) -> int:
         raise MissingPackageError.extra("h5py", "keras", f"looking into {path.name}") from error
     total = weights = 0
     try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            for dataset in _datasets(file.id, path):
+        held = file.seek(0, os.SEEK_END)
+        with h5py.File(file, "r") as opened:
+            for dataset in _datasets(opened.id, path):
                 count = dataset.get_space().get_simple_extent_npoints()
                 size, stored = count * dataset.get_type().get_size(), dataset.get_storage_size()
                 weights, total = weights + count, total + size
-                if total > unpacked(len(data), max_bytes) or size > max(UNSUSPICIOUS, MAX_RATIO * stored):
+                if total > unpacked(held, max_bytes) or size > max(UNSUSPICIOUS, MAX_RATIO * stored):
                     raise UntrustedError(
                         f"{path} claims weights of shape {list(dataset.shape)} in {stored} bytes, as no model does"
                     )

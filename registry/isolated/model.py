@@ -286,8 +286,10 @@ class Runner:
         # One after the other: the graph, and what lies beside it.
         parts = [np.frombuffer(data, np.uint8) for data in (artifact.data, *artifact.beside.values())]
         given = self._given.put({"file": parts[0] if len(parts) == 1 else np.concatenate(parts)})
+        del parts
         if self._rebuilt is not None:
             weights = {"memory": given["memory"], "size": len(artifact.data), **self._rebuilt}
+            del artifact  # the worker has it, too
             self._interface = process.ask("rebuild", weights, report=self._report, timeout=self._timeout)
             self._given.close()
             return
@@ -305,6 +307,7 @@ class Runner:
             "policy": self._policy.to_dict(),
             "options": asdict(self._options),
         }
+        del artifact
         self._interface = process.ask("load", request, report=self._report, timeout=self._timeout)
         self._given.close()  # a model is much larger than what it is given
 

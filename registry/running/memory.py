@@ -1,9 +1,19 @@
-"""How much memory there is at all: what needs more cannot run, whatever else does."""
+"""How much memory there is at all: what needs more cannot run, whatever else does; and how a large model's is freed."""
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 from pathlib import Path
+
+LARGE = 1 << 24
+"""Weights of a model whose memory is wanted back at once, and not when Python next looks for it."""
+
+
+def give_back(weights: int) -> None:
+    """Free what a model of so many weights leaves that nobody holds any more: frameworks' objects hold each other."""
+    if weights >= LARGE:
+        gc.collect()
 
 
 @cache

@@ -14,7 +14,7 @@ from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.running.arrays import as_numbers, is_labelled
 from modelstac.registry.running.card import card, card_html
-from modelstac.registry.running.memory import machine_memory
+from modelstac.registry.running.memory import give_back, machine_memory
 from modelstac.registry.running.signature import Arrays, Signature
 from modelstac.registry.runtimes.names import bind
 from modelstac.registry.runtimes.opened import Naming
@@ -260,7 +260,10 @@ class Model:
 
     def close(self) -> None:
         """Let go of the framework's object and its memory; the model cannot run any more."""
+        if self._run is None:
+            return
         self._native = self._run = self._exactly = None
+        give_back(self.description.parameters)
 
     def _running(self) -> Bound:
         if self._run is None:

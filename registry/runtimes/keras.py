@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import io
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import prod
 from threading import Lock, get_ident
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -20,7 +21,7 @@ from keras.src.saving import saving_lib
 from keras.src.saving.serialization_lib import SafeModeScope
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError, UntrustedError
-from modelstac.registry.inspecting.archives import weights_of
+from modelstac.registry.inspecting.archives import WEIGHTS, open_weights, weights_of
 from modelstac.registry.runtimes.keras_on_torch import has_quicker, packed, quick
 from modelstac.registry.runtimes.opened import Opened, locked
 from modelstac.registry.runtimes.quick.per_shape import Array, PerShape, RunFlat
@@ -136,15 +137,34 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
             known = custom_objects(artifact.data, policy, item_id=artifact.item_id)
         # One at a time, as the bound hangs on a class of Keras'.
         with opening(artifact.item_id), SafeModeScope(safe), _bounded(artifact, policy):
-            # What keras.saving.load_model calls, which takes a path only: these are the bytes that were verified.
-            file = io.BytesIO(artifact.data)
-            model: keras.Model = saving_lib.load_model(file, custom_objects=known, compile=False, safe_mode=safe)
-            return model
+            return _read(artifact, known, safe=safe)
     except ModelStacError:
         raise
     except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
         reason = " ".join(str(error).split())
         raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
+
+
+def _read(artifact: Artifact, known: Mapping[str, Any], *, safe: bool) -> keras.Model:
+    """Do what ``keras.saving.load_model`` does, which takes a path only, with the bytes that were verified.
+
+    It copies the weights before it reads them, and here they are read where they lie.
+    """
+    with zipfile.ZipFile(io.BytesIO(artifact.data)) as archive:
+        config = archive.read("config.json")
+    model: keras.Model = saving_lib._model_from_config(config, known, compile=False, safe_mode=safe)
+    failed: set[int] = set()
+    errors: dict[int, Any] = {}
+    with open_weights(artifact.data, artifact.path) as file:
+        store = saving_lib.H5IOStore(WEIGHTS, archive=SimpleNamespace(open=lambda *_: file), mode="r")
+        try:
+            how: dict[str, Any] = {"visited_saveables": set(), "failed_saveables": failed, "error_msgs": errors}
+            saving_lib._load_state(model, weights_store=store, assets_store=None, inner_path="", **how)
+        finally:
+            store.close()
+    if failed:
+        saving_lib._raise_loading_failure(errors)
+    return model
 
 
 @contextmanager

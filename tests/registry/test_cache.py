@@ -95,6 +95,13 @@ def test_long_file_comes_in_parallel_ranges(cache: Cache) -> None:
         assert ranges == [0, BLOCK, 2 * BLOCK]
 
 
+def test_long_file_of_a_server_without_ranges_comes_whole(cache: Cache) -> None:
+    content = random.Random(2).randbytes(BLOCK + 77)
+    with serving(content) as server:
+        asked = Source(f"{server.url}/norange/m", hashlib.sha256(content).hexdigest(), len(content), "asset")
+        assert cache.provide(asked).read_bytes() == content
+
+
 def test_offline_gives_what_is_here_and_nothing_else(
     server: Server, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

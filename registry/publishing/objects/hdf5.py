@@ -92,16 +92,19 @@ def look_into(path: Path, policy: TrustPolicy) -> WholeModel | None:
         If h5py is not installed.
     """
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise NotFoundError(f"no model file {path}: check the path") from error
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
-    inspect_hdf5(data, path, max_bytes=policy.max_bytes)
-    import h5py
+    with file:
+        inspect_hdf5(file, path, max_bytes=policy.max_bytes)
+        import h5py
 
-    with h5py.File(path, "r") as file:
-        attributes = {name: _text(file.attrs[name]) for name in (CONFIG, VERSION, BACKEND) if name in file.attrs}
+        with h5py.File(file, "r") as opened:
+            attributes = {
+                name: _text(opened.attrs[name]) for name in (CONFIG, VERSION, BACKEND) if name in opened.attrs
+            }
     if CONFIG not in attributes:
         return None
     try:
