@@ -1,5 +1,6 @@
 """``python -m modelstac``, and the command ``modelstac``."""
 
+import contextlib
 import sys
 import threading
 
@@ -18,7 +19,9 @@ def run() -> None:
         if HEAVY & sys.modules.keys() and alone and not isinstance(end.code, str):
             from modelstac.registry.isolated.answers import leave
 
-            leave(end.code or 0)
+            with contextlib.suppress(OSError):  # the ordinary end says that something could not be written
+                sys.stdout.flush()
+                leave(end.code or 0)
         raise
 
 
