@@ -19,7 +19,7 @@ demo: .venv/ready  ## Radar frames to a published, searched and verified model: 
 # One thread in each of the two processes; a file's tests stay together, since they share servers and models.
 test: export OMP_NUM_THREADS := 1
 test: .venv/ready $(if $(shell command -v npm),.azurite .browser/dist)  ## Run the tests; what they lack is a table at the end
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready  ## Check style and types
 	$(BIN)/ruff check .

@@ -12,6 +12,19 @@ from tests.needs import left_out, table
 
 from modelstac.catalog.errors import DownloadError, MissingPackageError, NotFoundError
 
+LONGEST = (
+    *("test_docs.py", "benchmarks/test_corpus.py", "test_notebooks.py", "exporters/test_keras_routes.py"),
+    *("exporters/test_every_route.py", "exporters/test_any_model.py", "exporters/test_jobs.py", "cli/test_jobs.py"),
+    *("exporters/test_several_tensors.py", "catalog/test_contract.py", "registry/test_runtimes.py"),
+)
+"""Files that take more than a minute, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that at the end no process waits for another."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

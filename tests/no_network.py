@@ -50,11 +50,14 @@ def forbid() -> None:
 
 
 def main(program: Path, *arguments: str) -> None:
-    """Run it as ``python PROGRAM ARGUMENT…`` would."""
+    """Run it as ``python PROGRAM ARGUMENT…`` would, but for taking its frameworks apart at the end."""
     sys.argv = [str(program), *arguments]
     sys.path.insert(0, str(program.parent))
     forbid()
     runpy.run_path(str(program), run_name="__main__")
+    from modelstac.registry.isolated.answers import leave  # not before the program, which is to import what it wants
+
+    leave()
 
 
 if __name__ == "__main__":

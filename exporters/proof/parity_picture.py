@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
-from modelstac.training.scoring.plots import COLOURS, MARKS, new_figure
+from modelstac.training.scoring.plots import COLOURS, MARKS, new_figure, png_of
 
 if TYPE_CHECKING:
     from modelstac.exporters.proof.report import ParityReport
@@ -34,6 +33,8 @@ def draw_parity(report: ParityReport) -> bytes:
         axis.plot(range(first, first + len(drawn)), drawn, markersize=3, linewidth=1, label=label, **style)
     axis.axhline(report.tolerance.absolute, color="black", linestyle="--", linewidth=1, label="tolerance")
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")  # powers are typeset, for longer than all is drawn
+    axis.minorticks_off()
     over_time = any(case.by_lead_time for case in report.cases)
     axis.set_xlabel("lead time (steps)" if over_time else "case", fontsize=8)
     axis.locator_params(axis="x", integer=True)
@@ -41,6 +42,4 @@ def draw_parity(report: ParityReport) -> bytes:
     axis.tick_params(which="both", labelsize=7)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    png = io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None})  # no version of matplotlib in the bytes
-    return png.getvalue()
+    return png_of(figure)

@@ -76,4 +76,6 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from modelstac.registry.isolated.answers import leave
+
+    leave(main())

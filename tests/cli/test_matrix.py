@@ -47,6 +47,12 @@ packages = ["onnxruntime==1.22.1", "numpy==2.1.3"]
 """
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Where the environments are kept: each is made once."""
+    return tmp_path_factory.mktemp("made")
+
+
 @pytest.fixture
 def halves(item, describe, tmp_path):
     """A catalog of a model with an example, one that says it gives something else, and one without example."""
@@ -76,11 +82,11 @@ def found_in(done):
 
 
 @pytest.mark.usefixtures("_package_index")
-def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_command, halves, tmp_path):
+def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_command, halves, made, tmp_path):
     (tmp_path / "environments.toml").write_text(ENVIRONMENTS + UNBORN)
     arguments = ["matrix", "-c", halves, "--environments", tmp_path / "environments.toml", "--work", tmp_path / "work"]
-    made = {"MODELSTAC_ENVIRONMENTS": str(tmp_path / "made")}
-    done = modelstac_command(*arguments, "--json", "--jobs", "2", "--out", tmp_path / "out", "--evidence", **made)
+    there = {"MODELSTAC_ENVIRONMENTS": str(made)}
+    done = modelstac_command(*arguments, "--json", "--jobs", "2", "--out", tmp_path / "out", "--evidence", **there)
     assert done.returncode == 0, done.stderr
     cells = found_in(done)
     assert len(cells) == 15
@@ -111,7 +117,7 @@ def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_c
     assert [one["packages"]["onnxruntime"] for one in verified] == ["1.20.1", "1.22.1"]
     assert "interop:verified" not in catalog.get("lie-1.0.0-onnx").properties
 
-    again = modelstac_command(*arguments, "--evidence", **made)
+    again = modelstac_command(*arguments, "--evidence", **there)
     assert again.returncode == 0
     did = [line.split()[1] for line in again.stderr.splitlines() if " done" in line]
     assert sorted(did) == ["environment-nowhere", "environment-unborn"]  # what cannot be made is tried again
@@ -120,11 +126,11 @@ def test_every_cell_is_measured_or_has_a_reason_and_is_measured_once(modelstac_c
 
 
 @pytest.mark.usefixtures("_package_index")
-def test_what_is_found_runs_there(modelstac_command, halves, tmp_path, monkeypatch):
+def test_what_is_found_runs_there(modelstac_command, halves, made, tmp_path, monkeypatch):
     (tmp_path / "environments.toml").write_text(ENVIRONMENTS.partition("\n\n")[0])
-    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "made"))
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(made))
     arguments = ["matrix", "-c", halves, "--environments", tmp_path / "environments.toml", "--work", tmp_path / "work"]
-    done = modelstac_command(*arguments, "--evidence", MODELSTAC_ENVIRONMENTS=str(tmp_path / "made"))
+    done = modelstac_command(*arguments, "--evidence", MODELSTAC_ENVIRONMENTS=str(made))
     assert done.returncode == 0, done.stderr
     (item,) = open_catalog(halves).search(runs_with="onnxruntime 1.20", runs_within=1e-5)
     (verified,) = item.properties["interop:verified"]
@@ -138,11 +144,13 @@ def test_what_is_found_runs_there(modelstac_command, halves, tmp_path, monkeypat
 
 
 @pytest.mark.usefixtures("_package_index")
-def test_forecasts_on_real_windows_are_compared_with_those_of_the_writer(modelstac_command, halves, frames, tmp_path):
+def test_forecasts_on_real_windows_are_compared_with_those_of_the_writer(
+    modelstac_command, halves, frames, made, tmp_path
+):
     (tmp_path / "environments.toml").write_text(ENVIRONMENTS.partition('[[environment]]\nname = "numpy"')[0])
     arguments = ["matrix", "-c", halves, "--environments", tmp_path / "environments.toml", "--work", tmp_path / "work"]
-    made = {"MODELSTAC_ENVIRONMENTS": str(tmp_path / "made")}
-    done = modelstac_command(*arguments, "--json", "--jobs", "2", "--data", frames, **made)
+    there = {"MODELSTAC_ENVIRONMENTS": str(made)}
+    done = modelstac_command(*arguments, "--json", "--jobs", "2", "--data", frames, **there)
     assert done.returncode == 0, done.stderr
     cells = found_in(done)
     assert len(cells) == 6
@@ -153,18 +161,18 @@ def test_forecasts_on_real_windows_are_compared_with_those_of_the_writer(modelst
         assert found["difference"] <= 1e-7
         assert abs(found["rmse_change"]) < 1e-6
         assert found["scores"]["rmse"] > 0
-    again = modelstac_command(*arguments, "--data", frames, **made)
+    again = modelstac_command(*arguments, "--data", frames, **there)
     assert again.stderr == ""  # nothing was done
     max(frames.iterdir()).unlink()
-    fewer = found_in(modelstac_command(*arguments, "--json", "--data", frames, **made))
+    fewer = found_in(modelstac_command(*arguments, "--json", "--data", frames, **there))
     assert {found["windows"] for found in fewer.values()} == {2}
 
 
 @pytest.mark.usefixtures("_package_index")
 def test_a_model_that_hangs_and_one_that_is_deleted_do_not_keep_the_others_from_being_measured(
-    describe, halves, tmp_path, monkeypatch
+    describe, halves, made, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(tmp_path / "made"))
+    monkeypatch.setenv("MODELSTAC_ENVIRONMENTS", str(made))
     monkeypatch.setenv("MODELSTAC_WORKER_TIMEOUT", "5")
     catalog = open_catalog(halves)
     (tmp_path / "endless").mkdir()

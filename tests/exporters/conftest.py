@@ -1,4 +1,4 @@
-"""Weights as after training, sources to convert, and Keras in a process of its own."""
+"""Weights as after training, sources to convert, Keras in a process of its own, and the workers of all conversions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
+from modelstac.exporters.workers import Workers
 
 
 def _neighbour(path):
@@ -28,3 +30,10 @@ def make_weights(sources):
 @pytest.fixture(scope="session")
 def keras_process():
     return _neighbour(Path(__file__).parents[1] / "training" / "keras_process.py")
+
+
+@pytest.fixture(scope="session")
+def workers():
+    """The processes of the tests that do not look at their start or end: each imports its framework once."""
+    with Workers() as shared:
+        yield shared

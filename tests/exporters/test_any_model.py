@@ -22,7 +22,6 @@ from modelstac.exporters.converters.programs.onnx import which_exporter
 from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
-from modelstac.exporters.workers import Workers
 from modelstac.registry.describing.describe import describe_file
 from modelstac.registry.facts import read_facts
 from modelstac.registry.loading import load
@@ -60,10 +59,9 @@ def files(models, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def catalog(models, files, tmp_path):
-    """A catalog of two exported programs and an ONNX file by another tool."""
-    found = open_catalog(tmp_path / "catalog", create=True)
+def programs(models, files, folder):
+    """Publish exported programs and an ONNX file by another tool."""
+    found = open_catalog(folder / "catalog", create=True)
     image, series = ("batch", "bands", "height", "width"), ("batch", "time", "feature")
     for name, *said in (
         ("cnn.pt2", "CNN", image, ("batch", "class"), ("r", "g", "b")),
@@ -73,6 +71,11 @@ def catalog(models, files, tmp_path):
     ):
         found.publish(write_item(describe_file(files / name, models.statement(name.split(".")[0], *said))))
     return found
+
+
+@pytest.fixture(scope="module")
+def catalog(models, files, tmp_path_factory):
+    return programs(models, files, tmp_path_factory.mktemp("programs"))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -129,10 +132,10 @@ def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
 @pytest.mark.parametrize(
     ("target", "tool"), [("onnx", "torch.onnx.export (torch.export)"), ("openvino", "openvino.frontend.pytorch")]
 )
-def test_a_program_of_pytorch_is_converted(catalog, name, target, tool):
+def test_a_program_of_pytorch_is_converted(catalog, workers, name, target, tool):
     source = catalog.get(f"{name}-1.0.0-torch-export")
     validate(source)
-    item = export(ExportJob(source.id, target), catalog)
+    item = export(ExportJob(source.id, target), catalog, workers=workers)
     validate(item)
     found = read_item(item)
     assert found.route[0].tool == tool
@@ -146,29 +149,29 @@ def test_a_program_of_pytorch_is_converted(catalog, name, target, tool):
         np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)
 
 
-def test_attention_in_openvino_is_right_for_many_steps_after_one(catalog):
+def test_attention_in_openvino_is_right_for_many_steps_after_one(catalog, workers):
     """OpenVINO 2026.4 keeps what it compiled for one step, and gave wrong numbers for 37."""
     source = catalog.get("block-1.0.0-torch-export")
-    item = export(ExportJob(source.id, "openvino"), catalog)
+    item = export(ExportJob(source.id, "openvino"), catalog, workers=workers)
     with load(source) as before, load(item) as after:
         for steps in (1, 37, 6, 37):
             x = np.random.default_rng(steps).random((1, steps, 8), np.float32)
             np.testing.assert_allclose(after.predict(x), before.predict(x), rtol=0, atol=1e-5)
 
 
-def test_onnx_of_another_tool_is_converted_and_its_facts_are_kept(catalog):
+def test_onnx_of_another_tool_is_converted_and_its_facts_are_kept(catalog, workers):
     item = catalog.get("tool-1.0.0-onnx")
     validate(item)
     found = read_item(item)
     facts = {"opset": 13, "ir_version": 7, "nodes": 2, "producer": "other-tool"}
     assert (found.hyperparameters["onnx"], found.parameters, found.framework_version) == (facts, 21, "1.8.0")
-    made = read_item(export(ExportJob(item.id, "openvino"), catalog))
+    made = read_item(export(ExportJob(item.id, "openvino"), catalog, workers=workers))
     assert made.parity.passed
     assert made.inputs[0].input.shape == (-1, 6)
 
 
-def test_which_exporter_ran_is_read_from_what_it_wrote(catalog, files):
-    item = export(ExportJob("cnn-1.0.0-torch-export", "onnx"), catalog)
+def test_which_exporter_ran_is_read_from_what_it_wrote(catalog, files, workers):
+    item = export(ExportJob("cnn-1.0.0-torch-export", "onnx"), catalog, workers=workers)
     graph = onnx.load(item.assets["model"].href)
     assert which_exporter(graph) == "torch.export"
     for node in graph.graph.node:
@@ -183,7 +186,7 @@ def test_where_no_converter_is_sound_the_reason_is_said(catalog):
         export(ExportJob("tool-1.0.0-onnx", "saved-model"), catalog)
 
 
-def test_an_operator_that_the_target_lacks_is_named_and_nothing_is_published(catalog, models, tmp_path):
+def test_an_operator_that_the_target_lacks_is_named_and_nothing_is_published(catalog, models, workers, tmp_path):
     torch = pytest.importorskip("torch")
 
     class Eigen(torch.nn.Module):
@@ -195,13 +198,14 @@ def test_an_operator_that_the_target_lacks_is_named_and_nothing_is_published(cat
     source = catalog.publish(write_item(describe_file(tmp_path / "eigen.pt2", said)))
     before = sorted(catalog.ids())
     with pytest.raises(ConversionError, match=r"to ONNX: it has no counterpart of aten\._linalg_eigh") as caught:
-        export(ExportJob(source.id, "onnx"), catalog)
+        export(ExportJob(source.id, "onnx"), catalog, workers=workers)
     assert "\n" not in str(caught.value)
     assert sorted(catalog.ids()) == before
 
 
-def test_a_disk_that_fills_up_is_an_error_and_publishes_nothing(catalog, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_is_an_error_and_publishes_nothing(models, files, tmp_path):
     """The system itself refuses to write files larger than 64 bytes, as it does when there is no space."""
+    catalog = programs(models, files, tmp_path)
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal = pytest.importorskip("signal")
@@ -224,16 +228,15 @@ def test_operators_of_somebodys_own_are_named_with_their_node(files, tmp_path):
         read_facts(tmp_path / "own.onnx")
 
 
-def test_layers_of_a_keras_model_are_compared_across_backends(keras_catalog):
+def test_layers_of_a_keras_model_are_compared_across_backends(keras_catalog, workers):
     catalog, _ = keras_catalog
     source = catalog.get("land-cover-1.0.0-keras")
-    with Workers() as workers:
-        found = diff(source, catalog.get("land-cover-1.0.0-keras-torch-from-keras"), workers)
-        kinds = [row.layer.rstrip("_0123456789") for row in found.layers]
-        assert kinds[:3] == ["conv2d", "batch_normalization", "re_lu"]
-        assert kinds[-1] == OUTPUT
-        assert found.passed
-        other = diff(source, catalog.get("land-cover-1.0.0-onnx-from-keras"), workers)
+    found = diff(source, catalog.get("land-cover-1.0.0-keras-torch-from-keras"), workers)
+    kinds = [row.layer.rstrip("_0123456789") for row in found.layers]
+    assert kinds[:3] == ["conv2d", "batch_normalization", "re_lu"]
+    assert kinds[-1] == OUTPUT
+    assert found.passed
+    other = diff(source, catalog.get("land-cover-1.0.0-onnx-from-keras"), workers)
     assert other.passed
     # Keras counted the names of these layers, so that they say nothing in another file.
     assert [row.layer for row in other.layers] == [OUTPUT]
@@ -241,10 +244,9 @@ def test_layers_of_a_keras_model_are_compared_across_backends(keras_catalog):
 
 
 @pytest.mark.parametrize("name", ["cnn", "block"])
-def test_layers_of_a_program_are_found_in_its_graph_of_onnx(catalog, name):
-    item = export(ExportJob(f"{name}-1.0.0-torch-export", "onnx"), catalog)
-    with Workers() as workers:
-        found = diff(catalog.get(f"{name}-1.0.0-torch-export"), item, workers)
+def test_layers_of_a_program_are_found_in_its_graph_of_onnx(catalog, workers, name):
+    item = export(ExportJob(f"{name}-1.0.0-torch-export", "onnx"), catalog, workers=workers)
+    found = diff(catalog.get(f"{name}-1.0.0-torch-export"), item, workers)
     assert found.passed
     assert len(found.layers) > 1
     # The exporter folds the normalisation of one into the convolution before it, which it hardly changes here.
@@ -252,16 +254,15 @@ def test_layers_of_a_program_are_found_in_its_graph_of_onnx(catalog, name):
     assert all(row.relative < (1e-5 if name == "cnn" else 1e-9) for row in found.weights)
 
 
-def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models, tmp_path):
+def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models, workers, tmp_path):
     graph = onnx.load(files / "tool.onnx")
     bias = next(one for one in graph.graph.initializer if one.name == "b")
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), "b"))
     onnx.save(graph, tmp_path / "tool.onnx")
     said = models.statement("tool", "MLP", ("batch", "feature"), ("batch", "class"), version="2.0.0")
     changed = catalog.publish(write_item(describe_file(tmp_path / "tool.onnx", said)))
-    with Workers() as workers:
-        found = diff(catalog.get("tool-1.0.0-onnx"), changed, workers)
-        unlike = diff(catalog.get("tool-1.0.0-onnx"), catalog.get("cnn-1.0.0-torch-export"), workers)
+    found = diff(catalog.get("tool-1.0.0-onnx"), changed, workers)
+    unlike = diff(catalog.get("tool-1.0.0-onnx"), catalog.get("cnn-1.0.0-torch-export"), workers)
     assert [(row.layer, row.passed) for row in found.layers] == [("z", False), (OUTPUT, True)], "softmax takes it out"
     assert found.passed
     assert found.begins is None

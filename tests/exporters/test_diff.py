@@ -15,7 +15,6 @@ from modelstac.cli import main
 from modelstac.exporters.diff import Comparison, aligned, compare_weights, diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT, Layer, match
-from modelstac.exporters.workers import Workers
 from modelstac.registry.loading import load
 from modelstac.training.architectures import unet_torch
 from modelstac.training.data import Preparation
@@ -41,12 +40,6 @@ def catalog(tmp_path_factory, sources):
     changed["convlstm_1/recurrent_kernel"] = changed["convlstm_1/recurrent_kernel"] * 1.01
     sources.publish_torch(catalog, tmp_path_factory.mktemp("second"), weights=changed, version="1.1.0")
     return catalog
-
-
-@pytest.fixture(scope="module")
-def workers():
-    with Workers() as found:
-        yield found
 
 
 @pytest.mark.parametrize(
@@ -182,7 +175,8 @@ def test_a_difference_in_a_unet_is_traced_to_its_layer(unets, workers, target):
 
 
 def test_two_backends_of_keras_are_compared_after_every_layer(unets, workers):
-    one, other = (export(ExportJob("unet-1.0.0-torch", f"keras-{name}"), unets) for name in ("tensorflow", "torch"))
+    jobs = (ExportJob("unet-1.0.0-torch", f"keras-{name}") for name in ("tensorflow", "torch"))
+    one, other = (export(job, unets, workers=workers) for job in jobs)
     found = diff(one, other, workers)
     assert found.passed
     assert {"softmax", "concatenate", *CONVOLUTIONS} <= {row.layer for row in found.layers}

@@ -28,7 +28,7 @@ def graph() -> Any:
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def test_a_conversion_carries_card_classes_and_the_raw_example(tmp_path: Path) -> None:
+def test_a_conversion_carries_card_classes_and_the_raw_example(workers: Any, tmp_path: Path) -> None:
     scenes = np.random.default_rng(0).integers(0, 10000, (1, 2, 8, 8)).astype(np.int16)
     source = modelstac.publish(
         graph(),
@@ -45,7 +45,7 @@ def test_a_conversion_carries_card_classes_and_the_raw_example(tmp_path: Path) -
         card="# Land cover",
         example=scenes,
     )
-    item = export(ExportJob(source=source.id, target="openvino"), open_catalog(tmp_path))
+    item = export(ExportJob(source=source.id, target="openvino"), open_catalog(tmp_path), workers=workers)
     assert (tmp_path / Path(item.assets["card"].get_absolute_href() or "")).read_text().startswith("# Land cover")
     [output] = item.properties["mlm:output"]
     assert [one["name"] for one in output["classification:classes"]] == ["water", "forest"]

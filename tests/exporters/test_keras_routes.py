@@ -16,7 +16,6 @@ from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.writing import write_item
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.routes import ROUTES, Edge, walked
-from modelstac.exporters.workers import Workers
 from modelstac.registry.describing.describe import describe_file
 
 
@@ -40,11 +39,11 @@ def made(keras_process, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "target"), [(name, target) for name, to in MODELS.CASES.items() for target in to])
-def test_a_conversion_gives_what_keras_gives_eagerly(made, name, target):
+def test_a_conversion_gives_what_keras_gives_eagerly(made, workers, name, target):
     folder, catalog, found = made
     item_id = found[f"{name} {target}"]
     assert item_id == f"{name}-1.0.0-{target}-from-keras"
-    with Workers() as workers, workers.open(catalog.get(item_id)) as model:
+    with workers.open(catalog.get(item_id)) as model:
         for path in sorted(folder.glob(f"{name}-?.npz")):
             kept = dict(np.load(path))
             given = {key[3:]: array for key, array in kept.items() if key.startswith("in|")}

@@ -113,7 +113,7 @@ def test_means_over_windows_beyond_a_padded_edge_are_written_out_exactly(kernel,
 
 
 @pytest.mark.parametrize("kind", ["boolean", "added"])
-def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind):
+def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind, workers):
     module = Masked(kind)
     catalog, source = publish(f"masked-{kind}", module, torch.rand(2, 5, 8), {0: AUTO}, dims=SERIES, results=SERIES)
     x = np.random.default_rng(0).random((3, 5, 8), np.float32)
@@ -121,7 +121,7 @@ def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind):
     expected = module(torch.from_numpy(x)).detach().numpy()
     assert not expected[1].any()
     for target in ("onnx", "openvino"):
-        with load(export(ExportJob(source, target), catalog)) as model:
+        with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
             np.testing.assert_allclose(model.predict(x), expected, atol=1e-6)
 
 
@@ -146,12 +146,12 @@ def _multiples():
 
 
 @pytest.mark.parametrize("kind", [_halves, _normalised, _multiples])
-def test_what_is_equal_in_its_own_precision_range_and_sizes_is_published(kind, publish):
+def test_what_is_equal_in_its_own_precision_range_and_sizes_is_published(kind, publish, workers):
     torch.manual_seed(0)
     network, given, dynamic, most = kind()
     catalog, source = publish("own", network, given, dynamic, dims=IMAGE, results=IMAGE)
     expected = network(given).detach().numpy()
-    with load(export(ExportJob(source, "onnx"), catalog)) as model:
+    with load(export(ExportJob(source, "onnx"), catalog, workers=workers)) as model:
         np.testing.assert_allclose(model.predict(given.numpy()), expected, atol=most)
 
 
@@ -178,24 +178,24 @@ def test_bilinear_layers_and_detached_constants_are_written_out_exactly():
     torch.testing.assert_close(written.module()(x[:2]), network(x[:2]))
 
 
-def test_what_keeps_zeros_from_being_divided_stays_in_the_graph(publish):
+def test_what_keeps_zeros_from_being_divided_stays_in_the_graph(publish, workers):
     catalog, source = publish("index", Index(), torch.rand(2, 2, 8, 8), {0: AUTO}, dims=IMAGE, results=IMAGE)
     x = np.zeros((2, 2, 8, 8), np.float32)
     x[1] = np.random.default_rng(0).random((2, 8, 8))
     expected = Index()(torch.from_numpy(x)).numpy()
-    item = export(ExportJob(source, "onnx"), catalog)
+    item = export(ExportJob(source, "onnx"), catalog, workers=workers)
     with load(item) as model:
         found = model.predict(x)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_a_program_goes_to_openvino_directly_and_over_onnx_where_that_fails(publish):
+def test_a_program_goes_to_openvino_directly_and_over_onnx_where_that_fails(publish, workers):
     results = {"middle": ("batch", "feature"), "label": ("batch",)}
     catalog, source = publish("quantiles", Quantiles(), torch.rand(2, 7, 4), {0: AUTO}, dims=SERIES, results=results)
-    direct = export(ExportJob(source, "openvino"), catalog)
+    direct = export(ExportJob(source, "openvino"), catalog, workers=workers)
     assert [step.tool for step in read_item(direct).route] == ["openvino.frontend.pytorch"]
-    over = export(ExportJob(source, "openvino", via="onnx"), catalog)
+    over = export(ExportJob(source, "openvino", via="onnx"), catalog, workers=workers)
     assert [step.target_format for step in read_item(over).route] == ["onnx", "openvino"]
     x = np.random.default_rng(0).random((5, 7, 4), np.float32)
     expected = Quantiles()(torch.from_numpy(x))
@@ -210,11 +210,13 @@ def test_a_program_goes_to_openvino_directly_and_over_onnx_where_that_fails(publ
     assert ways[:2] == [["openvino"], ["onnx", "openvino"]]
 
 
-def test_axes_are_fixed_for_openvino_where_it_is_asked_for(publish):
+def test_axes_are_fixed_for_openvino_where_it_is_asked_for(publish, workers):
     catalog, source = publish(
         "fixed", Index(), torch.rand(2, 2, 8, 8), {0: AUTO, 2: AUTO, 3: AUTO}, dims=IMAGE, results=IMAGE
     )
-    item = export(ExportJob(source, "openvino", options={"fixed": {"height": 16, "width": 24}}), catalog)
+    item = export(
+        ExportJob(source, "openvino", options={"fixed": {"height": 16, "width": 24}}), catalog, workers=workers
+    )
     description = read_item(item)
     assert description.inputs[0].input.shape == (-1, 2, 16, 24)
     assert description.closed == {"x": {"height": 16, "width": 24}}

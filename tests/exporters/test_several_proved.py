@@ -31,7 +31,7 @@ from modelstac.exporters.diff import diff
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.layers import OUTPUT
 from modelstac.exporters.routes import ROUTES, Edge
-from modelstac.exporters.workers import Workers, read_arrays, write_arrays
+from modelstac.exporters.workers import read_arrays, write_arrays
 from modelstac.registry.loading import load
 from modelstac.registry.running.examples import example_keys, read_example
 
@@ -65,13 +65,10 @@ def published(several, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(published):
+def exported(published, workers):
     """The same as ONNX, proved."""
-    with Workers() as workers:
-        return {
-            name: export(ExportJob(f"{name}-torch-export", "onnx"), published, workers=workers)
-            for name in ("join-1.0.0", "split-1.0.0", "odd-2.0.0")
-        }
+    names = ("join-1.0.0", "split-1.0.0", "odd-2.0.0")
+    return {name: export(ExportJob(f"{name}-torch-export", "onnx"), published, workers=workers) for name in names}
 
 
 def instead(convert, source="torch-export", target="onnx"):
@@ -117,21 +114,23 @@ def test_sizes_and_halo_of_the_source_go_with_what_was_proved_equal(exported, pu
     assert timing.shape == timing.shapes["s1:0"]
 
 
-def test_real_data_are_given_by_name(published):
+def test_real_data_are_given_by_name(published, workers):
     rng = np.random.default_rng(1)
     windows = {name: rng.random((3, 2, 8, 12), np.float32) for name in ("s1:0", "class")}
     job = ExportJob("odd-1.0.0-torch-export", "openvino")
     with pytest.raises(DataError, match="real windows has no 'class', which the model takes"):
-        export(job, published, windows={"s1:0": windows["s1:0"]})
-    report = json.loads(Path(export(job, published, windows=windows).assets["parity"].href).read_text())
+        export(job, published, windows={"s1:0": windows["s1:0"]}, workers=workers)
+    report = json.loads(
+        Path(export(job, published, windows=windows, workers=workers).assets["parity"].href).read_text()
+    )
     assert report["cases"][-1]["case"] == "real windows"
     assert report["outputs"]["2m"]["cases"][-1]["values"] == 3 * 8 * 12
 
 
-def test_sizes_that_nobody_stated_are_measured_and_published(published):
+def test_sizes_that_nobody_stated_are_measured_and_published(published, workers):
     odd = read_item(published.get("odd-1.0.0-torch-export"))
     unknown = published.publish(write_item(odd.model_copy(update={"version": "3.0.0", "sizes": {}})))
-    found = read_item(export(ExportJob(unknown.id, "onnx"), published))
+    found = read_item(export(ExportJob(unknown.id, "onnx"), published, workers=workers))
     assert found.sizes["s1:0"]["height"].step == 4
     assert found.sizes["class"]["width"].at_least == 4
 
@@ -191,7 +190,7 @@ def test_an_example_that_lacks_all_outputs_is_none(exported):
         read_example(item)
 
 
-def test_a_converter_that_exchanges_two_outputs_is_found(published):
+def test_a_converter_that_exchanges_two_outputs_is_found(published, workers):
     def exchanged(model, folder, options):
         made = torch_to_onnx.convert(model, folder, options)
         graph = onnx.load(made.artifact)
@@ -204,11 +203,11 @@ def test_a_converter_that_exchanges_two_outputs_is_found(published):
 
     before = sorted(published.ids())
     with pytest.raises(ParityError, match=r"differs from odd-1.*of '(2m|vegetation-segmentation)' in the case"):
-        export(ExportJob("odd-1.0.0-torch-export", "onnx"), published, routes=instead(exchanged))
+        export(ExportJob("odd-1.0.0-torch-export", "onnx"), published, routes=instead(exchanged), workers=workers)
     assert sorted(published.ids()) == before
 
 
-def test_a_converter_that_renames_or_reorders_is_refused(published):
+def test_a_converter_that_renames_or_reorders_is_refused(published, workers):
     def convert(change):
         def converter(model, folder, options):
             made = torch_to_onnx.convert(model, folder, options)
@@ -218,10 +217,10 @@ def test_a_converter_that_renames_or_reorders_is_refused(published):
 
     job = ExportJob("odd-1.0.0-torch-export", "onnx")
     with pytest.raises(ConversionError, match="has the outputs 2m, vegetation-segmentation, its source vegetation-seg"):
-        export(job, published, routes=convert(lambda outputs: outputs[::-1]))
+        export(job, published, routes=convert(lambda outputs: outputs[::-1]), workers=workers)
     renamed = convert(lambda outputs: (outputs[0].model_copy(update={"name": "z"}), outputs[1]))
     with pytest.raises((ConversionError, InvalidItemError), match=r"outputs vegetation-segmentation, 2m, .* z, 2m"):
-        export(job, published, routes=renamed)
+        export(job, published, routes=renamed, workers=workers)
 
 
 # Axes that are closed.
@@ -255,7 +254,7 @@ def fixing(made, lengths, *, admitted):
     return dataclasses.replace(made, inputs=inputs)
 
 
-def test_an_axis_that_is_closed_in_silence_is_refused(published):
+def test_an_axis_that_is_closed_in_silence_is_refused(published, workers):
     job = ExportJob("odd-1.0.0-torch-export", "onnx")
     for admitted, message in (
         (True, "batch 2 of .* only.*--fixed"),
@@ -267,17 +266,17 @@ def test_an_axis_that_is_closed_in_silence_is_refused(published):
             )
         )
         with pytest.raises(ConversionError, match=message) as caught:
-            export(job, published, routes=routes)
+            export(job, published, routes=routes, workers=workers)
         assert "\n" not in str(caught.value)
 
 
-def test_an_axis_is_closed_where_it_was_asked_for_and_the_item_says_so(published):
+def test_an_axis_is_closed_where_it_was_asked_for_and_the_item_says_so(published, workers):
     routes = instead(
         lambda model, folder, options: fixing(torch_to_onnx.convert(model, folder, {}), {"batch": 2}, admitted=True)
     )
     heard = []
     job = ExportJob("odd-1.0.0-torch-export", "onnx", options={"fixed": {"batch": 2}})
-    item = export(job, published, routes=routes, report=heard.append)
+    item = export(job, published, routes=routes, report=heard.append, workers=workers)
     validate(item)
     assert item.id == "odd-1.0.0-onnx-fixed-batch-2-from-torch-export"
     assert item.properties["interop:closed"] == {"s1:0": {"batch": 2}, "class": {"batch": 2}}
@@ -289,10 +288,10 @@ def test_an_axis_is_closed_where_it_was_asked_for_and_the_item_says_so(published
     assert f"{item.id} takes batch 2 of 's1:0', batch 2 of 'class' only, which its source leaves open" in said
 
 
-def test_what_leaves_an_axis_open_that_was_to_be_fixed_is_refused(published):
+def test_what_leaves_an_axis_open_that_was_to_be_fixed_is_refused(published, workers):
     job = ExportJob("split-1.0.0-torch-export", "onnx", options={"fixed": {"batch": 2}})
     with pytest.raises(ConversionError, match=r"was to take batch 2 of .* only, and its file takes other lengths, too"):
-        export(job, published)
+        export(job, published, workers=workers)
     assert not any(item_id.startswith("split-1.0.0-onnx-fixed") for item_id in published.ids())
 
 
@@ -316,10 +315,9 @@ def test_the_command_line_passes_what_may_be_fixed_and_prints_each_output(publis
 # Where two differ, by output.
 
 
-def test_outputs_are_compared_one_by_one_after_the_layers(exported, published):
-    with Workers() as workers:
-        found = diff(published.get("odd-2.0.0-torch-export"), exported["odd-2.0.0"], workers)
-        split = diff(published.get("split-1.0.0-torch-export"), exported["split-1.0.0"], workers)
+def test_outputs_are_compared_one_by_one_after_the_layers(exported, published, workers):
+    found = diff(published.get("odd-2.0.0-torch-export"), exported["odd-2.0.0"], workers)
+    split = diff(published.get("split-1.0.0-torch-export"), exported["split-1.0.0"], workers)
     assert found.passed
     outputs = [row for row in found.layers if row.is_output]
     assert [row.layer for row in outputs] == [f"{OUTPUT}, vegetation-segmentation", f"{OUTPUT}, 2m"]
@@ -379,9 +377,9 @@ def detector(several, tmp_path):
     return catalog, catalog.publish(write_item(description))
 
 
-def test_a_detector_is_converted_and_its_boxes_are_compared(detector):
+def test_a_detector_is_converted_and_its_boxes_are_compared(detector, workers):
     catalog, source = detector
-    item = export(ExportJob(source.id, "openvino"), catalog)
+    item = export(ExportJob(source.id, "openvino"), catalog, workers=workers)
     found = read_item(item)
     assert found.sizes["boxes"] == {"box": BY_DATA}
     assert found.parity.outputs["boxes"].differing_ppm == 0
@@ -394,7 +392,7 @@ def test_a_detector_is_converted_and_its_boxes_are_compared(detector):
         assert [len(array) for array in model.predict(np.zeros((4, 5), np.float32)).values()] == [0, 0, 1]
 
 
-def test_a_detector_that_finds_others_is_refused_in_one_line(detector):
+def test_a_detector_that_finds_others_is_refused_in_one_line(detector, workers):
     catalog, source = detector
 
     def duller(model, folder, _):
@@ -406,7 +404,7 @@ def test_a_detector_that_finds_others_is_refused_in_one_line(detector):
     with pytest.raises(
         ParityError, match=r"the source gives '(boxes|scores)' with \d+ along 'box' and the conversion"
     ) as caught:
-        export(ExportJob(source.id, "openvino"), catalog, routes=instead(duller, "onnx", "openvino"))
+        export(ExportJob(source.id, "openvino"), catalog, routes=instead(duller, "onnx", "openvino"), workers=workers)
     assert "\n" not in str(caught.value)
 
 

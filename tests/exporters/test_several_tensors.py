@@ -29,7 +29,6 @@ from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.converters import to_torch_export
 from modelstac.exporters.converters.interfaces.onnx import name_as
 from modelstac.exporters.tracing import shapes_near
-from modelstac.exporters.workers import Workers
 from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
@@ -124,16 +123,15 @@ def test_a_saved_model_of_several_tensors_is_converted(keras_models, name, targe
 
 
 @pytest.fixture(scope="module")
-def torch_models(tmp_path_factory):
+def torch_models(workers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("torch")
     catalog = open_catalog(folder / "catalog", create=True)
-    with Workers() as workers:
-        items = several.publish_torch(catalog, folder)
-        made = {
-            (name, target): several.convert(catalog, item, target, workers)
-            for name, item in items.items()
-            for target in ("onnx", "openvino")
-        }
+    items = several.publish_torch(catalog, folder)
+    made = {
+        (name, target): several.convert(catalog, item, target, workers)
+        for name, item in items.items()
+        for target in ("onnx", "openvino")
+    }
     return items, made, folder
 
 
@@ -319,7 +317,7 @@ def test_a_graph_is_renamed_throughout(torch_models):
     np.testing.assert_array_equal(found, [x + x * x, x, x + x * x])
 
 
-def test_an_input_that_may_be_left_out_has_its_default_in_openvino(tmp_path):
+def test_an_input_that_may_be_left_out_has_its_default_in_openvino(workers, tmp_path):
     value, dims = helper.make_tensor_value_info, ("batch", "feature")
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "scale"], ["scaled"]), helper.make_node("Neg", ["scaled"], ["negative"])],
@@ -348,8 +346,7 @@ def test_an_input_that_may_be_left_out_has_its_default_in_openvino(tmp_path):
         sizes={},
     )
     catalog = open_catalog(tmp_path / "catalog", create=True)
-    with Workers() as workers:
-        item, _ = several.convert(catalog, catalog.publish(write_item(described)), "openvino", workers)
+    item, _ = several.convert(catalog, catalog.publish(write_item(described)), "openvino", workers)
     assert [given.name for given in read_item(item).inputs] == ["x"]
     with load(item) as model:
         found = model.run({"x": np.ones((3, 2), np.float32)})

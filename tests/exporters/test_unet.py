@@ -43,8 +43,8 @@ def test_every_format_can_be_reached(catalog):
     assert set(ROUTES.targets(description)) == set(NODES) - {"torch"}
 
 
-def test_a_conversion_is_proved_published_and_loaded(catalog):
-    item = export(ExportJob(SOURCE, "onnx", "torch-export"), catalog)
+def test_a_conversion_is_proved_published_and_loaded(catalog, workers):
+    item = export(ExportJob(SOURCE, "onnx", "torch-export"), catalog, workers=workers)
     validate(item)
     assert [step["target_format"] for step in item.properties["interop:route"]] == ["torch-export", "onnx"]
     assert item.properties["interop:parity"]["passed"]
@@ -54,7 +54,7 @@ def test_a_conversion_is_proved_published_and_loaded(catalog):
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-5)
 
 
-def test_what_an_item_declares_holds_in_every_format(catalog, tmp_path):
+def test_what_an_item_declares_holds_in_every_format(catalog, workers, tmp_path):
     """Weights under which the rain of all steps but the first grows beyond the range, in every format there is."""
     source = load(SOURCE, catalog=catalog).native
     spec = source.spec
@@ -77,7 +77,7 @@ def test_what_an_item_declares_holds_in_every_format(catalog, tmp_path):
     for target in ("torch", "keras-tensorflow", "onnx", "torch-export"):
         item = "growing-1.0.0-torch"
         if target != "torch":
-            item = export(ExportJob("growing-1.0.0-torch", target), catalog).id
+            item = export(ExportJob("growing-1.0.0-torch", target), catalog, workers=workers).id
         with load(item, catalog=catalog) as model:
             order = model.signature.inputs[0].dim_order
             found = model.predict(np.moveaxis(x, 2, -1) if order[2] != "variables" else x)
@@ -86,20 +86,20 @@ def test_what_an_item_declares_holds_in_every_format(catalog, tmp_path):
         assert (found[:, 1:] == 1).all(), item
 
 
-def test_a_deep_network_is_traced_on_a_grid_that_it_takes(catalog, tmp_path):
+def test_a_deep_network_is_traced_on_a_grid_that_it_takes(catalog, workers, tmp_path):
     generate(tmp_path / "rain", 20, seed=1, shape=(64, 64))
     spec = UNetSpec((2, 2, 2, 2), coarsen=4, reach=1, frames_in=2, frames_out=3, height=64, width=64, inflow="edge")
     preparation = Preparation(rows=None, columns=None, transform="log")
     job = TrainJob("torch", str(tmp_path / "rain"), spec, FitSpec(epochs=1), preparation, name="deep")
     train(dataclasses.replace(job, first_test=12), catalog)
-    item = export(ExportJob("deep-1.0.0-torch", "torch-export"), catalog)
+    item = export(ExportJob("deep-1.0.0-torch", "torch-export"), catalog, workers=workers)
     assert item.properties["interop:parity"]["passed"]
 
 
-def test_weights_come_back_from_keras_as_they_were(catalog):
-    there = export(ExportJob(SOURCE, "keras-tensorflow"), catalog)
+def test_weights_come_back_from_keras_as_they_were(catalog, workers):
+    there = export(ExportJob(SOURCE, "keras-tensorflow"), catalog, workers=workers)
     assert there.properties["interop:parity"]["passed"]
-    back = export(ExportJob(there.id, "torch"), catalog)
+    back = export(ExportJob(there.id, "torch"), catalog, workers=workers)
     ours, theirs = (load(name, catalog=catalog).native.state_dict() for name in (SOURCE, back.id))
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():

@@ -124,8 +124,9 @@ def python() -> Callable[..., dict[str, object]]:
         source = str(Path(modelstac.__file__).parents[1])
         clean = {k: v for k, v in os.environ.items() if k not in {"KERAS_BACKEND", "MODELSTAC_CATALOG"}}
         prelude = "import json, sys\ndef answer(**values): print('\\n' + json.dumps(values))\n"
+        end = "\nfrom modelstac.registry.isolated.answers import leave\nleave()\n"  # frameworks take seconds to end
         done = subprocess.run(
-            [sys.executable, "-c", prelude + textwrap.dedent(code), *map(str, arguments)],
+            [sys.executable, "-c", prelude + textwrap.dedent(code) + end, *map(str, arguments)],
             env=clean | {"PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
             capture_output=True,
             text=True,

@@ -239,6 +239,13 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
+def png_of(figure: Figure) -> bytes:
+    """Draw a figure once, which :meth:`matplotlib.figure.Figure.savefig` does twice, as PNG."""
+    png = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # no version of matplotlib in the bytes
+    return png.getvalue()
+
+
 def _draw(axis: Axes, rate: NDArray[np.float32], film: Film) -> AxesImage:
     scale, classes = rain_scale()
     height, width = (size * metres / 1000 for size, metres in zip(rate.shape, reversed(film.pixel_metres), strict=True))
