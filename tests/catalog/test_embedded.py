@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -17,12 +18,15 @@ from pathlib import Path
 import pytest
 
 import modelstac
-from modelstac.catalog import ModelDescription, open_catalog
+from modelstac.catalog import ModelDescription, Query, open_catalog
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError, InvalidItemError
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.items.writing import write_item
+from modelstac.catalog.search.sql.search import Search
 from modelstac.catalog.testing import TORCH, Examples
+from modelstac.catalog.testing.meanings import MEANINGS, said_items
+from modelstac.catalog.testing.searches import SEARCHES
 
 Describe = Callable[..., ModelDescription]
 PROGRAM = Path(__file__).with_name("publish_process.py")
@@ -92,19 +96,50 @@ def test_the_file_and_its_folder_can_be_moved_and_deleting_takes_the_last_file(t
     assert not file.exists()
 
 
-def test_a_file_of_the_first_layout_is_renewed_when_it_is_opened(describe: Describe, tmp_path: Path) -> None:
+_BEFORE = """
+CREATE TABLE items_before (key INTEGER PRIMARY KEY, id TEXT NOT NULL{unique}, collection TEXT NOT NULL REFERENCES
+    collections (id), variant TEXT, version_key TEXT, first INTEGER, last INTEGER, document TEXT NOT NULL);
+INSERT INTO items_before SELECT key, id, collection, variant, version_key, first, last, document FROM items;
+DROP TABLE items;
+ALTER TABLE items_before RENAME TO items;
+CREATE INDEX items_time ON items (first, last, id);
+CREATE INDEX items_framework ON items (json_extract(document, '$.properties."mlm:framework"') COLLATE NOCASE, id);
+PRAGMA user_version = {layout};
+"""
+
+
+@pytest.mark.parametrize("layout", [1, 2, 3])
+def test_a_file_of_an_earlier_layout_is_renewed_when_it_is_opened(
+    describe: Describe, tmp_path: Path, layout: int
+) -> None:
+    def content(file: Path) -> tuple[list[tuple[str, ...]], ...]:
+        with contextlib.closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            of_items = "SELECT name, sql FROM sqlite_schema WHERE tbl_name IN ('items', 'keywords') AND type = 'index'"
+            statements = (f"{of_items} ORDER BY name", "SELECT * FROM items ORDER BY id", "SELECT * FROM keywords")
+            return tuple(connection.execute(statement).fetchall() for statement in statements)
+
     file = tmp_path / "models.sqlite"
-    EmbeddedCatalog(file, create=True).publish(write_item(describe(keywords=("radar", "é"))))
-    first = sqlite3.connect(file)
-    first.executescript("DROP TABLE keywords; DROP INDEX items_framework_bounds; PRAGMA user_version = 1")
-    first.close()
+    new = EmbeddedCatalog(file, create=True)
+    new.publish(write_item(describe(keywords=("radar", "é"))))
+    new.publish(write_item(describe(version="1.10.0", keywords=())))
+    new.close()
+    expected = content(file)
+    with contextlib.closing(sqlite3.connect(file)) as before:
+        before.executescript(_BEFORE.format(unique=" UNIQUE" if layout < 3 else "", layout=layout))
+        if layout == 1:
+            before.execute("DROP TABLE keywords")
     catalog = EmbeddedCatalog(file)
     for wanted, number in (("('é')", 1), ("('é', 'radar')", 1), ("('Radar')", 0)):
         assert len(catalog.search(filter=f"a_contains(keywords, {wanted})")) == number, wanted
+    found = catalog.page(Query(framework="pytorch", framework_version=">=2,<3", sortby="-version", limit=1))
+    assert [document["properties"]["version"] for document in found.documents] == ["1.10.0"]
+    catalog.close()
+    assert content(file) == expected
     catalog.delete("convlstm-knmi-1.0.0-torch")
     with catalog.database.read() as connection:
-        (layout,) = connection.execute("PRAGMA user_version").fetchone()
-        assert (layout, connection.execute("SELECT * FROM keywords").fetchall()) == (3, [])
+        (renewed,) = connection.execute("PRAGMA user_version").fetchone()
+        assert (renewed, connection.execute("SELECT * FROM keywords").fetchall()) == (4, [])
 
 
 def test_files_that_are_no_catalog_are_left_alone(tmp_path: Path) -> None:
@@ -145,3 +180,31 @@ print(len(catalog.search()))
         check=False,
     )
     assert done.stdout.split() == ["0"], done.stderr
+
+
+def test_the_first_of_an_order_are_those_of_the_whole(tmp_path: Path) -> None:
+    """Pages from the begin of an index, from a sort of what is found and in one piece are the same items."""
+    examples = Examples(tmp_path / "made")
+    catalog = EmbeddedCatalog(tmp_path / "models.sqlite", create=True)
+    catalog.publish_many([*examples.various(), *said_items(examples)])
+    statements: list[str] = []
+    catalog.database.connection().set_trace_callback(statements.append)
+    orders = ((), "-version", "-datetime", "-created", ("-updated", "id"), "created", "-id", ("-version", "-id"))
+    searches = [fields for fields, _ in MEANINGS] + [*SEARCHES]
+    for fields, sortby in itertools.product(searches, orders):
+        query = Query(**fields, sortby=sortby)
+        with catalog.database.read() as connection:
+            whole, _ = Search(connection, query).rows()
+            paged: list[int] = []
+            page = query.model_copy(update={"limit": 3})
+            while True:
+                found, token = Search(connection, page).rows()
+                paged += found
+                if token is None:
+                    break
+                page = page.model_copy(update={"token": token})
+        assert paged == whole, (fields, sortby)
+    from_an_index, sorted_out = (
+        sum(part in text for text in statements) for part in (" AS walked ", " FROM items WHERE")
+    )
+    assert min(from_an_index, sorted_out) > 500
