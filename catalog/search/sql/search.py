@@ -43,6 +43,7 @@ class Search:
         self._query = query
         self._parameters: dict[str, Any] = {}
         self._keys = paging.sort_keys(query)
+        self._matched: int | None = None
         self._check_values()
         self._conditions = [Condition.plain(condition) for condition in (*self._facets(), *self._ranges())]
         self._conditions += [*self._listed(), *self._space_and_time(), *self._text()]
@@ -95,18 +96,25 @@ class Search:
     def _are_few(self, most: int) -> bool:
         """Tell whether fewer items match, where that takes less than looking at them."""
         sources = [condition.rows for condition in self._conditions if condition.rows]
+        if any(self._number(source, most) < most for source in sources):
+            return True
         whole = f"items {_where([condition.found for condition in self._conditions])}"
         plan = self._connection.execute(f"EXPLAIN QUERY PLAN SELECT 1 FROM {whole}", self._parameters)
-        if any(row[3].startswith("SEARCH items USING COVERING INDEX") for row in plan):
-            sources.append(whole)
-        return any(self._number(f"(SELECT 1 FROM {source} LIMIT {most})") < most for source in sources)
+        if not any(row[3].startswith("SEARCH items USING COVERING INDEX") for row in plan):
+            return False
+        number = self._number(whole, most)
+        self._matched = number if number < most else None
+        return number < most
 
     def count(self) -> int:
         """Return how many items match, on all pages."""
-        return self._number(f"items {_where([condition.found for condition in self._conditions])}")
+        if self._matched is None:
+            self._matched = self._number(f"items {_where([condition.found for condition in self._conditions])}")
+        return self._matched
 
-    def _number(self, source: str) -> int:
-        (number,) = self._connection.execute(f"SELECT count(*) FROM {source}", self._parameters).fetchone()
+    def _number(self, source: str, most: int | None = None) -> int:
+        counted = source if most is None else f"(SELECT 1 FROM {source} LIMIT {most})"
+        (number,) = self._connection.execute(f"SELECT count(*) FROM {counted}", self._parameters).fetchone()
         return int(number)
 
     def _bind(self, value: Any) -> str:
