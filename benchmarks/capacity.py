@@ -105,7 +105,7 @@ def catalogs(sizes: tuple[int, ...]) -> Iterator[Table]:
                 heads = ("catalog", "items", "publish, CPU ms", "kB an item", *limited)
                 caption = (
                     "An embedded catalog is filled in transactions of 1,000 items, a folder item by item. Searches are"
-                    " first pages of ten: median / 95th percentile in ms of the processor; limits are of medians, embedded."
+                    " first pages of ten: median / 95th percentile in ms of the processor; limits are embedded medians."
                 )
                 yield Table("Items and searches", caption, heads, rows)
 
