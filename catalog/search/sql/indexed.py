@@ -22,14 +22,13 @@ class Condition:
     found
         As an index answers it, whichever items it is of.
     judged
-        As it is answered for one item at hand, empty where another condition says the same; None where only an index
-        can tell.
+        As it is answered for one item at hand; empty where another condition says the same.
     rows
         The table and the condition on it that lists them and perhaps others; empty where none does.
     """
 
     found: str
-    judged: str | None
+    judged: str
     rows: str = ""
 
     @classmethod

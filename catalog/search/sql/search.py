@@ -72,14 +72,13 @@ class Search:
     def _walked(self, values: list[Any] | None) -> list[tuple[Any, ...]] | None:
         """Return the same from the first items of an index that has them in order; None where those are too few."""
         limit, start = self._query.limit, paging.start(self._keys, values, self._bind)
-        judged = [condition.judged for condition in self._conditions if condition.judged != ""]
-        if limit is None or start is None or None in judged:
+        if limit is None or start is None:
             return None
+        conditions = [condition.judged for condition in self._conditions if condition.judged]
         (last,) = self._connection.execute("SELECT max(key) FROM items").fetchone()
         steps = max(_STEPS * isqrt(last or 0), 10 * limit)
-        if judged and self._are_few(steps):
+        if conditions and self._are_few(steps):
             return None
-        conditions = [condition for condition in judged if condition is not None]
         if values is not None:
             conditions.append(paging.after(self._keys, values, self._bind))
         order = ", ".join(key.order for key in self._keys)
@@ -215,8 +214,9 @@ class Search:
         if query.bbox is not None:
             west, south, east, north = flat(query.bbox)
             parts = [self._meets_box(w, south, e, north) for w, e in reached(west, east)]
-            found = f"items.key IN (SELECT item FROM boxes WHERE bbox AND ({' OR '.join(parts)}))"
-            conditions.append(Condition(found, None))
+            rows = f"boxes WHERE bbox AND ({' OR '.join(parts)})"
+            judged = f"ms_box({self._bind(json.dumps(query.bbox))}, json_extract(items.document, '$.bbox'))"
+            conditions.append(Condition(f"items.key IN (SELECT item FROM {rows})", judged, rows))
         if query.intersects is not None:
             conditions += Filter(
                 {"op": "s_intersects", "args": [{"property": "geometry"}, query.intersects]}, self._bind
