@@ -40,10 +40,12 @@ class Filter(Walk):
         if operator in SPATIAL and operator != "s_disjoint" and name == "geometry" and isinstance(second, dict):
             return [self._box_hint(second)] if "property" not in second else []
         if operator == "=" and name in FOLDED_NAMES and isinstance(second, str):
-            return [Condition(f"{column_sql(name)} = {self._bind(second)} COLLATE NOCASE", "")]
+            hint = f"{column_sql(name)} = {self._bind(second)} COLLATE NOCASE"
+            return [Condition(hint, "", f"items WHERE {hint}")]
         plain = isinstance(second, (str, int, float)) and not isinstance(second, bool)
         if operator in {"=", "<", "<=", ">", ">="} and name in ORDERED_NAMES and plain:
-            return [Condition(f"{column_sql(name)} {operator} {self._bind(second)}", "")]
+            hint = f"{column_sql(name)} {operator} {self._bind(second)}"
+            return [Condition(hint, "", f"items WHERE {hint}")]
         return []
 
     def _box_hint(self, wanted: dict[str, Any]) -> Condition:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from modelstac.catalog.search.sql.schema import EXACT_NAMES, column_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, STORED, column_sql
 
 Expression = Any
 
@@ -37,6 +37,12 @@ class Condition:
         return cls(sql, sql)
 
     @classmethod
+    def stored(cls, name: str, sql: str) -> Condition:
+        """Return a condition on one property alone, which an index answers where the property has a column."""
+        has_index = name.removeprefix("properties.") in {"id", "collection", *STORED}
+        return cls(sql, sql, f"items WHERE {sql}" if has_index else "")
+
+    @classmethod
     def listed(cls, table: str, wanted: str) -> Condition:
         """Return that an item is in a table of values and items with a value that is wanted."""
         found = f"items.key IN (SELECT item FROM {table} WHERE {wanted})"
@@ -61,7 +67,7 @@ def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> t
         if found is not None:
             operator, name, text = found
             column = column_sql(name)
-            conditions.append(Condition.plain(f"{column} {operator} {bind(text)}"))
+            conditions.append(Condition.stored(name, f"{column} {operator} {bind(text)}"))
             if name not in texts:
                 conditions.append(Condition.plain(f"{column} >= ''"))
                 texts.add(name)

@@ -45,8 +45,7 @@ class Search:
         self._keys = paging.sort_keys(query)
         self._matched: int | None = None
         self._check_values()
-        self._conditions = [Condition.plain(condition) for condition in (*self._facets(), *self._ranges())]
-        self._conditions += [*self._listed(), *self._space_and_time(), *self._text()]
+        self._conditions = [*self._facets(), *self._ranges(), *self._listed(), *self._space_and_time(), *self._text()]
         if query.filter is not None:
             self._conditions += Filter(query.filter, self._bind).conditions()
 
@@ -93,14 +92,12 @@ class Search:
         return self._connection.execute(f"SELECT items.key, {columns} FROM {source}", self._parameters).fetchall()
 
     def _are_few(self, most: int) -> bool:
-        """Tell whether fewer items match, where that takes less than looking at them."""
-        sources = [condition.rows for condition in self._conditions if condition.rows]
-        if any(self._number(source, most) < most for source in sources):
-            return True
+        """Tell whether an index says that fewer items match."""
         whole = f"items {_where([condition.found for condition in self._conditions])}"
         plan = self._connection.execute(f"EXPLAIN QUERY PLAN SELECT 1 FROM {whole}", self._parameters)
         if not any(row[3].startswith("SEARCH items USING COVERING INDEX") for row in plan):
-            return False
+            sources = [condition.rows for condition in self._conditions if condition.rows]
+            return any(self._number(source, most) < most for source in sources)
         number = self._number(whole, most)
         self._matched = number if number < most else None
         return number < most
@@ -132,22 +129,25 @@ class Search:
                     known[field] = set(self._values(EQUAL_FIELDS[field]))
             self._query.check_values(known)
 
-    def _facets(self) -> list[str]:
+    def _facets(self) -> list[Condition]:
         query = self._query
         conditions = []
         for column, wanted in (("id", query.ids), ("collection", query.collections)):
             if wanted is not None:
-                conditions.append(f"items.{column} IN ({', '.join(map(self._bind, wanted))})")
+                listed = f"items.{column} IN ({', '.join(map(self._bind, wanted))})"
+                conditions.append(Condition.stored(column, listed))
         for field, name in EQUAL_FIELDS.items():
             if (value := getattr(query, field)) is not None:
                 spelled = self._spelled(field, value)
                 equal = [f"{column_sql(name)} = {self._bind(spelling)} COLLATE NOCASE" for spelling in spelled]
-                conditions.append(f"({' OR '.join(equal)})")
+                conditions.append(Condition.stored(name, f"({' OR '.join(equal)})"))
         if query.deprecated is not None:
-            conditions.append(f"coalesce({property_sql('deprecated')}, 0) = {int(query.deprecated)}")
+            is_so = f"coalesce({property_sql('deprecated')}, 0) = {int(query.deprecated)}"
+            conditions.append(Condition.plain(is_so))
         if query.runs_with is not None or query.runs_within is not None:
             packages, within = self._bind(json.dumps(query.runs_with or ())), self._bind(query.runs_within)
-            conditions.append(f"ms_runs_with({property_sql('interop:verified')}, {packages}, {within})")
+            runs = f"ms_runs_with({property_sql('interop:verified')}, {packages}, {within})"
+            conditions.append(Condition.plain(runs))
         return conditions
 
     def _listed(self) -> list[Condition]:
@@ -170,7 +170,7 @@ class Search:
         known = {fold(value) for value in self._values(EQUAL_FIELDS[field])}
         return [spelling for spelling in spellings(wanted) if fold(spelling) in known] or [wanted]
 
-    def _ranges(self) -> list[str]:
+    def _ranges(self) -> list[Condition]:
         query = self._query
         conditions = []
         for field, name in VERSION_FIELDS.items():
@@ -182,15 +182,15 @@ class Search:
                     spelled = self._spelled("framework", equal)
                     equal = spelled[0] if len(spelled) == 1 else None
                 values = [v for v in self._values(name, beside if equal else None, equal) if in_range(v, wanted)]
-                conditions.append(
-                    f"{column_sql(name)} IN (SELECT value FROM json_each({self._bind(json.dumps(values))}))"
-                )
+                among = f"{column_sql(name)} IN (SELECT value FROM json_each({self._bind(json.dumps(values))}))"
+                conditions.append(Condition.stored(name, among))
         if query.parameters is not None:
-            column = column_sql("mlm:total_parameters")
-            conditions += [f"{column} {sign} {self._bind(n)}" for _, sign, n in number_range(query.parameters)]
+            name = "mlm:total_parameters"
+            bounds = [f"{column_sql(name)} {sign} {self._bind(n)}" for _, sign, n in number_range(query.parameters)]
+            conditions += [Condition.stored(name, bound) for bound in bounds]
         if query.parity is not None:
-            column = column_sql("interop:parity.max_absolute_difference")
-            conditions.append(f"{column} <= {self._bind(query.parity)}")
+            name = "interop:parity.max_absolute_difference"
+            conditions.append(Condition.stored(name, f"{column_sql(name)} <= {self._bind(query.parity)}"))
         return conditions
 
     def _values(self, name: str, beside: str | None = None, equal: str | None = None) -> list[str]:
@@ -246,17 +246,16 @@ class Search:
         if not long:
             return Condition(f"items.key IN (SELECT rowid FROM texts WHERE {' AND '.join(held.values())})", judged)
         rare = self._rare(long)
-        phrases, said = (long, held.keys() - set(long)) if rare is None else ([rare], held.keys())
+        phrases, said = (rare, held.keys()) if rare else (long, held.keys() - set(long))
         rows = f"texts WHERE texts MATCH {self._bind(' AND '.join(map(_phrase, phrases)))}"
         wanted = " AND ".join([rows, *(part for word, part in held.items() if word in said)])
         return Condition(f"items.key IN (SELECT rowid FROM {wanted})", judged, rows)
 
-    def _rare(self, words: list[str]) -> str | None:
-        """Return a trigram of these words that few items have, None where all are usual."""
+    def _rare(self, words: list[str]) -> list[str]:
+        """Return the two rarest trigrams of these words, as far as few items have them."""
         trigrams = dict.fromkeys(word[at : at + _TRIGRAM] for word in words for at in range(len(word) - _TRIGRAM + 1))
         found = {trigram: self._frequency(trigram) for trigram in itertools.islice(reversed(trigrams), _LOOKED_UP)}
-        rarest = min(found, key=found.__getitem__)
-        return rarest if found[rarest] * _RARE < 1 else None
+        return [trigram for trigram in sorted(found, key=found.__getitem__)[:2] if found[trigram] * _RARE < 1]
 
     def _frequency(self, trigram: str) -> float:
         """Return about which part of all items has a trigram, from the first of them."""
