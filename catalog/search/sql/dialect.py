@@ -11,8 +11,8 @@ from typing import Any
 from modelstac.catalog.search.sql.expressions import Expression, geometry_of, operation, pattern_parts
 from modelstac.catalog.search.sql.filters import Period, Walk
 from modelstac.catalog.search.sql.functions import SPATIAL
-from modelstac.catalog.search.sql.indexed import answered, conjuncts
-from modelstac.catalog.search.sql.schema import FOLDED_NAMES, LISTS, ORDERED_NAMES, path_sql, property_sql
+from modelstac.catalog.search.sql.indexed import Condition, answered, conjuncts
+from modelstac.catalog.search.sql.schema import FOLDED_NAMES, LISTS, ORDERED_NAMES, column_sql, property_sql
 
 _NUMBERS = "('integer', 'real')"
 
@@ -20,14 +20,14 @@ _NUMBERS = "('integer', 'real')"
 class Filter(Walk):
     """One expression on its way to SQL of SQLite; ``bind`` takes a value and gives its placeholder."""
 
-    def conditions(self) -> list[str]:
+    def conditions(self) -> list[Condition]:
         """Return the conditions that must all hold."""
         conditions, rest = answered(conjuncts(self._expression), self._bind)
         for expression in rest:
-            conditions += [*self._hints(expression), self._boolean(expression)]
+            conditions += [*self._hints(expression), Condition.plain(self._boolean(expression))]
         return conditions
 
-    def _hints(self, expression: Expression) -> list[str]:
+    def _hints(self, expression: Expression) -> list[Condition]:
         if isinstance(expression, bool) or (isinstance(expression, dict) and "property" in expression):
             return []
         operator, arguments = operation(expression)
@@ -40,20 +40,21 @@ class Filter(Walk):
         if operator in SPATIAL and operator != "s_disjoint" and name == "geometry" and isinstance(second, dict):
             return [self._box_hint(second)] if "property" not in second else []
         if operator == "=" and name in FOLDED_NAMES and isinstance(second, str):
-            return [f"{path_sql(name)} = {self._bind(second)} COLLATE NOCASE"]
+            hint = f"{column_sql(name)} = {self._bind(second)} COLLATE NOCASE"
+            return [Condition(hint, "", f"items WHERE {hint}")]
         plain = isinstance(second, (str, int, float)) and not isinstance(second, bool)
         if operator in {"=", "<", "<=", ">", ">="} and name in ORDERED_NAMES and plain:
-            return [f"{path_sql(name)} {operator} {self._bind(second)}"]
+            hint = f"{column_sql(name)} {operator} {self._bind(second)}"
+            return [Condition(hint, "", f"items WHERE {hint}")]
         return []
 
-    def _box_hint(self, wanted: dict[str, Any]) -> str:
+    def _box_hint(self, wanted: dict[str, Any]) -> Condition:
         from shapely.geometry import shape
 
         west, south, east, north = shape(geometry_of(wanted)).bounds
         w, s, e, n = map(self._bind, (west, south, east, north))
-        return (
-            f"items.key IN (SELECT item FROM boxes WHERE west <= {e} AND east >= {w} AND south <= {n} AND north >= {s})"
-        )
+        rows = f"boxes WHERE west <= {e} AND east >= {w} AND south <= {n} AND north >= {s}"
+        return Condition(f"items.key IN (SELECT item FROM {rows})", "", rows)
 
     def _any(self, name: str) -> str:
         return property_sql(name)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def register(connection: sqlite3.Connection) -> None:
         ("ms_first", 1, lambda value: _moment(value, 0)),
         ("ms_last", 1, lambda value: _moment(value, 1)),
         ("ms_spatial", 3, _spatial),
+        ("ms_box", 2, _box),
         ("ms_array", 3, _array),
         ("ms_arithmetic", 3, _arithmetic),
         ("ms_runs_with", 3, _runs_with),
@@ -116,6 +118,13 @@ def _spatial(operation: str, first: str | None, second: str | None) -> bool | No
         return bool(getattr(geometry(first), SPATIAL[operation])(geometry(second)))
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError):
         return None  # somebody's geometry that is none
+
+
+def _box(first: str, second: str | None) -> bool | None:
+    try:
+        return None if second is None else boxes_meet(json.loads(first), json.loads(second))
+    except (IndexError, TypeError, ValueError):
+        return None  # somebody's box that is none
 
 
 @lru_cache(maxsize=1024)

@@ -3,13 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from modelstac.catalog.search.sql.schema import EXACT_NAMES, property_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, STORED, column_sql
 
 Expression = Any
 
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on items, in SQL.
+
+    Parameters
+    ----------
+    found
+        As an index answers it, whichever items it is of.
+    judged
+        As it is answered for one item at hand; empty where another condition says the same.
+    rows
+        The table and the condition on it that lists them and perhaps others; empty where none does.
+    """
+
+    found: str
+    judged: str
+    rows: str = ""
+
+    @classmethod
+    def plain(cls, sql: str) -> Condition:
+        """Return what is said the same way in both."""
+        return cls(sql, sql)
+
+    @classmethod
+    def stored(cls, name: str, sql: str) -> Condition:
+        """Return a condition on one property alone, which an index answers where the property has a column."""
+        has_index = name.removeprefix("properties.") in {"id", "collection", *STORED}
+        return cls(sql, sql, f"items WHERE {sql}" if has_index else "")
+
+    @classmethod
+    def listed(cls, table: str, wanted: str) -> Condition:
+        """Return that an item is in a table of values and items with a value that is wanted."""
+        found = f"items.key IN (SELECT item FROM {table} WHERE {wanted})"
+        judged = f"EXISTS (SELECT 1 FROM {table} WHERE {wanted} AND item = items.key)"
+        return cls(found, judged, f"{table} WHERE {wanted}")
 
 
 def conjuncts(expression: Expression) -> list[Expression]:
@@ -19,7 +57,7 @@ def conjuncts(expression: Expression) -> list[Expression]:
     return [expression]
 
 
-def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> tuple[list[str], list[Expression]]:
+def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> tuple[list[Condition], list[Expression]]:
     """Return the SQL of the conditions that mean just what an index answers, and the other conditions."""
     compared = [(expression, _comparison(expression)) for expression in expressions]
     # SQLite has numbers before texts: "less than a text" is true of a number, unless something else says it is a text.
@@ -28,15 +66,13 @@ def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> t
     for expression, found in compared:
         if found is not None:
             operator, name, text = found
-            column = property_sql(name)
-            conditions.append(f"{column} {operator} {bind(text)}")
+            column = column_sql(name)
+            conditions.append(Condition.stored(name, f"{column} {operator} {bind(text)}"))
             if name not in texts:
-                conditions.append(f"{column} >= ''")
+                conditions.append(Condition.plain(f"{column} >= ''"))
                 texts.add(name)
         elif (keywords := _keywords(expression)) is not None:
-            conditions += [
-                f"items.key IN (SELECT item FROM keywords WHERE keyword = {bind(keyword)})" for keyword in keywords
-            ]
+            conditions += [Condition.listed("keywords", f"keyword = {bind(keyword)}") for keyword in keywords]
         else:
             rest.append(expression)
     return conditions, rest

@@ -10,13 +10,13 @@ from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
-from modelstac.catalog.search.sql.schema import INDEXED_NAMES, property_sql
+from modelstac.catalog.search.sql.schema import NEWEST_FIRST, column_sql, ordered_sql
 
 # Versions sort as versions and not as text.
 _SORTED_AS = {
     "version": "items.version_key",
-    "mlm:framework_version": property_sql("interop:framework_version_key"),
-    "interop:backend_version": property_sql("interop:backend_version_key"),
+    "mlm:framework_version": column_sql("interop:framework_version_key"),
+    "interop:backend_version": column_sql("interop:backend_version_key"),
     "datetime": "items.first",
     "start_datetime": "items.first",
     "end_datetime": "items.last",
@@ -34,8 +34,9 @@ class Key:
     @property
     def order(self) -> str:
         """The terms of ORDER BY; what is missing comes last in either direction."""
-        terms = f"{self.sql} {'DESC' if self.descending else 'ASC'}"
-        return terms if self.required else f"{self.sql} IS NULL, {terms}"
+        if self.descending:
+            return f"{self.sql} DESC"
+        return f"{self.sql} ASC" if self.required else f"{self.sql} ASC NULLS LAST"
 
 
 def sort_keys(query: Query) -> list[Key]:
@@ -56,11 +57,8 @@ def sort_keys(query: Query) -> list[Key]:
 
 
 def _sorted(name: str) -> str:
-    sql = property_sql(name)
-    if not sql.startswith("json_extract(") or name in INDEXED_NAMES:
-        return sql
-    # Lists and objects have no order: they are sorted as what is missing.
-    return f"(CASE WHEN {sql.replace('json_extract(', 'json_type(', 1)} NOT IN ('array', 'object') THEN {sql} END)"
+    sql = column_sql(name)
+    return ordered_sql(name) if sql.startswith("json_extract(") else sql
 
 
 def make_token(query: Query, values: tuple[Any, ...]) -> str:
@@ -104,6 +102,24 @@ def after(keys: list[Key], values: list[Any], bind: Any) -> str:
         if beyond is not None:
             alternatives.append("(" + " AND ".join([*same, beyond]) + ")")
     return "(" + " OR ".join(alternatives) + ")"
+
+
+def start(keys: list[Key], values: list[Any] | None, bind: Any) -> str | None:
+    """Return where an index that has items in this order is read from, empty for its begin; None where none has.
+
+    It is the range in which the items after the one with these values lie, but for those that lack what they are
+    sorted by, and may begin with some that come before.
+    """
+    key = keys[0]
+    if key.sql != "items.id" and not (key.descending and key.sql in NEWEST_FIRST and keys[1].sql == "items.id"):
+        return None
+    if any(following.descending for following in keys[1:]) or (key.sql == "items.id" and key.descending):
+        return None
+    if values is None:
+        return ""
+    if values[0] is None:
+        return f"{key.sql} IS NULL AND items.id >= {bind(values[1])}"
+    return f"{key.sql} {'<=' if key.descending else '>='} {bind(values[0])}"
 
 
 def _beyond(key: Key, value: Any, bind: Any) -> str | None:

@@ -20,9 +20,11 @@ from modelstac.catalog.items.identity import in_collection
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.search.facts import moments, searched_text
 from modelstac.catalog.search.sql.functions import microseconds
+from modelstac.catalog.search.sql.schema import STORED
 
 Box = tuple[float, float, float, float]
 _AT_A_TIME = 1000
+_LARGE = 1 << 63
 
 
 def dumps(document: Any) -> str:
@@ -43,7 +45,7 @@ def insert(connection: sqlite3.Connection, documents: Iterable[Document]) -> Non
 
 
 def _insert_some(connection: sqlite3.Connection, numbered: list[tuple[int, Document]]) -> None:
-    columns = "items (key, id, collection, variant, version_key, first, last, document)"
+    columns = f"items (key, id, collection, variant, version_key, first, last, {', '.join(STORED.values())}, document)"
     _into(connection, columns, [_columns(key, document) for key, document in numbered])
     _into(connection, "texts (rowid, body)", [(key, searched_text(document)) for key, document in numbered])
     for table, name in (("tasks", "mlm:tasks"), ("keywords", "keywords")):
@@ -69,7 +71,18 @@ def _columns(key: int, document: Document) -> tuple[Any, ...]:
     time = moments(document)
     first, last = (microseconds(time[0]), microseconds(time[1])) if time else (None, None)
     version, variant = _key(properties.get("version")), properties.get("interop:variant")
-    return key, document["id"], document["collection"], variant, version, first, last, dumps(document)
+    stored = [_stored(properties, name) for name in STORED]
+    return key, document["id"], document["collection"], variant, version, first, last, *stored, dumps(document)
+
+
+def _stored(properties: Document, name: str) -> Any:
+    """Return a property that has an order, as ``json_extract`` gives it."""
+    value: Any = properties
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, (list, dict)):
+        return None
+    return float(value) if isinstance(value, int) and abs(value) >= _LARGE else value
 
 
 def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Tables and indexes of the SQLite file, and the names that may be searched for.
 
-Everything beside ``items.document``, ``collections.document`` and ``aliases`` is derived from them.
+Everything beside ``items.document``, ``collections.document`` and ``aliases`` is derived from them. What has an index
+is a column of its own: an index of columns answers alone, where one of expressions has older SQLite read the rows, too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from modelstac.catalog.errors import CatalogError, InvalidQueryError
 from modelstac.catalog.search.ranges import nearest
 from modelstac.catalog.search.sql.database import APPLICATION_ID
 
-VERSION = 3
+VERSION = 4
 
 # STAC common metadata and the version extension; beside these every name of ours and of the extensions in use.
 COMMON_NAMES = (
@@ -81,12 +82,16 @@ CREATE TABLE items (
     version_key TEXT,
     first INTEGER,  -- microseconds since 1970
     last INTEGER,
+    {stored},
     document TEXT NOT NULL
 );
 CREATE UNIQUE INDEX items_collection ON items (collection, id);
 CREATE INDEX items_id ON items (id, collection);
 CREATE INDEX items_family ON items (collection, variant, version_key, id);
-CREATE INDEX items_time ON items (first, last, id);
+CREATE INDEX items_version_key ON items (version_key DESC, id, collection);
+CREATE INDEX items_time ON items (first DESC, id, collection, last);
+CREATE INDEX items_created ON items (created DESC, id, collection);
+CREATE INDEX items_updated ON items (updated DESC, id, collection);
 CREATE TABLE aliases (
     collection TEXT NOT NULL REFERENCES collections (id),
     alias TEXT NOT NULL,
@@ -109,43 +114,58 @@ def path_sql(name: str) -> str:
     return "json_extract(items.document, '$.properties." + ".".join(f'"{part}"' for part in name.split(".")) + "')"
 
 
-# Expression indexes: what must be equal whatever its case, together with its version; and what has an order.
-_FOLDED = {
-    "framework": ("mlm:framework", "mlm:framework_version"),
-    "backend": ("interop:backend", "interop:backend_version"),
-    "format": ("interop:format",),
-    "architecture": ("mlm:architecture",),
-    "name": ("mlm:name",),
-}
-_ORDERED = {
-    "framework_version": "mlm:framework_version",
-    "framework_key": "interop:framework_version_key",
-    "backend_version": "interop:backend_version",
-    "backend_key": "interop:backend_version_key",
+STORED = {
+    "mlm:framework": "framework",
+    "mlm:framework_version": "framework_version",
+    "interop:framework_version_key": "framework_key",
+    "interop:backend": "backend",
+    "interop:backend_version": "backend_version",
+    "interop:backend_version_key": "backend_key",
+    "interop:format": "format",
+    "mlm:architecture": "architecture",
+    "mlm:name": "name",
     "version": "version",
-    "parameters": "mlm:total_parameters",
-    "parity": "interop:parity.max_absolute_difference",
+    "mlm:total_parameters": "parameters",
+    "interop:parity.max_absolute_difference": "parity",
+    "created": "created",
     "updated": "updated",
 }
+"""Columns by the property that they hold, without a type: as the document has it, and no lists or objects."""
+# What must be equal whatever its case, for a framework together with its version; and what has an order.
+_FOLDED = {
+    "framework": ("framework COLLATE NOCASE", "framework_version", "version_key"),
+    "backend": ("backend COLLATE NOCASE", "backend_version"),
+    "format": ("format COLLATE NOCASE",),
+    "architecture": ("architecture COLLATE NOCASE",),
+    "name": ("name COLLATE NOCASE",),
+}
+_ORDERED = ("framework_version", "framework_key", "backend_version", "backend_key", "version", "parameters", "parity")
 # For filters in CQL2, which heed case and give bounds of the sortable version.
-_EXACT = {"framework_bounds": ("mlm:framework", "interop:framework_version_key")}
-FOLDED_NAMES = frozenset(names[0] for names in _FOLDED.values())
-ORDERED_NAMES = frozenset(_ORDERED.values())
-EXACT_NAMES = frozenset({"id", "collection", *ORDERED_NAMES, *(names[0] for names in _EXACT.values())})
+_EXACT = {"framework_bounds": ("framework", "framework_key")}
+_OF_FEW = frozenset({"backend", "backend_version", "backend_key", "parameters", "parity"})
+"""What many items do not have, and their indexes leave out."""
+FOLDED_NAMES = frozenset({"mlm:framework", "interop:backend", "interop:format", "mlm:architecture", "mlm:name"})
+ORDERED_NAMES = frozenset(name for name, column in STORED.items() if column in {*_ORDERED, "updated"})
+EXACT_NAMES = frozenset({"id", "collection", "mlm:framework", *ORDERED_NAMES})
 """What an index has in the order of SQLite's own comparisons."""
-INDEXED_NAMES = FOLDED_NAMES | EXACT_NAMES
+NEWEST_FIRST = frozenset({"items.version_key", "items.first", "items.created", "items.updated"})
+"""Columns by whose index all items are read from the last to the first, and by id where they are equal."""
 
 
 def _indexes() -> str:
-    statements = []
-    for index, (name, *more) in _FOLDED.items():
-        columns = [f"{path_sql(name)} COLLATE NOCASE", *map(path_sql, more), "id"]
-        statements.append(f"CREATE INDEX items_{index} ON items ({', '.join(columns)});")
-    for index, names in _EXACT.items():
-        statements.append(f"CREATE INDEX items_{index} ON items ({', '.join([*map(path_sql, names), 'id'])});")
-    for index, name in _ORDERED.items():
-        statements.append(f"CREATE INDEX items_{index} ON items ({path_sql(name)}, id);")
-    return "\n".join(statements).replace("items.document", "document")
+    columns = _FOLDED | _EXACT | {name: (name,) for name in _ORDERED}
+    return "\n".join(
+        f"CREATE INDEX items_{index} ON items ({', '.join((*names, 'id', 'collection'))})"
+        f"{f' WHERE {index} IS NOT NULL' if index in _OF_FEW else ''};"
+        for index, names in columns.items()
+    )
+
+
+def ordered_sql(name: str) -> str:
+    """Return the SQL of a property to sort by, by a name that is known to be harmless."""
+    sql = path_sql(name)
+    # Lists and objects have no order: they are sorted as what is missing.
+    return f"(CASE WHEN {sql.replace('json_extract(', 'json_type(', 1)} NOT IN ('array', 'object') THEN {sql} END)"
 
 
 def score_of(name: str) -> str | None:
@@ -191,6 +211,12 @@ def property_sql(name: str) -> str:
     return path_sql(plain)
 
 
+def column_sql(name: str) -> str:
+    """Return the SQL of a property, which is its column where it has one."""
+    column = STORED.get(name.removeprefix("properties."))
+    return property_sql(name) if column is None else f"items.{column}"
+
+
 def may_be_searched(name: str) -> bool:
     """Tell whether a property has a name that can be searched for."""
     try:
@@ -234,26 +260,33 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def _statements() -> list[str]:
-    return [found for part in (_TABLES + _indexes()).split(";\n") if (found := part.strip().rstrip(";"))]
+    tables = _TABLES.format(stored=", ".join(STORED.values()))
+    return [found for part in (tables + _indexes()).split(";\n") if (found := part.strip().rstrip(";"))]
 
 
 def _renew(connection: sqlite3.Connection) -> None:
-    """Bring a file of layout 1 or 2 to this one; the documents stay as they are.
+    """Bring a file of layout 1, 2 or 3 to this one; the documents stay as they are.
 
-    Layout 1 had no keywords, and in both an id was unique among all collections.
+    Layout 1 had no keywords, in 1 and 2 an id was unique among all collections, and in all three properties had no
+    columns of their own.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (table,) = [statement for statement in _statements() if "TABLE items (" in statement]
     connection.execute(table.replace("TABLE items (", "TABLE items_anew ("))
-    columns = "key, id, collection, variant, version_key, first, last, document"
-    connection.execute(f"INSERT INTO items_anew ({columns}) SELECT {columns} FROM items")
+    columns = "key, id, collection, variant, version_key, first, last"
+    stored = ", ".join(STORED.values())
+    values = ", ".join(map(ordered_sql, STORED))
+    connection.execute(
+        f"INSERT INTO items_anew ({columns}, {stored}, document) SELECT {columns}, {values}, document FROM items"
+    )
     connection.execute("DROP TABLE items")
     connection.execute("ALTER TABLE items_anew RENAME TO items")
     for statement in _statements():
         if " ON items (" in statement or ("TABLE keywords" in statement and version == 1):
             connection.execute(statement)
-    connection.execute(
-        "INSERT OR IGNORE INTO keywords SELECT word.value, items.key "
-        "FROM items, json_each(document, '$.properties.keywords') AS word WHERE word.type = 'text'"
-    )
+    if version == 1:
+        connection.execute(
+            "INSERT OR IGNORE INTO keywords SELECT word.value, items.key "
+            "FROM items, json_each(document, '$.properties.keywords') AS word WHERE word.type = 'text'"
+        )
     connection.execute(f"PRAGMA user_version = {VERSION}")
