@@ -60,11 +60,15 @@ def read_period(said: Any) -> tuple[datetime, datetime]:
         If it is no time.
     """
     try:
+        said = str(said) if isinstance(said, int) and not isinstance(said, bool) else said  # a year
         if isinstance(said, str):
             first, slash, last = said.partition("/")
             ends: tuple[Any, Any] = (first, last if slash else first)
         else:
             ends = (said, said) if isinstance(said, date) else tuple(said)
-        return first_and_last(ends[0])[0], first_and_last(ends[1])[1]
+        start, end = first_and_last(ends[0])[0], first_and_last(ends[1])[1]
     except (TypeError, ValueError, OverflowError, IndexError) as error:
         raise SpecError(f"datetime {said!r:.60} is no time: write START/END, such as 2020-01-01/2021-12-31") from error
+    if end < start:
+        raise SpecError(f"datetime {said!r:.60} ends before it begins: write START/END, the earlier one first")
+    return start, end
