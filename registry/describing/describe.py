@@ -19,6 +19,7 @@ from modelstac.registry.describing.stating import (
     Dims,
     Said,
     by_tensor,
+    check_bands,
     check_dims,
     field_of,
     missing_dims,
@@ -229,6 +230,7 @@ def _inputs(
     for tensor in tensors:
         fields: dict[str, Any] = {"name": tensor.name, "bands": once(bands.get(tensor.name, ()), "--bands")}
         fields |= {"input": _structure(InputStructure, tensor, dims, "--input-dims")}
+        check_bands(tensor, dims[tensor.name], fields["bands"], "--bands")
         fields |= {RANGE_FIELD: ranges[tensor.name]} if tensor.name in ranges else {}
         with at("bands" if fields["bands"] else "input_dims", tensor.name):
             made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
@@ -244,6 +246,7 @@ def _outputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims, tasks: Dims) ->
             "tasks": tasks[tensor.name],
         }
         result = _structure(ResultStructure, tensor, dims, "--output-dims")
+        check_bands(tensor, dims[tensor.name], fields["bands"], "--output-bands")
         with at("output_bands" if fields["bands"] else "output_dims", tensor.name):
             made.append(ModelOutput(**fields, result=result))
     return tuple(made)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from modelstac.catalog.errors import Place, SpecError, at
+from modelstac.catalog.items.mlm import band_axis
 from modelstac.catalog.items.sizes import ANY, Size
 from modelstac.registry.facts import Tensor
 
@@ -79,6 +80,18 @@ def check_dims(tensor: Tensor, names: Sequence[str], flag: str) -> None:
             raise SpecError(
                 f"{flag} names {len(names)} axes ({', '.join(names)}), and {tensor.name!r} is {tensor}: name "
                 f"{len(tensor.sizes)}"
+            )
+
+
+def check_bands(tensor: Tensor, dims: Sequence[str], bands: Sequence[str], flag: str) -> None:
+    """Raise SpecError unless there is a band for each place along their axis."""
+    axis = band_axis(dims)
+    size = None if axis is None else tensor.sizes[list(dims).index(axis)]
+    if bands and size is not None and not size.fits(len(bands)):
+        with at(*field_of(flag), tensor.name):
+            raise SpecError(
+                f"{flag} names {len(bands)} ({', '.join(bands)}), and {tensor.name!r} has {size} along its axis "
+                f"{axis!r}: name each"
             )
 
 

@@ -79,7 +79,10 @@ def read_card(said: Any, folder: Path) -> str:
         raise SpecError(f"card is Markdown or the path of its file, not {said!r:.60}")
     text = str(said)
     if isinstance(said, Path) or ("\n" not in text and text.casefold().endswith((".md", ".markdown", ".txt"))):
-        text = _read(folder / said, "card").decode("utf-8", errors="replace")
+        try:
+            text = _read(folder / said, "card").decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SpecError(f"card {folder / said} is no text in UTF-8: give Markdown") from error
     if not text.strip() or len(text) > MAX_CARD:
         raise SpecError(f"card has {len(text)} characters: 1 to {MAX_CARD} are shown")
     return _without_front_matter(text)
@@ -175,9 +178,13 @@ def check_picture(said: Any, folder: Path) -> None:
     """
     suffix = Path(said).suffix.casefold() if isinstance(said, str | Path) else ""
     if suffix not in PICTURES:
-        raise SpecError(f"this is a picture ({', '.join(PICTURES)}) or a figure of matplotlib, not {said!r:.60}")
+        raise SpecError(f"this is a picture ({', '.join(PICTURES)}) or a figure of matplotlib, not {_shown(said)}")
     if not (folder / said).is_file():
         raise NotFoundError(f"there is no file {folder / said}")
+
+
+def _shown(said: Any) -> str:
+    return f"{str(said)!r}" if isinstance(said, Path) else f"{said!r:.60}"
 
 
 def text_asset(said: Any, folder: Path, into: Path, *, name: str, title: str) -> ExtraAsset:

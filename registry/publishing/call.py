@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import DataError, SpecError, at
+from modelstac.catalog.errors import DataError, ModelStacError, SpecError, at
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.publishing.feeding import Fed, as_batch, feed, type_of, with_outputs, with_statistics
 from modelstac.registry.publishing.saying import Said, statement
@@ -130,7 +130,7 @@ def made(
 
     check_values(said, folder)
     said = {name: value for name, value in said.items() if value is not None}
-    with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
+    with tempfile.TemporaryDirectory(prefix="modelstac-") as name, _without(f"{name}/taken/", f"{name}/"):
         begun = _begun(model, said, folder, Path(name), policy=policy, report=report)
         description, fed = _described(begun)
         yield _proved(begun, description, fed)
@@ -234,6 +234,22 @@ def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fe
     if begun.said.get("requirements", begun.own) is True:
         description = with_requirements(description, begun.into, report=report)
     return description
+
+
+@contextmanager
+def _without(*folders: str) -> Iterator[None]:
+    """Leave out of messages the folder in which files lie for so long."""
+    try:
+        yield
+    except ModelStacError as error:
+        text = str(error)
+        for folder in folders:
+            text = text.replace(folder, "")
+        if text == str(error):
+            raise
+        shorter = type(error)(text)
+        shorter.place = error.place
+        raise shorter from error
 
 
 @contextmanager

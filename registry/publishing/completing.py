@@ -245,9 +245,8 @@ def _shown(description: ModelDescription, said: Mapping[str, Any], folder: Path,
         known = tuple(fields.get("scores") or description.scores or ())
         if main not in known:
             with at("main_metric"):
-                raise SpecError(
-                    f"main_metric {main!r} is none of the metrics: {unknown(main, known) if known else 'none'}"
-                )
+                advice = unknown(main, known) if known else "there are none yet, give metrics"
+                raise SpecError(f"main_metric {main!r} is none of the metrics: {advice}")
         fields["main_metric"] = main
     if said.get("metrics_table") is not None:
         assets["metrics"] = beside.table_asset(said["metrics_table"], folder, into)

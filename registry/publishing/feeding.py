@@ -62,7 +62,7 @@ def feed(
         dims = dims_of.get(tensor.name) or input_axes(tensor, example, bands, first=first)
         if dims is not None:
             dims_of[tensor.name] = tuple(dims)
-        elif len(tensor.sizes) == 4 and said.get("bands") and bands:
+        elif said.get("bands") and _fits_nowhere(tensor, len(bands)):
             with at("bands"):
                 shown = f"bands are {', '.join(bands)}, and no axis of {tensor.name!r} ({tensor}) has that length"
                 raise SpecError(f"{shown}: name as many as it has, or its axes by --input-dims")
@@ -93,6 +93,12 @@ def by_name(said: Mapping[str, Any], key: str, names: Sequence[str]) -> dict[str
 def _batched(example: Example, dims: Sequence[str] | None, tensor: Tensor) -> np.ndarray[Any, Any]:
     alone = example.array.ndim == len(tensor.sizes) - 1 and dims is not None and dims[0] == "batch"
     return example.array[None] if alone else example.array
+
+
+def _fits_nowhere(tensor: Tensor, count: int) -> bool:
+    """Tell whether an image has axes of some length, and none of as many bands."""
+    fixed = [size.at_least for size in tensor.sizes[1:] if size.is_fixed]
+    return len(tensor.sizes) == 4 and bool(fixed) and count not in fixed
 
 
 def _steps(

@@ -21,11 +21,16 @@ def read_box(said: Any) -> dict[str, Any]:
     SpecError
         If it is no box.
     """
+    what = f"bbox {said!r:.80}"
     try:
         west, south, east, north = (float(part) for part in (said.split(",") if isinstance(said, str) else said))
-        check_bbox((west, south, east, north))
+        swapped = -90 <= north < south <= 90
+        if not swapped:
+            check_bbox((west, south, east, north))
     except (TypeError, ValueError) as error:
-        raise SpecError(f"bbox {said!r:.80} is no box: write WEST,SOUTH,EAST,NORTH in degrees") from error
+        raise SpecError(f"{what} is no box: write WEST,SOUTH,EAST,NORTH in degrees") from error
+    if swapped:
+        raise SpecError(f"{what} has its south above its north: write WEST,SOUTH,EAST,NORTH in degrees")
     return box_geometry((west, south, east, north))
 
 

@@ -39,6 +39,7 @@ def network(tmp_path: Path) -> Path:
     """A graph with three bands in and three classes out, and the files that are said of it."""
     np.save(tmp_path / "tile.npy", np.random.default_rng(0).integers(2, 9999, (1, 3, 8, 8)).astype(np.int16))
     (tmp_path / "classes.yaml").write_text("water: '#1F77B4'\nforest: green\nbuilt: red\n")
+    (tmp_path / "tile.npy.md").write_bytes((tmp_path / "tile.npy").read_bytes())
     (tmp_path / "two.yaml").write_text("- 1\n- 2\n")
     (tmp_path / "odd.yaml").write_text("a b: 1\nmIoU: high\n")
     (tmp_path / "README.md").write_text("# Land cover\n\n| a | b |\n| - | - |\n| 1 | 2 |\n")
@@ -105,6 +106,9 @@ def test_the_template_is_a_file_to_fill_in(modelstac_command: Command, network: 
         ({"example": "gone.npy"}, [], "example: "),
         ({"card": "gone.md"}, [], "card: card: there is no file"),
         ({"scaling": [1, 2]}, [], "scaling: scaling of 'x' has 2 entries for 3 bands"),
+        ({"card": "tile.npy.md"}, [], "card: card "),
+        ({"bbox": [5, 55, 10, 50]}, [], "bbox: bbox [5, 55, 10, 50] has its south above its north"),
+        ({"code": "gone.py"}, [], "code: code 'gone.py' is neither a script that is there"),
         ({"bands": ["B02"]}, [], "bands: bands are B02, and no axis of 'x'"),
         ({"input_dims": ["batch", "bands"]}, [], "input_dims: --input-dims names 2 axes"),
         ({"range": [1, 0]}, [], "range: --range of 'x' goes from a lower to a higher number"),
