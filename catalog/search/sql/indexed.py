@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from modelstac.catalog.search.sql.schema import EXACT_NAMES, property_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, LISTS, property_sql
 
 Expression = Any
+
+_PLAIN = re.compile(r"[ !#-.0-\[\]-~]{1,200}", re.ASCII)  # what JSON writes in one way only
 
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -38,6 +41,7 @@ def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> t
                 f"items.key IN (SELECT item FROM keywords WHERE keyword = {bind(keyword)})" for keyword in keywords
             ]
         else:
+            conditions += [f"items.document LIKE {bind(pattern)} ESCAPE '\\'" for pattern in _written(expression)]
             rest.append(expression)
     return conditions, rest
 
@@ -59,6 +63,17 @@ def _keywords(expression: Expression) -> list[str] | None:
     first, second = expression["args"]
     fits = _name(first) == "keywords" and isinstance(second, list) and all(isinstance(word, str) for word in second)
     return second if fits and second else None
+
+
+def _written(expression: Expression) -> list[str]:
+    """Give patterns of the names of classes or bands that stand in a document, which is read only where they do."""
+    if _operator(expression) != "a_contains" or len(expression["args"]) != 2:
+        return []
+    first, second = expression["args"]
+    if _name(first) not in LISTS or not isinstance(second, list):
+        return []
+    plain = [word for word in second if isinstance(word, str) and _PLAIN.fullmatch(word)]
+    return ['%"' + word.replace("_", r"\_").replace("%", r"\%") + '"%' for word in plain]
 
 
 def _operator(expression: Expression) -> str:

@@ -14,7 +14,7 @@ from modelstac.catalog.search.spellings import same_architecture, spellings
 from modelstac.catalog.search.sql import paging
 from modelstac.catalog.search.sql.dialect import Filter
 from modelstac.catalog.search.sql.functions import microseconds
-from modelstac.catalog.search.sql.schema import property_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, FOLDED_NAMES, property_sql
 
 _TRIGRAM = 3
 
@@ -137,8 +137,11 @@ class Search:
         return conditions
 
     def _values(self, name: str, beside: str | None = None, equal: str | None = None) -> list[str]:
-        """Return the distinct texts of an indexed property by leaps through its index, not by reading all of it."""
-        column = property_sql(name)
+        """Return the distinct texts of an indexed property by leaps through its index, not by reading all of it.
+
+        Of texts that differ by case alone it is one, where the index does not tell these apart.
+        """
+        column = property_sql(name) + (" COLLATE NOCASE" if name in FOLDED_NAMES - EXACT_NAMES else "")
         also = f"AND {property_sql(beside)} = :equal COLLATE NOCASE" if beside else ""
         statement = (
             f"WITH RECURSIVE leaps (value) AS (SELECT min({column}) FROM items WHERE typeof({column}) = 'text' {also} "

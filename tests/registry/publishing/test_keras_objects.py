@@ -53,7 +53,7 @@ def test_a_subclass_that_is_no_function_of_its_input_is_refused(tmp_path: Path) 
         def call(self, image: Any, training: bool = False) -> Any:
             return super().call(image) + float(np.random.default_rng().uniform(1, 2))
 
+    said = SAID | {"classes": ["water", "land"]}
     with pytest.raises(InvalidItemError, match=r"other numbers for .* than the model itself"):
-        said = SAID | {"classes": ["water", "land"]}
         modelstac.publish(Drawing(), catalog=tmp_path / "models", example=IMAGE, **said)
     assert not (tmp_path / "models").exists()
