@@ -152,10 +152,10 @@ def searched(name: str, catalog: Any) -> Iterator[str]:
 
 def commanded(place: Path) -> str:
     """Search by the command, a process each time."""
-    command = [sys.executable, "-m", "modelstac", "search", "--framework", "torch", "--catalog", str(place), "--json"]
+    command = [sys.executable, "-m", "modelstac", "search", "--framework", "torch", "--limit", "10", "--json"]
 
     def search() -> int:
-        done = subprocess.run(command, capture_output=True, check=True)
+        done = subprocess.run([*command, "--catalog", str(place)], capture_output=True, check=True)
         return len(json.loads(done.stdout)["features"])
 
     milliseconds, _, count = timed(search, 5)

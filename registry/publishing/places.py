@@ -75,5 +75,5 @@ def read_period(said: Any) -> tuple[datetime, datetime]:
     except (TypeError, ValueError, OverflowError, IndexError) as error:
         raise SpecError(f"datetime {said!r:.60} is no time: write START/END, such as 2020-01-01/2021-12-31") from error
     if end < start:
-        raise SpecError(f"datetime {said!r:.60} ends before it begins: write START/END, the earlier one first")
+        raise SpecError(f"datetime has its end {end:%Y-%m-%d} before start {start:%Y-%m-%d}: write START/END")
     return start, end

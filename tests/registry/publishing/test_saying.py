@@ -184,7 +184,7 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, text: str, reason:
         ("task:\n- regression\n- segmenting\n", r"line 4, task\[1\]: .* did you mean 'segmentation'"),
         ("bbox: [5, 50, 10]\n", "line 2, bbox: bbox .* is no box: write WEST,SOUTH,EAST,NORTH"),
         ("geometry: {type: Point}\n", "line 2, geometry: "),
-        ("datetime: 2021/2020\n", "line 2, datetime: .* ends before it begins"),
+        ("datetime: 2021/2020\n", "line 2, datetime: datetime has its end 2020-12-31 before start 2021-01-01"),
         ("season: [Jun, Hay]\n", r"line 2, season\[1\]: season 'Hay' is none: write months"),
         ("input_dims:\n  s1: [batch, Height]\n", r"line 3, input_dims.s1\[1\]: .* 'Height': lower-case letters"),
         ("bands:\n- B02\n- B03\n- B02\n", r"line 5, bands\[2\]: bands names 'B02' twice"),
