@@ -11,6 +11,7 @@ from modelstac.catalog.search.sql.schema import EXACT_NAMES, LISTS, property_sql
 Expression = Any
 
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]{1,200}", re.ASCII)  # what JSON writes in one way only
+_FOLDED = re.compile(r"f+[il]?|s+t?|k", re.IGNORECASE)  # what one letter beyond ASCII may be without its case
 
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -73,7 +74,8 @@ def _written(expression: Expression) -> list[str]:
     if _name(first) not in LISTS or not isinstance(second, list):
         return []
     plain = [word for word in second if isinstance(word, str) and _PLAIN.fullmatch(word)]
-    return ['%"' + word.replace("_", r"\_").replace("%", r"\%") + '"%' for word in plain]
+    escaped = (word.replace("_", r"\_").replace("%", r"\%") for word in plain)
+    return ['%"' + _FOLDED.sub("%", word) + '"%' for word in escaped]
 
 
 def _operator(expression: Expression) -> str:
