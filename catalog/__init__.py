@@ -1,7 +1,7 @@
 """STAC: items, validation, stores and search. No machine learning framework is imported here, ever.
 
 Order, each importing only from those before it: errors, messages, ahead, terminal, times · credentials, forks, later ·
-items, journal · rules, search · base · backends, testing · geoparquet, pages, sync · increments, server.
+items, journal, written · rules, search · base · backends, testing · geoparquet, pages, sync · increments, server.
 """
 
 from __future__ import annotations

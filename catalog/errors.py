@@ -38,17 +38,34 @@ A message is one line: what was asked, what was found, what to do next. ``exit_c
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+Place = tuple[str | int, ...]
+"""Where in what somebody wrote: names of fields, numbers of entries."""
 
 
 class ModelStacError(Exception):
     """Root of all errors raised on purpose."""
 
     exit_code: ClassVar[int] = 2
+    place: Place | None = ()
+    """Where in what was said the mistake stands; None where the message tells its line already."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
+
+
+@contextmanager
+def at(*place: str | int) -> Iterator[None]:
+    """Tell an error inside in which field of what was said it stands."""
+    try:
+        yield
+    except ModelStacError as error:
+        if error.place is not None:
+            error.place = (*place, *error.place)
+        raise
 
 
 class NotFoundError(ModelStacError, LookupError):

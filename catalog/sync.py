@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pystac
 
 from modelstac.catalog.backends.bucket import download
-from modelstac.catalog.base import Catalog
+from modelstac.catalog.base import Catalog, as_item
 from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError
 from modelstac.catalog.items.digests import from_multihash
@@ -161,8 +161,8 @@ def readable(source: Catalog, report: Report) -> Iterator[pystac.Item]:
     if not page.notes:
         yield from source.items()
         return
-    for document in page.documents:
-        yield source.get(f"{document['collection']}/{document['id']}")
+    for document in source.page(Query()).documents:
+        yield as_item(document)
 
 
 def _placed(item: pystac.Item) -> pystac.Item:

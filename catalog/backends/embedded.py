@@ -70,7 +70,11 @@ class EmbeddedCatalog(Catalog):
         path = path.absolute()
         super().__init__(str(path))
         if path.is_dir():
-            raise CatalogError(f"{path} is a folder: name an SQLite file in it, such as {path / 'models.sqlite'}")
+            if (path / "catalog.json").is_file():
+                advice = f"copy its catalog into a file, modelstac sync {path} {path.name}.sqlite, and name that"
+            else:
+                advice = f"name an SQLite file in it, such as {path / 'models.sqlite'}"
+            raise CatalogError(f"{path} is a folder: {advice}")
         if not create and not path.is_file():
             raise CatalogError(f"no catalog at {path}: publish into it first or check the path")
         if not path.parent.is_dir():

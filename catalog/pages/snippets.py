@@ -33,13 +33,17 @@ def python(reference: str, catalog: str, inputs: Sequence[Tensor]) -> str:
         return "\n".join([*lines, "print(model.signature)  # what it takes and gives"])
     arrays = [f"np.zeros({_shape(one)}, dtype={_quoted(one.dtype)})" for one in inputs]
     names = [one.name for one in inputs]
+    scaled = any(one.is_scaled for one in inputs)
+    yours, how = ("physical values, yours here", ", scaled=False") if scaled else ("yours here", "")
     if len(inputs) == 1:
-        return "\n".join([*lines, f"array = {arrays[0]}  # yours here", "result = model.predict(array)"])
+        return "\n".join([*lines, f"array = {arrays[0]}  # {yours}", f"result = model.predict(array{how})"])
     if all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
         given = [f"    {name}={array}," for name, array in zip(names, arrays, strict=True)]
+        given += ["    scaled=False,  # physical values"] if scaled else []
         return "\n".join([*lines, "result = model.predict(  # your arrays here", *given, ")"])
     given = [f"    {_quoted(name)}: {array}," for name, array in zip(names, arrays, strict=True)]
-    return "\n".join([*lines, "result = model.run({  # your arrays here", *given, "})"])
+    call = "predict" if scaled else "run"
+    return "\n".join([*lines, f"result = model.{call}({{  # your arrays here", *given, f"}}{how})"])
 
 
 def shell(reference: str, catalog: str, inputs: Sequence[Tensor], *, example: bool) -> str:

@@ -106,6 +106,11 @@ class Tensor:
     example: tuple[int, ...] | None
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether its values are scaled from physical ones."""
+        return bool(self.scaling) or any(band.scaling for band in self.bands)
+
+    @property
     def is_scene(self) -> bool:
         """Whether a scene fits: named bands of an image, and no other axis but that of the batch."""
         others = {axis.name for axis in self.axes} - {"batch", *BAND_AXES, *VERTICAL, *HORIZONTAL}

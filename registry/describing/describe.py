@@ -8,14 +8,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import SpecError, at
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import RANGE_FIELD, InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.describing.measuring import measured
 from modelstac.registry.describing.range_and_example import SaidRanges, stated_ranges, with_example
-from modelstac.registry.describing.stating import Dims, Said, by_tensor, check_dims, missing_dims, once, stated_sizes
+from modelstac.registry.describing.stating import (
+    Dims,
+    Said,
+    by_tensor,
+    check_bands,
+    check_dims,
+    field_of,
+    missing_dims,
+    once,
+    stated_sizes,
+)
 from modelstac.registry.facts import Facts, Tensor, read_facts
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
@@ -126,6 +136,13 @@ def described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
     """
     input_dims = by_tensor(said.input_dims, facts.inputs, "--input-dims", kind="input")
     output_dims = by_tensor(said.output_dims, facts.outputs, "--output-dims", kind="output")
+    for tensors, dims, flag in (
+        (facts.inputs, input_dims, "--input-dims"),
+        (facts.outputs, output_dims, "--output-dims"),
+    ):
+        for tensor in tensors:
+            if tensor.name in dims:
+                check_dims(tensor, dims[tensor.name], flag)
     if missing := [*_missing(said), *_missing_dims(facts, input_dims, output_dims)]:
         raise SpecError(f"{path.name} does not say everything: give {', '.join(missing)}")
     # What was not said above is None; the types and MLM's own lists are checked when the description is made.
@@ -149,7 +166,7 @@ def described(path: Path, said: Statement, facts: Facts) -> ModelDescription:
             inputs,
             input_dims,
             by_tensor(said.bands, facts.inputs, "--bands", kind="input"),
-            stated_ranges(said.ranges, inputs, input_dims),
+            _ranges(said, inputs, input_dims),
         ),
         outputs=_outputs(
             facts.outputs,
@@ -201,6 +218,11 @@ def _tasks(said: Statement, facts: Facts) -> Mapping[str, tuple[str, ...]]:
     return {name: found[name] for name in names}
 
 
+def _ranges(said: Statement, inputs: Sequence[Tensor], dims: Dims) -> dict[str, list[Any]]:
+    with at("range"):
+        return stated_ranges(said.ranges, inputs, dims)
+
+
 def _inputs(
     tensors: Sequence[Tensor], dims: Dims, bands: Dims, ranges: Mapping[str, list[Any]]
 ) -> tuple[ModelInput, ...]:
@@ -208,8 +230,10 @@ def _inputs(
     for tensor in tensors:
         fields: dict[str, Any] = {"name": tensor.name, "bands": once(bands.get(tensor.name, ()), "--bands")}
         fields |= {"input": _structure(InputStructure, tensor, dims, "--input-dims")}
+        check_bands(tensor, dims[tensor.name], fields["bands"], "--bands")
         fields |= {RANGE_FIELD: ranges[tensor.name]} if tensor.name in ranges else {}
-        made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
+        with at("bands" if fields["bands"] else "input_dims", tensor.name):
+            made.append(ModelInput(**fields | ({"optional": True} if tensor.optional else {})))
     return tuple(made)
 
 
@@ -221,11 +245,14 @@ def _outputs(tensors: Sequence[Tensor], dims: Dims, bands: Dims, tasks: Dims) ->
             "bands": once(bands.get(tensor.name, ()), "--output-bands"),
             "tasks": tasks[tensor.name],
         }
-        made.append(ModelOutput(**fields, result=_structure(ResultStructure, tensor, dims, "--output-dims")))
+        result = _structure(ResultStructure, tensor, dims, "--output-dims")
+        check_bands(tensor, dims[tensor.name], fields["bands"], "--output-bands")
+        with at("output_bands" if fields["bands"] else "output_dims", tensor.name):
+            made.append(ModelOutput(**fields, result=result))
     return tuple(made)
 
 
 def _structure(kind: type[Layout], tensor: Tensor, dims: Dims, flag: str) -> Layout:
     names = dims[tensor.name]
-    check_dims(tensor, names, flag)
-    return kind.of(tensor.shape, names, tensor.dtype)
+    with at(*field_of(flag), tensor.name):
+        return kind.of(tensor.shape, names, tensor.dtype)

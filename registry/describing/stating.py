@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import Place, SpecError, at
+from modelstac.catalog.items.mlm import band_axis
 from modelstac.catalog.items.sizes import ANY, Size
 from modelstac.registry.facts import Tensor
 
@@ -39,8 +40,22 @@ def by_tensor(said: Said, tensors: Sequence[Tensor], flag: str, *, kind: str) ->
     if not isinstance(said, Mapping):
         if said and len(names) > 1:
             shown = " ".join(f"{flag} {name}=…" for name in names[:3])
-            raise SpecError(f"{flag} {','.join(said)}: the file has the {kind}s {', '.join(names)}; say which: {shown}")
+            with at(*field_of(flag)):
+                raise SpecError(
+                    f"{flag} {','.join(said)}: the file has the {kind}s {', '.join(names)}; say which: {shown}"
+                )
         return {names[0]: tuple(said)} if said else {}
+    with at(*field_of(flag)):
+        _check_named(said, names, flag, kind)
+    return {name: tuple(words) for name, words in said.items() if words}
+
+
+def field_of(flag: str) -> Place:
+    """Return the place of the field that an option says."""
+    return (flag.removeprefix("--").replace("-", "_"),)
+
+
+def _check_named(said: Mapping[str, object], names: Sequence[str], flag: str, kind: str) -> None:
     for name in said:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1, 0.5)
@@ -48,7 +63,6 @@ def by_tensor(said: Said, tensors: Sequence[Tensor], flag: str, *, kind: str) ->
             raise SpecError(
                 f"{flag} {name}=…: the file has no {kind} {name!r}, its {kind}s are {', '.join(names)}; {advice}"
             )
-    return {name: tuple(words) for name, words in said.items() if words}
 
 
 def missing_dims(dims: Mapping[str, Sequence[str]], tensors: Sequence[Tensor], flag: str) -> Iterator[str]:
@@ -62,16 +76,30 @@ def missing_dims(dims: Mapping[str, Sequence[str]], tensors: Sequence[Tensor], f
 def check_dims(tensor: Tensor, names: Sequence[str], flag: str) -> None:
     """Raise SpecError unless there is a name for each axis."""
     if len(names) != len(tensor.sizes):
-        raise SpecError(
-            f"{flag} names {len(names)} axes ({', '.join(names)}), and {tensor.name!r} is {tensor}: name "
-            f"{len(tensor.sizes)}"
-        )
+        with at(*field_of(flag), tensor.name):
+            raise SpecError(
+                f"{flag} names {len(names)} axes ({', '.join(names)}), and {tensor.name!r} is {tensor}: name "
+                f"{len(tensor.sizes)}"
+            )
+
+
+def check_bands(tensor: Tensor, dims: Sequence[str], bands: Sequence[str], flag: str) -> None:
+    """Raise SpecError unless there is a band for each place along their axis."""
+    axis = band_axis(dims)
+    size = None if axis is None else tensor.sizes[list(dims).index(axis)]
+    if bands and size is not None and not size.fits(len(bands)):
+        with at(*field_of(flag), tensor.name):
+            raise SpecError(
+                f"{flag} names {len(bands)} ({', '.join(bands)}), and {tensor.name!r} has {size} along its axis "
+                f"{axis!r}: name each"
+            )
 
 
 def once(bands: tuple[str, ...], flag: str) -> tuple[str, ...]:
     """Return names of bands; raise SpecError where two have one name: data with labels could not be put in order."""
     if twice := [name for name in bands if bands.count(name) > 1]:
-        raise SpecError(f"{flag} {','.join(bands)} names {twice[0]!r} twice: give each band a name of its own")
+        with at(*field_of(flag)):
+            raise SpecError(f"{flag} {','.join(bands)} names {twice[0]!r} twice: give each band a name of its own")
     return bands
 
 

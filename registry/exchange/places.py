@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from modelstac.catalog.errors import SpecError
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.exchange.taken import Taken
 from modelstac.registry.trust.policy import TrustPolicy
@@ -56,6 +57,11 @@ def take(model: Any, folder: Path, into: Path, *, policy: TrustPolicy, report: R
     if not isinstance(place, Elsewhere):
         return None
     found = _taken(place, folder, into, policy, report)
+    if found is None and place is model:
+        raise SpecError(
+            f"{place.text!r} is no model of another registry: write models:/NAME@ALIAS or runs:/ID of MLflow, "
+            f"{HUB}ORG/REPO, or the URL of an rdf.yaml"
+        )
     for note in () if found is None else found.notes:
         report(Note(note))
     return found

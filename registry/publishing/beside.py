@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelstac.catalog.errors import DataError, NotFoundError, SpecError, StorageError
+from modelstac.catalog.errors import DataError, NotFoundError, SpecError, StorageError, at
 from modelstac.catalog.items.description import ExtraAsset
-from modelstac.registry.publishing.written import read_yaml
+from modelstac.registry.publishing.written import values_of
 
 PICTURES = {
     ".png": "image/png",
@@ -39,26 +39,30 @@ def read_scores(said: Any, folder: Path) -> dict[str, float]:
     SpecError
         If one is no finite number.
     """
-    if isinstance(said, str | Path):
-        said = read_yaml(folder / said)
-    if not isinstance(said, Mapping) or not said:
-        raise SpecError(f"metrics are names with numbers, such as mIoU: 0.71, not {said!r:.60}")
-    return dict(_flat(said, ""))
+    with values_of(said, folder) as stated:
+        if not isinstance(stated, Mapping) or not stated:
+            raise SpecError(f"metrics are names with numbers, such as mIoU: 0.71, not {stated!r:.60}")
+        return dict(_flat(stated, ""))
 
 
 def _flat(said: Mapping[Any, Any], before: str) -> Iterator[tuple[str, float]]:
     for key, value in said.items():
         name = f"{before}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}_")
-            continue
-        try:
-            number = float(value.item() if hasattr(value, "item") else value)
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"metrics: {name!r} is {value!r:.40}, no number") from error
-        if isinstance(value, str | bool) or not math.isfinite(number):
-            raise SpecError(f"metrics: {name!r} is {value!r:.40}, no finite number")
-        yield name, number
+        with at(key):
+            if isinstance(value, Mapping):
+                yield from _flat(value, f"{name}_")
+            else:
+                yield name, _number(value, name)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"metrics: {name!r} is {value!r:.40}, no number") from error
+    if isinstance(value, str | bool) or not math.isfinite(number):
+        raise SpecError(f"metrics: {name!r} is {value!r:.40}, no finite number")
+    return number
 
 
 def read_card(said: Any, folder: Path) -> str:
@@ -75,7 +79,10 @@ def read_card(said: Any, folder: Path) -> str:
         raise SpecError(f"card is Markdown or the path of its file, not {said!r:.60}")
     text = str(said)
     if isinstance(said, Path) or ("\n" not in text and text.casefold().endswith((".md", ".markdown", ".txt"))):
-        text = _read(folder / said, "card").decode("utf-8", errors="replace")
+        try:
+            text = _read(folder / said, "card").decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SpecError(f"card {folder / said} is no text in UTF-8: give Markdown") from error
     if not text.strip() or len(text) > MAX_CARD:
         raise SpecError(f"card has {len(text)} characters: 1 to {MAX_CARD} are shown")
     return _without_front_matter(text)
@@ -155,11 +162,29 @@ def picture_asset(said: Any, folder: Path, into: Path, *, name: str, title: str,
         return ExtraAsset(
             path=_write(into / f"{name}.png", buffer.getvalue()), media_type="image/png", roles=(role,), title=title
         )
-    suffix = Path(said).suffix.casefold() if isinstance(said, str | Path) else ""
-    if suffix not in PICTURES:
-        raise SpecError(f"{name} is a picture ({', '.join(PICTURES)}) or a figure of matplotlib, not {said!r:.60}")
+    check_picture(said, folder)
+    suffix = Path(said).suffix.casefold()
     path = _write(into / f"{name}{suffix}", _read(folder / said, name))
     return ExtraAsset(path=path, media_type=PICTURES[suffix], roles=(role,), title=title)
+
+
+def check_picture(said: Any, folder: Path) -> None:
+    """Refuse what is no file of a picture.
+
+    Raises
+    ------
+    SpecError, NotFoundError
+        If its name is of no picture, or it is not there.
+    """
+    suffix = Path(said).suffix.casefold() if isinstance(said, str | Path) else ""
+    if suffix not in PICTURES:
+        raise SpecError(f"this is a picture ({', '.join(PICTURES)}) or a figure of matplotlib, not {_shown(said)}")
+    if not (folder / said).is_file():
+        raise NotFoundError(f"there is no file {folder / said}")
+
+
+def _shown(said: Any) -> str:
+    return f"{str(said)!r}" if isinstance(said, Path) else f"{said!r:.60}"
 
 
 def text_asset(said: Any, folder: Path, into: Path, *, name: str, title: str) -> ExtraAsset:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import DataError, SpecError
+from modelstac.catalog.errors import DataError, ModelStacError, SpecError, at
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.publishing.feeding import Fed, as_batch, feed, type_of, with_outputs, with_statistics
-from modelstac.registry.publishing.saying import Said, check_names, statement
+from modelstac.registry.publishing.saying import Said, statement
 from modelstac.registry.trust.policy import DEFAULT_POLICY, PICKLE, TrustPolicy
 
 if TYPE_CHECKING:
@@ -126,9 +126,11 @@ def made(
     ModelStacError
         As :func:`publish` does.
     """
-    check_names(said)
+    from modelstac.registry.publishing.values import check_values
+
+    check_values(said, folder)
     said = {name: value for name, value in said.items() if value is not None}
-    with tempfile.TemporaryDirectory(prefix="modelstac-") as name:
+    with tempfile.TemporaryDirectory(prefix="modelstac-") as name, _without(f"{name}/taken/", f"{name}/"):
         begun = _begun(model, said, folder, Path(name), policy=policy, report=report)
         description, fed = _described(begun)
         yield _proved(begun, description, fed)
@@ -223,7 +225,8 @@ def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fe
         description = taken.finish(description)
     scaled = {name: one.scaled for name, one in given.items()}
     raw = {name: one.raw for name, one in given.items() if one.raw is not None}
-    description = with_example(description, scaled or None, policy=policy, report=report, raw=raw)
+    with at("example"):
+        description = with_example(description, scaled or None, policy=policy, report=report, raw=raw)
     if taken is not None and taken.check is not None:
         taken.check(description)
     if saved.run is not None and (scaled or saved.table):
@@ -231,6 +234,22 @@ def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fe
     if begun.said.get("requirements", begun.own) is True:
         description = with_requirements(description, begun.into, report=report)
     return description
+
+
+@contextmanager
+def _without(*folders: str) -> Iterator[None]:
+    """Leave out of messages the folder in which files lie for so long."""
+    try:
+        yield
+    except ModelStacError as error:
+        text = str(error)
+        for folder in folders:
+            text = text.replace(folder, "")
+        if text == str(error):
+            raise
+        shorter = type(error)(text)
+        shorter.place = error.place
+        raise shorter from error
 
 
 @contextmanager
@@ -259,7 +278,8 @@ def _saved(
     names = kind.input_names(model)
     arrays: dict[str, Any] = {}
     if names is not None and "example" in said:
-        examples = read_examples(said["example"], names, folder=folder)
+        with at("example"):
+            examples = read_examples(said["example"], names, folder=folder)
         tensors = [
             Tensor(name, tuple(map(Size.fixed, as_batch(said, name, one).shape)), type_of(one.array))
             for name, one in examples.items()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import Place, SpecError, at
 
 CLASSES = "classification:classes"
 # https://www.w3.org/TR/html401/types.html#h-6.5
@@ -37,7 +37,7 @@ _NAMED = {
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})", re.ASCII)
 _ODD = re.compile(r"[^0-9A-Za-z_-]+")
 _COLOUR = ("color", "colour", "color_hint", "color-hint")
-_FIELDS = frozenset({"value", "name", "description", "title", *_COLOUR})
+FIELDS = frozenset({"value", "name", "description", "title", *_COLOUR})
 
 Class = dict[str, Any]
 
@@ -56,27 +56,35 @@ def read_classes(said: Any) -> list[Class]:
     SpecError
         If it is none of these, a colour is none, or two classes have one value or name.
     """
-    found = [_class(number, fields) for number, fields in enumerate(_entries(said))]
+    found: dict[Place, Class] = {}
+    for number, (place, entry) in enumerate(_entries(said)):
+        with at(*place):
+            made = _class(number, _fields(entry))
+            for key in ("value", "name"):
+                if any(other[key] == made[key] for other in found.values()):
+                    raise SpecError(f"two classes have the {key} {made[key]!r}: give each its own")
+        found[place] = made
     if not found:
         raise SpecError("classes are empty: give a name for each, such as [water, land]")
-    for key in ("value", "name"):
-        values = [entry[key] for entry in found]
-        if twice := [value for value in values if values.count(value) > 1]:
-            raise SpecError(f"two classes have the {key} {twice[0]!r}: give each its own")
-    return found
+    return list(found.values())
 
 
-def _entries(said: Any) -> Iterator[Mapping[str, Any]]:
+def _entries(said: Any) -> Iterator[tuple[Place, Any]]:
+    """Give each class with its place."""
     if isinstance(said, Mapping):
         for key, rest in said.items():
-            yield _from_pair(key, rest)
+            yield (key,), _from_pair(key, rest)
     elif isinstance(said, Sequence) and not isinstance(said, str):
-        for entry in said:
-            if not isinstance(entry, Mapping | str):
-                raise SpecError(f"class {entry!r:.60} is no name, and no mapping with a name: write name, value, color")
-            yield {"name": entry} if isinstance(entry, str) else entry
+        for number, entry in enumerate(said):
+            yield (number,), entry
     else:
         raise SpecError(f"classes are a list or a mapping, not {said!r:.60}")
+
+
+def _fields(entry: Any) -> Mapping[str, Any]:
+    if not isinstance(entry, Mapping | str):
+        raise SpecError(f"class {entry!r:.60} is no name, and no mapping with a name: write name, value, color")
+    return {"name": entry} if isinstance(entry, str) else entry
 
 
 def _from_pair(key: Any, rest: Any) -> Mapping[str, Any]:
@@ -99,19 +107,25 @@ def _whole(value: Any) -> int | None:
 
 
 def _class(number: int, fields: Mapping[str, Any]) -> Class:
-    if unknown := [name for name in fields if name not in _FIELDS]:
-        raise SpecError(f"a class has no field {unknown[0]!r}: it has name, value, color and description")
+    for name in fields:
+        if name not in FIELDS:
+            with at(str(name)):
+                raise SpecError(f"a class has no field {name!r}: it has name, value, color and description")
     title = fields.get("name", fields.get("title", fields.get("description")))
     if not title:
         raise SpecError(f"class {number} has no name: {dict(fields)!r:.80}")
     value = _whole(fields.get("value", number))
     if value is None:
-        raise SpecError(f"class {title!r} has the value {fields['value']!r}: it is a whole number")
+        with at("value"):
+            raise SpecError(f"class {title!r} has the value {fields['value']!r}: it is a whole number")
     # The extension wants names without spaces, and says in the description what people read.
     name = _ODD.sub("-", str(title)).strip("-") or f"class-{value}"
     made: Class = {"value": value, "name": name, "description": str(fields.get("description") or title)}
-    stated = next((fields[key] for key in _COLOUR if fields.get(key) is not None), None)
-    return made if stated is None else made | {"color_hint": colour(stated, of=str(title))}
+    stated = next((key for key in _COLOUR if fields.get(key) is not None), None)
+    if stated is None:
+        return made
+    with at(stated):
+        return made | {"color_hint": colour(fields[stated], of=str(title))}
 
 
 def colour(said: Any, *, of: str) -> str:

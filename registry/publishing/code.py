@@ -65,7 +65,8 @@ def read_code(said: Any) -> dict[str, Any] | None:
             return commit_of(Path(said))
         if re.fullmatch(r"[0-9a-f]{7,64}", str(said), re.ASCII):
             return {"commit": str(said)}
-    raise SpecError(f"code {said!r:.60} is neither a script, a commit nor a mapping with a commit")
+    shown = repr(str(said)) if isinstance(said, Path) else f"{said!r:.60}"
+    raise SpecError(f"code {shown} is neither a script that is there, a commit nor a mapping with a commit")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

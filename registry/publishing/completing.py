@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import SpecError, at
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import sha256
-from modelstac.catalog.items.mlm import ModelInput, ModelOutput, ResizeType, Structure, band_axis
-from modelstac.catalog.items.provenance import KeptLink, Provider, Source
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput, Structure, ValueScaling, band_axis
+from modelstac.catalog.items.provenance import KeptLink, Source
 from modelstac.registry.publishing import beside
 from modelstac.registry.publishing.classes import CLASSES, Class, read_classes
 from modelstac.registry.publishing.code import read_code
@@ -19,10 +18,15 @@ from modelstac.registry.publishing.fitting import CLASS
 from modelstac.registry.publishing.saying import by_input, listed, unknown
 from modelstac.registry.publishing.scaling import read_scaling
 from modelstac.registry.publishing.seasons import read_months
-from modelstac.registry.publishing.written import read_yaml
-
-_MAIL = re.compile(r"(?P<name>[^<(]+?)\s*[<(](?P<at>[^>)]+)[>)]\s*")
-_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(?P<doi>10\.\d{4,9}/\S+)", re.IGNORECASE)
+from modelstac.registry.publishing.values import (
+    check_resize,
+    read_authors,
+    read_doi,
+    read_hyperparameters,
+    read_origin,
+    read_units,
+)
+from modelstac.registry.publishing.written import values_of
 
 
 def completed(
@@ -53,51 +57,58 @@ def completed(
     SpecError
         If something makes no sense, or does not fit the model.
     """
-    inputs = _inputs(description, said)
+    inputs = _inputs(description, said, folder)
     outputs, classes = _outputs(description, said, folder, labels)
     fields: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
-    fields["band_details"] = _units(description, said)
+    with at("units"):
+        fields["band_details"] = _units(description, said, folder)
     bands = [b if isinstance(b, str) else b.name for tensor in inputs for b in tensor.bands]
     latitude = (description.bbox[1] + description.bbox[len(description.bbox) // 2 + 1]) / 2
     if said.get("season") is not None:
-        fields["months"] = read_months(said["season"], latitude=latitude)
+        with at("season"):
+            fields["months"] = read_months(said["season"], latitude=latitude)
     fields["region"] = said.get("region")
     # What people search for by a word is found by it.
     found = [*(str(c["description"]) for c in classes), *bands, *listed(said.get("region"))]
     fields["keywords"] = tuple(dict.fromkeys((*description.keywords, *found)))
-    fields["code"] = read_code(said.get("code"))
-    fields["origin"] = _origin(said.get("origin"))
+    with at("code"):
+        fields["code"] = read_code(said.get("code"))
+    fields["origin"] = read_origin(said.get("origin"))
     fields |= _training(description, said, folder)
     fields |= _people(description, said)
     fields |= _shown(description, said, folder, into)
     return ModelDescription(**description.model_dump() | fields)
 
 
-def _origin(said: Any) -> dict[str, Any] | None:
-    if said is None:
-        return None
-    if not isinstance(said, Mapping) or not isinstance(said.get("registry"), str):
-        raise SpecError(f"origin has a registry, such as origin: {{registry: mlflow, name: …}}, not {said!r:.60}")
-    return dict(said)
-
-
-def _inputs(description: ModelDescription, said: Mapping[str, Any]) -> tuple[ModelInput, ...]:
+def _inputs(description: ModelDescription, said: Mapping[str, Any], folder: Path) -> tuple[ModelInput, ...]:
     names = [tensor.name for tensor in description.inputs]
-    scaling = by_input(said.get("scaling"), names, "scaling")
-    resize = by_input(said.get("resize"), names, "resize")
+    with at("resize"), values_of(said.get("resize"), folder, texts=True) as stated:
+        resize = by_input(stated, names, "resize")
+    scaled = _scalings(description, said, names, folder)
     made = []
     for tensor in description.inputs:
         fields: dict[str, Any] = {}
-        if tensor.name in scaling:
-            bands = [band if isinstance(band, str) else band.name for band in tensor.bands]
-            fields["value_scaling"] = read_scaling(scaling[tensor.name], bands, _count(tensor.input), of=tensor.name)
+        if tensor.name in scaled:
+            fields["value_scaling"] = scaled[tensor.name]
         if tensor.name in resize:
-            kind = resize[tensor.name]
-            if kind not in get_args(ResizeType):
-                raise SpecError(f"resize {kind!r} is none of MLM's: {unknown(str(kind), get_args(ResizeType))}")
-            fields["resize_type"] = kind
+            check_resize(resize[tensor.name])
+            fields["resize_type"] = resize[tensor.name]
         made.append(tensor.model_copy(update=fields))
     return tuple(made)
+
+
+def _scalings(
+    description: ModelDescription, said: Mapping[str, Any], names: Sequence[str], folder: Path
+) -> dict[str, tuple[ValueScaling, ...]]:
+    found = {}
+    with at("scaling"), values_of(said.get("scaling"), folder, texts=True) as stated:
+        scaling = by_input(stated, names, "scaling")
+        for tensor in description.inputs:
+            if tensor.name in scaling:
+                bands = [band if isinstance(band, str) else band.name for band in tensor.bands]
+                with at(*() if scaling[tensor.name] is stated else (tensor.name,)):
+                    found[tensor.name] = read_scaling(scaling[tensor.name], bands, _count(tensor.input), of=tensor.name)
+    return found
 
 
 def _count(layout: Structure) -> int | None:
@@ -109,15 +120,21 @@ def _count(layout: Structure) -> int | None:
 def _outputs(
     description: ModelDescription, said: Mapping[str, Any], folder: Path, labels: Sequence[int] | None
 ) -> tuple[tuple[ModelOutput, ...], list[Class]]:
-    stated = said.get("classes")
-    if stated is None:
+    if said.get("classes") is None:
         return description.outputs, []
-    if isinstance(stated, str | Path):
-        stated = read_yaml(folder / stated)
-    outputs = description.outputs
+    with at("classes"), values_of(said["classes"], folder) as stated:
+        return _with_classes(description.outputs, stated, labels)
+
+
+def _with_classes(
+    outputs: Sequence[ModelOutput], stated: Any, labels: Sequence[int] | None
+) -> tuple[tuple[ModelOutput, ...], list[Class]]:
     names = [output.name for output in outputs]
     if isinstance(stated, Mapping) and stated and all(str(name) in names for name in stated):
-        found = {str(name): read_classes(one) for name, one in stated.items()}
+        found = {}
+        for name, one in stated.items():
+            with at(name):
+                found[str(name)] = read_classes(one)
     else:
         classes = read_classes(stated)
         if labels is not None:
@@ -165,11 +182,11 @@ def _check_count(output: ModelOutput, classes: Sequence[Class]) -> None:
         raise SpecError(f"there are {len(classes)} classes ({shown}), and {found}: name one for each")
 
 
-def _units(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _units(description: ModelDescription, said: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
     details = {name: dict(fields) for name, fields in description.band_details.items()}
-    stated = said.get("units")
-    if stated is None:
+    if said.get("units") is None:
         return details
+    stated = read_units(said["units"], folder)
     inputs = [b if isinstance(b, str) else b.name for tensor in description.inputs for b in tensor.bands]
     known = [*inputs, *(b if isinstance(b, str) else b.name for tensor in description.outputs for b in tensor.bands)]
     if not known:
@@ -177,7 +194,8 @@ def _units(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, 
     found = stated if isinstance(stated, Mapping) else dict.fromkeys(inputs, stated)
     for name, unit in found.items():
         if name not in known:
-            raise SpecError(f"units name {name!r}, which is no band: {unknown(str(name), known)}")
+            with at(name):
+                raise SpecError(f"units name {name!r}, which is no band: {unknown(str(name), known)}")
         details.setdefault(str(name), {})["unit"] = str(unit)
     return details
 
@@ -185,10 +203,7 @@ def _units(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, 
 def _training(description: ModelDescription, said: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Give hyperparameters, and what the model is derived from."""
     hyperparameters = dict(description.hyperparameters)
-    stated = said.get("hyperparameters") or {}
-    if not isinstance(stated, Mapping):
-        raise SpecError(f"hyperparameters are names with values, not {stated!r:.60}")
-    hyperparameters |= {str(name): _plain(value) for name, value in stated.items()}
+    hyperparameters |= read_hyperparameters(said.get("hyperparameters") or {}, folder)
     sources, files = [], []
     for one in (*listed(said.get("derived_from")), *listed(said.get("training_data"))):
         path = folder / str(one)
@@ -201,42 +216,15 @@ def _training(description: ModelDescription, said: Mapping[str, Any], folder: Pa
     return {"hyperparameters": hyperparameters, "sources": (*description.sources, *sources)}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
-
-
 def _people(description: ModelDescription, said: Mapping[str, Any]) -> dict[str, Any]:
     common, links = dict(description.common), list(description.links)
     if said.get("citation") is not None:
         common["sci:citation"] = said["citation"]
     if said.get("doi") is not None:
-        match = _DOI.fullmatch(said["doi"].strip())
-        if match is None:
-            raise SpecError(f"doi {said['doi']!r} is none: write it as 10.5281/zenodo.1234567")
-        common["sci:doi"] = match["doi"]
-        links.append(KeptLink(rel="cite-as", href=f"https://doi.org/{match['doi']}"))
-    providers = (*description.providers, *_providers(said.get("author")))
+        common["sci:doi"] = read_doi(said["doi"])
+        links.append(KeptLink(rel="cite-as", href=f"https://doi.org/{common['sci:doi']}"))
+    providers = (*description.providers, *read_authors(said.get("author")))
     return {"providers": providers, "common": common, "links": tuple(links)}
-
-
-def _providers(said: Any) -> Iterator[Provider]:
-    for one in listed(said):
-        if isinstance(one, Mapping):
-            if odd := [name for name in one if name not in Provider.model_fields]:
-                raise SpecError(f"author has no field {odd[0]!r}: {unknown(str(odd[0]), tuple(Provider.model_fields))}")
-            yield Provider(**{"roles": ("producer",)} | dict(one))
-        elif (match := _MAIL.fullmatch(str(one))) is not None:
-            at = match["at"]
-            url = at if "://" in at else f"mailto:{at}" if "@" in at else None
-            yield Provider(name=match["name"], roles=("producer",), url=url)
-        else:
-            yield Provider(name=str(one), roles=("producer",))
 
 
 def _shown(description: ModelDescription, said: Mapping[str, Any], folder: Path, into: Path) -> dict[str, Any]:
@@ -256,7 +244,9 @@ def _shown(description: ModelDescription, said: Mapping[str, Any], folder: Path,
     if (main := said.get("main_metric")) is not None:
         known = tuple(fields.get("scores") or description.scores or ())
         if main not in known:
-            raise SpecError(f"main_metric {main!r} is none of the metrics: {unknown(main, known) if known else 'none'}")
+            with at("main_metric"):
+                advice = unknown(main, known) if known else "there are none yet, give metrics"
+                raise SpecError(f"main_metric {main!r} is none of the metrics: {advice}")
         fields["main_metric"] = main
     if said.get("metrics_table") is not None:
         assets["metrics"] = beside.table_asset(said["metrics_table"], folder, into)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.errors import DataError, SpecError
+from modelstac.catalog.errors import DataError, SpecError, at
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.publishing.saying import by_input, words
 
@@ -47,11 +47,12 @@ def feed(
 ) -> tuple[dict[str, Fed], dict[str, Any]]:
     """Read the example and scale it; give also what is said, with axes and bands that follow from it."""
     from modelstac.registry.publishing.fitting import input_axes, read_examples
+    from modelstac.registry.publishing.written import values_of
 
     names = [tensor.name for tensor in tensors]
-    examples = read_examples(said.get("example"), names, folder=folder)
+    with at("example"):
+        examples = read_examples(said.get("example"), names, folder=folder)
     stated = {key: by_name(said, key, names) for key in ("input_dims", "bands")}
-    scalings = by_input(said.get("scaling"), names, "scaling")
     fed, dims_of, bands_of = {}, dict(stated["input_dims"]), dict(stated["bands"])
     for tensor in tensors:
         example = examples.get(tensor.name)
@@ -61,10 +62,16 @@ def feed(
         dims = dims_of.get(tensor.name) or input_axes(tensor, example, bands, first=first)
         if dims is not None:
             dims_of[tensor.name] = tuple(dims)
+        elif said.get("bands") and _fits_nowhere(tensor, len(bands)):
+            with at("bands"):
+                shown = f"bands are {', '.join(bands)}, and no axis of {tensor.name!r} ({tensor}) has that length"
+                raise SpecError(f"{shown}: name as many as it has, or its axes by --input-dims")
         if example is not None:
             example = replace(example, array=_batched(example, dims, tensor))
-            steps, scaled = scalings.get(tensor.name), bool(said.get("example_scaled"))
-            fed[tensor.name] = _scaled(example, dims, bands, tensor, None if scaled else steps)
+            with at("scaling"), values_of(said.get("scaling"), folder, texts=True) as scaling:
+                steps = _steps(example, dims, bands, tensor, by_input(scaling, names, "scaling").get(tensor.name))
+            with at("example"):
+                fed[tensor.name] = _scaled(example, dims, bands, tensor, None if said.get("example_scaled") else steps)
     # What is said of no input in particular, and there are several, is refused in its own words later.
     more = {"input_dims": dims_of, "bands": bands_of}
     several = len(names) > 1
@@ -88,21 +95,42 @@ def _batched(example: Example, dims: Sequence[str] | None, tensor: Tensor) -> np
     return example.array[None] if alone else example.array
 
 
-def _scaled(example: Example, dims: Sequence[str] | None, bands: Sequence[str], tensor: Tensor, steps: Any) -> Fed:
+def _fits_nowhere(tensor: Tensor, count: int) -> bool:
+    """Tell whether an image has axes of some length, and none of as many bands."""
+    fixed = [size.at_least for size in tensor.sizes[1:] if size.is_fixed]
+    return len(tensor.sizes) == 4 and bool(fixed) and count not in fixed
+
+
+def _steps(
+    example: Example, dims: Sequence[str] | None, bands: Sequence[str], tensor: Tensor, said: Any
+) -> tuple[dict[str, Any], ...] | None:
+    """Read the scaling of an input; None where none is said."""
     from modelstac.registry.publishing.scaling import read_scaling
+
+    if said is None:
+        return None
+    if dims is None:
+        raise SpecError(f"the axes of {tensor.name!r} are not known, so that it cannot be scaled: give --input-dims")
+    axis = list(dims).index("bands") if "bands" in dims else None
+    found = read_scaling(said, bands, 1 if axis is None else example.array.shape[axis], of=tensor.name)
+    return tuple(step.model_dump() for step in found)
+
+
+def _scaled(
+    example: Example,
+    dims: Sequence[str] | None,
+    bands: Sequence[str],
+    tensor: Tensor,
+    steps: tuple[dict[str, Any], ...] | None,
+) -> Fed:
     from modelstac.registry.running.values.scaling import looks_scaled, scale
 
     array, order = example.array, tuple(dims or ())
     if steps is None:
         return Fed(order, tuple(bands), example, None, _typed(array, tensor))
-    if dims is None:
-        raise SpecError(f"the axes of {tensor.name!r} are not known, so that it cannot be scaled: give --input-dims")
-    axis = order.index("bands") if "bands" in order else None
-    found = read_scaling(steps, bands, 1 if axis is None else array.shape[axis], of=tensor.name)
-    plain = tuple(step.model_dump() for step in found)
-    if (reason := looks_scaled(array, plain)) is not None:
+    if (reason := looks_scaled(array, steps)) is not None:
         raise DataError(f"the example of {tensor.name!r}: {reason}: give physical values, or say example_scaled=True")
-    scaled = scale(array, plain, order, of=f"input {tensor.name!r}")
+    scaled = scale(array, steps, order, of=f"input {tensor.name!r}")
     return Fed(order, tuple(bands), example, array, _typed(scaled, tensor))
 
 
@@ -119,9 +147,8 @@ def _typed(array: np.ndarray[Any, Any], tensor: Tensor) -> np.ndarray[Any, Any]:
 
 def with_outputs(said: dict[str, Any], facts: Facts, folder: Path, report: Report) -> dict[str, Any]:
     """Name the axes of outputs that nobody named, where those of the inputs leave no choice; and tell."""
-    from modelstac.registry.publishing.classes import read_classes
     from modelstac.registry.publishing.fitting import output_axes
-    from modelstac.registry.publishing.written import read_yaml
+    from modelstac.registry.publishing.written import values_of
 
     if "example" not in said and "classes" not in said:
         return said  # nothing shows what comes out: it is asked for
@@ -129,23 +156,28 @@ def with_outputs(said: dict[str, Any], facts: Facts, folder: Path, report: Repor
     stated, bands = by_name(said, "output_dims", names), by_name(said, "output_bands", names)
     if said.get("output_dims") and not stated:
         return said
-    classes = said.get("classes")
-    if isinstance(classes, str | Path):
-        classes = read_yaml(folder / classes)
+    with at("classes"), values_of(said.get("classes"), folder) as classes:
+        counts = {name: _count(classes, name, names) for name in names}
     inputs = list(said.get("input_dims", {}).values())
     taken = []
     for tensor in facts.outputs:
         if tensor.name in stated:
             continue
-        own = classes.get(tensor.name, None) if isinstance(classes, Mapping) and set(classes) <= set(names) else classes
-        count = len(read_classes(own)) if own is not None else None
-        dims = output_axes(tensor, inputs, classes=count, bands=bands.get(tensor.name, ()))
+        dims = output_axes(tensor, inputs, classes=counts[tensor.name], bands=bands.get(tensor.name, ()))
         if dims is not None:
             stated[tensor.name] = dims
             taken.append(f"{tensor.name}: {', '.join(dims)}")
     if taken:
         report(Note(f"axes of the output are taken for {'; '.join(taken)}: say output_dims where they are others"))
     return said | ({"output_dims": stated} if stated else {})
+
+
+def _count(classes: Any, name: str, names: Sequence[str]) -> int | None:
+    """Count the classes of an output."""
+    from modelstac.registry.publishing.classes import read_classes
+
+    own = classes.get(name) if isinstance(classes, Mapping) and set(classes) <= set(names) else classes
+    return None if own is None else len(read_classes(own))
 
 
 def as_batch(said: Mapping[str, Any], name: str, example: Example) -> np.ndarray[Any, Any]:

@@ -21,11 +21,16 @@ def read_box(said: Any) -> dict[str, Any]:
     SpecError
         If it is no box.
     """
+    what = f"bbox {said!r:.80}"
     try:
         west, south, east, north = (float(part) for part in (said.split(",") if isinstance(said, str) else said))
-        check_bbox((west, south, east, north))
+        swapped = -90 <= north < south <= 90
+        if not swapped:
+            check_bbox((west, south, east, north))
     except (TypeError, ValueError) as error:
-        raise SpecError(f"bbox {said!r:.80} is no box: write WEST,SOUTH,EAST,NORTH in degrees") from error
+        raise SpecError(f"{what} is no box: write WEST,SOUTH,EAST,NORTH in degrees") from error
+    if swapped:
+        raise SpecError(f"{what} has its south above its north: write WEST,SOUTH,EAST,NORTH in degrees")
     return box_geometry((west, south, east, north))
 
 
@@ -60,11 +65,15 @@ def read_period(said: Any) -> tuple[datetime, datetime]:
         If it is no time.
     """
     try:
+        said = str(said) if isinstance(said, int) and not isinstance(said, bool) else said  # a year
         if isinstance(said, str):
             first, slash, last = said.partition("/")
             ends: tuple[Any, Any] = (first, last if slash else first)
         else:
             ends = (said, said) if isinstance(said, date) else tuple(said)
-        return first_and_last(ends[0])[0], first_and_last(ends[1])[1]
+        start, end = first_and_last(ends[0])[0], first_and_last(ends[1])[1]
     except (TypeError, ValueError, OverflowError, IndexError) as error:
         raise SpecError(f"datetime {said!r:.60} is no time: write START/END, such as 2020-01-01/2021-12-31") from error
+    if end < start:
+        raise SpecError(f"datetime has its end {end:%Y-%m-%d} before start {start:%Y-%m-%d}: write START/END")
+    return start, end

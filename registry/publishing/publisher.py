@@ -18,7 +18,8 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import MissingPackageError, ModelStacError, NotFoundError, SpecError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.publishing.call import publish
-from modelstac.registry.publishing.saying import Said, check_names, statement
+from modelstac.registry.publishing.saying import Said
+from modelstac.registry.publishing.values import check_values
 
 if TYPE_CHECKING:
     import pystac
@@ -75,8 +76,7 @@ class ModelstacPublisher:
         **said: Unpack[Said],
     ) -> None:
         given: dict[str, Any] = dict(said)
-        check_names(given)
-        statement({name: value for name, value in given.items() if name != "example"}, Path())
+        check_values(given, Path(), later=True)
         missing = [name for name in _NEEDED if not given.get(name)]
         if not given.get("bbox") and not given.get("geometry"):
             missing.append("bbox")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import SpecError, at
 from modelstac.catalog.items.description import NAME_PATTERN
 from modelstac.catalog.items.mlm import SEMVER, TASKS
 from modelstac.registry.describing.describe import Statement
@@ -160,7 +160,8 @@ def statement(said: Mapping[str, Any], folder: Path) -> Statement:
         If something makes no sense; what is missing is asked for when the file is described.
     """
     check_names(said)
-    _check_name(said)
+    check_name(said.get("name"))
+    check_version(said.get("version"))
     if "bbox" in said and "geometry" in said:
         raise SpecError("bbox and geometry both say where: give one of them")
     if said.get("backend") is not None and said.get("backend_version") is None:
@@ -172,7 +173,7 @@ def statement(said: Mapping[str, Any], folder: Path) -> Statement:
     for name, called in _WORDS.items():
         if said.get(name) is not None:
             fields[called] = words(said[name], name)
-    _check_tasks(fields.get("tasks", ()))
+    check_tasks(fields.get("tasks", ()))
     if said.get("bbox") is not None:
         fields["geometry"] = read_box(said["bbox"])
     if said.get("geometry") is not None:
@@ -188,12 +189,16 @@ def statement(said: Mapping[str, Any], folder: Path) -> Statement:
     return Statement(**fields)
 
 
-def _check_name(said: Mapping[str, Any]) -> None:
-    name, version = said.get("name"), said.get("version")
+def check_name(name: str | None) -> None:
+    """Refuse a name that cannot be a folder and a part of a URL."""
     if name is not None and (len(name) < 3 or not re.fullmatch(NAME_PATTERN, name)):
         raise SpecError(
             f"name {name!r} is none: 3 to 100 letters, digits, '.', '-' and '_', a letter first, are needed"
         )
+
+
+def check_version(version: str | None) -> None:
+    """Refuse what is no semantic version, or has build metadata."""
     if version is not None and (not SEMVER.fullmatch(version) or "+" in version):
         raise SpecError(f"version {version!r} is no semantic version, such as 1.0.0")
 
@@ -214,18 +219,26 @@ def words(said: Any, name: str) -> Any:
         If they are no texts.
     """
     if isinstance(said, Mapping):
-        return {str(key): words(value, f"{name} of {key!r}") for key, value in said.items()}
-    found = [part.strip() for part in said.split(",")] if isinstance(said, str) else listed(said)
-    if odd := [word for word in found if not isinstance(word, str)]:
-        raise SpecError(f"{name} are words, such as {name}: [a, b], not {odd[0]!r:.60}")
-    return tuple(found)
+        found = {}
+        for key, value in said.items():
+            with at(key):
+                found[str(key)] = words(value, f"{name} of {key!r}")
+        return found
+    each = [part.strip() for part in said.split(",")] if isinstance(said, str) else listed(said)
+    for number, word in enumerate(each):
+        if not isinstance(word, str):
+            with at(*(number,) if isinstance(said, list | tuple) else ()):
+                raise SpecError(f"{name} are words, such as {name}: [a, b], not {word!r:.60}")
+    return tuple(each)
 
 
-def _check_tasks(tasks: Any) -> None:
-    for some in tasks.values() if isinstance(tasks, Mapping) else (tasks,):
-        for task in some:
+def check_tasks(tasks: Any) -> None:
+    """Refuse what is none of MLM's tasks."""
+    for name, some in tasks.items() if isinstance(tasks, Mapping) else ((None, tasks),):
+        for number, task in enumerate(some):
             if task not in TASKS:
-                raise SpecError(f"task {task!r} is none of MLM's tasks: {unknown(task, TASKS)}")
+                with at(*(name,) if name is not None else (), number):
+                    raise SpecError(f"task {task!r} is none of MLM's tasks: {unknown(task, TASKS)}")
 
 
 def by_input(said: Any, names: Sequence[str], what: str) -> dict[str, Any]:

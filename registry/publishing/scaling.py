@@ -14,11 +14,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from modelstac.catalog.errors import InvalidItemError, SpecError
+from modelstac.catalog.errors import InvalidItemError, Place, SpecError, at
 from modelstac.catalog.items.mlm import ValueScaling, one_line
 from modelstac.registry.running.values.scaling import NUMBERS, obstacle
 
 _X = re.compile(r"\bx\b")
+_OF_A_STEP = frozenset({"type", "format", "expression", "value", "minimum", "maximum", "mean", "stddev"})
 _AS_TEXT: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = MappingProxyType(
     {
         "min-max": lambda x, s: f"({x} - {s['minimum']!r}) / ({s['maximum']!r} - {s['minimum']!r})",
@@ -55,43 +56,75 @@ def read_scaling(said: Any, bands: Sequence[str], count: int | None, *, of: str)
         If it is none, or not one for each band.
     """
     if isinstance(said, Mapping) and "type" not in said:
-        said = _by_band(said, bands, of)
-    if not isinstance(said, list | tuple):
+        entries = _by_band(said, bands, of)
+    elif isinstance(said, list | tuple):
+        entries = [((number,), entry) for number, entry in enumerate(said)]
+    else:
         return (_step(said, of),)
     number = len(bands) or count
-    if len(said) == 1 and isinstance(said[0], list | tuple) and number != 1:
-        return (_one(said[0], of),)
+    first = entries[0][1] if len(entries) == 1 and isinstance(entries[0][1], list | tuple) else None
+    if first is not None and number != 1:
+        return (_one(*entries[0], of),)
     if number == 1:  # one after the other, as MLM has it for one band
-        flat = said[0] if len(said) == 1 and isinstance(said[0], list | tuple) else said
-        return tuple(_step(step, of) for step in flat)
-    if number is not None and len(said) not in {1, number}:
+        flat = entries if first is None else [((*entries[0][0], place), step) for place, step in enumerate(first)]
+        return tuple(_placed(place, step, of) for place, step in flat)
+    if number is not None and len(entries) not in {1, number}:
         raise SpecError(
-            f"scaling of {of!r} has {len(said)} entries for {number} bands: give one for all, one for each, or a chain "
-            "for all as a list in a list"
+            f"scaling of {of!r} has {len(entries)} entries for {number} bands: give one for all, one for each, or a "
+            "chain for all as a list in a list"
         )
-    return tuple(_one(entry, of) for entry in said)
+    return tuple(_one(place, entry, of) for place, entry in entries)
 
 
-def _by_band(said: Mapping[str, Any], bands: Sequence[str], of: str) -> list[Any]:
+def check_scaling(said: Any) -> None:
+    """Refuse what is no scaling of any input; whether it fits one, its bands show.
+
+    Raises
+    ------
+    SpecError
+        If a step is none.
+    """
+    if isinstance(said, Mapping) and _OF_A_STEP.isdisjoint(said):
+        parts = [*said.items()]
+    elif isinstance(said, list | tuple):
+        parts = [*enumerate(said)]
+    else:
+        _step(said, "")
+        return
+    if not parts:
+        raise SpecError("scaling is empty: give a step, such as {type: scale, value: 10000}")
+    for name, one in parts:
+        with at(name):
+            check_scaling(one)
+
+
+def _by_band(said: Mapping[str, Any], bands: Sequence[str], of: str) -> list[tuple[Place, Any]]:
     if not bands:
         raise SpecError(f"scaling of {of!r} names {', '.join(map(str, said))}, and the input has no names of bands")
     for name in said:
         if name not in bands:
             near = difflib.get_close_matches(str(name), bands, 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"its bands are {', '.join(bands)}"
-            raise SpecError(f"scaling of {of!r} names {name!r}, which is no band of it: {hint}")
+            with at(name):
+                raise SpecError(f"scaling of {of!r} names {name!r}, which is no band of it: {hint}")
     if missing := [band for band in bands if band not in said]:
         raise SpecError(f"scaling of {of!r} says nothing of {', '.join(missing)}: give one for each band")
-    return [said[band] for band in bands]
+    return [((band,), said[band]) for band in bands]
 
 
-def _one(entry: Any, of: str) -> ValueScaling:
+def _placed(place: Place, step: Any, of: str) -> ValueScaling:
+    with at(*place):
+        return _step(step, of)
+
+
+def _one(place: Place, entry: Any, of: str) -> ValueScaling:
     """Read a step, or a chain as one expression."""
     if not isinstance(entry, list | tuple):
-        return _step(entry, of)
-    steps = [_step(step, of).model_dump() for step in entry]
+        return _placed(place, entry, of)
+    steps = [_placed((*place, number), step, of).model_dump() for number, step in enumerate(entry)]
     if not steps:
-        raise SpecError(f"scaling of {of!r} has an empty chain: give steps, or leave it out")
+        with at(*place):
+            raise SpecError(f"scaling of {of!r} has an empty chain: give steps, or leave it out")
     text = "x"
     for step in steps:
         # What is computed before stands in brackets, as the next step may bind more tightly.
@@ -100,6 +133,7 @@ def _one(entry: Any, of: str) -> ValueScaling:
 
 
 def _step(said: Any, of: str) -> ValueScaling:
+    what = f"scaling of {of!r}" if of else "scaling"
     if isinstance(said, str):
         fields: Any = {"type": "processing", "format": "numpy", "expression": said}
     elif isinstance(said, int | float) and not isinstance(said, bool):
@@ -107,18 +141,20 @@ def _step(said: Any, of: str) -> ValueScaling:
     elif isinstance(said, Mapping):
         fields = dict(said)
     else:
-        raise SpecError(
-            f"scaling of {of!r} is {said!r:.60}: write {{'type': 'z-score', 'mean': 0, 'stddev': 1}}, or x / 255"
-        )
+        raise SpecError(f"{what} is {said!r:.60}: write {{'type': 'z-score', 'mean': 0, 'stddev': 1}}, or x / 255")
     if (kind := fields.get("type")) not in {*NUMBERS, "processing"}:
         near = difflib.get_close_matches(str(kind), [*NUMBERS, "processing"], 1, 0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(NUMBERS)}, processing"
-        raise SpecError(f"scaling of {of!r} has the type {kind!r}, which MLM does not have: {hint}")
+        with at("type"):
+            raise SpecError(f"{what} has the type {kind!r}, which MLM does not have: {hint}")
     if (reason := obstacle([fields])) is not None:
-        raise SpecError(f"scaling of {of!r}: {reason}")
+        advice = ": ask its publisher"  # who reads this here
+        if reason.endswith(advice):
+            reason = f"{reason.removesuffix(advice)}: write arithmetic of x, such as (x - 1000) / 2500"
+        raise SpecError(f"{what}: {reason}")
     try:
         found: ValueScaling = TypeAdapter(ValueScaling).validate_python(fields)
     except (ValidationError, InvalidItemError) as error:
         reason = one_line(error) if isinstance(error, ValidationError) else str(error)
-        raise SpecError(f"scaling of {of!r}: {reason}") from error
+        raise SpecError(f"{what}: {reason}") from error
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import SpecError, at
 
 _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # Meteorological seasons by the initials of their months, and by name in the northern half of the globe.
@@ -33,7 +33,11 @@ def read_months(said: Any, *, latitude: float = 0.0) -> tuple[int, ...]:
     parts = [said] if isinstance(said, int) else said.split(",") if isinstance(said, str) else said
     if not isinstance(parts, list | tuple):
         raise _none(said)
-    return tuple(sorted({month for part in parts for month in _months(part, latitude)}))
+    found: set[int] = set()
+    for number, part in enumerate(parts):
+        with at(number):
+            found.update(_months(part, latitude))
+    return tuple(sorted(found))
 
 
 def _months(part: Any, latitude: float) -> tuple[int, ...]:

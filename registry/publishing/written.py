@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelstac.catalog.errors import NotFoundError, SpecError, StorageError
-from modelstac.catalog.later import needing
-from modelstac.registry.publishing.saying import FIELDS, check_names, unknown
+from modelstac.catalog.errors import SpecError, at
+from modelstac.catalog.written import Document
+from modelstac.catalog.written import read_file as read_yaml
+from modelstac.registry.publishing.saying import check_names
 
-with needing("publishing"):
-    import yaml
-
+FILES = (".yaml", ".yml", ".json")
 TEMPLATE = """\
 # What a model file does not say of itself. Publish with:  modelstac publish model.keras --with model.yaml
 # Lines that begin with # are optional; paths are relative to this file.
@@ -67,7 +68,7 @@ bands: [B02, B03, B04, B08]        # along the axis of the bands
 """
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path) -> Document:
     """Read a file of fields as :class:`~modelstac.registry.publishing.saying.Said` has them.
 
     Raises
@@ -77,66 +78,39 @@ def read_file(path: Path) -> dict[str, Any]:
     SpecError
         If it is no YAML, or has a field that is none; names the line.
     """
-    found = read_yaml(path)
-    if not isinstance(found, Mapping):
+    document = read_yaml(path)
+    if not isinstance(document.values, Mapping):
         raise SpecError(f"{path} is no mapping of fields: begin with modelstac publish --template > {path.name}")
-    lines = {name: line for name, line, _ in _keys(path)}
-    for name in found:
-        if name not in FIELDS:
-            raise SpecError(f"{path}, line {lines.get(str(name), 1)}: there is no field {name!r}, {unknown(str(name))}")
-    names = [name for name, _, _ in _keys(path)]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise SpecError(f"{path}, line {lines[twice[0]]}: {twice[0]!r} is there twice: keep one")
-    kept = {str(name): value for name, value in found.items() if value is not None}
-    for name, value in kept.items():
-        try:
-            check_names({name: value})
-        except SpecError as error:
-            raise SpecError(f"{path}, line {lines[name]}: {error}") from error
-    return kept
+    kept = {str(name): value for name, value in document.values.items() if value is not None}
+    with document.explaining():
+        for name in document.values:
+            with at(name):
+                check_names({str(name): kept.get(str(name))})
+    return replace(document, values=kept)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file, of which JSON is a part; dates stay texts.
+@contextmanager
+def values_of(said: Any, folder: Path, *, texts: bool = False) -> Iterator[Any]:
+    """Give what is said, or what its file holds, of which errors inside then name the line.
+
+    Parameters
+    ----------
+    said
+        Values, or the path of a file of them (YAML, JSON).
+    folder
+        What paths are relative to.
+    texts
+        Whether a text that is not called as such a file is a value itself.
 
     Raises
     ------
-    NotFoundError, StorageError
-        If it is not there, or cannot be read.
-    SpecError
-        If it is no YAML.
+    NotFoundError, StorageError, SpecError
+        As :func:`modelstac.catalog.written.read_file` does.
     """
-    try:
-        return yaml.load(_text(path), Loader=_Loader)  # noqa: S506 - a safe one
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f", line {mark.line + 1}"
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise SpecError(f"{path}{line}: this is no YAML ({reason})") from error
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]  # whose sources are not typed
-    """Dates stay what was written: 2020-06 and 2020-06-05 are times here, too, and versions such as 1.0 are texts."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _keys(path: Path) -> Iterator[tuple[str, int, Any]]:
-    root = yaml.compose(_text(path), Loader=_Loader)
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        yield str(key.value), key.start_mark.line + 1, value
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise NotFoundError(f"no file {path}: check the path") from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path} is no text: expected YAML") from error
-    except OSError as error:
-        raise StorageError.doing(f"read {path}", error) from error
+    is_file = isinstance(said, str) and not (texts and not said.casefold().endswith(FILES))
+    if not is_file and not isinstance(said, Path):
+        yield said
+        return
+    document = read_yaml(folder / said)
+    with document.explaining():
+        yield document.values

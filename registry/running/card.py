@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pystac
 
 INDENT = 16
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MANY = 20  # bands or classes that a card lists
 
 
 def card(item: pystac.Item) -> str:
@@ -60,11 +62,14 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     if (parameters := get("mlm:total_parameters")) is not None:
         yield "parameters", f"{parameters:,}"
     yield from _present("trained on", get("start_datetime"), "to" if get("end_datetime") else None, get("end_datetime"))
+    yield from _present("region", get("interop:region"))
+    yield from _present("months", ", ".join(map(_month, get("interop:months") or ())))
     if item.bbox:
         yield "bbox", ", ".join(f"{n:.4g}" for n in item.bbox)
     for key, inner in (("input", "input"), ("output", "result")):
         for tensor in get(f"mlm:{key}", ()):
             yield key, _tensor(tensor, tensor.get(inner, {}), get("interop:sizes"))
+        yield from _meaning(item, key)
     halo = get("interop:halo")
     for name, axes in halo.items() if isinstance(halo, dict) else ():
         yield "halo", f"{name}: {_halo(axes)}"
@@ -87,6 +92,26 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     for key, asset in item.assets.items():
         size = asset.extra_fields.get("file:size")
         yield "asset", f"{key}: {asset.href}{f' ({size:,} bytes)' if isinstance(size, int) else ''}"
+
+
+def _meaning(item: pystac.Item, side: str) -> Iterator[tuple[str, str]]:
+    """Say what bands an input has and how they are scaled, and the classes of an output."""
+    from modelstac.catalog.pages.tensors import tensors  # not at the top: few commands need it
+
+    for tensor in tensors({"properties": item.properties}, side):
+        each = [f"{band.name} {band.scaling}".strip() for band in tensor.bands]
+        yield from _present("bands" if tensor.of == "band" else "variables", _named(tensor.name, each))
+        yield from _present("scaling", _named(tensor.name, [", then ".join(tensor.scaling)] if tensor.scaling else []))
+        yield from _present("classes", _named(tensor.name, [f"{one.value} {one.name}" for one in tensor.classes]))
+
+
+def _month(number: Any) -> str:
+    return MONTHS[number - 1] if number in range(1, 13) else str(number)
+
+
+def _named(name: str, parts: list[str]) -> str:
+    more = f", … ({len(parts)})" if len(parts) > MANY else ""
+    return f"{name}: {', '.join(parts[:MANY])}{more}" if parts else ""
 
 
 def _present(label: str, *parts: Any) -> Iterator[tuple[str, str]]:

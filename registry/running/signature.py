@@ -108,9 +108,10 @@ class TensorSignature:
                 ".filled(0)"
             )
         if array.dtype.kind != declared.kind and not (array.dtype.kind in "iu" and declared.kind in "iu"):
+            physical = "say scaled=False if its values are physical, or scale and " if self.scaling else ""
             raise DataError(
-                f"input {self.name!r} is {self}; found an array of {array.dtype}: "
-                f"scale it as the item says and convert it with .astype({self.dtype!r})"
+                f"input {self.name!r} is {self}; found an array of {array.dtype}: {physical}convert it with "
+                f".astype({self.dtype!r})"
             )
         self._check_shape(array)
         flags = array.flags

@@ -15,6 +15,7 @@ from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query, interval
+from modelstac.catalog.search.sql.indexed import Condition, answered
 
 Describe = Callable[..., ModelDescription]
 
@@ -176,3 +177,19 @@ def test_boxes_meet_when_a_corner_of_their_overlap_is_in_both(
     expected = any(holds(one, x, y) and holds(other, x, y) for x, y in candidates)
     assert boxes_meet(one, other) == expected
     assert boxes_meet(other, one) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "pattern"),
+    [
+        ("B03", '%"B03"%'),
+        ("B_%", '%"B\\_\\%"%'),
+        ("forest", '%"%ore%"%'),  # the letter may be ﬆ, or ſ
+        ("Kiefer", '%"%ie%er"%'),
+    ],
+)
+def test_documents_are_looked_through_for_names_before_they_are_read(word: str, pattern: str) -> None:
+    expression = {"op": "a_contains", "args": [{"property": "classes"}, [word]]}
+    conditions, rest = answered([expression], str)
+    assert (conditions, rest) == ([Condition.plain(f"items.document LIKE {pattern} ESCAPE '\\'")], [expression])
+    assert answered([expression | {"args": [{"property": "classes"}, ["Straße", 'a"b', "a/b"]]}], str)[0] == []

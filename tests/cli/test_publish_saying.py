@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,9 @@ def network(tmp_path: Path) -> Path:
     """A graph with three bands in and three classes out, and the files that are said of it."""
     np.save(tmp_path / "tile.npy", np.random.default_rng(0).integers(2, 9999, (1, 3, 8, 8)).astype(np.int16))
     (tmp_path / "classes.yaml").write_text("water: '#1F77B4'\nforest: green\nbuilt: red\n")
+    (tmp_path / "tile.npy.md").write_bytes((tmp_path / "tile.npy").read_bytes())
+    (tmp_path / "two.yaml").write_text("- 1\n- 2\n")
+    (tmp_path / "odd.yaml").write_text("a b: 1\nmIoU: high\n")
     (tmp_path / "README.md").write_text("# Land cover\n\n| a | b |\n| - | - |\n| 1 | 2 |\n")
     return graph(tmp_path / "net.onnx", [("Softmax", ["x"], ["y"], {"axis": 1})], [("x", SHAPE)], [("y", SHAPE)])
 
@@ -56,6 +60,10 @@ def assert_all_is_said(catalog: Path, command: Command) -> None:
     assert "| a | b |" in item.properties["description"]
     assert {"card", "example-input", "example-raw-input", "example-output"} <= item.assets.keys()
     assert "of raw values" in command("test", item.id, "-c", catalog, "--json").stdout
+    shown = command("show", item.id, "-c", catalog).stdout
+    assert "months          Jun, Jul, Aug\n" in shown
+    assert "bands           x: B02 x / 10,000, B03 x − 1, B04 x / 100\n" in shown
+    assert "classes         y: 0 water, 1 forest, 2 built\n" in shown
 
 
 def test_one_file_holds_all(modelstac_command: Command, network: Path, tmp_path: Path) -> None:
@@ -92,12 +100,24 @@ def test_the_template_is_a_file_to_fill_in(modelstac_command: Command, network: 
 @pytest.mark.parametrize(
     ("changes", "options", "reason"),
     [
-        ({"licence": "MIT"}, [], "there is no field 'licence', did you mean 'license'?"),
-        ({"classes": ["a", "b"]}, [], "there are 2 classes (a, b)"),
-        ({"classes": {"a": "blau", "b": "red", "c": "red"}}, [], "has the colour 'blau'"),
-        ({"example": "gone.npy"}, [], "gone.npy is no example"),
-        ({"card": "gone.md"}, [], "there is no file"),
-        ({}, ["--scaling", "[1, 2]"], "2 entries for 3 bands"),
+        ({"licence": "MIT"}, [], "licence: 'licence' is nothing that can be said"),
+        ({"classes": ["a", "b"]}, [], "classes: there are 2 classes (a, b)"),
+        ({"classes": {"a": "blau", "b": "red", "c": "red"}}, [], "classes.a: class 'a' has the colour 'blau'"),
+        ({"example": "gone.npy"}, [], "example: "),
+        ({"card": "gone.md"}, [], "card: card: there is no file"),
+        ({"scaling": [1, 2]}, [], "scaling: scaling of 'x' has 2 entries for 3 bands"),
+        ({"card": "tile.npy.md"}, [], "card: card "),
+        ({"bbox": [5, 55, 10, 50]}, [], "bbox: bbox [5, 55, 10, 50] has its south above its north"),
+        ({"code": "gone.py"}, [], "code: code 'gone.py' is neither a script that is there"),
+        ({"bands": ["B02"]}, [], "bands: bands are B02, and no axis of 'x'"),
+        ({"input_dims": ["batch", "bands"]}, [], "input_dims: --input-dims names 2 axes"),
+        ({"range": [1, 0]}, [], "range: --range of 'x' goes from a lower to a higher number"),
+        ({"main_metric": "OA"}, [], "main_metric: main_metric 'OA' is none of the metrics"),
+        ({"classes": ["a", "b"]}, ["--classes", "a,b"], "error: there are 2 classes (a, b)"),
+        ({}, ["--scaling", "[1, 2]"], "error: scaling of 'x' has 2 entries for 3 bands"),
+        ({}, ["--scaling", "two.yaml"], "two.yaml line 1: scaling of 'x' has 2 entries for 3 bands"),
+        ({}, ["--metrics", "odd.yaml"], "odd.yaml line 2, mIoU: metrics: 'mIoU' is 'high', no number"),
+        ({}, ["--hyperparameters", "odd.yaml"], "odd.yaml line 1, a b: hyperparameters"),
         ({}, ["--scaling", "{type: zscore}"], "did you mean 'z-score'?"),
         ({}, ["--scaling", "{type:"], "no value as YAML writes one"),
         ({}, ["--metrics", "0.7"], "write NAME=NUMBER"),
@@ -109,9 +129,12 @@ def test_what_makes_no_sense_is_said_in_a_line(
 ) -> None:
     tmp_path = network.parent
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(FIELDS | changes))
+    options = [str(tmp_path / one) if one in {"two.yaml", "odd.yaml"} else one for one in options]
     done = modelstac_command("publish", network, "--with", tmp_path / "model.yaml", *options, "-c", tmp_path / "new")
     assert (done.returncode, done.stdout) == (2, "")
     assert reason in done.stderr
+    if changes and not options:
+        assert re.search(rf"model.yaml line \d+, {re.escape(reason)}", done.stderr)
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "new").exists()

@@ -105,7 +105,7 @@ def test_what_is_missing_or_unknown_is_named_with_its_flag(tmp_path: Path, chang
 
 
 def test_bands_that_do_not_fit_their_axis_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidItemError, match="'s2': axis 'channel' has length 3, the list 2 names"):
+    with pytest.raises(SpecError, match=r"names 2 .*, and 's2' has 3 along its axis 'channel': name each"):
         describe_file(fused(tmp_path / "net.onnx"), statement(**SAID | {"bands": {"s1": ("a", "b"), "s2": ("a", "b")}}))
 
 

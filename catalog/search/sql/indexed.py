@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from modelstac.catalog.search.sql.schema import EXACT_NAMES, STORED, column_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, LISTS, STORED, column_sql
 
 Expression = Any
+
+_PLAIN = re.compile(r"[ !#-.0-\[\]-~]{1,200}", re.ASCII)  # what JSON writes in one way only
+_FOLDED = re.compile(r"f+[il]?|s+t?|k", re.IGNORECASE)  # what one letter beyond ASCII may be without its case
 
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -74,6 +78,8 @@ def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> t
         elif (keywords := _keywords(expression)) is not None:
             conditions += [Condition.listed("keywords", f"keyword = {bind(keyword)}") for keyword in keywords]
         else:
+            likely = (f"items.document LIKE {bind(pattern)} ESCAPE '\\'" for pattern in _written(expression))
+            conditions += map(Condition.plain, likely)
             rest.append(expression)
     return conditions, rest
 
@@ -95,6 +101,18 @@ def _keywords(expression: Expression) -> list[str] | None:
     first, second = expression["args"]
     fits = _name(first) == "keywords" and isinstance(second, list) and all(isinstance(word, str) for word in second)
     return second if fits and second else None
+
+
+def _written(expression: Expression) -> list[str]:
+    """Give patterns of the names of classes or bands that stand in a document, which is read only where they do."""
+    if _operator(expression) != "a_contains" or len(expression["args"]) != 2:
+        return []
+    first, second = expression["args"]
+    if _name(first) not in LISTS or not isinstance(second, list):
+        return []
+    plain = [word for word in second if isinstance(word, str) and _PLAIN.fullmatch(word)]
+    escaped = (word.replace("_", r"\_").replace("%", r"\%") for word in plain)
+    return ['%"' + _FOLDED.sub("%", word) + '"%' for word in escaped]
 
 
 def _operator(expression: Expression) -> str:

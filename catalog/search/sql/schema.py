@@ -204,6 +204,9 @@ def property_sql(name: str) -> str:
     if not _NAME.fullmatch(plain):
         shown = name if len(name) <= 60 else f"{name[:60]}…"
         known = ("id", "collection", "geometry", *COMMON_NAMES, *(f"{prefix}:…" for prefix in PREFIXES))
+        if _SCORE.fullmatch(plain):  # a word alone may be meant as a score
+            hint = f"a score of that name is {SCORES}.{shown}{nearest(shown, (*known, *_WORDS))}"
+            raise InvalidQueryError(f"property {shown!r} cannot be searched for; {hint}")
         raise InvalidQueryError(f"property {shown!r} cannot be searched for{nearest(shown, known)}")
     if plain == "datetime":
         # As pgstac does: an item of an interval is dated by its beginning.

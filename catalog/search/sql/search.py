@@ -17,7 +17,7 @@ from modelstac.catalog.search.sql import paging
 from modelstac.catalog.search.sql.dialect import Filter
 from modelstac.catalog.search.sql.functions import microseconds
 from modelstac.catalog.search.sql.indexed import Condition
-from modelstac.catalog.search.sql.schema import column_sql, property_sql
+from modelstac.catalog.search.sql.schema import EXACT_NAMES, FOLDED_NAMES, column_sql, property_sql
 
 _TRIGRAM = 3
 _LOOKED_UP = 24
@@ -194,8 +194,11 @@ class Search:
         return conditions
 
     def _values(self, name: str, beside: str | None = None, equal: str | None = None) -> list[str]:
-        """Return the distinct texts of an indexed property by leaps through its index, not by reading all of it."""
-        column = column_sql(name)
+        """Return the distinct texts of an indexed property by leaps through its index, not by reading all of it.
+
+        Of texts that differ by case alone it is one, where the index does not tell these apart.
+        """
+        column = column_sql(name) + (" COLLATE NOCASE" if name in FOLDED_NAMES - EXACT_NAMES else "")
         also = f"AND {column_sql(beside)} = :equal COLLATE NOCASE" if beside else ""
         statement = (
             f"WITH RECURSIVE leaps (value) AS (SELECT min({column}) FROM items WHERE {column} >= '' {also} "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from modelstac.catalog.times import seconds_of
 
 ENDPOINT, DEFAULT = "HF_ENDPOINT", "https://huggingface.co"
 _OFFLINE = "MODELSTAC_OFFLINE"
+_RESET = re.compile(r";\s*t=(\d+)")  # https://huggingface.co/docs/hub/rate-limits
 _TOKEN = "set HF_TOKEN, or log in with: hf auth login"  # noqa: S105 - advice
 
 
@@ -76,6 +78,8 @@ def explained(repository: str) -> Iterator[None]:
     except errors.LocalTokenNotFoundError as error:
         raise UnauthorizedError(f"{what} needs to know who you are: {_TOKEN}") from error
     except errors.LocalEntryNotFoundError as error:
+        if (cause := _answer(error)) is not None:
+            raise _of_status(cause, what) from error
         raise DownloadError(f"{what} could not be fetched: {_first(error)}; try again") from error
     except errors.HfHubHTTPError as error:
         raise _of_status(error, what) from error
@@ -87,6 +91,19 @@ def explained(repository: str) -> Iterator[None]:
             raise _of_status(cause, what) from error
         said = error if cause is None else cause
         raise StorageError(f"{what} did not take a file: {type(said).__name__}: {_first(said)}; try again") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # what it makes of an answer of somebody else
+        told = f"{type(error).__name__}: {_first(error)}"
+        raise StorageError(f"{what} answers otherwise than a Hub ({told}): check {ENDPOINT}") from error
+
+
+def _answer(error: BaseException) -> Any:
+    """Return the answer of the Hub that the client's own error came of; None where it had none."""
+    from huggingface_hub import errors
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, errors.HfHubHTTPError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _first(error: BaseException) -> str:
@@ -100,17 +117,19 @@ def _of_status(error: Any, what: str) -> Exception:
     if isinstance(error, errors.GatedRepoError):
         return UnauthorizedError(f"{what} is gated ({status}): ask for access on its page, then {_TOKEN}")
     if status in {401, 403}:
-        kind = "is not there, or not for you to see" if status == 401 else "may not be changed by you"
+        kind = "is not there, or not for you to see" if status == 401 else "is not for you, to read or to change"
         return UnauthorizedError(f"{what} {kind} ({status}): check its name; {_TOKEN}")
     if status == 404:
         which = "revision" if isinstance(error, errors.RevisionNotFoundError) else "repository or file"
         return NotFoundError(f"{what}: there is no such {which} (404): check its name")
     if status == 429:
         wait = seconds_of(headers.get("Retry-After"))
+        if wait is None and (match := _RESET.search(headers.get("RateLimit") or "")) is not None:
+            wait = float(match[1])
         found = StorageError(
             f"{what}: the Hub has too many requests (429): ask again {'later' if wait is None else f'in {wait:.0f} s'}"
         )
         found.retry_after = wait
         return found
     said = " ".join((error.server_message or str(error)).split())[:200]
-    return StorageError(f"{what} cannot do it ({status}): {said}")
+    return StorageError(f"{what} cannot do it ({status}): {said}{'; try again later' if status >= 500 else ''}")

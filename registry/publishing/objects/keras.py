@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,19 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         traced.save(path)
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
         raise SpecError(f"Keras cannot save {name}: {_line(error)}") from error
-    return Saved(path, known)
+    return Saved(path, known, None if traced is model else _running(model, traced))
+
+
+def _running(model: Any, traced: Any) -> Callable[[Arrays], Sequence[Any]] | None:
+    """Return what runs a subclass itself: what it computes without Keras is a constant of its graph."""
+    if isinstance(traced.output, Mapping):  # whose order in the file nobody knows
+        return None
+
+    def run(arrays: Arrays) -> Sequence[Any]:
+        found = model(next(iter(arrays.values())), training=False)
+        return [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(found)]
+
+    return run
 
 
 def _has_shapes(model: Any) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from modelstac.catalog.errors import SpecError
+from modelstac.catalog.written import Document
 from modelstac.jobs.job import Job
 from modelstac.pipeline.functions import FunctionJob
 from modelstac.pipeline.spec import Exports, Pipeline, Running, refused
-from modelstac.pipeline.strict_yaml import Document
+from modelstac.registry.publishing.values import check_values
 
 GPU = {"GPU": 1.0}
 
@@ -81,7 +82,7 @@ def plan(pipeline: Pipeline, catalog: str) -> list[Job]:
         chosen = dict(zip(spec.grid, combination, strict=True))
         job = _job(pipeline, spec, chosen)
         name = "-".join(["train", str(job.publish.get("name", spec.train.partition(":")[2])), *_words(chosen)])
-        fields = {"job": json.loads(json.dumps(job.__dict__)), "catalog": catalog}
+        fields = {"job": json.loads(json.dumps(job.__dict__, default=str)), "catalog": catalog}
         made = _made(pipeline, name, "function", fields)
         trainings.append(made)
         for export in spec.exports:
@@ -103,6 +104,8 @@ def _job(pipeline: Pipeline, spec: FunctionSpec, chosen: Mapping[str, Any]) -> F
     job = FunctionJob(spec.train, {**spec.config, **chosen}, data, publish, str(pipeline.folder))
     with pipeline.at("train"):
         job.find()
+    with pipeline.at("publish"):
+        check_values(publish, pipeline.folder, later=True)
     return job
 
 

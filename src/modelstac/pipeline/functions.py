@@ -9,7 +9,8 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from modelstac.catalog.errors import (
     NotFoundError,
     SpecError,
     TrainingError,
+    at,
 )
 from modelstac.catalog.messages import Note, Report, ignore
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.catalog.base import Catalog
+    from modelstac.catalog.written import Document
 
 MARK = "_modelstac_training_job"
 _CHUNK = 1 << 20
@@ -145,6 +148,16 @@ class FunctionJob:
         _, settings = self.find()
         return dict(settings.said) | dict(self.publish)
 
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Tell an error inside that what it concerns was said of this job, and not by its function."""
+        try:
+            yield
+        except ModelStacError as error:
+            if error.place and error.place[0] in self.publish:
+                error.place = ("publish", *error.place)
+            raise
+
     def digest(self) -> str:
         """Compute what identifies the result: source, configuration, data and what is said."""
         function, settings = self.find()
@@ -230,7 +243,7 @@ def run(job: FunctionJob, catalog: Catalog, *, checkpoints: Path | None = None, 
     model, more = _trained(_called(function, job, given, kept), job.function)
     source = inspect.getsourcefile(function)
     said = {"hyperparameters": dict(job.config), "code": source} | more | job.said()
-    with made(model, said, folder=Path(job.folder), report=report) as description:
+    with job.explaining(), made(model, said, folder=Path(job.folder), report=report) as description:
         item = write_item(description.model_copy(update={"job": digest}))
         published = catalog.publish(item, report=report)
     if keeps and checkpoints is None:
@@ -289,7 +302,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_job(function: str, config: Path | None) -> FunctionJob:
+def read_job(function: str, config: Path | None) -> tuple[FunctionJob, Document]:
     """Read what a function is given: a YAML file with ``config``, ``data`` and ``publish``.
 
     Parameters
@@ -299,25 +312,34 @@ def read_job(function: str, config: Path | None) -> FunctionJob:
     config
         The file; None where the function needs none.
 
+    Returns
+    -------
+    job, document
+        The training, and the file with the lines of what is said.
+
     Raises
     ------
     NotFoundError, SpecError
-        If the file is not there, or has other fields.
+        If the file is not there, has other fields, or says of the model what makes no sense.
     """
-    from modelstac.registry.publishing.saying import check_names, unknown
-    from modelstac.registry.publishing.written import read_yaml
+    from modelstac.catalog.written import Document, read_file
+    from modelstac.registry.publishing.saying import unknown
+    from modelstac.registry.publishing.values import check_values
 
-    fields: Any = {} if config is None else read_yaml(config)
+    document = Document("", {}, {}) if config is None else read_file(config)
+    fields = {} if document.values is None else document.values
     if not isinstance(fields, Mapping):
         raise SpecError(f"{config} is no mapping with {', '.join(_FIELDS)}")
-    for name, value in fields.items():
-        if name not in _FIELDS:
-            raise SpecError(f"{config} has no field {name!r}: {unknown(str(name), _FIELDS)}")
-        if name != "data" and not isinstance(value, Mapping):
-            raise SpecError(f"{name} of {config} is a mapping, not {value!r:.60}")
-    check_names(fields.get("publish", {}))
+    with document.explaining():
+        for name, value in fields.items():
+            with at(name):
+                if name not in _FIELDS:
+                    raise SpecError(f"there is no field {name!r}: {unknown(str(name), _FIELDS)}")
+                if name != "data" and not isinstance(value, Mapping):
+                    raise SpecError(f"{name} is a mapping, not {value!r:.60}")
+        with at("publish"):
+            check_values(fields.get("publish", {}), Path.cwd(), later=True)
     beside = Path.cwd() if config is None else config.absolute().parent
     data = None if fields.get("data") is None else str(beside / str(fields["data"]))
-    return FunctionJob(
-        function, dict(fields.get("config", {})), data, dict(fields.get("publish", {})), os.fspath(Path.cwd())
-    )
+    publish = dict(fields.get("publish", {}))
+    return FunctionJob(function, dict(fields.get("config", {})), data, publish, os.fspath(Path.cwd())), document

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from modelstac.catalog import written
 from modelstac.catalog.errors import NotFoundError, SpecError
 from modelstac.exporters.jobs import ExportJob, variant_of
 from modelstac.jobs.job import Job
-from modelstac.pipeline import function_plan, strict_yaml
+from modelstac.pipeline import function_plan
 from modelstac.pipeline.scenes import scene_jobs
 from modelstac.pipeline.spec import ExportSpec, GridSpec, Pipeline, load
 from modelstac.training.jobs.job import TrainJob
@@ -28,7 +29,7 @@ def read(text: str, file: Path) -> Pipeline:
     SpecError
         With the line and the field.
     """
-    document = strict_yaml.read(text, file.name)
+    document = written.read(text, file.name)
     if isinstance(document.values, dict) and "train" in document.values:
         return function_plan.read(document, file.absolute().parent)
     return load(text, file)

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from modelstac.catalog.errors import ModelStacError, SpecError
+from modelstac.catalog.errors import ModelStacError, Place, SpecError
+from modelstac.catalog.written import Document, read
 from modelstac.jobs.cluster import ClusterSpec
-from modelstac.pipeline.strict_yaml import Document, Place, read
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -177,8 +177,10 @@ class Pipeline:
         try:
             yield
         except (ModelStacError, ValueError) as error:
-            kind = type(error) if isinstance(error, ModelStacError) else SpecError
-            raise kind(f"{self._document.where(place)}: {error}") from error
+            kind, inside = (type(error), error.place) if isinstance(error, ModelStacError) else (SpecError, ())
+            if inside is None:
+                raise
+            raise kind(f"{self._document.where((*place, *inside))}: {error}") from error
 
 
 def load(text: str, file: Path) -> Pipeline:

@@ -263,9 +263,15 @@ def test_lines_to_try_fit_several_inputs(documents: list[dict[str, Any]]) -> Non
     assert "result = model.predict( # your arrays here s1=np.zeros((1, 4, 64, 64)" in page
     assert "--input s1=s1.npy \\ --input s2=s2.npy" in page
     item["properties"]["mlm:input"] = [first | {"name": "s 1"}, first | {"name": "class"}]
-    assert (
-        'result = model.run({ # your arrays here "s 1": np.zeros(' in Reader(model_page(COLLECTION, [item], LINKS)).text
-    )
+    page = Reader(model_page(COLLECTION, [item], LINKS)).text
+    assert 'result = model.predict({ # your arrays here "s 1": np.zeros(' in page
+    assert "}, scaled=False)" in page
+    item["properties"]["mlm:input"] = [
+        {key: value for key, value in one.items() if key != "value_scaling"} for one in item["properties"]["mlm:input"]
+    ]
+    page = Reader(model_page(COLLECTION, [item], LINKS)).text
+    assert 'result = model.run({ # your arrays here "s 1": np.zeros(' in page
+    assert "scaled=False" not in page
 
 
 def test_a_page_fetches_nothing_and_lets_nothing_in(documents: list[dict[str, Any]]) -> None:

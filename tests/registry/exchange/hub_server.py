@@ -30,6 +30,8 @@ class Hub:
         self.objects: dict[str, bytes] = {}
         self.private: set[str] = set()
         self.failing: tuple[int, dict[str, str]] | None = None
+        self.files_fail: int | None = None
+        self.answer: Any = None  # to whoever asks for a model
         self.asked: list[str] = []
         self.listed: dict[str, str] = {}  # digests that are told wrongly, by path
         self.url = self.files = ""
@@ -118,6 +120,9 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def info(self, _: bytes, name: str, revision: str | None) -> None:
+        if self.hub.answer is not None:
+            self.answer(self.hub.answer)
+            return
         if not self.known(name):
             return
         found = self.hub.find(name, revision or "main")
@@ -140,6 +145,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(document | ({"pipeline_tag": card["pipeline_tag"]} if "pipeline_tag" in card else {}))
 
     def resolve(self, _: bytes, name: str, revision: str, file: str) -> None:
+        if self.hub.files_fail is not None:
+            self.answer({"error": "no"}, self.hub.files_fail)
+            return
         if not self.known(name):
             return
         found = self.hub.find(name, revision)

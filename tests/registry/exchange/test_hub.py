@@ -165,9 +165,11 @@ def test_the_command_and_a_token(hub: Hub, tmp_path: Path, monkeypatch: pytest.M
     [
         (429, {"Retry_After": "7"}, StorageError, r"too many requests \(429\): ask again in 7 s"),
         (429, {}, StorageError, r"too many requests \(429\): ask again later"),
+        (429, {"RateLimit": '"api";r=0;t=55'}, StorageError, r"too many requests \(429\): ask again in 55 s"),
         (401, {}, UnauthorizedError, r"\(401\): check its name; set HF_TOKEN"),
+        (403, {}, UnauthorizedError, r"is not for you, to read or to change \(403\): check its name; set HF_TOKEN"),
         (403, {"X_Error_Code": "GatedRepo"}, UnauthorizedError, r"is gated \(403\): ask for access"),
-        (500, {}, StorageError, r"cannot do it \(500\)"),
+        (500, {}, StorageError, r"cannot do it \(500\): no; try again later"),
     ],
 )
 def test_what_the_hub_refuses_is_one_line(
@@ -178,6 +180,23 @@ def test_what_the_hub_refuses_is_one_line(
     with pytest.raises(kind, match=reason) as found:
         modelstac.publish(f"hf://{NAME}", catalog=tmp_path / "models", **SAID)
     assert "\n" not in str(found.value)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", []])
+def test_what_is_no_hub_is_said(hub: Hub, tmp_path: Path, answer: Any) -> None:
+    hub.answer = answer
+    with pytest.raises(StorageError, match=r"answers otherwise than a Hub \(.*\): check HF_ENDPOINT"):
+        modelstac.publish(f"hf://{NAME}", catalog=tmp_path / "models", **SAID)
+
+
+def test_why_a_file_is_not_given_is_said_and_a_damaged_one_is_named(hub: Hub, tmp_path: Path) -> None:
+    hub.commit(NAME, {"model.onnx": b"abc"})
+    with pytest.raises(ModelStacError, match=r"^model.onnx is no ONNX file, or a truncated one"):
+        modelstac.publish(f"hf://{NAME}", catalog=tmp_path / "models", **SAID)
+    hub.files_fail = 418
+    with pytest.raises(StorageError, match=r"cannot do it \(418\)"):
+        modelstac.publish(f"hf://{NAME}", catalog=tmp_path / "models", **SAID)
     assert not (tmp_path / "models").exists()
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.registry.publishing.test_objects import SAID
 
 import modelstac
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import InvalidItemError, SpecError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, as it saves
 IMAGE = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
@@ -46,3 +46,14 @@ def test_a_model_without_shapes_and_one_that_is_no_graph_are_said(tmp_path: Path
 
     with pytest.raises(SpecError, match="Unlike is no graph of layers"):
         modelstac.publish(Unlike(), catalog=tmp_path, example=IMAGE, **SAID)
+
+
+def test_a_subclass_that_is_no_function_of_its_input_is_refused(tmp_path: Path) -> None:
+    class Drawing(Net):
+        def call(self, image: Any, training: bool = False) -> Any:
+            return super().call(image) + float(np.random.default_rng().uniform(1, 2))
+
+    said = SAID | {"classes": ["water", "land"]}
+    with pytest.raises(InvalidItemError, match=r"other numbers for .* than the model itself"):
+        modelstac.publish(Drawing(), catalog=tmp_path / "models", example=IMAGE, **said)
+    assert not (tmp_path / "models").exists()

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from modelstac.catalog.errors import DataError, SpecError
+from modelstac.catalog.errors import DataError, ModelStacError, NotFoundError, SpecError
 from modelstac.registry.publishing.beside import read_card, read_scores
 from modelstac.registry.publishing.classes import read_classes
 from modelstac.registry.publishing.code import commit_of
@@ -19,6 +19,7 @@ from modelstac.registry.publishing.fitting import read_examples
 from modelstac.registry.publishing.saying import FIELDS, Said, check_names
 from modelstac.registry.publishing.scaling import read_scaling
 from modelstac.registry.publishing.seasons import read_months
+from modelstac.registry.publishing.values import check_values
 from modelstac.registry.publishing.written import TEMPLATE, read_file
 from modelstac.registry.running.values.scaling import scale
 
@@ -154,17 +155,18 @@ def test_the_template_holds_every_field_and_is_read_as_it_is(tmp_path: Path) -> 
     lines = [line.removeprefix("# ") for line in TEMPLATE.splitlines()[3:]]
     assert set(yaml.safe_load("\n".join(lines))) >= set(FIELDS) - {"geometry", "scaling"}
     (tmp_path / "model.yaml").write_text(TEMPLATE)
-    assert read_file(tmp_path / "model.yaml")["version"] == "1.0.0"
+    assert read_file(tmp_path / "model.yaml").values["version"] == "1.0.0"
     assert tuple(get_type_hints(Said)) == FIELDS
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("name: a\nlicence: MIT\n", "line 2: there is no field 'licence', did you mean 'license'"),
-        ("name: a\n\nversion: 1.0\n", "line 3: version is a text, not 1.0: write '1.0' in quotes"),
-        ("name: a\nname: b\n", "line 2: 'name' is there twice"),
-        ("name: [a\n", "line 2: this is no YAML"),
+        ("name: a\nlicence: MIT\n", "line 2, licence: 'licence' is nothing that can .* did you mean 'license'"),
+        ("name: a\n\nversion: 1.0\n", "line 3, version: version is a text, not 1.0: write '1.0' in quotes"),
+        ("name: a\nname: b\n", "line 2: the field 'name' is there twice"),
+        ("classes:\n- name: a\n  name: b\n", "line 3: the field 'name' is there twice"),
+        ("name: [a\n", "line 2 is no YAML"),
         ("- name\n", "no mapping of fields"),
     ],
 )
@@ -172,6 +174,83 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, text: str, reason:
     (tmp_path / "model.yaml").write_text(text)
     with pytest.raises(SpecError, match=reason):
         read_file(tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name: x\n", "line 2, name: name 'x' is none: 3 to 100 letters"),
+        ("version: '1.0'\n", "line 2, version: version '1.0' is no semantic version"),
+        ("task:\n- regression\n- segmenting\n", r"line 4, task\[1\]: .* did you mean 'segmentation'"),
+        ("bbox: [5, 50, 10]\n", "line 2, bbox: bbox .* is no box: write WEST,SOUTH,EAST,NORTH"),
+        ("geometry: {type: Point}\n", "line 2, geometry: "),
+        ("datetime: 2021/2020\n", "line 2, datetime: datetime has its end 2020-12-31 before start 2021-01-01"),
+        ("season: [Jun, Hay]\n", r"line 2, season\[1\]: season 'Hay' is none: write months"),
+        ("input_dims:\n  s1: [batch, Height]\n", r"line 3, input_dims.s1\[1\]: .* 'Height': lower-case letters"),
+        ("bands:\n- B02\n- B03\n- B02\n", r"line 5, bands\[2\]: bands names 'B02' twice"),
+        ("bands: [1, 2]\n", r"line 2, bands\[0\]: bands are words"),
+        ("classes:\n- {name: a}\n- name: b\n  color: blau\n", r"line 5, classes\[1\].color: .* '#1F77B4'"),
+        ("classes:\n- a\n- a\n", r"line 4, classes\[1\]: two classes have the name 'a'"),
+        ("classes:\n  0: a\n  1: {colr: red}\n", r"line 4, classes\[1\]"),
+        ("classes:\n- {name: a,\n   value: one}\n", r"line 4, classes\[0\].value: .* whole number"),
+        ("classes:\n  mask:\n  - a\n  - {name: b, color: x}\n", r"line 5, classes.mask\[1\].color: "),
+        ("scaling:\n- {type: scale, value: 2}\n- type: zscore\n", r"line 4, scaling\[1\].type: .* 'z-score'"),
+        ("scaling:\n  B02: 1\n  B03: {typ: scale, value: 2}\n", "line 4, scaling.B03: scaling has the type None"),
+        (
+            "scaling: [[{type: scale, value: 1},\n  import os]]\n",
+            r"line 3, scaling\[0\]\[1\]: .* write arithmetic of x",
+        ),
+        ("resize: bigger\n", "line 2, resize: resize 'bigger' is none of MLM's"),
+        ("units: {B02: [1]}\n", "line 2, units.B02: units are texts"),
+        ("metrics:\n  mIoU: 0.7\n  IoU:\n    water: good\n", "line 5, metrics.IoU.water: .* no number"),
+        ("metrics_table: gone.csv\n", "line 2, metrics_table: there is no file"),
+        ("thumbnail: map.pdf\n", "line 2, thumbnail: this is a picture .*, not 'map.pdf'"),
+        ("card: gone.md\n", "line 2, card: card: there is no file"),
+        ("hyperparameters:\n  learning rate: 1\n", "line 3, hyperparameters.learning rate: .* letters"),
+        ("author:\n- Ada\n- {nam: Bob}\n", r"line 4, author\[1\].nam: author has no field 'nam'"),
+        ("doi: abc\n", "line 2, doi: doi 'abc' is none: write it as 10"),
+        ("pretrained: 'no'\n", "line 2, pretrained: this is true or false, not 'no'"),
+        ("training_data: [a, {b: c}]\n", r"line 2, training_data\[1\]: this is an id, a URL or a file"),
+        ("variant: My Model\n", "line 2, variant: variant 'My Model' is none"),
+        ("backend: theano\n", "line 2, backend: backend 'theano' is none of Keras"),
+        ("entrypoint: build\n", "line 2, entrypoint: entrypoint 'build' is no function"),
+        ("origin: {name: a}\n", "line 2, origin: origin has a registry"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line_and_field(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "model.yaml").write_text("# said\n" + text)
+    document = read_file(tmp_path / "model.yaml")
+    with pytest.raises(ModelStacError, match=f"model.yaml {reason}") as found, document.explaining():
+        check_values(document.values, tmp_path)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "reason"),
+    [
+        ("classes", "- a\n- {name: b, color: blau}\n", r"said.yaml line 2, \[1\].color: class 'b'"),
+        ("scaling", "B02: 1\nB03: {type: scale}\n", "said.yaml line 2, B03: scaling: .* 'scale' lacks value"),
+        ("metrics", "mIoU: 0.7\nOA: high\n", "said.yaml line 2, OA: metrics: 'OA' is 'high', no number"),
+        ("hyperparameters", "a: 1\nb c: 1\n", "said.yaml line 2, b c: "),
+        ("units", "B02: '1'\nB03: [1]\n", "said.yaml line 2, B03: units are texts"),
+    ],
+)
+def test_a_file_of_values_is_named_instead_of_the_file_that_names_it(
+    tmp_path: Path, field: str, text: str, reason: str
+) -> None:
+    (tmp_path / "said.yaml").write_text(text)
+    (tmp_path / "model.yaml").write_text(f"{field}: said.yaml\n")
+    document = read_file(tmp_path / "model.yaml")
+    with pytest.raises(SpecError, match=f"^[^ ]*{reason}"), document.explaining():
+        check_values(document.values, tmp_path)
+
+
+def test_files_that_a_training_makes_may_be_there_later(tmp_path: Path) -> None:
+    said = {"card": "later.md", "metrics_picture": "later.png", "classes": "later.yaml"}
+    check_values(said, tmp_path, later=True)
+    for name, value in said.items():
+        with pytest.raises(NotFoundError):
+            check_values({name: value}, tmp_path)
 
 
 def test_the_commit_of_a_script_is_found_without_a_password(tmp_path: Path) -> None:

@@ -130,19 +130,25 @@ def _described(
 ) -> pystac.Item:
     """Publish a model file with all that is said of it, by options and in a file."""
     from modelstac.catalog.items.writing import write_item
+    from modelstac.catalog.written import Document
     from modelstac.registry.publishing.call import made
     from modelstac.registry.publishing.written import read_file
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     policy = DEFAULT_POLICY.trusting(*trust)
-    fields = {} if written is None else read_file(written)
+    document = Document("", {}, {}) if written is None else read_file(written)
+    fields = {name: value for name, value in document.values.items() if name not in given}
     if "geometry" in given:
         fields.pop("bbox", None)
     folder = Path.cwd() if written is None else written.absolute().parent
     quiet_frameworks()
     model = model.absolute() if isinstance(model, Path) else model
     how: dict[str, Any] = {"folder": folder, "policy": policy}
-    with progress() as report, made(model, fields | given, **how, report=report) as description:
+    with (
+        progress() as report,
+        document.explaining(fields),
+        made(model, fields | given, **how, report=report) as description,
+    ):
         return new_or_existing_catalog(catalog).publish(write_item(description), report=report)
 
 

@@ -134,17 +134,17 @@ class Value(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic
     name = "value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str | None, Any]:
-        """Split the name, and read the value or its file."""
+        """Split the name, and read the value, or give the path of its file."""
         import yaml
 
-        from modelstac.registry.publishing.written import read_yaml
+        from modelstac.catalog.written import read_file
 
         if isinstance(value, tuple):
             return value
         match = _NAMED.fullmatch(value)
         name, text = (match["name"], match["text"]) if match else (None, value)
         if (path := file_of(text)) is not None:
-            return name, read_yaml(path)
+            return name, path if name is None else read_file(path).values
         try:
             return name, yaml.safe_load(text)
         except yaml.YAMLError:
@@ -164,17 +164,27 @@ def values(ctx: click.Context, param: click.Parameter, found: tuple[tuple[str | 
     return given.get(None) if None in given else ({str(name): value for name, value in given.items()} or None)
 
 
-def scores(ctx: click.Context, param: click.Parameter, found: tuple[tuple[str | None, Any], ...]) -> Any:
-    """Give scores by name, or those of a file."""
+def pairs(ctx: click.Context, param: click.Parameter, found: tuple[tuple[str | None, Any], ...]) -> Any:
+    """Give values by name, with those of files."""
     made: dict[str, Any] = {}
     for name, value in found:
         if name is not None:
             made[name] = value
+        elif isinstance(value, Path):
+            made |= _of_file(str(param.name), value)
         elif isinstance(value, dict):
             made |= value
         else:
             raise click.BadParameter(f"write NAME=NUMBER, or a file (.json, .yaml), not {value!r}", ctx, param)
     return made or None
+
+
+def _of_file(name: str, path: Path) -> Any:
+    """Read names and values from a file, which is named with the line of what makes no sense."""
+    from modelstac.registry.publishing.beside import read_scores
+    from modelstac.registry.publishing.values import read_hyperparameters
+
+    return {"metrics": read_scores, "hyperparameters": read_hyperparameters}[name](path, Path())
 
 
 def named(flag: str, name: str, metavar: str, text: str) -> Option:
@@ -251,12 +261,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     valued("--units", "UNIT", "Unit of the bands: one, or '{B02: \"1\"}'."),
     valued("--resize", "[NAME=]TYPE", "How images are brought to its size: MLM's resize_type, such as pad."),
-    valued("--metrics", "NAME=NUMBER", "Score on held-out data, or a file of them; repeatable.", scores),
+    valued("--metrics", "NAME=NUMBER", "Score on held-out data, or a file of them; repeatable.", pairs),
     click.option("--main-metric", metavar="NAME", help="The score that matters most, which pages show first."),
     filed("--metrics-table", "Table of the scores (.csv)."),
     filed("--metrics-picture", "Picture of the scores (.png)."),
     filed("--thumbnail", "Small picture of what it gives (.png)."),
-    valued("--hyperparameters", "NAME=VALUE", "Of the training, or a file of them; repeatable.", scores),
+    valued("--hyperparameters", "NAME=VALUE", "Of the training, or a file of them; repeatable.", pairs),
     click.option("--entrypoint", metavar="P.M:F", help="Function that builds the architecture, for weights."),
     filed("--requirements", "Packages that it was trained with."),
     filed("--code", "The script that made it: published is its commit."),

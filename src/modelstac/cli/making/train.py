@@ -170,9 +170,9 @@ def _function(name: str, config: Path | None, folder: Path | None, catalog: str 
     """Train by a function of the user's."""
     from modelstac.pipeline.functions import read_job, run
 
-    job = read_job(name, config)
+    job, document = read_job(name, config)
     quiet_frameworks()
-    with progress() as report:
+    with progress() as report, document.explaining({"publish"}):
         item = run(job, new_or_existing_catalog(catalog), checkpoints=folder, report=report)
     _print(item, as_json)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from modelstac.catalog.errors import SpecError
-from modelstac.pipeline.strict_yaml import read
+from modelstac.catalog.written import read
 
 
 def test_every_value_has_its_line():
