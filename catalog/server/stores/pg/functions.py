@@ -10,10 +10,11 @@ import unicodedata
 from functools import cache
 
 from modelstac.catalog.search.sql.functions import DAY, MOMENT
+from modelstac.catalog.server.stores.pg import indexed
 from modelstac.catalog.server.teams.session import PREFIX, TABLES
 
-MARK = "modelstac.layout_2"
-"""The last function that is made: where it is, all functions and tables are. Its number goes up with each addition."""
+MARK = "modelstac.layout_3"
+"""The last that is made: where it is, all functions, tables and indexes are. Its number goes up with each addition."""
 
 _MOMENT = r"""
 CREATE OR REPLACE FUNCTION modelstac.{end}_moment(said text) RETURNS bigint
@@ -70,7 +71,7 @@ $$"""
 
 @cache
 def statements() -> list[str]:
-    """Return the statements that make the functions, again or anew."""
+    """Return the statements that make functions, tables and indexes, again or anew."""
     day, moment = DAY, MOMENT
     return [
         "CREATE SCHEMA IF NOT EXISTS modelstac",
@@ -86,7 +87,8 @@ def statements() -> list[str]:
         "GRANT INSERT ON ALL TABLES IN SCHEMA modelstac TO pgstac_ingest",
         f"GRANT UPDATE (pending) ON {PREFIX}audit TO pgstac_ingest",
         f"GRANT UPDATE, DELETE ON {PREFIX}catalogs, {PREFIX}children, {PREFIX}deliveries TO pgstac_ingest",
-        f"CREATE OR REPLACE FUNCTION {MARK}() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 2'",
+        *indexed.statements(),
+        f"CREATE OR REPLACE FUNCTION {MARK}() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 3'",
     ]
 
 

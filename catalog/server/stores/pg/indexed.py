@@ -1,0 +1,94 @@
+"""Conditions of a filter that an index of ours answers alone, so that no item is read to judge them again.
+
+pgstac makes one index a property; a framework is asked for together with a range of its versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from modelstac.catalog.search.sql.expressions import Expression, literal_text
+from modelstac.catalog.search.sql.functions import casei
+from modelstac.catalog.search.sql.indexed import compared, name_of, operator_of
+from modelstac.catalog.server.stores.pg.properties import property_json, text_in
+
+Bind = Callable[[Any], str]
+
+_KEYS = {"mlm:framework": "interop:framework_version_key", "interop:backend": "interop:backend_version_key"}
+"""What is asked for by name, whatever its case, and the sortable version whose bounds are asked for beside it."""
+
+
+class Named(NamedTuple):
+    """A condition that a property is one of some texts; ``folded`` where its case is left out."""
+
+    name: str
+    folded: bool
+    texts: frozenset[str]
+
+
+def statements() -> list[str]:
+    """Return the statements that make the indexes."""
+    made = []
+    for name, key in _KEYS.items():
+        columns = ", ".join(f"({sql})" for sql in (_folded(name), _text(key), _text(name)))
+        on = columns.replace("items.content", "content")
+        # pgstac drops, when it is asked to, what its template of indexes does not have.
+        made += [
+            f"CREATE INDEX IF NOT EXISTS {table}_{name.partition(':')[2]} ON pgstac.{table} ({on})"
+            for table in ("items", "queryable_index_template")
+        ]
+    return made
+
+
+def answered(expressions: Iterable[Expression], bind: Bind) -> tuple[list[str], list[Expression]]:
+    """Return the SQL of the conditions that mean just what an index answers, and the other conditions."""
+    conditions: list[str] = []
+    keys, others, rest = set(), [], []
+    for expression in expressions:
+        if (found := _named(expression)) is None:
+            others.append(expression)
+            continue
+        keys.add(_KEYS[found.name])
+        folded = found.texts if found.folded else frozenset(map(casei, found.texts))
+        conditions.append(_folded(found.name) + _among(folded, bind))
+        if not found.folded:
+            conditions.append(_text(found.name) + _among(found.texts, bind))
+    for expression in others:
+        if (bound := compared(expression, keys)) is None:
+            rest.append(expression)
+        else:
+            operator, key, text = bound
+            conditions.append(f"{_text(key)} {operator} {bind(text)}")
+    return conditions, rest
+
+
+def _named(expression: Expression) -> Named | None:
+    operator = operator_of(expression)
+    if operator == "or":
+        found = [_named(argument) for argument in expression["args"]]
+        alike = {part and part[:2] for part in found}
+        if len(alike) != 1 or None in alike:
+            return None
+        return Named(*alike.pop(), frozenset().union(*(part.texts for part in found)))
+    if operator not in {"=", "in"} or len(expression["args"]) != 2:
+        return None
+    first, second = expression["args"]
+    if operator == "=" and literal_text(first) is not None:
+        first, second = second, first
+    texts = list(map(literal_text, second if operator == "in" and isinstance(second, list) else [second]))
+    folded = operator_of(first) == "casei" and len(first["args"]) == 1
+    name = name_of(first["args"][0] if folded else first)
+    return Named(name, folded, frozenset(texts)) if name in _KEYS and texts and None not in texts else None
+
+
+def _among(texts: frozenset[str], bind: Bind) -> str:
+    return f" = {bind(*texts)}" if len(texts) == 1 else f" = ANY({bind(sorted(texts))})"
+
+
+def _text(name: str) -> str:
+    return text_in(property_json(name, "items.content->'properties'"))
+
+
+def _folded(name: str) -> str:
+    return f'modelstac.casei({_text(name)}) COLLATE "C"'
