@@ -13,7 +13,7 @@ from modelstac.catalog.search.sql.expressions import Expression, operation, patt
 from modelstac.catalog.search.sql.filters import Period, Walk
 from modelstac.catalog.search.sql.functions import SPATIAL
 from modelstac.catalog.search.sql.indexed import conjuncts
-from modelstac.catalog.server.stores.pg.indexed import answered
+from modelstac.catalog.server.stores.pg.indexed import answered, stock_sql
 from modelstac.catalog.server.stores.pg.properties import number_in, property_json, text_of
 from modelstac.catalog.server.stores.queryables import INDEXED
 
@@ -58,7 +58,7 @@ class PgFilter(Walk):
             return None
         if name in {"id", "collection"}:
             return f"items.{name} = {self._bind(second)}"
-        return f"to_text(items.content->'properties'->'{name}') = {self._bind(second)}"
+        return f"{stock_sql(name)} = {self._bind(second)}"
 
     def _any(self, name: str) -> str:
         return f"nullif({property_json(name)}, 'null')"

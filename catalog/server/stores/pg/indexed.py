@@ -1,10 +1,12 @@
-"""Conditions of a filter that an index of ours answers alone, so that no item is read to judge them again.
+"""Indexes over pgstac's items, and the conditions of a filter that one answers alone, so that no item is read for them.
 
-pgstac makes one index a property; a framework is asked for together with a range of its versions.
+They are made once, of the table of all items: PostgreSQL gives them to each partition. pgstac, which would make them by
+queryables, takes 5 ms an index and partition.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from modelstac.catalog.search.sql.expressions import Expression, literal_text
 from modelstac.catalog.search.sql.functions import casei
 from modelstac.catalog.search.sql.indexed import compared, name_of, operator_of
 from modelstac.catalog.server.stores.pg.properties import property_json, text_in
+from modelstac.catalog.server.stores.queryables import INDEXED
 
 Bind = Callable[[Any], str]
 
@@ -29,16 +32,23 @@ class Named(NamedTuple):
 
 def statements() -> list[str]:
     """Return the statements that make the indexes."""
+    columns = {name: [f"pgstac.{stock_sql(name)}"] for name in INDEXED}
+    columns |= {f"{name}_bounds": [_folded(name), _text(key), _text(name)] for name, key in _KEYS.items()}
     made = []
-    for name, key in _KEYS.items():
-        columns = ", ".join(f"({sql})" for sql in (_folded(name), _text(key), _text(name)))
-        on = columns.replace("items.content", "content")
-        # pgstac drops, when it is asked to, what its template of indexes does not have.
-        made += [
-            f"CREATE INDEX IF NOT EXISTS {table}_{name.partition(':')[2]} ON pgstac.{table} ({on})"
-            for table in ("items", "queryable_index_template")
-        ]
+    for name, listed in columns.items():
+        index, on = (
+            re.sub(r"\W", "_", name),
+            ", ".join(f"({sql})" for sql in listed).replace("items.content", "content"),
+        )
+        # What its own template has, too, pgstac does not drop when it is asked to tidy up.
+        for table in ("items", "queryable_index_template"):
+            made += [f"CREATE INDEX IF NOT EXISTS {table}_{index} ON pgstac.{table} ({on})"]
     return made
+
+
+def stock_sql(name: str) -> str:
+    """Return the SQL of a property as pgstac's own searches have it."""
+    return f"to_text(items.content->'properties'->'{name}')"
 
 
 def answered(expressions: Iterable[Expression], bind: Bind) -> tuple[list[str], list[Expression]]:
