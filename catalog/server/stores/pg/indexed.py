@@ -76,20 +76,21 @@ def answered(expressions: Iterable[Expression], bind: Bind) -> tuple[list[str], 
 def _named(expression: Expression) -> Named | None:
     operator = operator_of(expression)
     if operator == "or":
-        found = [_named(argument) for argument in expression["args"]]
-        alike = {part and part[:2] for part in found}
-        if len(alike) != 1 or None in alike:
+        found = [part for argument in expression["args"] if (part := _named(argument)) is not None]
+        alike = {(part.name, part.folded) for part in found}
+        if len(alike) != 1 or len(found) < len(expression["args"]):
             return None
-        return Named(*alike.pop(), frozenset().union(*(part.texts for part in found)))
+        return found[0]._replace(texts=frozenset(text for part in found for text in part.texts))
     if operator not in {"=", "in"} or len(expression["args"]) != 2:
         return None
     first, second = expression["args"]
     if operator == "=" and literal_text(first) is not None:
         first, second = second, first
-    texts = list(map(literal_text, second if operator == "in" and isinstance(second, list) else [second]))
+    wanted = second if operator == "in" and isinstance(second, list) else [second]
+    texts = [text for one in wanted if (text := literal_text(one)) is not None]
     folded = operator_of(first) == "casei" and len(first["args"]) == 1
     name = name_of(first["args"][0] if folded else first)
-    return Named(name, folded, frozenset(texts)) if name in _KEYS and texts and None not in texts else None
+    return Named(name, folded, frozenset(texts)) if name in _KEYS and texts and len(texts) == len(wanted) else None
 
 
 def _among(texts: frozenset[str], bind: Bind) -> str:
