@@ -28,7 +28,8 @@ from modelstac.catalog.testing import Examples
 SIZE = 10_000
 MODELS = 20
 TURNS = 3
-INTO_PGSTAC = 1.2
+LIMITS = {"embedded": ("our indexes", 1.0), "server over pgstac": ("stock", 1.2)}
+"""At most so many times what ``pypgstac load`` takes into that database."""
 
 
 def documents(folder: Path) -> list[dict[str, Any]]:
@@ -136,18 +137,19 @@ def main(turns: int = TURNS) -> None:
 
 def report(measured: list[dict[str, float]]) -> None:
     """Print medians, and those of the ratios of each turn to pypgstac into a stock database and into one of ours."""
-    # Of loading into the same pgstac: a stock one has none of the indexes that searches of models go through.
-    targets = {"embedded": 1.0, "server over pgstac": INTO_PGSTAC}
     print(f"Publishing {SIZE:,} items of {MODELS} models, medians of {len(measured)} turns\n")
-    print(f"{'':30}{'seconds':>9}{'items/s':>9}{'to stock':>10}{'to ours':>9}{'target':>8}")
+    print(f"{'':30}{'seconds':>9}{'items/s':>9}{'to stock':>10}{'to ours':>9}")
     for name in measured[0]:
         found = statistics.median(turn[name] for turn in measured)
-        stock, ours = (
-            statistics.median(turn[name] / turn[f"pypgstac load, {kind}"] for turn in measured)
+        ratios = {
+            kind: statistics.median(turn[name] / turn[f"pypgstac load, {kind}"] for turn in measured)
             for kind in ("stock", "our indexes")
-        )
-        target = targets.get(name)
-        verdict = "" if target is None else f"{'met' if ours <= target else 'MISSED':>8}"
+        }
+        stock, ours = ratios.values()
+        verdict = ""
+        if name in LIMITS:
+            beside, limit = LIMITS[name]
+            verdict = f"  limit {limit:g} of {beside}: {'met' if ratios[beside] <= limit else 'MISSED'}"
         print(f"{name:30}{found:9.2f}{SIZE / found:9.0f}{stock:10.2f}{ours:9.2f}{verdict}", flush=True)
 
 

@@ -36,10 +36,12 @@ TABLES = (
     "CREATE INDEX IF NOT EXISTS audit_pending ON {prefix}audit (number) WHERE pending IS NOT NULL",
 )
 """Statements for SQLite and PostgreSQL; ``pending`` is 1 until the webhooks that wait for an entry know of it."""
-INSERT = (
-    "INSERT INTO {prefix}audit (at, writer, action, collection, item, detail, pending) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7)"
+_INTO = "INSERT INTO {prefix}audit (at, writer, action, collection, item, detail, pending)"
+INSERT = f"{_INTO} VALUES ($1, $2, $3, $4, $5, $6, $7)"
+INSERT_MANY = (
+    f"{_INTO} SELECT * FROM unnest($1::text[],$2::text[],$3::text[],$4::text[],$5::text[],$6::text[],$7::int[])"  # noqa: S608
 )
+"""For PostgreSQL: takes the columns."""
 ANNOUNCED = frozenset({"publish", "promote", "demote"})
 """What webhooks tell of."""
 

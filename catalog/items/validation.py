@@ -67,7 +67,8 @@ SCHEMES = frozenset(
 )
 """Schemes of places that a link or an asset may name; none of them runs anything where it is clicked."""
 _ACTING = frozenset({"blob", "data", "filesystem", "javascript", "vbscript", "view-source"})
-_PLACES = frozenset({"href", "url"})
+_PLACES = ("href", "url")
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _IGNORED = re.compile(r"^[\x00-\x20]+|[\t\n\r]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _PLAIN_DATA = re.compile(
@@ -256,15 +257,16 @@ def _check_hrefs(document: Document, kind: str) -> None:
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            for name in _PLACES & value.keys():
-                _check_scheme(document, value, name, kind)
+            for name in _PLACES:
+                if name in value:
+                    _check_scheme(document, value, name, kind)
             value = value.values()
-        stack.extend(part for part in value if isinstance(part, (dict, list, tuple)))
+        stack += [part for part in value if type(part) not in _PLAIN and isinstance(part, (dict, list, tuple))]
 
 
 def _check_scheme(document: Document, holder: Document, name: str, kind: str) -> None:
     href = holder[name]
-    if not isinstance(href, str):
+    if not isinstance(href, str) or href.startswith(("https://", "http://")):
         return
     found = _SCHEME.match(_IGNORED.sub("", href))
     if found is None or len(found[1]) == 1 or _PLAIN_DATA.match(href):  # a path, or one of Windows

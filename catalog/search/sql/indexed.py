@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,18 +56,18 @@ class Condition:
 
 def conjuncts(expression: Expression) -> list[Expression]:
     """Return the conditions that a filter joins by AND at its top."""
-    if _operator(expression) == "and" and expression["args"]:
+    if operator_of(expression) == "and" and expression["args"]:
         return [part for argument in expression["args"] for part in conjuncts(argument)]
     return [expression]
 
 
 def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> tuple[list[Condition], list[Expression]]:
     """Return the SQL of the conditions that mean just what an index answers, and the other conditions."""
-    compared = [(expression, _comparison(expression)) for expression in expressions]
+    judged = [(expression, compared(expression, EXACT_NAMES)) for expression in expressions]
     # SQLite has numbers before texts: "less than a text" is true of a number, unless something else says it is a text.
-    texts = {found[1] for _, found in compared if found is not None and found[0] in {"=", ">", ">="}}
+    texts = {found[1] for _, found in judged if found is not None and found[0] in {"=", ">", ">="}}
     conditions, rest = [], []
-    for expression, found in compared:
+    for expression, found in judged:
         if found is not None:
             operator, name, text = found
             column = column_sql(name)
@@ -84,42 +84,45 @@ def answered(expressions: Iterable[Expression], bind: Callable[[Any], str]) -> t
     return conditions, rest
 
 
-def _comparison(expression: Expression) -> tuple[str, str, str] | None:
-    operator = _operator(expression)
+def compared(expression: Expression, names: Container[str]) -> tuple[str, str, str] | None:
+    """Return operator, name and text of a comparison of one of these properties with a text; None for anything else."""
+    operator = operator_of(expression)
     if operator not in _TURNED or len(expression["args"]) != 2:
         return None
     first, second = expression["args"]
     if isinstance(first, str):
         first, second, operator = second, first, _TURNED[operator]
-    name = _name(first)
-    return (operator, name, second) if name in EXACT_NAMES and isinstance(second, str) else None
+    name = name_of(first)
+    return (operator, name, second) if name in names and isinstance(second, str) else None
 
 
 def _keywords(expression: Expression) -> list[str] | None:
-    if _operator(expression) != "a_contains" or len(expression["args"]) != 2:
+    if operator_of(expression) != "a_contains" or len(expression["args"]) != 2:
         return None
     first, second = expression["args"]
-    fits = _name(first) == "keywords" and isinstance(second, list) and all(isinstance(word, str) for word in second)
+    fits = name_of(first) == "keywords" and isinstance(second, list) and all(isinstance(word, str) for word in second)
     return second if fits and second else None
 
 
 def _written(expression: Expression) -> list[str]:
     """Give patterns of the names of classes or bands that stand in a document, which is read only where they do."""
-    if _operator(expression) != "a_contains" or len(expression["args"]) != 2:
+    if operator_of(expression) != "a_contains" or len(expression["args"]) != 2:
         return []
     first, second = expression["args"]
-    if _name(first) not in LISTS or not isinstance(second, list):
+    if name_of(first) not in LISTS or not isinstance(second, list):
         return []
     plain = [word for word in second if isinstance(word, str) and _PLAIN.fullmatch(word)]
     escaped = (word.replace("_", r"\_").replace("%", r"\%") for word in plain)
     return ['%"' + _FOLDED.sub("%", word) + '"%' for word in escaped]
 
 
-def _operator(expression: Expression) -> str:
+def operator_of(expression: Expression) -> str:
+    """Return the operator of a condition, in small letters; nothing where it is none."""
     fits = isinstance(expression, dict) and isinstance(expression.get("args"), list)
     return str(expression.get("op")).lower() if fits else ""
 
 
-def _name(expression: Expression) -> str:
+def name_of(expression: Expression) -> str:
+    """Return the name of the property that an expression is; nothing where it is none."""
     found = expression.get("property") if isinstance(expression, dict) else None
     return found.removeprefix("properties.") if isinstance(found, str) else ""

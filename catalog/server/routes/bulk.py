@@ -1,13 +1,14 @@
-"""Many items in one request, one a line: checked as they come, and stored in one transaction once all are there."""
+"""Many items in one request, one a line: checked as they come, and stored in one transaction once all have come."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any
+from typing import IO, Any
 
 import orjson
 from fastapi import HTTPException, Request
@@ -28,13 +29,81 @@ _SLOWEST, _SLOW_SECONDS = 1 << 10, 60.0
 _UNREAD = 256 << 20
 
 
-async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGenerator[list[Document], None]:
-    """Yield valid items of a request, some at a time and as they come; the next are read and checked meanwhile.
+class Body:
+    """The lines of a request, read as fast as they come and kept on disk until they are checked.
+
+    Parameters
+    ----------
+    request
+        Whose body it is.
+    file
+        Where they are kept.
+    ended
+        Set when all have come.
+    """
+
+    def __init__(self, request: Request, file: IO[bytes]) -> None:
+        self.request = request
+        self.ended = asyncio.Event()
+        self._file = file.fileno()
+        self._kept: asyncio.Queue[tuple[int, int] | Exception | None] = asyncio.Queue()
+
+    async def read(self, limit: int) -> None:
+        """Read all of it."""
+        place = 0
+        try:
+            async for lines in _lines(self.request, limit):
+                text = b"\n".join(lines)
+                await run_in_threadpool(_write, self._file, text, place)
+                self._kept.put_nowait((place, len(text)))
+                place += len(text)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the lines gets it
+            self._kept.put_nowait(error)
+        else:
+            self._kept.put_nowait(None)
+            self.ended.set()
+
+    async def lines(self) -> AsyncIterator[list[bytes]]:
+        """Yield the lines, some at a time."""
+        while (kept := await self._kept.get()) is not None:
+            if isinstance(kept, Exception):
+                raise kept
+            place, size = kept
+            yield (await run_in_threadpool(os.pread, self._file, size, place)).split(b"\n")
+
+
+@contextlib.asynccontextmanager
+async def received(request: Request, limit: int) -> AsyncIterator[Body]:
+    """Receive the lines of a request.
 
     Parameters
     ----------
     limit
-        Most bytes of one item.
+        Most bytes of one line.
+
+    Raises
+    ------
+    TooLargeError
+        From the lines, if one is larger.
+    StorageError
+        From the lines, if the rest does not come.
+    """
+    kind = request.headers.get("content-type", MEDIA_TYPE).partition(";")[0].strip().lower()
+    if kind != MEDIA_TYPE:
+        raise HTTPException(415, f"Content-Type: {kind[:60]!r} is not understood, {MEDIA_TYPE} is")
+    with tempfile.TemporaryFile() as file:
+        body = Body(request, file)
+        reading = asyncio.create_task(body.read(limit))
+        try:
+            yield body
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+
+
+async def checked_parts(body: Body, checks: Checks) -> AsyncGenerator[list[Document], None]:
+    """Yield valid items of a request, some at a time and as they come; the next are checked meanwhile.
 
     Raises
     ------
@@ -43,11 +112,8 @@ async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGe
     StorageError
         If the rest does not come.
     """
-    kind = request.headers.get("content-type", MEDIA_TYPE).partition(";")[0].strip().lower()
-    if kind != MEDIA_TYPE:
-        raise HTTPException(415, f"Content-Type: {kind[:60]!r} is not understood, {MEDIA_TYPE} is")
-    base, begun = base_url(request), 1
-    parts = _lines(request, limit)
+    base, begun = base_url(body.request), 1
+    parts = body.lines()
 
     async def following() -> list[Document] | None:
         nonlocal begun
@@ -70,13 +136,15 @@ async def checked_parts(request: Request, checks: Checks, limit: int) -> AsyncGe
 
 
 @contextlib.asynccontextmanager
-async def all_there(parts: AsyncIterator[list[Document]]) -> AsyncIterator[AsyncIterator[list[Document]]]:
-    """Wait for the last of some items, which are kept on disk meanwhile, and give them again.
+async def all_there(
+    parts: AsyncGenerator[list[Document], None], ended: asyncio.Event
+) -> AsyncIterator[AsyncIterator[list[Document]]]:
+    """Wait for the end of a request, with what is checked of it by then kept on disk, and give its items.
 
-    What stores them keeps others from writing, and that must not last as long as a client likes.
+    What stores them keeps others from writing: that may last until the rest is checked, not as long as a client likes.
     """
     with tempfile.TemporaryFile() as file:
-        async for part in parts:
+        while not ended.is_set() and (part := await anext(parts, None)) is not None:
             line = orjson.dumps(part) + b"\n"
             await run_in_threadpool(file.write, line)
         file.seek(0)
@@ -84,6 +152,8 @@ async def all_there(parts: AsyncIterator[list[Document]]) -> AsyncIterator[Async
         async def again() -> AsyncIterator[list[Document]]:
             while line := await run_in_threadpool(file.readline):
                 yield orjson.loads(line)
+            async for part in parts:
+                yield part
 
         yield again()
 
@@ -126,6 +196,12 @@ async def _lines(request: Request, limit: int) -> AsyncIterator[list[bytes]]:
         if chunk is None:
             yield lines
             return
+
+
+def _write(file: int, text: bytes, place: int) -> None:
+    while text:
+        written = os.pwrite(file, text, place)
+        text, place = text[written:], place + written
 
 
 def _checked(lines: list[bytes], first: int, checks: Checks, base: str) -> list[Document]:

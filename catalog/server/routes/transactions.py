@@ -18,7 +18,7 @@ from starlette.responses import Response
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError, ModelStacError
 from modelstac.catalog.items.documents import Document, now
 from modelstac.catalog.items.identity import BULK_CONFORMANCE, EVIDENCE_ASSETS, differences
-from modelstac.catalog.server.routes.bulk import all_there, checked_parts, read_rest
+from modelstac.catalog.server.routes.bulk import Body, all_there, checked_parts, read_rest, received
 from modelstac.catalog.server.routes.client import answer, answer_stored
 from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body
 from modelstac.catalog.server.routes.keys import Keys, admit
@@ -111,24 +111,28 @@ class Transactions(ApiExtension):
 
     async def create_from_lines(self, request: Request) -> Response:
         """Publish items of any models, one a line, all or none; collections that are missing are made."""
-        received = 0
+        count = 0
 
-        async def counted() -> AsyncGenerator[list[Document], None]:
-            nonlocal received
-            async with contextlib.aclosing(checked_parts(request, self.checks, self.largest)) as parts:
+        async def counted(body: Body) -> AsyncGenerator[list[Document], None]:
+            nonlocal count
+            async with contextlib.aclosing(checked_parts(body, self.checks)) as parts:
                 async for part in parts:
-                    received += len(part)
+                    count += len(part)
                     yield part
 
         try:
             # Here and not before: what is left of the request is read even when it is refused.
             admit(self.keys, request)
-            async with contextlib.aclosing(counted()) as parts, all_there(parts) as items:
+            async with (
+                received(request, self.largest) as body,
+                contextlib.aclosing(counted(body)) as parts,
+                all_there(parts, body.ended) as items,
+            ):
                 new = await self.store.add_parts(items)
         except (ModelStacError, HTTPException):
             await read_rest(request)
             raise
-        return answer({"received": received, "success": new, "skipped": received - new, "errors": []})
+        return answer({"received": count, "success": new, "skipped": count - new, "errors": []})
 
     async def _add(self, collection_id: str, items: Sequence[Any], request: Request) -> list[bool]:
         base = base_url(request)

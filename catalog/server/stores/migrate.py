@@ -7,7 +7,7 @@ import time
 
 from modelstac.catalog.errors import MissingPackageError, StorageError
 from modelstac.catalog.server.stores.pg.functions import statements
-from modelstac.catalog.server.stores.queryables import INDEXED, PROPERTIES
+from modelstac.catalog.server.stores.queryables import PROPERTIES
 
 _OF_PGSTAC = frozenset({"id", "collection", "geometry", "datetime", "start_datetime", "end_datetime"})
 
@@ -49,8 +49,7 @@ def migrate(url: str, *, wait: float = 0.0) -> str:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SET search_path = pgstac, public")
             connection.execute(
-                "SELECT upsert_queryables(%s::jsonb, NULL, %s::text[], false)",
-                [json.dumps({"type": "object", "properties": definitions}), list(INDEXED)],
+                "SELECT upsert_queryables(%s::jsonb)", [json.dumps({"type": "object", "properties": definitions})]
             )
             for statement in statements():
                 connection.execute(statement.encode())

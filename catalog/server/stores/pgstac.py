@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import asyncpg
-from pypgstac.hydration import hydrate
 
 from modelstac.catalog import journal
 from modelstac.catalog.errors import (
@@ -23,9 +22,9 @@ from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.files.named import check_there, unnamed
-from modelstac.catalog.server.stores.collections import no_item, pointing_to, select
+from modelstac.catalog.server.stores.collections import no_item, select
+from modelstac.catalog.server.stores.pg import rows
 from modelstac.catalog.server.stores.pg.functions import MARK
-from modelstac.catalog.server.stores.pg.items import unpacked
 from modelstac.catalog.server.stores.pg.pool import ADVICE, Connection, Pool
 from modelstac.catalog.server.stores.pg.search import PgSearch
 from modelstac.catalog.server.stores.pg.tables import Tables, read_collection
@@ -36,7 +35,7 @@ from modelstac.catalog.server.teams import hierarchy
 from modelstac.catalog.server.teams.permission import made, may_write
 from modelstac.catalog.server.teams.session import PgSession, Session
 
-_SHARED = "pgstac:base_item"
+_ITEM = f"SELECT {rows.COLUMNS} FROM items WHERE id = $1 AND collection = $2"  # noqa: S608
 _OLDEST = (0, 10)
 # Advisory locks of ours.
 _PARTITIONS, _ARTIFACTS = 0x4D535443, 0x4D535446
@@ -104,14 +103,8 @@ class PgstacStore(Store):
     async def item(self, collection_id: str, item_id: str) -> Document | None:
         """Return an item, None when there is none."""
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(
-                "SELECT content_nonhydrated(i), (SELECT content->$3 FROM collections WHERE id = $2) "
-                "FROM items i WHERE id = $1 AND collection = $2",
-                item_id,
-                collection_id,
-                ALIASES,
-            )
-        return None if row is None else _complete(row[0], row[1])
+            row = await connection.fetchrow(_ITEM, item_id, collection_id)
+        return None if row is None else rows.shown(row)
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection, None when there is none."""
@@ -124,9 +117,8 @@ class PgstacStore(Store):
         statement, parameters = search.page(limit)
         async with self._pool.connection() as connection:
             found = await connection.fetch(statement, *parameters)
-            shown = await _with_aliases(connection, [row[0] for row in found[:limit]])
-        token = search.token(tuple(found[limit - 1])[1:]) if len(found) > limit else None
-        return Page(tuple(shown), token, None)
+        token = search.token(tuple(found[limit - 1])) if len(found) > limit else None
+        return Page(tuple(map(rows.shown, found[:limit])), token, None)
 
     async def search_collections(self, query: Query) -> Page:
         """Return a page of the collections that a query finds."""
@@ -296,19 +288,3 @@ async def _lock(connection: Connection, collection_id: str, *, partitions: bool 
     await connection.execute(statement, _ARTIFACTS, _PARTITIONS)
     # One writer a collection: extents, summaries, aliases and version links are read and written back.
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", collection_id)
-
-
-async def _with_aliases(connection: Connection, items: list[Document]) -> list[Document]:
-    """Return items as pgstac keeps them, made whole and with the aliases that point to them."""
-    names = list({item["collection"] for item in items})
-    rows = await connection.fetch("SELECT id, content->$1 FROM collections WHERE id = ANY($2)", ALIASES, names)
-    aliases = dict(rows)
-    return [_complete(item, aliases.get(item["collection"])) for item in items]
-
-
-def _complete(kept: Document, aliases: Any) -> Document:
-    """Return an item whole: pgstac keeps what all items of a collection share once, and is slow to put it together."""
-    item = unpacked(hydrate(kept.pop(_SHARED), kept))
-    if pointing := pointing_to(item["id"], aliases):
-        item["properties"][ALIASES] = pointing
-    return item

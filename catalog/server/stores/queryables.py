@@ -48,7 +48,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     "interop:months": {"title": "Months of the training data"} | {"type": "array", "items": {"type": "integer"}},
     "interop:job": {"title": "Digest of the job that made it"} | _STRING,
 }
-# pgstac has its own for id, collection, geometry and datetime.
+# For searches by pgstac itself, too, which has its own for id, collection, geometry and datetime.
 INDEXED = (
     "mlm:framework",
     "interop:framework_version_key",

@@ -71,7 +71,9 @@ class PgSession:
     async def record(self, entries: Iterable[journal.Entry]) -> None:
         """Write entries of the audit log."""
         if rows := journal.rows(entries):
-            await self._connection.executemany(journal.INSERT.format(prefix=PREFIX), rows)
+            # One statement for all of them: thousands one by one take a third of the time of storing their items.
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            await self._connection.execute(journal.INSERT_MANY.format(prefix=PREFIX), *columns)
 
 
 def _is_there(connection: sqlite3.Connection) -> bool:

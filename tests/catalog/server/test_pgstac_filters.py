@@ -14,9 +14,12 @@ from tests.catalog.server import postgres
 from tests.catalog.test_cql2 import BOXES, COMPARISON, EXPRESSIONS, NUMBERS, POINTS, TIMES, WORDS, documents, op, prop
 
 from modelstac.catalog.search.facts import moments
+from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.functions import FOLDS
 from modelstac.catalog.search.sql.judging import passes
-from modelstac.catalog.server.stores.pg.filters import PROPERTIES, PgFilter
+from modelstac.catalog.server.stores.pg.filters import PgFilter
+from modelstac.catalog.server.stores.pg.properties import PROPERTIES
+from modelstac.catalog.server.stores.pg.search import PgSearch
 
 Json = dict[str, Any]
 _ITEM = """FROM (SELECT %(id)s::text AS id, %(collection)s::text AS collection, %(document)s::text::jsonb AS content,
@@ -81,14 +84,37 @@ OTHER_LEAVES = st.one_of(
         st.lists(st.sampled_from(("a", "b", 1, 2.5)), max_size=2),
     ),
 )
-ALL = EXPRESSIONS | st.recursive(
-    OTHER_LEAVES,
-    lambda inner: st.one_of(
-        st.builds(lambda a, b: op("and", a, b), inner, inner),
-        st.builds(lambda a, b: op("or", a, b), inner, inner),
-        st.builds(lambda a: op("not", a), inner),
+# What an index answers: some texts that a name is one of, and bounds beside it.
+_WORD, _FRAMEWORK = st.sampled_from(WORDS), prop("mlm:framework")
+NAMED = st.one_of(
+    st.builds(lambda word: op("=", _FRAMEWORK, word), _WORD),
+    st.builds(lambda word: op("=", op("casei", word), op("casei", _FRAMEWORK)), _WORD),
+    st.builds(lambda word: op("=", op("casei", _FRAMEWORK), word), _WORD),
+    st.builds(lambda words: op("in", _FRAMEWORK, words), st.lists(_WORD, min_size=1, max_size=3)),
+    st.builds(
+        lambda words: op("or", *(op("=", op("casei", _FRAMEWORK), op("casei", word)) for word in words)),
+        st.lists(_WORD, min_size=1, max_size=3),
     ),
-    max_leaves=4,
+)
+BOUNDED = st.builds(
+    lambda named, sign, word, more: op("and", op(sign, prop("interop:framework_version_key"), word), named, *more),
+    NAMED,
+    COMPARISON,
+    _WORD,
+    st.lists(OTHER_LEAVES | NAMED, max_size=2),
+)
+ALL = (
+    BOUNDED
+    | EXPRESSIONS
+    | st.recursive(
+        OTHER_LEAVES,
+        lambda inner: st.one_of(
+            st.builds(lambda a, b: op("and", a, b), inner, inner),
+            st.builds(lambda a, b: op("or", a, b), inner, inner),
+            st.builds(lambda a: op("not", a), inner),
+        ),
+        max_leaves=4,
+    )
 )
 
 
@@ -109,12 +135,13 @@ def passes_there(connection: psycopg.Connection[Any], wanted: Json, document: Js
             return f"({value})::bigint"
         name = f"p{len(values)}"
         values[name] = value
-        return f"%({name})s::text"
+        return f"%({name})s::{'text[]' if isinstance(value, list) else 'text'}"
 
-    row = connection.execute(
-        f"SELECT {PgFilter(wanted, bind).condition()} {_ITEM}{PROPERTIES}".encode(), values
-    ).fetchone()
+    made = PgFilter(wanted, bind)
+    statement = f"SELECT {made.condition()}, {' AND '.join(made.conditions())} {_ITEM}{PROPERTIES}"
+    row = connection.execute(statement.encode(), values).fetchone()
     assert row is not None
+    assert bool(row[0]) == bool(row[1]), "what an index answers is what is asked"
     return bool(row[0])
 
 
@@ -140,3 +167,25 @@ def test_both_read_the_same_times(connection: psycopg.Connection[Any]) -> None:
         for sign in "<", "=", ">":
             wanted = op(sign, prop("created"), {"timestamp": "2020-01-01T10:00:00.123456Z"})
             assert passes_there(connection, wanted, document) == passes(wanted, document), (text, sign)
+
+
+def test_an_index_answers_a_framework_with_its_versions_alone(connection: psycopg.Connection[Any]) -> None:
+    collection = {"id": "c", "type": "Collection"}
+    item = {"id": "a", "collection": "c", "geometry": {"type": "Point", "coordinates": [0, 0]}}
+    item |= {"properties": {"datetime": TIMES[0], "mlm:framework": "PyTorch"}}
+    for statement, document in (("create_collection", collection), ("create_item", item)):
+        connection.execute(f"SELECT {statement}(%s)".encode(), [json.dumps(document)])
+    orphans = connection.execute("SELECT maintain_partition_queries('items', true)").fetchall()
+    assert not orphans, "pgstac would drop what it does not know"
+
+    framework, key = prop("mlm:framework"), prop("interop:framework_version_key")
+    spelled = [op("=", op("casei", framework), op("casei", word)) for word in ("PyTorch", "torch")]
+    for named in op("=", framework, "PyTorch"), op("or", *spelled):
+        wanted = op("and", named, op(">=", key, "0002"), op("<", key, "0003"))
+        search = PgSearch(Query(filter=wanted, sortby=("id",)), by_code_point=True)
+        statement, parameters = search.page(10)
+        connection.execute("SET enable_seqscan = off")
+        with psycopg.RawCursor(connection) as cursor:
+            plan = "\n".join(line for (line,) in cursor.execute(f"EXPLAIN {statement}".encode(), parameters))
+        assert "Index Cond: ((modelstac.casei(" in plan
+        assert "Filter:" not in plan.partition("SubPlan")[0], plan

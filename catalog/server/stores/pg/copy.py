@@ -67,6 +67,7 @@ async def insert(connection: Any, collection_id: str, items: Sequence[Document])
                 block.clear()
         yield bytes(block)
 
+    await connection.execute("SELECT modelstac.add_partition($1)", collection_id)
     partitions = await connection.fetch(_PARTITIONS, collection_id, firsts, lasts, trunc)
     await connection.copy_to_table(f"_items_{key}", source=rows(), columns=_COLUMNS)
     await connection.execute(

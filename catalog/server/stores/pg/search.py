@@ -12,15 +12,10 @@ from modelstac.catalog.items.geometry import flat, reached
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.ranges import interval, terms
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
-from modelstac.catalog.server.stores.pg.filters import (
-    PROPERTIES,
-    PgFilter,
-    number_in,
-    property_json,
-    text_in,
-    text_of,
-)
+from modelstac.catalog.server.stores.pg import rows
+from modelstac.catalog.server.stores.pg.filters import PgFilter
 from modelstac.catalog.server.stores.pg.items import SORTED_AS
+from modelstac.catalog.server.stores.pg.properties import PROPERTIES, number_in, property_json, text_in, text_of
 
 _BOX = "LATERAL (SELECT items.content->'bbox' AS at OFFSET 0) AS box"
 _SIDES = (
@@ -78,7 +73,7 @@ class PgSearch:
         return self._from(self._where), self.parameters[: self._counted]
 
     def page(self, limit: int) -> tuple[str, list[Any]]:
-        """Return the statement that reads a page, and one item more: each as pgstac keeps it, then the columns."""
+        """Return the statement that reads a page, and one item more: :data:`rows.COLUMNS`, then those of the order."""
         where = self._where
         if self.query.token is not None:
             where += f" AND {self._after()}"
@@ -86,7 +81,7 @@ class PgSearch:
         order = ", ".join(f"{column.sql} {'DESC' if column.descending else 'ASC'}" for column in self._columns)
         found = self._from(where, self._sorted)
         return (
-            f"SELECT content_nonhydrated(items), {columns} {found} ORDER BY {order} LIMIT {limit + 1}",
+            f"SELECT {rows.COLUMNS}, {columns} {found} ORDER BY {order} LIMIT {limit + 1}",
             self.parameters,
         )
 
@@ -96,9 +91,9 @@ class PgSearch:
         joined += f" CROSS JOIN {_BOX}" if "box.at" in where else ""
         return f"FROM items{joined} WHERE {where}"
 
-    def token(self, values: tuple[str, ...]) -> str:
-        """Return the token of the page after the row with these values of the columns."""
-        return make_token(self.query, values)
+    def token(self, row: tuple[Any, ...]) -> str:
+        """Return the token of the page after a row."""
+        return make_token(self.query, row[rows.COUNT :])
 
     def _bind(self, value: Any) -> str:
         if isinstance(value, int):

@@ -9,8 +9,8 @@ import orjson
 
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.journal import Entry
-from modelstac.catalog.server.stores.pg import copy
-from modelstac.catalog.server.stores.pg.items import packed, unpacked
+from modelstac.catalog.server.stores.pg import copy, rows
+from modelstac.catalog.server.stores.pg.items import packed
 from modelstac.catalog.server.stores.writes import Version
 from modelstac.catalog.server.teams.session import PgSession
 
@@ -26,10 +26,8 @@ class Tables:
     async def items_named(self, ids: Sequence[str]) -> list[Document]:
         """Return the items with these ids, in any collection."""
         # Of many ids a join, or each would be looked for in every collection's table.
-        rows = await self._connection.fetch(
-            "SELECT content_hydrate(i) FROM unnest($1::text[]) AS wanted (id) JOIN items i USING (id)", list(ids)
-        )
-        return [unpacked(row[0]) for row in rows]
+        statement = f"SELECT {rows.KEPT} FROM unnest($1::text[]) AS wanted (id) JOIN items USING (id)"  # noqa: S608
+        return list(map(rows.published, await self._connection.fetch(statement, list(ids))))
 
     async def ids(self) -> list[str]:
         """Return the ids of all items."""
@@ -42,20 +40,18 @@ class Tables:
 
     async def items_of(self, collection_id: str) -> list[Document]:
         """Return the items of a collection."""
-        rows = await self._connection.fetch(
-            "SELECT content_hydrate(i) FROM items i WHERE collection = $1", collection_id
-        )
-        return [unpacked(row[0]) for row in rows]
+        statement = f"SELECT {rows.KEPT} FROM items WHERE collection = $1"  # noqa: S608
+        return list(map(rows.published, await self._connection.fetch(statement, collection_id)))
 
     async def versions_of(self, collection_id: str, variants: Sequence[str]) -> list[Version]:
         """Return what links between versions are made of."""
-        rows = await self._connection.fetch(
+        found = await self._connection.fetch(
             "SELECT id, content->'properties'->>'interop:variant', content->'properties'->>'version', content->'links' "
             "FROM items WHERE collection = $1 AND content->'properties'->>'interop:variant' = ANY($2)",
             collection_id,
             list(variants),
         )
-        return [Version(*row) for row in rows]
+        return [Version(*row) for row in found]
 
     async def collection(self, collection_id: str) -> Document | None:
         """Return a collection."""
