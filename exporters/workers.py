@@ -74,6 +74,8 @@ class Workers:
         if not isinstance(edge.convert, str) or (not foreign and edge.backend in {None, running_backend()}):
             return run_step(edge, item, folder, options, report=report, opener=partial(load, policy=self._policy))
         worker = self._worker(edge.backend or HOMES.get(edge.source, RUNTIMES))
+        if foreign and edge.target in COMPILED:
+            self._worker(RUNTIMES)  # where the result is run: it starts meanwhile
         fields = {name: getattr(edge, name) for name in ("source", "target", "convert", "backend", "packages")}
         request = {"edge": fields, "item": plain(item), "folder": str(folder), "options": dict(options)}
         request["policy"] = self._policy.to_dict()
@@ -88,6 +90,9 @@ class Workers:
         # A Keras file that names no backend counts as one of TensorFlow in the graph of conversions.
         unnamed = description.format == "keras" and description.backend is None
         backend = "tensorflow" if unnamed or description.format == "saved-model" else description.backend
+        home = HOMES.get(description.format)
+        if backend is None and home in self._workers and home not in sys.modules:
+            return self._far(home, item, report)
         near = description.format == "saved-model" and backend not in self._workers
         if near or backend in {None, running_backend()}:
             return load(item, policy=self._policy, report=report)
