@@ -165,7 +165,7 @@ class Inference:
         """Run a model."""
         if self._keys is not None:
             self._keys.check(request.headers.get("authorization"))
-        served = self._asked(request)
+        self._asked(request)  # what is not served is said before anything is read
         try:
             async with asyncio.timeout(self._settings.seconds):
                 body = await self._body(request, share)
@@ -173,6 +173,7 @@ class Inference:
                 others = sum(count * body.count(sign, 0, length) for sign, count in _OF_OTHERS.items())
                 share.take(_OF_A_NUMBER * length + others)
                 asked = await _perhaps_in_thread(length, read_request, body, length)
+                served = self._asked(request)  # only now: its alias may have moved while the body came
                 share.take(expected := served.bytes_of(asked.arrays))
                 names = [tensor.name for tensor in served.model.signature.outputs]
                 wanted = asked.wanted(names)  # what is not there is said before anything runs

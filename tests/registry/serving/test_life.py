@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -68,6 +71,26 @@ def test_an_alias_that_moves_takes_its_clients_along_and_none_fails(tmp_path: Pa
         assert seen[0] == "2.0.0"
         assert seen[-1] == "3.0.0"
         assert not [line for line in server.lines() if line["level"] in {"warning", "error"}]
+
+
+def test_a_body_that_comes_slowly_is_answered_by_what_its_alias_means_then(tmp_path: Path, models: Catalog) -> None:
+    body = json.dumps({"inputs": [tensor("x", X)]}).encode()
+    with (
+        predicting(tmp_path, models, "times@champion") as server,
+        contextlib.closing(http.client.HTTPConnection(server.href.removeprefix("http://"), timeout=30)) as connection,
+    ):
+        connection.putrequest("POST", "/v2/models/times@champion/infer")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body[:20])
+        models.set_alias("times", "champion", THREE)
+        until(lambda: version(server) == "3.0.0", server)
+        time.sleep(0.2)  # what answered before is let go
+        connection.send(body[20:])
+        answer = connection.getresponse()
+        found = json.loads(answer.read())
+    assert answer.status == 200, found
+    assert found["model_version"] == "3.0.0"
+    assert found["outputs"][0]["data"] == [3.0, 6.0]
 
 
 def test_what_cannot_be_loaded_later_leaves_the_one_before(
