@@ -27,7 +27,7 @@ from modelstac.exporters.attempts.attempt import Attempt
 from modelstac.exporters.attempts.inheriting import inherited
 from modelstac.exporters.conversion import FIXED
 from modelstac.exporters.proof.cases import Case, require_fit
-from modelstac.exporters.proof.evidence import with_evidence
+from modelstac.exporters.proof.evidence import import_ahead, with_evidence
 from modelstac.exporters.proof.real_windows import real_windows
 from modelstac.exporters.proof.tolerances import tolerance_of
 from modelstac.exporters.routes import ROUTES, Routes, find_node, node_of
@@ -220,6 +220,7 @@ def export(
             workers=workers,
             report=report,
         )
+        import_ahead()
         converted, proof, seconds = attempt.first_of(ways)
         facts = {"precision": job.precision, "source_precision": computes_in, "seed": job.seed}
         facts |= ({} if real is None else {"data": real.to_dict()}) | (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -354,6 +356,16 @@ def _in_turns(
         (measured_latency(source, inputs, runs=1), measured_latency(converted, relaid, runs=1)) for _ in range(TURNS)
     ]
     return float(np.median([a for a, _ in pairs])), float(np.median([b for _, b in pairs]))
+
+
+def import_ahead() -> None:
+    """Begin to import what draws the picture of a proof: half a second, in which a worker converts."""
+    threading.Thread(target=_drawing, daemon=True).start()
+
+
+def _drawing() -> None:
+    with suppress(MissingPackageError):  # said where it is drawn
+        from modelstac.exporters.proof import parity_picture  # noqa: F401
 
 
 def _picture(parity: ParityReport, report: Report) -> bytes | None:
