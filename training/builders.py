@@ -8,6 +8,7 @@ somebody trusts this module (``trust="entrypoint:modelstac.training.builders"``)
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 _WORD = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)  # no path, no address: nothing that is looked up elsewhere
+_DETECTOR = re.compile(r"yolo(v8|11|12)([nslmx])", re.ASCII)
 _SIZES = (
     "in_chans",
     "num_classes",
@@ -84,6 +86,11 @@ LIBRARIES: Mapping[str, Library] = MappingProxyType(
             # Those of timm, torchvision and segmentation-models alone: others fetch code or weights as they are built.
             re.compile(r"resnet\d+|swin_(v2_)?[tsb]|vit_(small|base|large|huge)_patch16_224|unet", re.ASCII),
         ),
+        "ultralytics": Library(
+            *("ultralytics.nn.tasks", "DetectionModel", "cfg"),
+            frozenset({"ch", "nc"}),
+            names=re.compile(rf"{_DETECTOR.pattern}(\.yaml)?", re.ASCII),
+        ),
     }
 )
 
@@ -101,6 +108,29 @@ def segmentation_models_pytorch(spec: Mapping[str, Any]) -> torch.nn.Module:
 def torchgeo(spec: Mapping[str, Any]) -> torch.nn.Module:
     """Build what ``torchgeo.models.get_model`` calls ``name``: a ResNet, Swin, ViT or U-Net."""
     return _built("torchgeo", spec, **({"encoder_weights": None} if spec.get("name") == "unet" else {}))
+
+
+def ultralytics(spec: Mapping[str, Any]) -> torch.nn.Module:
+    """Build the detector that ultralytics calls ``cfg``, such as ``yolov8n``, of ``ch`` bands and ``nc`` classes.
+
+    Beside boxes it returns what only its training needs. Here it gives boxes and scores alone, (batch, 4 + ``nc``,
+    boxes), and its weights have the names that ultralytics gives them.
+    """
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # it would look for a network as it is imported
+    given = dict(spec)
+    name = given.get("cfg")
+    if isinstance(name, str) and (said := _DETECTOR.fullmatch(name)):
+        given["cfg"] = f"yolo{said[1]}{said[2]}.yaml"
+    network = _built("ultralytics", given, verbose=False)
+    kind = type(network)
+
+    class Boxes(kind):  # type: ignore[misc, valid-type]
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = kind.forward(self, image)[0]
+            return found
+
+    network.__class__ = Boxes
+    return network
 
 
 def _built(library: str, spec: Mapping[str, Any], **more: Any) -> torch.nn.Module:

@@ -25,6 +25,7 @@ _BUILDERS = MappingProxyType(
         "torchgeo": "{name: resnet18, in_chans: 13, num_classes: 10}",
         "segmentation_models_pytorch": "{arch: unet, encoder_name: resnet34, in_channels: 3, classes: 2}",
         "timm": "{model_name: resnet18, in_chans: 3, num_classes: 10}",
+        "ultralytics": "{cfg: yolov8n, ch: 3, nc: 80}",
     }
 )
 """By library, for which ``modelstac.training.builders`` has an entry point: what it is told, for example."""
@@ -57,12 +58,10 @@ def way_on(item: pystac.Item, asset: ModelAsset) -> str:
         return f"{said}; a whole model of Keras' own layers is published from its file: modelstac publish {file} …"
     builder = _builder(item)
     if asset.artifact_type == "torch.save" and builder is not None:
-        entry, told = f"modelstac.training.builders:{builder}", _BUILDERS.get(builder)
-        how = f"what {builder} calls their network" if told else "a function of yours, of one line, that builds it"
         return (
-            f"{said}; weights of {builder} are published from their file, with {how}: modelstac publish {file} "
-            f"--example batch.npy --entrypoint {entry if told else 'PACKAGE.MODULE:FUNCTION'}"
-            f"{f' --hyperparameters network.yaml (such as {told})' if told else ''}"
+            f"{said}; weights of {builder} are published from their file, with what {builder} calls their network: "
+            f"modelstac publish {file} --example batch.npy --entrypoint modelstac.training.builders:{builder} "
+            f"--hyperparameters network.yaml (such as {_BUILDERS[builder]})"
         )
     if asset.artifact_type == "tf.keras.Model.save_weights":
         return f"{said}; or publish its file with what builds its model: modelstac publish {file} --entrypoint …"

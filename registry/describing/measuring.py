@@ -182,7 +182,7 @@ def _stated(description: ModelDescription) -> Sizes:
     multiple of 4; what it runs on shows both. Axes of one symbol are counted in steps from their least lengths, so
     these are left as they stand unless all are left out.
     """
-    if description.format != "torch-export":
+    if description.format not in {"torch", "torch-export"}:  # of weights: a program was written to see their sizes
         return description.sizes
     bound = {s.symbol for axes in description.sizes.values() for s in axes.values() if s.symbol and s.step != 1}
     return {

@@ -35,7 +35,7 @@ def item(stated: str, file: str, **properties: Any) -> pystac.Item:
             "torch.save",
             "yolov8n.pt",
             {"mlm:architecture": "YOLOv8"},
-            r"weights of ultralytics .*PACKAGE\.MODULE:FUNCTION",
+            r"weights of ultralytics .*--entrypoint \S+\.builders:ultralytics .*cfg: yolov8n",
         ),
     ],
 )

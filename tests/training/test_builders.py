@@ -70,11 +70,40 @@ def test_what_would_fetch_or_read_something_is_not_passed_on(spec: dict[str, Any
     assert "\n" not in str(caught.value)
 
 
+class DetectionModel(nn.Module):
+    """Give boxes and what a loss takes, as detectors of ultralytics do once they are trained."""
+
+    def __init__(self, cfg: str, *, ch: int = 3, nc: int = 80, verbose: bool = True) -> None:
+        super().__init__()
+        assert (cfg, verbose) == ("yolo11n.yaml", False)
+        self.model = nn.Conv2d(ch, 4 + nc, 32, stride=32)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        boxes = self.model(x).flatten(2)
+        return boxes, {"features": [boxes]}
+
+
+def test_a_detector_of_ultralytics_gives_its_boxes_by_weights_of_the_same_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: Any = types.ModuleType("ultralytics.nn.tasks")
+    made.DetectionModel = DetectionModel
+    monkeypatch.setitem(sys.modules, "ultralytics.nn.tasks", made)
+    theirs = DetectionModel("yolo11n.yaml", ch=4, nc=2, verbose=False).eval()
+    ours = builders.ultralytics({"cfg": "yolo11n", "ch": 4, "nc": 2}).eval()
+    ours.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, 4, 64, 96)
+    torch.testing.assert_close(ours(image), theirs(image)[0])
+    for name in ("yolo11n-seg", "../yolo11n", "yolo11n.pt", "https://example.org/yolo11n.yaml"):
+        with pytest.raises(SpecError, match="networks of its own"):
+            builders.ultralytics({"cfg": name})
+
+
 @pytest.mark.parametrize("library", sorted(builders.LIBRARIES))
 def test_a_library_that_is_not_installed_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = builders.LIBRARIES[library]
     monkeypatch.setitem(sys.modules, known.module.partition(".")[0], None)
-    spec = {known.name: "resnet18"}
+    spec = {known.name: "yolov8n" if library == "ultralytics" else "resnet18"}
     with pytest.raises(ModelStacError, match=f"pip install {library.replace('_', '-')}") as caught:
         getattr(builders, library)(spec)
     assert isinstance(caught.value, MissingPackageError)
