@@ -108,6 +108,8 @@ def read(text: str, name: str, *, strict: bool = True) -> Document:
         line = f" line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise SpecError(f"{name}{line} is no YAML: {problem}") from error
+    except ModelStacError:
+        raise
     except ValueError as error:  # dates such as 2010-13-01
         raise SpecError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
 
