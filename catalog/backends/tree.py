@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import heapq
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -156,18 +157,24 @@ class TreeCatalog(Catalog):
         first
             Collections whose name this begins with come first: for an id, nearly always the right one.
         """
-        waiting, seen = self.top(), set(self.top())
+
+        def ranked(path: str) -> tuple[bool, bool, int, str]:
+            seen.add(path)
+            return path != ROOT, not begins(first, collection_name(path)), len(seen), path
+
+        seen: set[str] = set()
+        waiting = [ranked(path) for path in self.top()]
+        heapq.heapify(waiting)
         while waiting:
-            waiting.sort(key=lambda path: (path != ROOT, not begins(first, collection_name(path))))
-            path = waiting.pop(0)
+            *_, path = heapq.heappop(waiting)
             found = self._tried(path, BRANCH)
             if isinstance(found, CatalogError) or oddity(found) is not None:
                 continue
             if holds_items(found):
                 yield Branch(path, found)
-            below = [child for child in self.below(found, path) if child not in seen]
-            waiting += below
-            seen.update(below)
+            for child in self.below(found, path):
+                if child not in seen:
+                    heapq.heappush(waiting, ranked(child))
 
     def top(self) -> list[str]:
         """Return the paths of what the root links to, and of the root where it has items of its own."""
