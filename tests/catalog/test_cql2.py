@@ -120,15 +120,22 @@ LEAVES = st.one_of(
     st.just(op("=", prop("mlm:pretrained"), True)),
     st.builds(lambda v: op("=", prop("id"), v), st.sampled_from(("one", "two", "three"))),
 )
-EXPRESSIONS = st.recursive(
-    LEAVES,
-    lambda inner: st.one_of(
-        st.builds(lambda a, b: op("and", a, b), inner, inner),
-        st.builds(lambda a, b: op("or", a, b), inner, inner),
-        st.builds(lambda a: op("not", a), inner),
-    ),
-    max_leaves=5,
-)
+
+
+def joined(leaves: Any, *, max_leaves: int) -> Any:
+    """Draw conditions joined by ``and``, ``or`` and ``not``."""
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.builds(lambda a, b: op("and", a, b), inner, inner),
+            st.builds(lambda a, b: op("or", a, b), inner, inner),
+            st.builds(lambda a: op("not", a), inner),
+        ),
+        max_leaves=max_leaves,
+    )
+
+
+EXPRESSIONS = joined(LEAVES, max_leaves=5)
 
 
 def oracle(expression: Json, document: Json) -> bool:

@@ -11,7 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.catalog.server import postgres
-from tests.catalog.test_cql2 import BOXES, COMPARISON, EXPRESSIONS, NUMBERS, POINTS, TIMES, WORDS, documents, op, prop
+from tests.catalog.test_cql2 import (
+    BOXES,
+    COMPARISON,
+    EXPRESSIONS,
+    NUMBERS,
+    POINTS,
+    TIMES,
+    WORDS,
+    documents,
+    joined,
+    op,
+    prop,
+)
 
 from modelstac.catalog.search.facts import moments
 from modelstac.catalog.search.query import Query
@@ -103,19 +115,7 @@ BOUNDED = st.builds(
     _WORD,
     st.lists(OTHER_LEAVES | NAMED, max_size=2),
 )
-ALL = (
-    BOUNDED
-    | EXPRESSIONS
-    | st.recursive(
-        OTHER_LEAVES,
-        lambda inner: st.one_of(
-            st.builds(lambda a, b: op("and", a, b), inner, inner),
-            st.builds(lambda a, b: op("or", a, b), inner, inner),
-            st.builds(lambda a: op("not", a), inner),
-        ),
-        max_leaves=4,
-    )
-)
+ALL = BOUNDED | EXPRESSIONS | joined(OTHER_LEAVES, max_leaves=4)
 
 
 @pytest.fixture(scope="module")
