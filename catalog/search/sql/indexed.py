@@ -97,23 +97,24 @@ def compared(expression: Expression, names: Container[str]) -> tuple[str, str, s
 
 
 def _keywords(expression: Expression) -> list[str] | None:
-    if operator_of(expression) != "a_contains" or len(expression["args"]) != 2:
-        return None
-    first, second = expression["args"]
-    fits = name_of(first) == "keywords" and isinstance(second, list) and all(isinstance(word, str) for word in second)
-    return second if fits and second else None
+    name, wanted = _contained(expression)
+    return wanted if name == "keywords" and wanted and all(isinstance(word, str) for word in wanted) else None
 
 
 def _written(expression: Expression) -> list[str]:
     """Give patterns of the names of classes or bands that stand in a document, which is read only where they do."""
-    if operator_of(expression) != "a_contains" or len(expression["args"]) != 2:
-        return []
-    first, second = expression["args"]
-    if name_of(first) not in LISTS or not isinstance(second, list):
-        return []
-    plain = [word for word in second if isinstance(word, str) and _PLAIN.fullmatch(word)]
+    name, wanted = _contained(expression)
+    plain = [word for word in wanted if isinstance(word, str) and _PLAIN.fullmatch(word)] if name in LISTS else []
     escaped = (word.replace("_", r"\_").replace("%", r"\%") for word in plain)
     return ['%"' + _FOLDED.sub("%", word) + '"%' for word in escaped]
+
+
+def _contained(expression: Expression) -> tuple[str, list[Any]]:
+    """Return a property and the values that its list must have all of; nothing for any other condition."""
+    if operator_of(expression) != "a_contains" or len(expression["args"]) != 2:
+        return "", []
+    first, second = expression["args"]
+    return name_of(first), second if isinstance(second, list) else []
 
 
 def operator_of(expression: Expression) -> str:
