@@ -253,6 +253,8 @@ def _check_hrefs(document: Document, kind: str) -> None:
 
     Source: WHATWG URL Standard, 4.4: browsers drop tabs and newlines, and control characters and spaces at the ends.
     """
+    if _have_known_schemes(document):
+        return
     stack: list[Any] = [document]
     while stack:
         value = stack.pop()
@@ -262,6 +264,27 @@ def _check_hrefs(document: Document, kind: str) -> None:
                     _check_scheme(document, value, name, kind)
             value = value.values()
         stack += [part for part in value if type(part) not in _PLAIN and isinstance(part, (dict, list, tuple))]
+
+
+def _have_known_schemes(document: Document) -> bool:
+    """Tell whether all places of a document are paths without a colon, or begin with a scheme that is known."""
+    try:
+        return _known_schemes().is_valid(document)
+    except ValueError:  # what is no JSON is in it, such as a number as a key
+        return False
+
+
+@cache
+def _known_schemes() -> RustValidator:
+    # A quarter of the time of going through the document in Python.
+    with needing("validating an item"):
+        import jsonschema_rs
+
+    place = {"type": "string", "pattern": f"^(?:(?:{'|'.join(sorted(SCHEMES))}):|[^:]*$)"}
+    part = {"$ref": "#/definitions/part"}
+    checked = {"properties": dict.fromkeys(_PLACES, place), "additionalProperties": part, "items": part}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"part": checked}, **part}
+    return jsonschema_rs.validator_for(schema)
 
 
 def _check_scheme(document: Document, holder: Document, name: str, kind: str) -> None:
