@@ -188,7 +188,7 @@ def _check_typed(document: Document) -> ModelDescription | None:
         return None
     if not declares_mlm(document):
         raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…")
-    description = read_document(document)
+    description = read_document(document, shared=True)
     check_evidence(document["properties"])
     _check_box(document, description.geometry)
     return description
