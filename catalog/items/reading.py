@@ -170,16 +170,16 @@ def _shared(name: str, tensors: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def _typed(name: str, exact: bytes) -> Any:
-    return _adapter(name).validate_python(marshal.loads(exact))  # noqa: S302 - written a moment ago, here
+    return _adapters()[name].validate_python(marshal.loads(exact))  # noqa: S302 - written a moment ago, here
 
 
 @cache
-def _adapter(name: str) -> TypeAdapter[Any]:
+def _adapters() -> dict[str, TypeAdapter[Any]]:
     from pydantic import TypeAdapter
 
-    from modelstac.catalog.items.description import ModelDescription
+    from modelstac.catalog.items.mlm import ModelInput, ModelOutput
 
-    return TypeAdapter(ModelDescription.model_fields[name].annotation)
+    return {"inputs": TypeAdapter(tuple[ModelInput, ...]), "outputs": TypeAdapter(tuple[ModelOutput, ...])}
 
 
 def _fields(document: Document) -> dict[str, Any]:
