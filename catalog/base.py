@@ -367,7 +367,7 @@ class Catalog(ABC):
             # Without these there is no item; a page's documents have just what was asked for.
             wanted = [field for field in query.fields if field.removeprefix("-") not in _OF_EVERY_ITEM]
             included = any(not field.startswith("-") for field in wanted)
-            query = query.model_copy(update={"fields": (*wanted, *(_OF_EVERY_ITEM if included else ()))})
+            query = query.changed(fields=(*wanted, *(_OF_EVERY_ITEM if included else ())))
         page = self.page(query)
         for note in page.notes:
             LOG.warning("%s", harmless(note))

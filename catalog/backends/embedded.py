@@ -14,8 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
-
 from modelstac.catalog import journal
 from modelstac.catalog.ahead import ahead, batches, uncollected
 from modelstac.catalog.backends.artifacts import ArtifactFolder
@@ -99,7 +97,7 @@ class EmbeddedCatalog(Catalog):
             yield from map(as_item, page.documents)
             if page.next is None:
                 return
-            query = query.model_copy(update={"token": page.next})
+            query = query.changed(token=page.next)
 
     def references(self) -> Iterator[str]:
         """Return ``collection/id`` of all items; no item is read."""
@@ -320,7 +318,7 @@ class EmbeddedCatalog(Catalog):
 
     def shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
-        document = completed(from_json(found.text), found)
+        document = completed(json.loads(found.text), found)
         href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
         return documents.absolute(document, href, self._resolved)
 

@@ -16,7 +16,7 @@ from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, is_image
+from modelstac.catalog.items.links import ITEM_ID_FIELD, is_image
 from modelstac.catalog.items.reading import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows

@@ -29,7 +29,7 @@ from modelstac.catalog.errors import AmbiguousError, CatalogError, InvalidItemEr
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES, in_collection, reference
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.links import ITEM_ID_FIELD
 from modelstac.catalog.items.reading import local_file
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.messages import Report

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import MODEL_ROLE
-from modelstac.catalog.items.provenance import COMMON, ITEM_ID_FIELD, KEPT_RELS, PAGE_FIELD, SPDX, is_image
+from modelstac.catalog.items.links import COMMON, ITEM_ID_FIELD, KEPT_RELS, PAGE_FIELD, SPDX, is_image
+from modelstac.catalog.items.mlm.names import MODEL_ROLE
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.times import first_and_last, is_leap
 

@@ -130,5 +130,5 @@ def _beyond(key: Key, value: Any, bind: Any) -> str | None:
 
 
 def _digest(query: Query) -> str:
-    asked = query.model_dump(exclude={"token", "limit", "fields"}, exclude_defaults=True, mode="json")
+    asked = {name: value for name, value in query.asked().items() if name not in {"token", "limit", "fields"}}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

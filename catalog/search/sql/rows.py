@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from pydantic_core import to_json
-
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import AmbiguousError, InvalidItemError
 from modelstac.catalog.items.documents import VERSION_RELS, Document
@@ -29,6 +27,8 @@ _LARGE = 1 << 63
 
 def dumps(document: Any) -> str:
     """Return the JSON text that is stored."""
+    from pydantic_core import to_json  # not at the top: who searches writes nothing, and starts sooner
+
     text = to_json(document, inf_nan_mode="constants").decode()
     if "NaN" in text or "Infinity" in text:  # which may be words, and are no numbers of JSON
         return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -110,7 +110,7 @@ class EmbeddedStore(Store):
     async def search(self, query: Query) -> Page:
         """Return a page of the items that a query finds."""
         # The whole items: what is left of them is decided once their links are made.
-        whole = query.model_copy(update={"fields": ()})
+        whole = query.changed(fields=())
         found, token, matched = await self._read_by(lambda: self._catalog.found(whole, count=True))
         return Page(tuple(map(self._read, found)), token, matched)
 
@@ -286,7 +286,7 @@ class EmbeddedStore(Store):
         def work() -> tuple[dict[str, dict[str, int]], int | None]:
             counts: dict[str, Counter[str]] = {name: Counter() for name in names}
             with self._catalog.database.read() as connection:
-                search = Search(connection, query.model_copy(update={"limit": None, "token": None}))
+                search = Search(connection, query.changed(limit=None, token=None))
                 total = search.count() if count else None
                 keys, _ = search.rows()
                 for (text,) in connection.execute(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from modelstac.catalog.items.documents import VERSION_RELS, Document, is_image_asset, link
 from modelstac.catalog.items.identity import about, is_model
-from modelstac.catalog.items.provenance import PAGE_FIELD
+from modelstac.catalog.items.links import PAGE_FIELD
 
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
