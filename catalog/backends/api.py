@@ -38,7 +38,7 @@ from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.identity import ALIASES, in_collection, reference
-from modelstac.catalog.items.reading import has_local_files, local_file
+from modelstac.catalog.items.links import has_local_files, local_file
 from modelstac.catalog.journal import Asked, Entry
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.rules import RULES, check_rules

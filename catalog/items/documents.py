@@ -21,8 +21,7 @@ from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.geometry import covering_box
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
-from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD, is_image
-from modelstac.catalog.items.reading import asset_href
+from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD, asset_href, is_image
 from modelstac.catalog.items.versions import is_version, version_key
 
 if TYPE_CHECKING:

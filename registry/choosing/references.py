@@ -28,7 +28,7 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.identity import OUR_FIELD
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import local_path
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.default import VARIABLE, default_catalog

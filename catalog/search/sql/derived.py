@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,7 @@ def current(content: Content) -> Path:
     if _stamp_of(file) == _stamp(content):
         return file
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{uuid.uuid4().hex}")
+    temporary = file.with_name(f".{os.urandom(16).hex()}")
     try:
         if not _is_sound(file, temporary, copy=True) and content.shipped(temporary):
             _is_sound(temporary, temporary)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -130,5 +129,7 @@ def _beyond(key: Key, value: Any, bind: Any) -> str | None:
 
 
 def _digest(query: Query) -> str:
+    import hashlib  # not at the top: most searches are of one page, and it loads a large library
+
     asked = {name: value for name, value in query.asked().items() if name not in {"token", "limit", "fields"}}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
