@@ -351,16 +351,15 @@ def completed(document: Document, found: rows.Read) -> Document:
     """Return a stored document with what other rows say of it: aliases, and links to other versions."""
     if found.aliases:
         document["properties"][ALIASES] = list(found.aliases)
-    collection = f"collections/{document['collection']}"
-    document["links"] = [
-        documents.link("collection", collection),
-        *document["links"],
-        *(
-            documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
-            for rel, other in found.versions.items()
-        ),
-    ]
+    up = documents.link("collection", f"collections/{document['collection']}")
+    document["links"] = [up, *document["links"], *to_versions(found)]
     return document
+
+
+def to_versions(found: rows.Read) -> list[Document]:
+    """Return the links of an item to its other versions."""
+    items = f"collections/{found.collection}/items"
+    return [documents.link(rel, f"{items}/{other}", "application/geo+json") for rel, other in found.versions.items()]
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:

@@ -64,7 +64,10 @@ def encoded(text: str) -> bytes:
 
 def link(rel: str, href: str, media_type: str = "application/json", title: str | None = None) -> Document:
     """Return a link object."""
-    return {"rel": rel, "href": href, "type": media_type} | ({"title": title} if title else {})
+    found = {"rel": rel, "href": href, "type": media_type}
+    if title:
+        found["title"] = title
+    return found
 
 
 def is_structural(found: Document) -> bool:

@@ -151,11 +151,18 @@ class Read:
         What points to it.
     versions
         Ids of its other versions, by relation of the version extension.
+    collection, item_id
+        Which item it is.
+    has_framework
+        Whether it names a framework, as models do.
     """
 
     text: str
     aliases: tuple[str, ...]
     versions: dict[str, str]
+    collection: str
+    item_id: str
+    has_framework: bool
 
 
 def read(connection: sqlite3.Connection, keys: Sequence[int]) -> list[Read]:
@@ -179,15 +186,16 @@ def read_item(connection: sqlite3.Connection, reference: str) -> Read | None:
     else:
         found = connection.execute(f"{_READ} i.id = ?", (item_id,)).fetchall()
     if len(found) > 1:
-        names = [json.loads(row[1])["collection"] for row in found]
+        names = [_read(row).collection for row in found]
         raise AmbiguousError.same_id(item_id, names, where="the catalog")
     return _read(found[0]) if found else None
 
 
 def _read(row: tuple[Any, ...]) -> Read:
-    _, text, aliases, *others = row
+    _, text, aliases, collection, item_id, has_framework, *others = row
     pointing = tuple(sorted(json.loads(aliases))) if aliases != "[]" else ()
-    return Read(text, pointing, {rel: other for rel, other in zip(VERSION_RELS, others, strict=True) if other})
+    versions = {rel: other for rel, other in zip(VERSION_RELS, others, strict=True) if other}
+    return Read(text, pointing, versions, collection, item_id, bool(has_framework))
 
 
 _OTHER_VERSION = (
@@ -198,7 +206,7 @@ _OTHER_VERSION = (
 _OTHER_VERSIONS = ", ".join(_OTHER_VERSION.format(*o) for o in (("<", "DESC"), (">", "ASC"), (">", "DESC")))
 _READ = (
     "SELECT i.key, i.document, (SELECT json_group_array(alias) FROM aliases a WHERE a.item = i.id "
-    f"AND a.collection = i.collection), {_OTHER_VERSIONS} "
+    f"AND a.collection = i.collection), i.collection, i.id, i.framework IS NOT NULL, {_OTHER_VERSIONS} "
     "FROM items i WHERE"
 )
 
