@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +182,7 @@ class Query:
 
     def asked(self) -> dict[str, Any]:
         """Return the fields that ask for something."""
-        said = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        return {name: value for name, (value, default) in said.items() if value != default}
+        return {field: value for field, value in vars(self).items() if value != getattr(Query, field)}
 
     def unknown_values(self) -> list[str]:
         """Return the fields whose value is none of the usual ones; what a catalog holds may still have it."""
