@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
@@ -22,8 +21,7 @@ _SORTED_AS = {
 }
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One column of the order."""
 
     sql: str

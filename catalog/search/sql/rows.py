@@ -6,9 +6,8 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import AmbiguousError, InvalidItemError
@@ -139,8 +138,7 @@ def get_item(connection: sqlite3.Connection, reference: str) -> Document | None:
     return None if found is None else json.loads(found.text)
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """An item as stored, and what other rows say of it.
 
     Parameters
