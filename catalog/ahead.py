@@ -6,7 +6,6 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Part = TypeVar("Part")
@@ -17,6 +16,8 @@ def ahead(parts: Iterable[Part]) -> Iterator[Part]:
 
     It pays where using a part leaves Python's other threads alone: in SQLite, or while another process works.
     """
+    from concurrent.futures import ThreadPoolExecutor  # not at the top: a search has no use for it
+
     rest = iter(parts)
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         coming = thread.submit(next, rest, None)

@@ -22,11 +22,9 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
-from modelstac.catalog.items.digests import check_size
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import differences, in_collection, reference
-from modelstac.catalog.items.reading import local_file
-from modelstac.catalog.journal import Asked, Entry
+from modelstac.catalog.items.links import local_file
 from modelstac.catalog.later import BEFORE_PUBLISHING, at
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.page import Page
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     import pystac
 
     from modelstac.catalog.items.description import ModelDescription
+    from modelstac.catalog.journal import Asked, Entry
 
 LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
@@ -367,7 +366,7 @@ class Catalog(ABC):
             # Without these there is no item; a page's documents have just what was asked for.
             wanted = [field for field in query.fields if field.removeprefix("-") not in _OF_EVERY_ITEM]
             included = any(not field.startswith("-") for field in wanted)
-            query = query.model_copy(update={"fields": (*wanted, *(_OF_EVERY_ITEM if included else ()))})
+            query = query.changed(fields=(*wanted, *(_OF_EVERY_ITEM if included else ())))
         page = self.page(query)
         for note in page.notes:
             LOG.warning("%s", harmless(note))
@@ -405,6 +404,8 @@ def look_into(item: pystac.Item, description: ModelDescription | None = None) ->
     StorageError
         If a file cannot be read.
     """
+    from modelstac.catalog.items.digests import check_size  # not at the top: a search looks into none
+
     for name, href in _hrefs(item):
         if is_secret(href):
             raise InvalidItemError(

@@ -20,8 +20,7 @@ from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, reference
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
-from modelstac.catalog.items.reading import asset_href, is_local, local_path
+from modelstac.catalog.items.links import ITEM_ID_FIELD, asset_href, is_local, local_path
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
 from modelstac.catalog.search.query import Query

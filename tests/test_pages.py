@@ -24,7 +24,7 @@ from tests.registry.statements import graph
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.items.provenance import PAGE_FIELD
+from modelstac.catalog.items.links import PAGE_FIELD
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import TORCH, Examples
 from modelstac.cli import main

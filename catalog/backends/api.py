@@ -38,7 +38,7 @@ from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.identity import ALIASES, in_collection, reference
-from modelstac.catalog.items.reading import has_local_files, local_file
+from modelstac.catalog.items.links import has_local_files, local_file
 from modelstac.catalog.journal import Asked, Entry
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.rules import RULES, check_rules
@@ -146,7 +146,7 @@ class ApiCatalog(Catalog):
             found.append(document)
         matched = None
         if count:
-            matched = sum(1 for _ in self._found(query.model_copy(update={"token": None})))
+            matched = sum(1 for _ in self._found(query.changed(token=None)))
         return Page(tuple(reduced(document, query.fields) for document in found), token, matched, tuple(notes))
 
     def _going_on(self, link: Document, skip: int) -> tuple[str, int]:
@@ -165,7 +165,7 @@ class ApiCatalog(Catalog):
 
     def _sorted_here(self, query: Query, *, count: bool) -> Page:
         """Return a page of all that a query finds in somebody else's API; what they sort numbers as is not known."""
-        everything = query.model_copy(update={"sortby": (), "limit": None, "token": None, "fields": ()})
+        everything = query.changed(sortby=(), limit=None, token=None, fields=())
         pointed = [(c.id, documents.aliases_of(c.extra_fields)) for c in self.collections()] if query.alias else []
         aliases = [(name, alias, item_id) for name, found in pointed for alias, item_id in found.items()]
         notes: dict[str, None] = {}
@@ -211,7 +211,7 @@ class ApiCatalog(Catalog):
             return query
         pointed = [documents.aliases_of(c.extra_fields).get(query.alias) for c in self.collections()]
         ids = {item_id for item_id in pointed if item_id and (query.ids is None or item_id in query.ids)}
-        return query.model_copy(update={"ids": tuple(sorted(ids))}) if ids else None
+        return query.changed(ids=tuple(sorted(ids))) if ids else None
 
     def _check_values(self, query: Query) -> None:
         # Only what is none of the usual values is worth a look at what the catalog holds.

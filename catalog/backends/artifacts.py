@@ -5,8 +5,8 @@ Layout: ``<first two digits>/<digest>/<file name>``. A file is complete before i
 
 from __future__ import annotations
 
+import os
 import shutil
-import uuid
 from pathlib import Path
 
 from modelstac.catalog.backends.storage import copy_verified, explained, make_folder, sync_folder
@@ -36,7 +36,7 @@ class ArtifactFolder:
         """
         name = f"{sha256[:2]}/{sha256}/{source.name}"
         target = self.root / name
-        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        temporary = target.with_name(f".{os.urandom(16).hex()}")
         with explained(f"copy {source} into {self.root}"):
             if target.is_file() and target.stat().st_size == source.stat().st_size:
                 return name

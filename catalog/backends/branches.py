@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from modelstac.catalog.items import documents
@@ -19,8 +19,7 @@ BRANCH = ("Collection", "Catalog")
 """What may hold items."""
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(NamedTuple):
     """A collection, or a catalog with items of its own, and the path of its document."""
 
     path: str

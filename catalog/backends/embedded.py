@@ -10,25 +10,20 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import from_json
-
 from modelstac.catalog import journal
-from modelstac.catalog.ahead import ahead, batches, uncollected
-from modelstac.catalog.backends.artifacts import ArtifactFolder
-from modelstac.catalog.backends.embedded_writing import Prepared, Writer
 from modelstac.catalog.backends.published import Published
 from modelstac.catalog.base import Catalog, as_item, look_into, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import AmbiguousError, CatalogError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, reference
-from modelstac.catalog.items.reading import has_local_files, local_path
+from modelstac.catalog.items.links import has_local_files, local_path
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
@@ -39,6 +34,9 @@ from modelstac.catalog.search.sql.search import Search
 
 if TYPE_CHECKING:
     import pystac
+
+    from modelstac.catalog.backends.artifacts import ArtifactFolder
+    from modelstac.catalog.backends.embedded_writing import Prepared
 
 SUFFIX = ".sqlite"
 # Few, since each costs some waiting of the threads for each other.
@@ -79,13 +77,19 @@ class EmbeddedCatalog(Catalog):
             raise CatalogError(f"no catalog at {path}: publish into it first or check the path")
         if not path.parent.is_dir():
             raise CatalogError(f"no folder {path.parent} for the catalog {path.name}: make it first or check the path")
-        self.artifacts = ArtifactFolder(path.with_suffix(".artifacts"))
         self.database = Database(path)
         with self.database.read() as connection:
             ready = is_current(connection)
         if not ready:
             with self.database.write() as connection:
                 prepare(connection)
+
+    @cached_property
+    def artifacts(self) -> ArtifactFolder:
+        """The folder of files of items."""
+        from modelstac.catalog.backends.artifacts import ArtifactFolder
+
+        return ArtifactFolder(Path(self.href).with_suffix(".artifacts"))
 
     def close(self) -> None:
         """Close this thread's connection to the file."""
@@ -99,7 +103,7 @@ class EmbeddedCatalog(Catalog):
             yield from map(as_item, page.documents)
             if page.next is None:
                 return
-            query = query.model_copy(update={"token": page.next})
+            query = query.changed(token=page.next)
 
     def references(self) -> Iterator[str]:
         """Return ``collection/id`` of all items; no item is read."""
@@ -164,6 +168,8 @@ class EmbeddedCatalog(Catalog):
 
         They are validated while those before are written, and before any file is copied.
         """
+        from modelstac.catalog.ahead import ahead, batches, uncollected
+        from modelstac.catalog.backends.embedded_writing import Writer
         from modelstac.catalog.items.validation import validate_item, validate_items
 
         listed = list(items)
@@ -196,6 +202,8 @@ class EmbeddedCatalog(Catalog):
         coming
             Collections by item id of those that may be the sources of items before them.
         """
+        from modelstac.catalog.backends.embedded_writing import Writer
+
         writer = Writer(self, report)
         writer.write([writer.prepared(items)], coming)
         return Published(self.get, [f"{item['collection']}/{item['id']}" for item in items])
@@ -223,6 +231,8 @@ class EmbeddedCatalog(Catalog):
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
+        from modelstac.catalog.rules import RULES, refuse_unfit
+
         with self.database.write() as connection:
             self._known_collection(connection, name)
             before = _aliases(connection, name).get(alias)
@@ -238,6 +248,8 @@ class EmbeddedCatalog(Catalog):
 
     def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
         """Let an alias of a model point only to items that show what is required."""
+        from modelstac.catalog.rules import with_rule
+
         with self.database.write() as connection:
             self._known_collection(connection, name)
             stored = rows.get_collection(connection, name) or {}
@@ -318,7 +330,7 @@ class EmbeddedCatalog(Catalog):
 
     def shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it: absolute hrefs, links to other versions, aliases."""
-        document = completed(from_json(found.text), found)
+        document = completed(json.loads(found.text), found)
         href = f"{self.href}#/collections/{document['collection']}/items/{document['id']}"
         return documents.absolute(document, href, self._resolved)
 
@@ -337,16 +349,15 @@ def completed(document: Document, found: rows.Read) -> Document:
     """Return a stored document with what other rows say of it: aliases, and links to other versions."""
     if found.aliases:
         document["properties"][ALIASES] = list(found.aliases)
-    collection = f"collections/{document['collection']}"
-    document["links"] = [
-        documents.link("collection", collection),
-        *document["links"],
-        *(
-            documents.link(rel, f"{collection}/items/{other}", "application/geo+json")
-            for rel, other in found.versions.items()
-        ),
-    ]
+    up = documents.link("collection", f"collections/{document['collection']}")
+    document["links"] = [up, *document["links"], *to_versions(found)]
     return document
+
+
+def to_versions(found: rows.Read) -> list[Document]:
+    """Return the links of an item to its other versions."""
+    items = f"collections/{found.collection}/items"
+    return [documents.link(rel, f"{items}/{other}", "application/geo+json") for rel, other in found.versions.items()]
 
 
 def _aliases(connection: sqlite3.Connection, name: str) -> dict[str, str]:

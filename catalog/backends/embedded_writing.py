@@ -16,8 +16,7 @@ from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, is_image
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import ITEM_ID_FIELD, is_image, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database
@@ -34,7 +33,11 @@ class Kept(Protocol):
 
     href: str
     database: Database
-    artifacts: ArtifactFolder
+
+    @property
+    def artifacts(self) -> ArtifactFolder:
+        """The folder of files of items."""
+        ...
 
     def shown(self, found: rows.Read) -> Document:
         """Return a stored item as readers see it."""

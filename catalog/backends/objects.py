@@ -29,7 +29,7 @@ from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 

@@ -23,8 +23,7 @@ from modelstac.catalog.items import documents
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES, about, about_all
-from modelstac.catalog.items.provenance import PAGE_FIELD
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import PAGE_FIELD, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
 from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
 

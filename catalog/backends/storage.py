@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,7 +197,7 @@ class Folder:
 
         Folders that killed processes left behind are removed on the way: their locks are free.
         """
-        name = f"{STAGING}/{uuid.uuid4().hex}"
+        name = f"{STAGING}/{os.urandom(16).hex()}"
         place = self.root / name
         with contextlib.ExitStack() as stack:
             # Made and locked while the catalog is locked, so that nobody takes it for a dead one.

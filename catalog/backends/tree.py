@@ -8,7 +8,6 @@ import heapq
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +28,7 @@ from modelstac.catalog.errors import AmbiguousError, CatalogError, InvalidItemEr
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES, in_collection, reference
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
-from modelstac.catalog.items.reading import local_file
+from modelstac.catalog.items.links import ITEM_ID_FIELD, local_file
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.messages import Report
 from modelstac.catalog.search.page import Page
@@ -138,6 +136,8 @@ class TreeCatalog(Catalog):
         """Return the documents at some paths, at once where the way is long; of one that is none, what is wrong."""
         if self._at_once == 1:
             return [self._tried(path, kind) for path in paths]
+        from concurrent.futures import ThreadPoolExecutor  # not at the top: folders have no use for it
+
         with ThreadPoolExecutor(self._at_once) as threads:
             return list(threads.map(lambda path: self._tried(path, kind), paths))
 

@@ -17,7 +17,6 @@ from modelstac.catalog.base import as_item
 from modelstac.catalog.errors import CatalogError, ModelStacError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.search.matching import matches
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import derived
 from modelstac.catalog.search.sql.fields import reduced
@@ -185,8 +184,14 @@ class Reading:
                 self._ordered[place, variant] = self._catalog.versions(Branch(place, collections[place]), variant)
             branch = Branch(place, collections[place])
             item = self._catalog.shown(path, document, branch, self._ordered[place, variant])
-            if self._tags is not None or matches(query, as_item(copy.deepcopy(item))):
+            if self._tags is not None or _still_matches(query, item):
                 yield reduced(item, query.fields)
+
+
+def _still_matches(query: Query, item: Document) -> bool:
+    from modelstac.catalog.search.matching import matches  # not at the top: what lies in a folder is not judged again
+
+    return matches(query, as_item(copy.deepcopy(item)))
 
 
 def packed_index(catalog: Tree) -> bytes:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from modelstac.catalog.errors import InvalidItemError
-from modelstac.catalog.items.description import NAME_PATTERN
-from modelstac.catalog.items.geometry import Geometry, bounding_box
+from modelstac.catalog.items.description import NAME_PATTERN, Geometry
+from modelstac.catalog.items.geometry import bounding_box
 from modelstac.catalog.items.mlm import DATACUBE_SCHEMA_URI, FILE_SCHEMA_URI, SEMVER, VERSION_SCHEMA_URI, Fragment
 from modelstac.catalog.items.provenance import Provider
 from modelstac.catalog.items.writing import file_fields

@@ -12,10 +12,10 @@ import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from modelstac.catalog.items.formats import FORMATS, Format
-from modelstac.catalog.items.geometry import Geometry, bounding_box, check_geometry, cut
+from modelstac.catalog.items.geometry import bounding_box, check_geometry, cut
 from modelstac.catalog.items.mlm import SEMVER, Accelerator, Fragment, ModelInput, ModelOutput, Task
 from modelstac.catalog.items.provenance import ExtraAsset, KeptLink, Parity, Place, Provider, Source, Step, Timing
 from modelstac.catalog.items.sizes import Size
@@ -29,6 +29,9 @@ MODEL_ASSET = "model"
 NAME_PATTERN = r"^[a-zA-Z][a-zA-Z0-9_.-]{0,98}[a-zA-Z0-9]$"
 VARIANT_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$"
 _HYPERPARAMETER = re.compile(r"[0-9a-zA-Z_.-]+", re.ASCII)
+
+Geometry = Annotated[dict[str, Any], AfterValidator(check_geometry), AfterValidator(cut)]
+"""A geometry of GeoJSON in degrees; one that goes over the antimeridian is cut there."""
 
 Backend = Literal["tensorflow", "torch", "jax"]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]

@@ -21,8 +21,7 @@ from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.geometry import covering_box
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD, is_image
-from modelstac.catalog.items.reading import asset_href
+from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD, asset_href, is_image
 from modelstac.catalog.items.versions import is_version, version_key
 
 if TYPE_CHECKING:
@@ -65,7 +64,10 @@ def encoded(text: str) -> bytes:
 
 def link(rel: str, href: str, media_type: str = "application/json", title: str | None = None) -> Document:
     """Return a link object."""
-    return {"rel": rel, "href": href, "type": media_type} | ({"title": title} if title else {})
+    found = {"rel": rel, "href": href, "type": media_type}
+    if title:
+        found["title"] = title
+    return found
 
 
 def is_structural(found: Document) -> bool:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AfterValidator
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.later import needing
 
@@ -291,7 +289,3 @@ def _wound(found: BaseGeometry) -> BaseGeometry:
 def _listed(coordinates: Any) -> Any:
     # Rounded far below a millimetre: turning by 360 degrees costs the last digits.
     return list(map(_listed, coordinates)) if isinstance(coordinates, (list, tuple)) else round(coordinates, 9)
-
-
-Geometry = Annotated[dict[str, Any], AfterValidator(check_geometry), AfterValidator(cut)]
-"""A geometry of GeoJSON in degrees; one that goes over the antimeridian is cut there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, PAGE_FIELD
+from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD
 
 if TYPE_CHECKING:
     import pystac

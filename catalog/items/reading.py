@@ -7,13 +7,21 @@ from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.mlm import MODEL_ROLE
-from modelstac.catalog.items.provenance import COMMON, ITEM_ID_FIELD, KEPT_RELS, PAGE_FIELD, SPDX, is_image
+from modelstac.catalog.items.links import (
+    COMMON,
+    ITEM_ID_FIELD,
+    KEPT_RELS,
+    PAGE_FIELD,
+    SPDX,
+    asset_href,
+    is_image,
+    local_path,
+)
+from modelstac.catalog.items.mlm.names import MODEL_ROLE
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.times import first_and_last, is_leap
 
@@ -84,42 +92,6 @@ def model_asset(item: pystac.Item) -> tuple[str, pystac.Asset]:
     if len(found) != 1:
         raise _wrong_number(item.id, len(found))
     return found[0]
-
-
-def local_path(href: str) -> Path | None:
-    """Return the path that an absolute local href names, None for a URL of another place."""
-    if href.startswith(("https://", "http://")):
-        return None
-    parts = urlsplit(href)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    # One letter before the colon is a drive of Windows.
-    return None if len(parts.scheme) > 1 else Path(href)
-
-
-def asset_href(asset: pystac.Asset) -> str:
-    """Return where an asset is, as an absolute path or URL."""
-    # pystac takes any address apart, and most lead to the web.
-    if asset.href.startswith(("https://", "http://")) or is_image(asset.href, asset.media_type, asset.roles or ()):
-        return asset.href
-    return asset.get_absolute_href() or asset.href
-
-
-def is_local(asset: pystac.Asset) -> bool:
-    """Tell whether an asset is a file on this machine."""
-    return local_file(asset) is not None
-
-
-def local_file(asset: pystac.Asset) -> Path | None:
-    """Return the path of an asset that is a file on this machine, None for any other."""
-    if is_image(asset.href, asset.media_type, asset.roles or ()):
-        return None
-    return local_path(asset_href(asset))
-
-
-def has_local_files(item: pystac.Item) -> bool:
-    """Tell whether an item has assets on this machine."""
-    return any(map(is_local, item.assets.values()))
 
 
 def read_item(item: pystac.Item) -> ModelDescription:

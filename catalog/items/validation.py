@@ -17,8 +17,8 @@ from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
 from modelstac.catalog.items.geometry import bounding_box, check_bbox, cut, flat
 from modelstac.catalog.items.identity import plain
-from modelstac.catalog.items.provenance import is_image
-from modelstac.catalog.items.reading import local_path, read_document
+from modelstac.catalog.items.links import is_image, local_path
+from modelstac.catalog.items.reading import read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
 from modelstac.catalog.later import needing
 

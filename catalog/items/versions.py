@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
-from modelstac.catalog.items.mlm import SEMVER
+from modelstac.catalog.items.mlm.names import SEMVER
 
 if TYPE_CHECKING:  # at run time where it is needed: the import costs a tenth of all that modelstac imports
     from packaging.specifiers import SpecifierSet

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
 from modelstac.catalog.items.description import MODEL_ASSET, ModelDescription
 from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.catalog.items.links import ITEM_ID_FIELD, SPDX
 from modelstac.catalog.items.mlm import (
     DATACUBE_SCHEMA_URI,
     FILE_SCHEMA_URI,
@@ -18,7 +19,7 @@ from modelstac.catalog.items.mlm import (
     SCIENTIFIC_SCHEMA_URI,
     VERSION_SCHEMA_URI,
 )
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD, SPDX, ExtraAsset, Source
+from modelstac.catalog.items.provenance import ExtraAsset, Source
 from modelstac.catalog.items.versions import version_key
 
 if TYPE_CHECKING:

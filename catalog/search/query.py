@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.geometry import check_bbox, check_searched, cut
-from modelstac.catalog.items.mlm import FRAMEWORKS, TASKS, one_line
+from modelstac.catalog.items.mlm.names import FRAMEWORKS, TASKS
 from modelstac.catalog.items.versions import parse_range
 from modelstac.catalog.later import needing
-from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements, rfc3339
-from modelstac.catalog.search.spellings import canonical
+from modelstac.catalog.search import values
+from modelstac.catalog.search.ranges import fold, interval, nearest, number_range, requirements
 
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
@@ -45,9 +43,28 @@ _KNOWN_VALUES = {
     "precision": ("bf16", "fp16", "fp32", "int8"),
     "task": TASKS,
 }
+_TAKEN: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("ids", "collections", "runs_with", "sortby", "fields"), values.texts),
+        **dict.fromkeys(("text", "backend", "format", "precision", "task", "architecture", "name"), values.text),
+        **dict.fromkeys(("framework_version", "backend_version", "version", "alias", "parameters"), values.text),
+        **dict.fromkeys(("token", "license", "region"), values.text),
+        **dict.fromkeys(("classes", "bands", "months"), values.nothing),
+        **dict.fromkeys(("parity", "runs_within"), values.distance),
+        "bbox": values.box,
+        "datetime": values.time,
+        "framework": values.framework,
+        "deprecated": values.truth,
+        "intersects": values.geometry,
+        "filter": values.expression,
+        "limit": values.count,
+    }
+)
+"""What each field takes, beside None where it is not set by default."""
 
 
-class Query(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Query:
     """A search; fields that are not set ask for nothing.
 
     Parameters
@@ -100,8 +117,6 @@ class Query(BaseModel):
         Where to go on: the ``next`` of the page before.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     ids: tuple[str, ...] | None = None
     collections: tuple[str, ...] | None = None
     text: str | None = None
@@ -120,9 +135,9 @@ class Query(BaseModel):
     alias: str | None = None
     deprecated: bool | None = None
     parameters: str | None = None
-    parity: float | None = Field(default=None, ge=0)
+    parity: float | None = None
     runs_with: tuple[str, ...] | None = None
-    runs_within: float | None = Field(default=None, ge=0)
+    runs_within: float | None = None
     intersects: dict[str, Any] | None = None
     classes: tuple[str, ...] | None = None
     bands: tuple[str, ...] | None = None
@@ -132,56 +147,23 @@ class Query(BaseModel):
     filter: str | dict[str, Any] | None = None
     sortby: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = None
     token: str | None = None
 
-    if not TYPE_CHECKING:  # a type checker should see the constructor that pydantic derives from the fields
+    if not TYPE_CHECKING:  # a type checker should see the constructor that follows from the fields
 
-        def __init__(self, **fields: Any) -> None:
-            for field in fields:
-                if field not in type(self).model_fields:
-                    raise InvalidQueryError(f"unknown search field {field!r}{nearest(field, type(self).model_fields)}")
+        def __init__(self, **given: Any) -> None:
+            for field in given:
+                if field not in _TAKEN:
+                    raise InvalidQueryError(f"unknown search field {field!r}{nearest(field, _TAKEN)}")
+            given |= _said_of_items(given)
             try:
-                super().__init__(**fields | _said_of_items(fields))
-            except ValidationError as error:
-                raise InvalidQueryError(f"the search is malformed: {one_line(error)}") from error
+                vars(self).update(_taken(given))
+                self._understand()
+            except ValueError as error:
+                raise InvalidQueryError(f"the search is malformed: {error}") from error
 
-    @field_validator("ids", "collections", "runs_with", "sortby", "fields", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("datetime", mode="before")
-    @classmethod
-    def _from_datetime(cls, value: Any) -> Any:
-        if isinstance(value, (tuple, list)) and len(value) == 2:
-            return "/".join(".." if v is None else _written(v) for v in value)
-        return _written(value) if isinstance(value, date) else value
-
-    @field_validator("bbox")
-    @classmethod
-    def _box(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is None:
-            return None
-        check_bbox(value)
-        return value
-
-    @field_validator("framework")
-    @classmethod
-    def _spelled(cls, value: str | None) -> str | None:
-        return value if value is None else canonical(value)
-
-    @field_validator("intersects", mode="before")
-    @classmethod
-    def _geometry(cls, value: Any) -> Any:
-        try:
-            value = json.loads(value) if isinstance(value, str) else value
-        except (ValueError, RecursionError) as error:
-            raise ValueError("a geometry of GeoJSON is needed, this is no JSON") from error
-        return cut(check_searched(value)) if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _understood(self) -> Query:
+    def _understand(self) -> None:
         for field in VERSION_FIELDS:
             if (wanted := getattr(self, field)) is not None:
                 parse_range(wanted)
@@ -191,7 +173,16 @@ class Query(BaseModel):
             number_range(self.parameters)
         if self.runs_with is not None:
             requirements(self.runs_with)
-        return self
+
+    def changed(self, **others: Any) -> Query:
+        """Return the search with other values of some fields, which are of their types already."""
+        made = object.__new__(type(self))
+        vars(made).update(vars(self) | others)
+        return made
+
+    def asked(self) -> dict[str, Any]:
+        """Return the fields that ask for something."""
+        return {field: value for field, value in vars(self).items() if value != getattr(Query, field)}
 
     def unknown_values(self) -> list[str]:
         """Return the fields whose value is none of the usual ones; what a catalog holds may still have it."""
@@ -213,6 +204,20 @@ class Query(BaseModel):
             values = {*usual, *(known or {}).get(field, ())}
             if wanted is not None and fold(wanted) not in map(fold, values):
                 raise InvalidQueryError(f"unknown {field} {wanted!r}{nearest(wanted, values)}")
+
+
+def _taken(given: dict[str, Any]) -> dict[str, Any]:
+    """Return values as their types; what is wrong is said of the first three fields."""
+    found, wrong = {}, []
+    for field, value in given.items():
+        try:
+            found[field] = None if value is None and getattr(Query, field) is None else _TAKEN[field](value)
+        except ValueError as error:
+            wrong.append(f"{field}: {error}")
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError("; ".join(wrong[:3]) + more)
+    return found
 
 
 def _said_of_items(fields: dict[str, Any]) -> dict[str, Any]:
@@ -269,8 +274,3 @@ def month(said: Any) -> int:
     if len(numbers) != 1:
         raise InvalidQueryError(f"{said!r} is no month: something like Jul or 7 is needed")
     return numbers[0]
-
-
-def _written(value: Any) -> str:
-    # A datetime is a date, too, and written with its time.
-    return rfc3339(value) if isinstance(value, datetime) else str(value)

@@ -9,9 +9,8 @@ from typing import Any
 import pystac
 
 from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.catalog.items.links import is_image, local_path
 from modelstac.catalog.items.mlm import FILE_SCHEMA_URI, MODEL_ROLE
-from modelstac.catalog.items.provenance import is_image
-from modelstac.catalog.items.reading import local_path
 from modelstac.registry.checking.fault import FILE, MLM, Document, Fault, assets, declare, shown
 from modelstac.registry.choosing.model_assets import UNSAFE_TYPES, by_file, written
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from modelstac.catalog.errors import InvalidItemError, SchemaUnavailableError
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import local_path
 from modelstac.catalog.items.validation import known_schemas, validate_document
 from modelstac.registry.checking import arrays, assets, document, properties
 from modelstac.registry.checking.fault import Document, Fault

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from modelstac.catalog.errors import CannotRunError, InvalidItemError, ModelStacError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.catalog.items.reading import local_path, read_item
+from modelstac.catalog.items.links import local_path
+from modelstac.catalog.items.reading import read_item
 from modelstac.registry.choosing.model_assets import ModelAsset, is_foreign, model_assets
 from modelstac.registry.runtimes import RUNS_CODE, RUNTIMES, runtime
 

@@ -18,8 +18,9 @@ import pystac
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.links import local_path
 from modelstac.catalog.items.mlm import BANDS_FIELD, ModelInput, ModelOutput, ResizeType, band_axis
-from modelstac.catalog.items.reading import local_path, read_sizes
+from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
 from modelstac.registry.running.values.scaling import NUMBERS, count_bands, obstacle, steps_of, unmet

@@ -28,7 +28,7 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.identity import OUR_FIELD
-from modelstac.catalog.items.reading import local_path
+from modelstac.catalog.items.links import local_path
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.default import VARIABLE, default_catalog
@@ -175,9 +175,7 @@ def by_query(query: Query, catalog: Catalog) -> Found:
         If several models match: variants and versions of one can be chosen from, models cannot.
     """
     items = _models(catalog.search(query))
-    asked = (
-        ", ".join(f"{name}={value}" for name, value in query.model_dump(exclude_defaults=True).items()) or "anything"
-    )
+    asked = ", ".join(f"{name}={value}" for name, value in query.asked().items()) or "anything"
     if not items:
         raise NotFoundError(f"no model in {catalog.href} matches {asked}: ask for less, or see modelstac search")
     names = sorted({str(item.collection_id) for item in items})

@@ -12,9 +12,9 @@ from modelstac.catalog.credentials import bare
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import MODEL_ASSET, ExtraAsset, KeptLink, Source
 from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.links import COMMON, KEPT_RELS, PAGE_FIELD, asset_href, local_file
 from modelstac.catalog.items.mlm import MODEL_ROLE, Accelerator, ModelOutput
-from modelstac.catalog.items.provenance import COMMON, KEPT_RELS, PAGE_FIELD, Provider
-from modelstac.catalog.items.reading import asset_href, local_file
+from modelstac.catalog.items.provenance import Provider
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "mlm:accelerator_constrained": bool,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 
 from modelstac.catalog.items.digests import multihash
-from modelstac.catalog.items.reading import asset_href
+from modelstac.catalog.items.links import asset_href
 from modelstac.registry.choosing.model_assets import model_assets
 from modelstac.registry.running.model import Model
 from modelstac.registry.runtimes.opened import Opened

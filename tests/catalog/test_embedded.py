@@ -235,13 +235,13 @@ def test_the_first_of_an_order_are_those_of_the_whole(fields: dict[str, Any], tm
         query = Query(**fields, sortby=sortby)
         whole, _ = Search(connection, query).rows()
         paged: list[int] = []
-        page = query.model_copy(update={"limit": 7})
+        page = query.changed(limit=7)
         while page is not None:
             search = Search(connection, page)
             found, token = search.rows()
             assert search.count() == len(whole)
             paged += found
-            page = None if token is None else page.model_copy(update={"token": token})
+            page = None if token is None else page.changed(token=token)
         assert paged == whole, sortby
     # Both ways to a page were gone.
     assert any(" AS walked " in statement for statement in statements) == (fields != {"text": "item-12"})

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import FrozenInstanceError
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pystac
@@ -123,6 +125,58 @@ def test_what_cannot_be_understood_is_refused_in_one_line(fields: dict[str, Any]
         Query(**fields)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "taken"),
+    [
+        ("limit", "10", 10),
+        ("limit", 7.0, 7),
+        ("parity", "1e-5", 1e-5),
+        ("deprecated", "No", False),
+        ("deprecated", 1, True),
+        ("sortby", "-version", ("-version",)),
+        ("bbox", ["4", 52, 5, 53], (4.0, 52.0, 5.0, 53.0)),
+        ("framework", "torch", "PyTorch"),
+        ("datetime", date(2010, 8, 26), "2010-08-26"),
+        ("intersects", '{"type": "Point", "coordinates": [5, 52]}', {"type": "Point", "coordinates": [5, 52]}),
+    ],
+)
+def test_what_is_written_in_another_way_is_taken(field: str, given: Any, taken: Any) -> None:
+    found = getattr(Query(**{field: given}), field)
+    assert (found, type(found)) == (taken, type(taken))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"limit": "ten"}, "limit: Input should be a valid integer, unable to parse string as an integer"),
+        ({"limit": 2.5}, "limit: Input should be a valid integer, got a number with a fractional part"),
+        ({"limit": float("inf")}, "limit: Input should be a finite number"),
+        ({"parity": -1}, "parity: Input should be greater than or equal to 0"),
+        ({"parity": float("nan")}, "parity: Input should be greater than or equal to 0"),
+        ({"parity": []}, "parity: Input should be a valid number"),
+        ({"deprecated": "maybe"}, "deprecated: Input should be a valid boolean, unable to interpret input"),
+        ({"text": 7}, "text: Input should be a valid string"),
+        ({"ids": {"a": 1}}, "ids: Input should be a valid tuple"),
+        ({"ids": ["a", 1]}, "ids: entry 1: Input should be a valid string"),
+        ({"filter": 7}, "filter: Input should be a valid string or dictionary"),
+        ({"intersects": []}, "intersects: Input should be a valid dictionary"),
+        ({"sortby": None}, "sortby: Input should be a valid tuple"),
+        ({"limit": 0, "text": 7, "bbox": 1, "ids": 2, "alias": 3}, "bbox: Input should be a valid tuple; and 2 more"),
+    ],
+)
+def test_values_of_other_types_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidQueryError, match=f"^the search is malformed: .*{re.escape(message)}$"):
+        Query(**fields)
+
+
+def test_a_search_is_changed_in_a_copy_and_says_what_it_asks() -> None:
+    query = Query(framework="torch", ids=["a"], limit=3)
+    assert query.changed(limit=None, token="next").asked() == {"ids": ("a",), "framework": "PyTorch", "token": "next"}
+    assert query == Query(limit=3, ids="a", framework="PyTorch")
+    with pytest.raises(FrozenInstanceError):
+        query.limit = 4  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

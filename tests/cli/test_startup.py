@@ -10,9 +10,14 @@ import click
 import pytest
 
 import modelstac
+from modelstac.catalog.testing import Examples
 from modelstac.cli import main
 
 HEAVY = "{'torch', 'keras', 'tensorflow', 'jax', 'onnx', 'onnxruntime', 'h5py', 'xarray', 'matplotlib', 'pyproj'}"
+UNNEEDED = (
+    "{'pydantic', 'pydantic_core', 'pystac', 'urllib3', 'requests', 'httpx', 'jsonschema', 'shapely', 'cql2', "
+    "'obstore', 'numpy', 'rich', 'yaml'}"
+)
 CALL = """
 import modelstac.cli
 try:
@@ -48,10 +53,12 @@ def test_search_loads_no_framework(catalog: Path) -> None:
     assert imported_by(CALL.format(arguments)) == "[]"
 
 
-def test_search_in_a_file_loads_no_client_and_no_validator(tmp_path: Path) -> None:
-    modelstac.open(tmp_path / "models.sqlite", create=True)
-    beside = "{'pystac', 'urllib3', 'requests', 'jsonschema', 'shapely', 'cql2', 'obstore', 'rich', 'yaml'}"
-    assert imported_by(CALL.format(["search", "-c", str(tmp_path / "models.sqlite")]), beside) == "[]"
+@pytest.mark.parametrize("name", ["models.sqlite", "models"])
+def test_search_in_a_file_or_folder_loads_no_client_and_no_validator(name: str, tmp_path: Path) -> None:
+    made = modelstac.open(tmp_path / name, create=True)
+    made.publish(Examples(tmp_path / "files").item())
+    made.search()  # which makes the index of a folder
+    assert imported_by(CALL.format(["search", "-c", made.href]), UNNEEDED) == "[]"
 
 
 def test_version_is_that_of_the_package(fresh_command: Command) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import ModelStacError
@@ -32,8 +32,7 @@ Alias = tuple[str, str, str]
 """Collection, alias and item id."""
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """What an index is derived from.
 
     Parameters
@@ -64,8 +63,7 @@ class Content:
     shipped: Callable[[Path], bool]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Path, collection's path and document of each item of a page, token of the next page, number of matches.
 
     Notes say of each document that is left out why.
@@ -96,7 +94,7 @@ def current(content: Content) -> Path:
     if _stamp_of(file) == _stamp(content):
         return file
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{uuid.uuid4().hex}")
+    temporary = file.with_name(f".{os.urandom(16).hex()}")
     try:
         if not _is_sound(file, temporary, copy=True) and content.shipped(temporary):
             _is_sound(temporary, temporary)

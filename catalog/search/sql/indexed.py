@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelstac.catalog.search.sql.schema import EXACT_NAMES, LISTS, STORED, column_sql
 
@@ -17,8 +16,7 @@ _FOLDED = re.compile(r"f+[il]?|s+t?|k", re.IGNORECASE)  # what one letter beyond
 _TURNED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """A condition on items, in SQL.
 
     Parameters

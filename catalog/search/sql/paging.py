@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
@@ -23,8 +21,7 @@ _SORTED_AS = {
 }
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One column of the order."""
 
     sql: str
@@ -130,5 +127,7 @@ def _beyond(key: Key, value: Any, bind: Any) -> str | None:
 
 
 def _digest(query: Query) -> str:
-    asked = query.model_dump(exclude={"token", "limit", "fields"}, exclude_defaults=True, mode="json")
+    import hashlib  # not at the top: most searches are of one page, and it loads a large library
+
+    asked = {name: value for name, value in query.asked().items() if name not in {"token", "limit", "fields"}}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

@@ -6,11 +6,8 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
-
-from pydantic_core import to_json
+from typing import Any, NamedTuple
 
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import AmbiguousError, InvalidItemError
@@ -29,6 +26,8 @@ _LARGE = 1 << 63
 
 def dumps(document: Any) -> str:
     """Return the JSON text that is stored."""
+    from pydantic_core import to_json  # not at the top: who searches writes nothing, and starts sooner
+
     text = to_json(document, inf_nan_mode="constants").decode()
     if "NaN" in text or "Infinity" in text:  # which may be words, and are no numbers of JSON
         return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -139,8 +138,7 @@ def get_item(connection: sqlite3.Connection, reference: str) -> Document | None:
     return None if found is None else json.loads(found.text)
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """An item as stored, and what other rows say of it.
 
     Parameters
@@ -151,11 +149,18 @@ class Read:
         What points to it.
     versions
         Ids of its other versions, by relation of the version extension.
+    collection, item_id
+        Which item it is.
+    has_framework
+        Whether it names a framework, as models do.
     """
 
     text: str
     aliases: tuple[str, ...]
     versions: dict[str, str]
+    collection: str
+    item_id: str
+    has_framework: bool
 
 
 def read(connection: sqlite3.Connection, keys: Sequence[int]) -> list[Read]:
@@ -179,15 +184,16 @@ def read_item(connection: sqlite3.Connection, reference: str) -> Read | None:
     else:
         found = connection.execute(f"{_READ} i.id = ?", (item_id,)).fetchall()
     if len(found) > 1:
-        names = [json.loads(row[1])["collection"] for row in found]
+        names = [_read(row).collection for row in found]
         raise AmbiguousError.same_id(item_id, names, where="the catalog")
     return _read(found[0]) if found else None
 
 
 def _read(row: tuple[Any, ...]) -> Read:
-    _, text, aliases, *others = row
+    _, text, aliases, collection, item_id, has_framework, *others = row
     pointing = tuple(sorted(json.loads(aliases))) if aliases != "[]" else ()
-    return Read(text, pointing, {rel: other for rel, other in zip(VERSION_RELS, others, strict=True) if other})
+    versions = {rel: other for rel, other in zip(VERSION_RELS, others, strict=True) if other}
+    return Read(text, pointing, versions, collection, item_id, bool(has_framework))
 
 
 _OTHER_VERSION = (
@@ -198,7 +204,7 @@ _OTHER_VERSION = (
 _OTHER_VERSIONS = ", ".join(_OTHER_VERSION.format(*o) for o in (("<", "DESC"), (">", "ASC"), (">", "DESC")))
 _READ = (
     "SELECT i.key, i.document, (SELECT json_group_array(alias) FROM aliases a WHERE a.item = i.id "
-    f"AND a.collection = i.collection), {_OTHER_VERSIONS} "
+    f"AND a.collection = i.collection), i.collection, i.id, i.framework IS NOT NULL, {_OTHER_VERSIONS} "
     "FROM items i WHERE"
 )
 

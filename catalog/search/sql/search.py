@@ -14,7 +14,6 @@ from modelstac.catalog.search.query import EQUAL_FIELDS, VERSION_FIELDS, Query
 from modelstac.catalog.search.ranges import fold, interval, number_range, terms
 from modelstac.catalog.search.spellings import same_architecture, spellings
 from modelstac.catalog.search.sql import paging
-from modelstac.catalog.search.sql.dialect import Filter
 from modelstac.catalog.search.sql.functions import microseconds
 from modelstac.catalog.search.sql.indexed import Condition
 from modelstac.catalog.search.sql.schema import EXACT_NAMES, FOLDED_NAMES, column_sql, property_sql
@@ -47,7 +46,7 @@ class Search:
         self._check_values()
         self._conditions = [*self._facets(), *self._ranges(), *self._listed(), *self._space_and_time(), *self._text()]
         if query.filter is not None:
-            self._conditions += Filter(query.filter, self._bind).conditions()
+            self._conditions += self._filtered(query.filter)
 
     def rows(self) -> tuple[list[int], str | None]:
         """Return the keys of the rows of this page, and the token of the next."""
@@ -221,10 +220,14 @@ class Search:
             judged = f"ms_box({self._bind(json.dumps(query.bbox))}, json_extract(items.document, '$.bbox'))"
             conditions.append(Condition(f"items.key IN (SELECT item FROM {rows})", judged, rows))
         if query.intersects is not None:
-            conditions += Filter(
-                {"op": "s_intersects", "args": [{"property": "geometry"}, query.intersects]}, self._bind
-            ).conditions()
+            meets = {"op": "s_intersects", "args": [{"property": "geometry"}, query.intersects]}
+            conditions += self._filtered(meets)
         return conditions
+
+    def _filtered(self, expression: str | dict[str, Any]) -> list[Condition]:
+        from modelstac.catalog.search.sql.dialect import Filter  # not at the top: most searches have no filter
+
+        return Filter(expression, self._bind).conditions()
 
     def _meets_box(self, west: float, south: float, east: float, north: float) -> str:
         w, s, e, n = map(self._bind, (west, south, east, north))

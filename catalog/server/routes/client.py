@@ -31,7 +31,7 @@ from modelstac.catalog.server.stores.links import (
     shown_collection,
     shown_item,
 )
-from modelstac.catalog.server.stores.store import Store
+from modelstac.catalog.server.stores.store import Shown, Store
 
 
 def answer(document: Any, media_type: str = JSON, *, status: int = 200, tag: str | None = None) -> Response:
@@ -119,19 +119,18 @@ class Reader(AsyncBaseCoreClient):
 
     async def found(self, request: Request, query: Query, *, body: Any = None) -> Response:
         """Answer with a page of the items that a query finds."""
-        page = await self.store.search(query)
         base = base_url(request)
-        shown = [reduced(shown_item(found, base), query.fields) for found in page.documents]
+        page = await self.store.shown(query, base)
         links = [link("root", base), link("self", str(request.url), GEOJSON), *_paging(request, page, body)]
-        found = {"type": "FeatureCollection", "features": shown, "links": links, "numberReturned": len(shown)}
-        return answer(found | _matched(page), GEOJSON)
+        features = {"features": page.features, "links": links, "numberReturned": len(page.features)}
+        return answer({"type": "FeatureCollection"} | features | _matched(page), GEOJSON)
 
 
-def _matched(page: Page) -> Document:
+def _matched(page: Page | Shown) -> Document:
     return {} if page.matched is None else {"numberMatched": page.matched}
 
 
-def _paging(request: Request, page: Page, body: Any = None) -> list[Document]:
+def _paging(request: Request, page: Page | Shown, body: Any = None) -> list[Document]:
     if page.next is None:
         return []
     if body is not None:

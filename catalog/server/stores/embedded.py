@@ -11,12 +11,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import orjson
 
 from modelstac.catalog import journal
-from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed
+from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed, to_versions
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
 from modelstac.catalog.errors import ItemExistsError, ModelStacError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
@@ -30,8 +31,10 @@ from modelstac.catalog.search.sql.search import Search
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.files.named import check_there, unnamed, with_new_assets
 from modelstac.catalog.server.stores.collections import no_item, select
+from modelstac.catalog.server.stores.links import item_links, shown_assets, shown_item
 from modelstac.catalog.server.stores.queryables import LOOKED_AT, MOST_SCORES, SCORES
-from modelstac.catalog.server.stores.store import Change, Check, Result, Store
+from modelstac.catalog.server.stores.spliced import opened
+from modelstac.catalog.server.stores.store import Change, Check, Result, Shown, Store
 from modelstac.catalog.server.teams import hierarchy
 from modelstac.catalog.server.teams.permission import made, may_make, may_write
 from modelstac.catalog.server.teams.session import Session, SqliteSession, run_now
@@ -110,9 +113,24 @@ class EmbeddedStore(Store):
     async def search(self, query: Query) -> Page:
         """Return a page of the items that a query finds."""
         # The whole items: what is left of them is decided once their links are made.
-        whole = query.model_copy(update={"fields": ()})
+        whole = query.changed(fields=())
         found, token, matched = await self._read_by(lambda: self._catalog.found(whole, count=True))
         return Page(tuple(map(self._read, found)), token, matched)
+
+    async def shown(self, query: Query, base: str) -> Shown:
+        """Return the same as a client sees it; most of an item's text is answered as it is stored."""
+        if query.fields:
+            return await super().shown(query, base)
+        found, token, matched = await self._read_by(lambda: self._catalog.found(query, count=True))
+        return Shown([self._shown(one, base) for one in found], token, matched)
+
+    def _shown(self, found: rows.Read, base: str) -> Document | orjson.Fragment:
+        text = None if found.aliases or not found.has_framework else opened(found.text)
+        if text is None:
+            return shown_item(self._read(found), base)
+        links = self._served_links([*text.links, *to_versions(found)])
+        shown = item_links(found.collection, found.item_id, links, base, of_model=True)
+        return text.closed(shown, shown_assets(self._served_assets(text.assets), base))
 
     async def search_collections(self, query: Query) -> Page:
         """Return a page of the collections that a query finds."""
@@ -286,7 +304,7 @@ class EmbeddedStore(Store):
         def work() -> tuple[dict[str, dict[str, int]], int | None]:
             counts: dict[str, Counter[str]] = {name: Counter() for name in names}
             with self._catalog.database.read() as connection:
-                search = Search(connection, query.model_copy(update={"limit": None, "token": None}))
+                search = Search(connection, query.changed(limit=None, token=None))
                 total = search.count() if count else None
                 keys, _ = search.rows()
                 for (text,) in connection.execute(
@@ -359,20 +377,30 @@ class EmbeddedStore(Store):
 
     def _served(self, document: Document) -> Document:
         """Return a document with hrefs below the server's address: the file's own name is not for clients."""
-        own = f"{self._catalog.href}#/"
-        folder = f"{self._catalog.artifacts.root}/"
-        below = f"{self._catalog.artifacts.root.name}/"
-
-        def href(found: str) -> str:
-            for prefix in (folder, self._artifacts, below):
-                if found.startswith(prefix):
-                    return f"artifacts/{found.removeprefix(prefix)}"
-            return found.removeprefix(own)
-
-        served = document | {"links": [f | {"href": href(f["href"])} for f in document["links"] if f["rel"] != "self"]}
+        served = document | {"links": self._served_links(document["links"])}
         if "assets" in document:
-            served["assets"] = {k: asset | {"href": href(asset["href"])} for k, asset in document["assets"].items()}
+            served["assets"] = self._served_assets(document["assets"])
         return served
+
+    def _served_links(self, links: list[Document]) -> list[Document]:
+        return [self._served_part(found) for found in links if found["rel"] != "self"]
+
+    def _served_assets(self, assets: dict[str, Document]) -> dict[str, Document]:
+        return {key: self._served_part(asset) for key, asset in assets.items()}
+
+    def _served_part(self, part: Document) -> Document:
+        """Return a link or an asset with an href below the server's address, where it leads into the file."""
+        href: str = part["href"]
+        if not href.startswith(self._own):
+            return part
+        below = href.removeprefix(next(begin for begin in self._own if href.startswith(begin)))
+        return part | {"href": below if href.startswith(self._own[-1]) else f"artifacts/{below}"}
+
+    @cached_property
+    def _own(self) -> tuple[str, ...]:
+        """What hrefs in the file begin with that lead to artifacts, and at last those that lead to documents."""
+        folder = self._catalog.artifacts.root
+        return f"{folder}/", self._artifacts, f"{folder.name}/", f"{self._catalog.href}#/"
 
     def _local(self, item: Document) -> Document:
         """Return an item whose uploaded artifacts are where they lie, so that the catalog takes them as its own."""

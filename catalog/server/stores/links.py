@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from starlette.requests import Request
 
 from modelstac.catalog.items.documents import VERSION_RELS, Document, is_image_asset, link
 from modelstac.catalog.items.identity import about, is_model
-from modelstac.catalog.items.provenance import PAGE_FIELD
+from modelstac.catalog.items.links import PAGE_FIELD
 
 QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
@@ -43,9 +44,15 @@ def _base_url(scheme: str, host: bytes | None, server: tuple[str, int] | None, r
     return str(URL(scope={"scheme": scheme, "server": server, "path": path, "headers": headers}))
 
 
+@lru_cache(maxsize=4096)
+def quoted(text: str) -> str:
+    """Return an id or a name as one part of an address; those that are asked for are so again and again."""
+    return quote(text, safe="")
+
+
 def item_path(collection_id: str, item_id: str) -> str:
     """Return the path of an item below the server's address."""
-    return f"collections/{quote(collection_id, safe='')}/items/{quote(item_id, safe='')}"
+    return f"collections/{quoted(collection_id)}/items/{quoted(item_id)}"
 
 
 def etag(document: Document) -> str:
@@ -62,27 +69,40 @@ def names_tag(header: str | None, tag: str, *, weak: bool) -> bool:
 
 def shown_item(stored: Document, base: str) -> Document:
     """Return a stored item with absolute links; stored hrefs without a scheme are below the server's address."""
-    parent = f"{base}collections/{quote(stored['collection'], safe='')}"
+    links = item_links(stored["collection"], stored["id"], stored.get("links", ()), base, of_model=is_model(stored))
+    return stored | {"links": links, "assets": shown_assets(stored.get("assets", {}), base)}
+
+
+def item_links(
+    collection_id: str, item_id: str, links: Iterable[Document], base: str, *, of_model: bool
+) -> list[Document]:
+    """Return the links of an item as a client sees them, those of the server before its own."""
+    path = item_path(collection_id, item_id)
+    parent = f"{base}collections/{quoted(collection_id)}"
     own = [
-        link("self", base + item_path(stored["collection"], stored["id"]), GEOJSON),
+        link("self", base + path, GEOJSON),
         link("parent", parent),
         link("collection", parent),
         link("root", base),
-        form("edit-form", base, item_path(stored["collection"], stored["id"])),
-        *_page(stored, str(stored["collection"]), base),
+        form("edit-form", base, path),
+        *([_page(collection_id, base)] if of_model else ()),
     ]
-    assets = {
+    return own + _kept(links, base)
+
+
+def shown_assets(assets: dict[str, Document], base: str) -> dict[str, Document]:
+    """Return the assets of an item as a client sees them."""
+    return {
         key: asset
         if is_absolute(asset["href"]) or is_image_asset(asset)
         else asset | {"href": base + asset["href"].lstrip("/")}
-        for key, asset in stored.get("assets", {}).items()
+        for key, asset in assets.items()
     }
-    return stored | {"links": own + _kept(stored, base), "assets": assets}
 
 
 def shown_collection(stored: Document, base: str) -> Document:
     """Return a stored collection with absolute links."""
-    here = f"{base}collections/{quote(stored['id'], safe='')}"
+    here = f"{base}collections/{quoted(stored['id'])}"
     own = [
         link("self", here),
         link("parent", base),
@@ -92,9 +112,9 @@ def shown_collection(stored: Document, base: str) -> Document:
         link(SORTABLES, f"{here}/sortables", SCHEMA, title="Sortables"),
         form("edit-form", base, here.removeprefix(base)),
         form("create-form", base, f"{here.removeprefix(base)}/items"),
-        *_page(stored, str(stored["id"]), base),
+        *([_page(stored["id"], base)] if is_model(stored) else ()),
     ]
-    return stored | {"links": own + _kept(stored, base)}
+    return stored | {"links": own + _kept(stored.get("links", ()), base)}
 
 
 def form(rel: str, base: str, path: str) -> Document:
@@ -117,15 +137,15 @@ def stored_document(document: Document, base: str) -> Document:
     return stored
 
 
-def _kept(stored: Document, base: str) -> list[Document]:
-    kept = [f for f in stored.get("links", ()) if f.get("rel") not in INFERRED and PAGE_FIELD not in f]
+def _kept(links: Iterable[Document], base: str) -> list[Document]:
+    kept = [f for f in links if f.get("rel") not in INFERRED and PAGE_FIELD not in f]
     return [f if is_absolute(f["href"]) else f | {"href": base + f["href"].lstrip("/")} for f in kept]
 
 
-def _page(stored: Document, name: str, base: str) -> list[Document]:
-    return [about(f"{base}{MODELS}/{quote(name, safe='')}", name)] if is_model(stored) else []
+def _page(name: str, base: str) -> Document:
+    return about(f"{base}{MODELS}/{quoted(name)}", name)
 
 
 def is_absolute(href: str) -> bool:
     """Tell whether an address has a scheme, and is not below the server's."""
-    return _ABSOLUTE.match(href) is not None
+    return href.startswith(("https://", "http://")) or _ABSOLUTE.match(href) is not None

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+import orjson
 
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
+from modelstac.catalog.search.sql.fields import reduced
+from modelstac.catalog.server.stores.links import shown_item
 from modelstac.catalog.server.teams.session import Session
 
 Result = TypeVar("Result")
@@ -17,6 +22,23 @@ Result = TypeVar("Result")
 Change = Callable[[Document], Document]
 # Gets the stored document, as readers see it; raises to leave it there.
 Check = Callable[[Document], None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page of items as a client sees it.
+
+    Parameters
+    ----------
+    features
+        The items as JSON, each a document or its text.
+    next, matched
+        As in :class:`modelstac.catalog.search.page.Page`.
+    """
+
+    features: list[Document | orjson.Fragment]
+    next: str | None
+    matched: int | None
 
 
 class Store(ABC):
@@ -46,6 +68,12 @@ class Store(ABC):
     @abstractmethod
     async def search(self, query: Query) -> Page:
         """Return a page of the items that a query finds."""
+
+    async def shown(self, query: Query, base: str) -> Shown:
+        """Return a page of the items that a query finds as a client sees it, who knows the server by this address."""
+        page = await self.search(query)
+        features = [reduced(shown_item(found, base), query.fields) for found in page.documents]
+        return Shown([*features], page.next, page.matched)
 
     @abstractmethod
     async def search_collections(self, query: Query) -> Page:

@@ -15,7 +15,7 @@ from modelstac.catalog.errors import ItemExistsError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, differences
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
+from modelstac.catalog.items.links import ITEM_ID_FIELD
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.journal import Entry, changes
 from modelstac.catalog.server.files.named import with_new_assets

@@ -15,8 +15,8 @@ from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.digests import multihash, sha256
 from modelstac.catalog.items.documents import dump
 from modelstac.catalog.items.geometry import bounding_box, box_geometry, covering_box
+from modelstac.catalog.items.links import ITEM_ID_FIELD
 from modelstac.catalog.items.mlm import FILE_SCHEMA_URI
-from modelstac.catalog.items.provenance import ITEM_ID_FIELD
 from modelstac.catalog.items.validation import validate_document
 from modelstac.registry.scenes.rasters import Layer
 from modelstac.registry.scenes.writing.layers import words

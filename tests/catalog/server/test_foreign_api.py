@@ -140,7 +140,7 @@ def _pages(catalog: Catalog) -> Iterator[object]:
         token = catalog.page(query).next
         if token is None:
             return
-        query = query.model_copy(update={"token": token})
+        query = query.changed(token=token)
 
 
 def test_an_unknown_id_names_the_nearest(catalog: Catalog) -> None:

@@ -113,6 +113,20 @@ def test_fields(seeded: Server) -> None:
     assert found == {"id": FIRST, "collection": NAME, "properties": {"mlm:framework": "PyTorch"}}
 
 
+def test_a_page_says_of_an_item_what_its_own_address_says(full: Server, describe: Describe) -> None:
+    odd = describe(
+        version="2.0.0",
+        description='It has "links":[] and "assets":{} in its text — and others.',
+        hyperparameters={"links": ["a"], "assets": {"b": 1}},
+    )
+    ApiCatalog(full.href, key=full.key).publish(write_item(odd))
+    changed = full.request("PATCH", f"collections/{NAME}", key=True, json={"interop:aliases": {"champion": LATER}})
+    assert changed.status_code == 200, changed.text
+    features = full.get("search").json()["features"]
+    assert [item["id"] for item in features] == [ONNX, FIRST, LATER, f"{NAME}-2.0.0-torch"]
+    assert features == [full.get(f"{ITEMS}/{item['id']}").json() for item in features]
+
+
 def test_links_aliases_and_other_versions(full: Server) -> None:
     changed = full.request("PATCH", f"collections/{NAME}", key=True, json={"interop:aliases": {"champion": FIRST}})
     assert changed.status_code == 200, changed.text

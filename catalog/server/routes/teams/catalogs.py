@@ -214,7 +214,7 @@ class Catalogs(AsyncBaseCatalogsClient, AsyncCatalogsSearchClient):  # type: ign
     async def _within(self, catalog_id: str, query: Query) -> Query:
         inside = await self.get_all_descendant_collections(catalog_id)
         wanted = [name for name in inside if query.collections is None or name in query.collections]
-        return query.model_copy(update={"collections": tuple(wanted)})
+        return query.changed(collections=tuple(wanted))
 
 
 def _place(token: str | None) -> tuple[str, str]:

@@ -173,7 +173,7 @@ def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
 
     from modelstac.catalog.backends.oddities import oddity
     from modelstac.catalog.errors import InvalidItemError, NotFoundError, UntrustedError
-    from modelstac.catalog.items.reading import local_file
+    from modelstac.catalog.items.links import local_file
     from modelstac.catalog.items.validation import is_foreign_model
     from modelstac.catalog.items.writing import file_fields
     from modelstac.registry.files.fetch import local_path

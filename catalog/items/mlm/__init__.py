@@ -1,0 +1,117 @@
+"""The Machine Learning Model (MLM) extension: its words, and its parts as typed objects.
+
+The objects are models of pydantic, which take their time to be made: they are when one is first asked for.
+
+Order, each importing only from those before it: names · fragments.
+"""
+
+from typing import TYPE_CHECKING
+
+from modelstac.catalog.items.mlm.names import (
+    BAND_AXES,
+    BANDS_FIELD,
+    DATACUBE_SCHEMA_URI,
+    DTYPE_FIELD,
+    FILE_SCHEMA_URI,
+    FRAMEWORKS,
+    MLM_SCHEMA_URI,
+    MODEL_ROLE,
+    RANGE_FIELD,
+    RASTER_SCHEMA_URI,
+    SCIENTIFIC_SCHEMA_URI,
+    SEMVER,
+    TASKS,
+    TENSOR_FIELD,
+    VERSION_SCHEMA_URI,
+    Accelerator,
+    DataType,
+    ResizeType,
+    Task,
+    band_axis,
+)
+from modelstac.catalog.later import later
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items.mlm.fragments import (
+        BandOrVariable,
+        Clip,
+        ClipMax,
+        ClipMin,
+        DimensionName,
+        Fragment,
+        InputStructure,
+        MinMax,
+        ModelInput,
+        ModelOutput,
+        Offset,
+        Processing,
+        ResultStructure,
+        Scale,
+        Structure,
+        ValueScaling,
+        ZScore,
+        one_line,
+    )
+
+__all__ = [
+    "BANDS_FIELD",
+    "BAND_AXES",
+    "DATACUBE_SCHEMA_URI",
+    "DTYPE_FIELD",
+    "FILE_SCHEMA_URI",
+    "FRAMEWORKS",
+    "MLM_SCHEMA_URI",
+    "MODEL_ROLE",
+    "RANGE_FIELD",
+    "RASTER_SCHEMA_URI",
+    "SCIENTIFIC_SCHEMA_URI",
+    "SEMVER",
+    "TASKS",
+    "TENSOR_FIELD",
+    "VERSION_SCHEMA_URI",
+    "Accelerator",
+    "BandOrVariable",
+    "Clip",
+    "ClipMax",
+    "ClipMin",
+    "DataType",
+    "DimensionName",
+    "Fragment",
+    "InputStructure",
+    "MinMax",
+    "ModelInput",
+    "ModelOutput",
+    "Offset",
+    "Processing",
+    "ResizeType",
+    "ResultStructure",
+    "Scale",
+    "Structure",
+    "Task",
+    "ValueScaling",
+    "ZScore",
+    "band_axis",
+    "one_line",
+]
+
+_FRAGMENTS = (
+    "BandOrVariable",
+    "Clip",
+    "ClipMax",
+    "ClipMin",
+    "DimensionName",
+    "Fragment",
+    "InputStructure",
+    "MinMax",
+    "ModelInput",
+    "ModelOutput",
+    "Offset",
+    "Processing",
+    "ResultStructure",
+    "Scale",
+    "Structure",
+    "ValueScaling",
+    "ZScore",
+    "one_line",
+)
+__getattr__ = later(__name__, {name: f"{__name__}.fragments:{name}" for name in _FRAGMENTS})
