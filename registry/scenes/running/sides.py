@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import GLOBAL, pixels
-from modelstac.registry.running.labels.georeference import Growth
+from modelstac.registry.running.labels.growth import Growth
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.cutting import Cutting, Needs, common
 
@@ -264,12 +265,12 @@ def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) ->
 def _evened(side: int, needs: Needs, sides: Sides, tile: int) -> int:
     """Shorten tiles as far as it takes no more of them: the last would cover much of the one before again."""
     count = len(Cutting.of(needs, tile).starts)
-    shorter = tile
-    while (found := sides.fitting(side, shorter - 1, above=False) if shorter > 1 else None) is not None:
-        if not needs.stride(found) or len(Cutting.of(needs, found).starts) > count:
-            break
-        shorter = found
-    return shorter
+
+    def are_enough(length: int) -> bool:  # from some length on: longer tiles are never more
+        return needs.stride(length) > 0 and len(Cutting.of(needs, length).starts) <= count
+
+    shortest = bisect_left(range(1, tile), True, key=are_enough) + 1
+    return sides.fitting(side, shortest, above=True) or tile
 
 
 def batch_of(
