@@ -230,16 +230,20 @@ def _one_each(needs: Needs, tile: int) -> Needs:
 def _tiles(
     needs: tuple[Needs, Needs], sides: Sides, options: Options, cost: Cost, budget: int, *, blend: bool
 ) -> tuple[int, int]:
-    """Choose the longest tiles that memory allows, and no longer than is of use."""
+    """Choose the longest tiles that memory allows, and no longer than is of use.
+
+    What is too large becomes narrower first: blocks of a file between two rows of tiles are read twice.
+    """
     widest = max(m // one.pixels[n] for one in needs for n, m in one.margins.items())
     finest = max(max(one.pixels.values()) for one in needs)
-    wanted = options.tile or max(SIDE, 4 * widest * finest)
+    height = width = options.tile or max(SIDE, 4 * widest * finest)
     while True:
-        found = tuple(_tile(side, needs[side], sides, wanted, blend=blend) for side in (0, 1))
-        least = wanted // 2 < LEAST_SIDE or options.tile is not None
+        wanted = height, width
+        found = tuple(_tile(side, needs[side], sides, wanted[side], blend=blend) for side in (0, 1))
+        least = height // 2 < LEAST_SIDE or options.tile is not None
         if least or found[0] * found[1] * cost.bytes <= budget:
             return found[0], found[1]
-        wanted = wanted * 7 // 8
+        height, width = (width, width) if height > width else (height, width * 7 // 8)
 
 
 def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) -> int:
