@@ -30,8 +30,8 @@ from modelstac.registry.running.bands import (
 from modelstac.registry.running.labels.packing import missing_codes
 from modelstac.registry.running.labels.reading import in_units, marked, read_values, stacked, upright, with_mapping
 from modelstac.registry.running.labels.stated import stated
-from modelstac.registry.running.labels.times import TIME, by_time
-from modelstac.registry.running.signature import BATCH
+from modelstac.registry.running.labels.times import by_time
+from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.scaling import AXES
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy as np
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.running.cuts import cuts, unfit
-from modelstac.registry.running.labels.georeference import Growth
+from modelstac.registry.running.labels.growth import Growth
 from modelstac.registry.running.signature import BATCH
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import xarray as xr
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.aligning import Aligned, aligned
 from modelstac.registry.running.bands import axis_of, listed
-from modelstac.registry.running.labels.times import TIME, duration
+from modelstac.registry.running.labels.times import duration
 from modelstac.registry.running.places import place
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.physical import runner
 
 if TYPE_CHECKING:

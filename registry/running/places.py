@@ -13,9 +13,10 @@ import xarray as xr
 
 from modelstac.registry.running.aligning import Aligned
 from modelstac.registry.running.labels.centred import is_centred
-from modelstac.registry.running.labels.georeference import STALE, Growth, coordinate, mapping, refreshed
+from modelstac.registry.running.labels.georeference import STALE, coordinate, mapping, refreshed
 from modelstac.registry.running.labels.grids import image_axis, is_mapping
-from modelstac.registry.running.labels.times import TIME
+from modelstac.registry.running.labels.growth import Growth
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
 
 if TYPE_CHECKING:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, Any]
 """Arrays by the name of their input or output."""
 BATCH = "batch"
+TIME = "time"
+"""Axes of samples, and of frames."""
 
 
 @dataclass(frozen=True)

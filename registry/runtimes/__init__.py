@@ -77,6 +77,9 @@ _OURS = MappingProxyType(
     }
 )
 
+PACKAGES = frozenset(package for entry in _OURS.values() for package in entry.packages)
+"""Packages that our runtimes need; those of other packages name none."""
+
 # What runs code of its publisher's when it is read: the word by which a caller trusts it, and its runtime, which only a
 # process of its own imports.
 _TORCH_PICKLE = Entry("modelstac.registry.runtimes.torch_pickle", ("torch",), "torch")

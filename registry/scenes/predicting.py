@@ -110,7 +110,7 @@ def predict_scene(
         Blend scores of overlapping tiles by cosines. By default tiles are cut at the halo that the item proves, which
         gives what the whole scene would give, and blended only where it is global or unknown.
     memory
-        Bytes that tiles may take; by default half of what is free, and 600 MB at most.
+        Bytes that tiles may take; by default half of what is free, and 580 MB at most.
     skip_errors
         Mask what cannot be read, in parts of 256 pixels a side, rather than end.
     per_tile

@@ -17,6 +17,7 @@ from obstore.store import from_url
 from onnx import TensorProto, helper, numpy_helper
 from tests.catalog import azurite
 from tests.catalog.conftest import moto
+from tests.cli.test_startup import CALL, imported_by
 from tests.registry.statements import graph, statement
 
 import modelstac
@@ -166,6 +167,14 @@ def test_the_item_of_a_map_leads_to_the_scene_from_wherever_it_lies(
     assert predict("cover", scene.name, "--output", "maps/map.tif").exit_code == 0
     links = json.loads(Path("maps/map.json").read_text())["links"]
     assert str(scene) in [link["href"] for link in links if link["rel"] == "derived_from"]
+
+
+def test_a_scene_in_files_loads_nothing_for_arrays_with_labels(scene: Path, tmp_path: Path, catalog: Path) -> None:
+    arguments = ["predict", "cover-1.0.0-onnx", str(scene), "--output", str(tmp_path / "map.tif"), "-c", str(catalog)]
+    assert imported_by(CALL.format(arguments), "{'onnxruntime', 'pandas', 'rasterio', 'xarray'}") == (
+        "['onnxruntime', 'rasterio']"
+    )
+    assert (tmp_path / "map.tif").exists()
 
 
 def test_a_dry_run_prints_what_would_be_done(predict: Any, scene: Path, tmp_path: Path) -> None:

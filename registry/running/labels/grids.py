@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
 from modelstac.registry.running.labels.units import said
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 VERTICAL = frozenset({"height", "y", "lat", "latitude", "row", "rows", "northing"})
 HORIZONTAL = frozenset({"width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting"})

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.running.labels.durations import Duration, read_duration
+from modelstac.registry.running.signature import TIME
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
-
-TIME = "time"
 
 
 def by_time(array: xr.DataArray, axis: str | None, description: ModelDescription) -> xr.DataArray:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import tokenize
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from modelstac.catalog.errors import DataError, MissingPackageError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _UNSAID = frozenset({"", "none", "unknown", "n/a", "na", "nan"})
 # Reflectances and masks: what UDUNITS writes as 1.
@@ -64,6 +66,8 @@ def converted(array: xr.DataArray, found: str | None, wanted: str | None, *, of:
         # Plain numbers of Python leave 32 bits what they are.
         moved: xr.DataArray = array * slope + offset if offset else array * slope
         return moved
+    import xarray as xr
+
     result: xr.DataArray = xr.apply_ufunc(  # decibels
         lambda values: _convert(found, wanted, values, of).astype(np.result_type(values.dtype, np.float32)),
         array,

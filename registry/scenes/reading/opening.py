@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError, MissingPackageError
 from modelstac.registry.running.bands import listed
-from modelstac.registry.running.labels.reading import with_mapping
 from modelstac.registry.running.labels.stated import Stated, stated
 from modelstac.registry.scenes.reading.finding.files import FilePart
 from modelstac.registry.scenes.reading.finding.handles import Handles
@@ -200,6 +199,8 @@ class _Opening:
             self._model.signature.check_names(sources)
             return {name: self._find(sources[name]) for name in names if name in sources}
         if hasattr(sources, "data_vars") and len(names) > 1 and set(names) <= set(map(str, sources.data_vars)):
+            from modelstac.registry.running.labels.reading import with_mapping
+
             dataset = with_mapping(sources)
             return {name: self._find(dataset[name]) for name in names}
         return dict.fromkeys(names, self._find(sources))

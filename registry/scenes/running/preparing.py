@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.running.labels.times import TIME
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.rasters import Block
 from modelstac.registry.scenes.running.axes import Axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import lcm
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import GLOBAL, pixels
-from modelstac.registry.running.labels.georeference import Growth
+from modelstac.registry.running.labels.growth import Growth
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.cutting import Cutting, Needs, common
 
@@ -229,16 +230,20 @@ def _one_each(needs: Needs, tile: int) -> Needs:
 def _tiles(
     needs: tuple[Needs, Needs], sides: Sides, options: Options, cost: Cost, budget: int, *, blend: bool
 ) -> tuple[int, int]:
-    """Choose the longest tiles that memory allows, and no longer than is of use."""
+    """Choose the longest tiles that memory allows, and no longer than is of use.
+
+    What is too large becomes narrower first: blocks of a file between two rows of tiles are read twice.
+    """
     widest = max(m // one.pixels[n] for one in needs for n, m in one.margins.items())
     finest = max(max(one.pixels.values()) for one in needs)
-    wanted = options.tile or max(SIDE, 4 * widest * finest)
+    height = width = options.tile or max(SIDE, 4 * widest * finest)
     while True:
-        found = tuple(_tile(side, needs[side], sides, wanted, blend=blend) for side in (0, 1))
-        least = wanted // 2 < LEAST_SIDE or options.tile is not None
+        wanted = height, width
+        found = tuple(_tile(side, needs[side], sides, wanted[side], blend=blend) for side in (0, 1))
+        least = height // 2 < LEAST_SIDE or options.tile is not None
         if least or found[0] * found[1] * cost.bytes <= budget:
             return found[0], found[1]
-        wanted = wanted * 7 // 8
+        height, width = (width, width) if height > width else (height, width * 7 // 8)
 
 
 def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) -> int:
@@ -264,12 +269,12 @@ def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) ->
 def _evened(side: int, needs: Needs, sides: Sides, tile: int) -> int:
     """Shorten tiles as far as it takes no more of them: the last would cover much of the one before again."""
     count = len(Cutting.of(needs, tile).starts)
-    shorter = tile
-    while (found := sides.fitting(side, shorter - 1, above=False) if shorter > 1 else None) is not None:
-        if not needs.stride(found) or len(Cutting.of(needs, found).starts) > count:
-            break
-        shorter = found
-    return shorter
+
+    def are_enough(length: int) -> bool:  # from some length on: longer tiles are never more
+        return needs.stride(length) > 0 and len(Cutting.of(needs, length).starts) <= count
+
+    shortest = bisect_left(range(1, tile), True, key=are_enough) + 1
+    return sides.fitting(side, shortest, above=True) or tile
 
 
 def batch_of(

@@ -6,6 +6,7 @@ import time
 from math import ceil, log2, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -28,8 +29,10 @@ SHARE = 0.5
 """Of the memory that is free, this much may be used where nobody says."""
 _PLACES = 16
 """Pixels from one corner to the other that are tried where some cannot be read."""
-MOST = 600 << 20
+MOST = 580 << 20
 """Bytes for tiles where nobody says, however much is free."""
+_known: WeakKeyDictionary[Runnable, dict[tuple[tuple[str, float], ...], float]] = WeakKeyDictionary()
+"""What was measured, as long as the model is loaded: bytes a pixel, by how many values of each input it has."""
 
 
 def free_memory() -> int:
@@ -67,19 +70,23 @@ def measured(
     """Run a small tile, and give what a pixel of the coarsest grid costs: memory, and time where that is asked for.
 
     The memory is by how much this process grew, which is what a runtime keeps for its next run of the same size; where
-    that cannot be seen, a guess from what goes in and comes out.
+    that cannot be seen, a guess from what goes in and comes out. A model that has run does not grow again: what it took
+    the first time holds for its next scenes, which are cut alike.
     """
     small = Options(post=options.post, tile=SIDE, batch=1, blend=options.blend, per_tile=options.per_tile)
     plan = make_plan(model, source, small, bands=bands)
     pixels = plan.rows.tile * plan.columns.tile
     arrays = zeros(source, plan, skip_errors=options.skip_errors)
-    before = resident()
-    outputs = model.run(arrays)
-    grown = max(0, resident() - before)
-    seconds = timed(model, arrays) / pixels if times else None
-    held = sum(a.nbytes for a in (*arrays.values(), *outputs.values()))
-    # Rounded up, so that the same scene is cut alike another time.
-    return Cost(2.0 ** (ceil(4 * log2(max(grown, LEAST_TIMES * held) / pixels)) / 4), seconds)
+    known = _known.setdefault(model, {})
+    key = tuple((name, array.size / pixels) for name, array in arrays.items())
+    if key not in known:
+        before = resident()
+        outputs = model.run(arrays)
+        grown = max(0, resident() - before)
+        held = sum(a.nbytes for a in (*arrays.values(), *outputs.values()))
+        # Rounded up, so that the same scene is cut alike another time.
+        known[key] = 2.0 ** (ceil(4 * log2(max(grown, LEAST_TIMES * held) / pixels)) / 4)
+    return Cost(known[key], timed(model, arrays) / pixels if times else None)
 
 
 def timed(model: Runnable, arrays: dict[str, np.ndarray[Any, Any]]) -> float:

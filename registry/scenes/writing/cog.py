@@ -20,7 +20,12 @@ from modelstac.registry.scenes.writing.layers import pixels, rgb, stored, window
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target
 
 BLOCK = 512
-_CACHE = 64 << 20  # bytes of blocks that GDAL keeps
+_SETTINGS = {
+    "GDAL_CACHEMAX": 64 << 20,  # bytes of blocks that GDAL keeps
+    "GDAL_NUM_THREADS": "ALL_CPUS",  # of overviews, too: nothing else runs any more
+    "GDAL_PAM_ENABLED": False,
+    "GDAL_TIFF_OVR_BLOCKSIZE": BLOCK,
+}
 _TAGS = {"title": "TIFFTAG_IMAGEDESCRIPTION", "software": "TIFFTAG_SOFTWARE"}
 
 
@@ -58,7 +63,7 @@ def write_cog(
     # Uncompressed and beside the result: overviews are made of all of it, and few machines could hold it.
     whole = path.with_name(f"{path.stem}.pixels.tif")
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE, GDAL_PAM_ENABLED=False, GDAL_TIFF_OVR_BLOCKSIZE=BLOCK):
+        with rasterio.Env(**_SETTINGS):
             size = int(np.prod(layer.grid.shape)) * len(layer.bands) * np.dtype(layer.dtype).itemsize
             _check_space(path.parent, size + size // 3 * overviews, name)
             _write_pixels(raster, layer, whole, tags)

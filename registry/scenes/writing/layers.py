@@ -100,7 +100,7 @@ def distinct(names: Iterable[str]) -> list[str]:
     """Return names of which none is another's: a repeated one gets a number."""
     found: list[str] = []
     for name in names:
-        tried = (name, *(f"{name}_{i}" for i in range(2, 10_000)))
+        tried = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
         found.append(next(one for one in tried if one not in found))
     return found
 

@@ -14,6 +14,9 @@ from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import ZScore
 from modelstac.registry.running.values.scaling import scale
 from modelstac.registry.scenes.predicting import predict_scene
+from modelstac.registry.scenes.running.options import Cost, Options
+from modelstac.registry.scenes.running.planning import make_plan
+from modelstac.registry.scenes.running.trial import measured
 
 RNG = np.random.default_rng(0)
 CLASSES = [
@@ -262,3 +265,34 @@ def test_a_number_of_bands_that_the_item_leaves_open_is_found_by_a_run(tmp_path:
     np.testing.assert_array_equal(made["scores"], scores_of(classifier(), values))
     found = predict_scene(classifier(open_bands=True), scene, sink, tile=32, post="argmax")
     np.testing.assert_array_equal(made["scores"][0], scores_of(classifier(), values).argmax(0))
+
+
+def test_tiles_that_memory_does_not_hold_become_narrower_first(tmp_path: Path) -> None:
+    model, values = average(), RNG.random((1, 300, 300), np.float32)
+    scene = Memory({"image": values})
+    plan = make_plan(model, scene, Options(memory=300 * 160 * 1000), cost=Cost(1000.0))
+    assert (plan.tile, plan.tiles) == ((300, 151), 2)
+    plan = make_plan(model, scene, Options(memory=160 * 160 * 1000), cost=Cost(1000.0))
+    assert (plan.tile, plan.tiles) == ((151, 151), 4)
+    found = run(model, scene, tmp_path, memory=300 * 160 * 4096)
+    assert found["plan"].tile == (300, 151)
+    np.testing.assert_array_equal(found["mean"], scores_of(model, values))
+
+
+def test_a_model_is_tried_once_and_its_next_scenes_are_cut_alike() -> None:
+    model = average()
+    tried: list[tuple[int, ...]] = []
+    given = model.run
+
+    def counted(arrays: Any, **how: Any) -> Any:
+        tried.append(arrays["image"].shape)
+        return given(arrays, **how)
+
+    model.run = counted
+    first, second = (
+        measured(model, Memory({"image": np.zeros((1, side, side), np.float32)}), Options(), times=False)
+        for side in (700, 900)
+    )
+    assert first == second
+    assert len(tried) == 1
+    assert measured(model, Memory({"image": np.zeros((1, 700, 700), np.float32)}), Options()).seconds is not None

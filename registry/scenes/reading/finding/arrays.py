@@ -17,16 +17,24 @@ from modelstac.registry.running.bands import Band, bands_of_axis, bands_of_varia
 from modelstac.registry.running.labels.grids import HORIZONTAL, VERTICAL
 from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES
 from modelstac.registry.running.labels.reading import UNITS, read_values, with_mapping
-from modelstac.registry.running.labels.times import TIME
 from modelstac.registry.running.labels.units import said
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.axes import grid_of
-from modelstac.registry.scenes.reading.finding.parts import Numbers, Offer, Stored, Values, is_remote, plain, shown
+from modelstac.registry.scenes.reading.finding.parts import (
+    Numbers,
+    Offer,
+    Stored,
+    Values,
+    is_remote,
+    is_zarr,
+    plain,
+    shown,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ENDINGS = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr")
 _AXES = (*AXES, "variable")
 _NUMBERED = re.compile(r"band_\d+")
 
@@ -94,13 +102,6 @@ def open_dataset(path: str) -> xr.Dataset:
     except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"cannot open {plain(path)}: {reason}") from error
-
-
-def is_zarr(path: str) -> bool:
-    """Tell whether it is Zarr, by its name or by what lies in it."""
-    if path.rstrip("/").endswith(".zarr"):
-        return True
-    return not is_remote(path) and any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
 def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:

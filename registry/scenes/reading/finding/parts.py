@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -167,6 +168,17 @@ def plain(href: str) -> str:
 def is_remote(path: str) -> bool:
     """Tell whether it is read over a network."""
     return urlsplit(path).scheme in REMOTE
+
+
+CUBES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr")
+"""Endings of what is opened by xarray."""
+
+
+def is_zarr(path: str) -> bool:
+    """Tell whether it is Zarr, by its name or by what lies in it."""
+    if path.rstrip("/").endswith(".zarr"):
+        return True
+    return not is_remote(path) and any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
 def shown(rows: slice, columns: slice) -> str:

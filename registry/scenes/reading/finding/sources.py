@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.scenes.reading.finding.arrays import (
-    ENDINGS,
-    is_zarr,
-    offers_of_array,
-    offers_of_dataset,
-    open_dataset,
-    token,
-)
 from modelstac.registry.scenes.reading.finding.files import offers_of_file
 from modelstac.registry.scenes.reading.finding.items import found_of_items, items_of, read_items
-from modelstac.registry.scenes.reading.finding.parts import Found, Origin, is_remote, plain
+from modelstac.registry.scenes.reading.finding.parts import CUBES, Found, Origin, is_remote, is_zarr, plain
 
 if TYPE_CHECKING:
     from modelstac.registry.scenes.reading.finding.handles import Handles
@@ -66,10 +58,14 @@ def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
 
 def _one(given: Any, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     if hasattr(given, "data_vars"):
+        from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset, token
+
         offers = offers_of_dataset(given, owner, "the dataset", crs=crs)
         state = {str(name): token(array) for name, array in given.data_vars.items()}
         return [Found(tuple(offers), (Origin("", identity={"dataset": state}),))]
     if hasattr(given, "dims") and hasattr(given, "coords"):
+        from modelstac.registry.scenes.reading.finding.arrays import offers_of_array, token
+
         name = f"the array {given.name!r}" if given.name else "the array"
         offers = offers_of_array(given, owner, name, crs=crs)
         return [Found(tuple(offers), (Origin("", identity={"array": token(given)}),))]
@@ -88,7 +84,9 @@ def _path(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
     end = (urlsplit(path).path if is_remote(path) else path).casefold().rstrip("/")  # a file may have a # in its name
-    if end.endswith(ENDINGS) or is_zarr(path):
+    if end.endswith(CUBES) or is_zarr(path):
+        from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset, open_dataset
+
         offers = offers_of_dataset(open_dataset(path), owner, plain(path), crs=crs)
         return [Found(tuple(offers), (_origin(path),))]
     if end.endswith((".json", ".geojson")) or (

@@ -11,7 +11,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band, bands_of_model, choose
-from modelstac.registry.running.labels.times import TIME, by_time
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.parts import Found, Offer
 from modelstac.registry.scenes.reading.finding.sentinel import all_named, is_sentinel
@@ -145,6 +145,8 @@ def _by_time(
 def _ordered(times: Sequence[np.datetime64 | None], layout: TensorSignature, model: Any) -> list[int]:
     """Put times in the order of the model, and hold their number and distances against it."""
     import xarray as xr
+
+    from modelstac.registry.running.labels.times import by_time
 
     size = layout.axes[TIME]
     if not size.fits(len(times)):

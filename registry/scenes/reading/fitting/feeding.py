@@ -10,8 +10,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import image_axis
-from modelstac.registry.running.labels.times import TIME
-from modelstac.registry.running.signature import BATCH
+from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.parts import Numbers, Offer
 from modelstac.registry.scenes.reading.fitting.meaning import Meaning, Wish, meaning_of, wish_of

@@ -270,11 +270,11 @@ def _stored(numbers: Numbers, wish: Wish, *, name: str, label: str, of: str) -> 
 
 def _in_unit(found: Meaning, numbers: Numbers, wish: Wish, *, name: str, of: str, note: str) -> Meaning:
     """Bring physical values into the unit of the item: by scale and offset, or later where it is no straight line."""
-    import xarray as xr
-
     here, there = said(numbers.unit), wish.units.get(name)
     if here is None or there is None or here.casefold() in _COUNTS:
         return Meaning(found.scale, found.offset, None, note)
+    import xarray as xr
+
     probe = converted(xr.DataArray(_PROBE, dims=("x",)), here, there, of=of).values
     offset, slope = float(probe[0]), float(probe[1] - probe[0])
     with np.errstate(invalid="ignore"):  # of a logarithm the zero is infinite

@@ -12,8 +12,8 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import image_axis
-from modelstac.registry.running.labels.times import TIME
 from modelstac.registry.running.labels.units import converted
+from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.rasters import Block
 from modelstac.registry.scenes.reading.fitting.meaning import Meaning
