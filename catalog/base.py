@@ -197,8 +197,9 @@ class Catalog(ABC):
         Parameters
         ----------
         required
-            Any of ``self_test`` (it ran in an environment that agreed, ``modelstac test --record``), ``scores`` and
-            ``signature``. What the alias points to already is left alone.
+            Any of ``self_test`` (it ran in an environment that agreed, ``modelstac test --record``), ``proved`` (it was
+            run before it was published, or since), ``scores`` and ``signature``. What the alias points to already is
+            left alone.
 
         Raises
         ------

@@ -17,7 +17,9 @@ from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.catalog.terminal import harmless
-from modelstac.registry.describing.repeating import require_function, require_pure, training_layers
+from modelstac.registry.describing.impure import require_pure, training_layers
+from modelstac.registry.describing.repeating import require_function
+from modelstac.registry.describing.unproved import not_run
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.external import read_beside
 from modelstac.registry.inspecting.inspection import inspect
@@ -52,8 +54,8 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     policy
         What may be in it.
     report
-        Gets notes, also that no runtime is installed here: then the description stays as it is. Without it, notes are
-        logged.
+        Gets notes, also that no runtime is installed here: then the description is one of an unproved model. Without
+        it, notes are logged.
 
     Raises
     ------
@@ -69,9 +71,8 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     try:
         model = _opened(artifact, bare, policy=policy, report=say)
     except MissingPackageError as error:
-        text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
-        say(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
-        return description
+        say(Note(not_run(description.id, f"was not run here ({error})")))
+        return description.model_copy(update={"unproved": True})
     with model:
         found = measure(model, _stated(description))
         if not found.runs:
