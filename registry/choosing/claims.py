@@ -44,12 +44,11 @@ def described(
         If the item contradicts itself or makes no sense.
     """
     # Not at the top: what only a model that is there needs would be a tenth of `import modelstac`.
-    from modelstac.registry.inspecting.inspection import check_media_type
     from modelstac.registry.running.values.scaling import unmet
     from modelstac.registry.running.values.steps import left_undone
 
     if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
-        check_media_type(item, asset.key, asset.artifact_type)
+        _check_media_type(item, asset.key, asset.artifact_type)
     if is_foreign(item):
         from modelstac.registry.choosing import foreign
 
@@ -64,6 +63,24 @@ def described(
             raise InvalidItemError(text if repr(item.id) in text else f"item {item.id!r}: {text}") from error
         remarks = [f"input {name!r} wants {text}" for name, text in wants]
     return description, [*remarks, *left_undone(description)]
+
+
+def _check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:
+    """Refuse an asset whose media type names another framework than its artifact type.
+
+    Raises
+    ------
+    InvalidItemError
+        If they contradict each other; an item that names neither is no lie.
+    """
+    media_type = item.assets[key].media_type or ""
+    parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
+    named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
+    if named and artifact_type not in named:
+        raise InvalidItemError(
+            f"asset {key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
+            f"{artifact_type!r}, which contradict each other: publish it anew"
+        )
 
 
 def check_publishable(item: pystac.Item, read: ModelDescription | None = None) -> None:

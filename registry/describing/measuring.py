@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,36 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     except MissingPackageError as error:
         say(Note(not_run(description.id, f"was not run here ({error})")))
         return description.model_copy(update={"unproved": True})
+    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=say)
+
+
+def ran(
+    description: ModelDescription, artifact: Artifact, *, policy: TrustPolicy, report: Report = ignore
+) -> ModelDescription:
+    """Run a file whose bytes are at hand as :func:`measured` does.
+
+    Raises
+    ------
+    MissingPackageError
+        If no runtime of it is installed here.
+    InvalidItemError
+        As :func:`measured` does.
+    """
+    require_pure(artifact, description.format)
+    bare = description.model_copy(update={"sizes": {}})
+    model = _opened(artifact, bare, policy=policy, report=report)
+    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=report)
+
+
+def _ran(
+    model: Model,
+    description: ModelDescription,
+    artifact: Artifact,
+    again: Callable[[], Model],
+    *,
+    report: Report,
+) -> ModelDescription:
+    """Measure an opened file, hold its outputs against what it says of them, and run it several times; close it."""
     with model:
         found = measure(model, _stated(description))
         if not found.runs:
@@ -83,11 +113,10 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         known = Signature.of(description.model_copy(update={"sizes": found.sizes}))
         if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
             _check_outputs(model, known)
-        again = partial(_opened, artifact, bare, policy=policy)
         if untried := require_function(model, again, artifact, description.format, known):
-            say(Note(f"{description.id} was not run twice on one input: {untried}"))
+            report(Note(f"{description.id} was not run twice on one input: {untried}"))
     for note in found.notes:
-        say(Note(note))
+        report(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
     return description.model_copy(update={"sizes": found.all_sizes, "halo": halo})
 

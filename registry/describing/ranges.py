@@ -54,7 +54,7 @@ def stated_ranges(said: SaidRanges, inputs: Sequence[Tensor], dims: Dims) -> dic
 def _read(pairs: Any, name: str) -> list[Any]:
     """Read a pair of numbers, or a list of such pairs."""
     try:
-        plain = pairs.tolist() if hasattr(pairs, "tolist") else list(pairs)
+        plain = pairs.tolist() if hasattr(pairs, "tolist") else [] if isinstance(pairs, str) else list(pairs)
         several = bool(plain) and not any(hasattr(one, "__float__") or isinstance(one, str) for one in plain)
         found: list[Any] = [list(map(float, pair)) for pair in plain] if several else list(map(float, plain))
     except (TypeError, ValueError) as error:

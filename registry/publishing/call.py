@@ -240,7 +240,6 @@ def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
 def _unproved(begun: _Begun, description: ModelDescription) -> ModelDescription:
     """Leave a model as its file and its publisher describe it, and say that it was not run."""
     from modelstac.registry.describing.unproved import unproved
-    from modelstac.registry.isolated.pins import with_requirements
 
     taken = begun.taken
     if "example" in begun.said:
@@ -249,6 +248,8 @@ def _unproved(begun: _Begun, description: ModelDescription) -> ModelDescription:
         description = taken.finish(description)
     description = unproved(description, report=begun.report)
     if begun.said.get("requirements", begun.own) is True:
+        from modelstac.registry.isolated.pins import with_requirements
+
         description = with_requirements(description, begun.into, report=begun.report)
     return description
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,14 +141,13 @@ def _described(
 ) -> pystac.Item:
     """Publish a model file with all that is said of it, by options and in a file."""
     from modelstac.catalog.items.writing import write_item
-    from modelstac.catalog.written import Document
     from modelstac.registry.publishing.call import made
     from modelstac.registry.publishing.written import read_file
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     policy = DEFAULT_POLICY.trusting(*trust)
-    document = Document("", {}, {}) if written is None else read_file(written)
-    fields = {name: value for name, value in document.values.items() if name not in given}
+    document = None if written is None else read_file(written)
+    fields = {} if document is None else {name: one for name, one in document.values.items() if name not in given}
     if "geometry" in given:
         fields.pop("bbox", None)
     folder = Path.cwd() if written is None else written.absolute().parent
@@ -156,7 +156,7 @@ def _described(
     how: dict[str, Any] = {"folder": folder, "policy": policy, "unproved": unproved}
     with (
         progress() as report,
-        document.explaining(fields),
+        nullcontext() if document is None else document.explaining(fields),
         made(model, fields | given, **how, report=report) as description,
     ):
         return new_or_existing_catalog(catalog).publish(write_item(description), report=report)
