@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     default=None,
     help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
 )
-@click.option(
-    "--record", is_flag=True, help="Note it in an item that was published --unproved: it is proved then."
-)
+@click.option("--record", is_flag=True, help="Note it in an item that was published --unproved: it is proved then.")
 @trust_option
 @catalog_option
 @json_option("what was found")
