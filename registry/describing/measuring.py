@@ -19,7 +19,7 @@ from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.catalog.terminal import harmless
 from modelstac.registry.describing.impure import require_pure, training_layers
 from modelstac.registry.describing.repeating import require_function
-from modelstac.registry.describing.unproved import not_run
+from modelstac.registry.describing.unproved import as_unproved, not_run
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.external import read_beside
 from modelstac.registry.inspecting.inspection import inspect
@@ -72,7 +72,7 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         model = _opened(artifact, bare, policy=policy, report=say)
     except MissingPackageError as error:
         say(Note(not_run(description.id, f"was not run here ({error})")))
-        return description.model_copy(update={"unproved": True})
+        return as_unproved(description)
     return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=say)
 
 

@@ -139,6 +139,23 @@ def test_it_says_all_that_a_proved_item_says_but_the_proof(tmp_path: Path, kind:
     assert not is_unproved(now.properties)
 
 
+def test_what_pytorch_writes_unasked_is_no_least_length(tmp_path: Path) -> None:
+    """Of an open axis it writes at least 2, and batches of one run."""
+    import torch
+
+    class Net(torch.nn.Module):
+        def forward(self, a: torch.Tensor) -> torch.Tensor:
+            return a * 2
+
+    sides = {0: torch.export.Dim.AUTO, 2: torch.export.Dim("side", min=8)}
+    made = torch.export.export(Net().eval(), (torch.rand(4, 3, 16, 16),), dynamic_shapes=(sides,))
+    torch.export.save(made, tmp_path / "net.pt2")
+    catalog, item, _ = published(tmp_path / "net.pt2", tmp_path / "catalog", unproved=True)
+    sizes = item.properties["interop:sizes"]["a"]
+    assert {axis: size["at_least"] for axis, size in sizes.items()} == {"batch": 1, "height": 8}
+    assert modelstac.load(item.id, catalog=catalog).predict(np.ones((1, 3, 8, 16), np.float32)).max() == 2
+
+
 LAYERS = """
     import keras
     from pathlib import Path
