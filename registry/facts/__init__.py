@@ -99,7 +99,7 @@ class Reader(Protocol):
 SUFFIXES = MappingProxyType(
     {
         ".keras": ("keras", "keras", "keras"),
-        ".onnx": ("onnx", "onnx", "publish"),
+        ".onnx": ("onnx", None, None),
         ".pt2": ("torch-export", None, None),
         ".tflite": ("litert", None, None),
         ".savedmodel.zip": ("saved-model", "tensorflow", "tensorflow"),

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.later import needing
 from modelstac.registry.facts import Facts
 from modelstac.registry.facts.onnx_graph import GRAPH, NODE, OUTPUT, Constant, constants, values
 from modelstac.registry.facts.onnx_interface import interface
@@ -60,7 +61,8 @@ def _read(data: bytes, path: Path) -> Facts:
 
 def _inferred(data: bytes, path: Path) -> memoryview:
     """Have the package of ONNX find the shapes of outputs that say none."""
-    import onnx
+    with needing(f"finding the shapes that {path.name} gives, which it does not say"):
+        import onnx
 
     try:
         return memoryview(onnx.shape_inference.infer_shapes(data).SerializeToString())
@@ -78,7 +80,8 @@ def _release(ir_version: int, opset: int, path: Path) -> str:
     for release, ir, operators in RELEASES:
         if ir >= ir_version and operators >= opset:
             return release
-    import onnx  # one that is later than this table may know it
+    with needing(f"reading {path.name}, of a later ONNX than is known here"):
+        import onnx
 
     for later, ir, operators, *_ in onnx.helper.VERSION_TABLE:
         if ir >= ir_version and operators >= opset:

@@ -21,11 +21,19 @@ from tests.registry.statements import IMAGE, PLAIN, graph
 import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import ConflictError, InvalidItemError, ModelStacError, NotFoundError, SpecError
+from modelstac.catalog.errors import (
+    ConflictError,
+    InvalidItemError,
+    MissingPackageError,
+    ModelStacError,
+    NotFoundError,
+    SpecError,
+)
 from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.messages import Note
 from modelstac.catalog.pages.variants import variants
+from modelstac.registry.facts import read_facts
 from modelstac.registry.facts.onnx import RELEASES
 from modelstac.registry.facts.onnx_graph import TYPES
 from modelstac.registry.publishing.proving import prove
@@ -376,6 +384,20 @@ def test_the_callback_passes_it_on(tmp_path: Path) -> None:
     said = SAID | {"name": "net", "input_dims": PLAIN, "output_dims": PLAIN}
     publisher = ModelstacPublisher(catalog=tmp_path / "catalog", unproved=True, **said)
     assert is_unproved(publisher.publish(blurred(tmp_path / "net.onnx")).properties)
+
+
+def test_only_an_output_without_a_shape_takes_the_package_of_onnx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [("Relu", ["x"], ["y"])]
+    bare = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    path = graph(tmp_path / "net.onnx", nodes, [("x", [1, 3, 4, 4])], [bare])
+    shaped = blurred(tmp_path / "shaped.onnx")
+    assert read_facts(path).outputs[0].shape == (1, 3, 4, 4)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert read_facts(shaped).parameters == 54
+    with pytest.raises(MissingPackageError, match=r"onnx.*publish"):
+        read_facts(path)
 
 
 def test_the_tables_of_onnx_are_those_of_its_package() -> None:
