@@ -33,10 +33,10 @@ from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.messages import Note
 from modelstac.catalog.pages.variants import variants
+from modelstac.registry.checking.proving import prove
 from modelstac.registry.facts import read_facts
 from modelstac.registry.facts.onnx import RELEASES
 from modelstac.registry.facts.onnx_graph import TYPES
-from modelstac.registry.publishing.proving import prove
 from modelstac.registry.publishing.publisher import ModelstacPublisher
 
 Python = Callable[..., dict[str, Any]]

@@ -91,7 +91,7 @@ def _record(what: str, catalog: str | None, trust: tuple[str, ...], *, as_json: 
     """Prove an item that was published unproved, in its catalog."""
     from modelstac.catalog.items.evidence import sizes_and_halo
     from modelstac.registry import resolve
-    from modelstac.registry.publishing.proving import prove
+    from modelstac.registry.checking.proving import prove
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     item = resolve(what, catalog=catalog).item
