@@ -24,6 +24,7 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.items.digests import check_size
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.evidence import instead
 from modelstac.catalog.items.identity import differences, in_collection, reference
 from modelstac.catalog.items.reading import local_file
 from modelstac.catalog.journal import Asked, Entry
@@ -385,8 +386,8 @@ class Catalog(ABC):
         if differing := differences(published, item):
             shown = ", ".join(differing[:4]) + (", …" if len(differing) > 4 else "")
             raise ItemExistsError(
-                f"item {item.id!r} is already in {self.href} with other content ({shown}): "
-                "published items do not change, publish under a new version"
+                f"item {item.id!r} is already in {self.href} with other content ({shown}): published items do not "
+                f"change, {instead(published.id, published.properties)}"
             )
         return published
 

@@ -81,6 +81,12 @@ def is_unproved(properties: Mapping[str, Any]) -> bool:
     return properties.get(UNPROVED) is True and proved_later(properties) is None
 
 
+def instead(item_id: str, properties: Mapping[str, Any]) -> str:
+    """Say what to do instead of publishing an item with other content."""
+    proving = f", or prove what is there: modelstac probe {item_id} --record" if is_unproved(properties) else ""
+    return f"publish under a new version{proving}"
+
+
 def with_verified(properties: dict[str, Any], environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return properties with environments added in which the item was verified, each in place of one of its versions.
 

@@ -374,6 +374,16 @@ def test_evidence_that_is_no_proof_proves_nothing(tmp_path: Path, proof: Any) ->
     assert is_unproved(said)
 
 
+def test_a_proved_one_does_not_take_its_place_and_says_what_does(tmp_path: Path) -> None:
+    path = blurred(tmp_path / "net.onnx")
+    _, item, _ = published(path, tmp_path / "catalog", unproved=True)
+    with pytest.raises(
+        ConflictError, match=f"a new version, or prove what is there: modelstac probe {item.id} --record"
+    ):
+        published(path, tmp_path / "catalog")
+    assert published(path, tmp_path / "catalog", unproved=True)[1].id == item.id
+
+
 def test_only_an_unproved_item_is_proved(tmp_path: Path) -> None:
     catalog, item, _ = published(blurred(tmp_path / "net.onnx"), tmp_path / "catalog")
     with pytest.raises(SpecError, match="was not published unproved: there is nothing to prove"):
