@@ -24,6 +24,7 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import (
     ConflictError,
     InvalidItemError,
+    ItemExistsError,
     MissingPackageError,
     ModelStacError,
     NotFoundError,
@@ -377,9 +378,8 @@ def test_evidence_that_is_no_proof_proves_nothing(tmp_path: Path, proof: Any) ->
 def test_a_proved_one_does_not_take_its_place_and_says_what_does(tmp_path: Path) -> None:
     path = blurred(tmp_path / "net.onnx")
     _, item, _ = published(path, tmp_path / "catalog", unproved=True)
-    with pytest.raises(
-        ConflictError, match=f"a new version, or prove what is there: modelstac probe {item.id} --record"
-    ):
+    said = f"a new version, or prove what is there: modelstac probe {item.id} --record"
+    with pytest.raises(ItemExistsError, match=said):
         published(path, tmp_path / "catalog")
     assert published(path, tmp_path / "catalog", unproved=True)[1].id == item.id
 
