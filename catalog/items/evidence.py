@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.versions import version_key
 
 _VERIFIED = "interop:verified"
 UNPROVED = "interop:unproved"
 PROVED = "proved"
 """In an environment of ``interop:verified``: the sizes and the halo that were found there of an unproved item."""
+MEASURED = ("sizes", "halo")
 _SCALED = 1.05
 """From here on what is allowed is told apart from the absolute tolerance: it grows with outputs above 1."""
 _NUMBERS = ("max_absolute_difference", "root_mean_square_difference", "rmse_change", "csi_change")
@@ -54,8 +56,21 @@ def _is_environment(value: Any) -> bool:
 def _is_proof(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    parts = [value[name] for name in ("sizes", "halo") if name in value]
-    return all(isinstance(part, dict) and all(isinstance(axes, dict) for axes in part.values()) for part in parts)
+    try:
+        sizes, halos = ([one for axes in value.get(name, {}).values() for one in axes.values()] for name in MEASURED)
+        for size in sizes:
+            Size.from_json(size)
+    except (AttributeError, InvalidItemError):
+        return False
+    return all(map(_is_halo, halos))
+
+
+def _is_halo(value: Any) -> bool:
+    """Tell whether it is a number of pixels, all of them, or a number that grows with other axes."""
+    if isinstance(value, dict) and value.keys() == {"pixels", "per"} and isinstance(value["per"], dict):
+        numbers = [value["pixels"], *value["per"].values()]
+        return bool(value["per"]) and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+    return value == "global" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def proved_later(properties: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -73,7 +88,7 @@ def proved_later(properties: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def sizes_and_halo(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an item says of ``sizes`` and ``halo``: what was proved later, or else its fields."""
-    return proved_later(properties) or {name: properties.get(f"interop:{name}") for name in ("sizes", "halo")}
+    return proved_later(properties) or {name: properties.get(f"interop:{name}") for name in MEASURED}
 
 
 def is_unproved(properties: Mapping[str, Any]) -> bool:

@@ -366,7 +366,14 @@ def test_a_proof_counts_and_no_later_test_takes_it_away(tmp_path: Path) -> None:
     assert "not proved" not in [badge.label for badge in variants([again.to_dict()], {})[0].badges]
 
 
-@pytest.mark.parametrize("proof", [[], {"sizes": []}, {"halo": {"x": 3}}, "yes"])
+NO_PROOFS = [
+    *([], "yes", {"sizes": []}, {"sizes": {"x": {"height": 4}}}, {"sizes": {"x": {"height": {"step": "1"}}}}),
+    *({"halo": {"x": 3}}, {"halo": {"x": {"height": -1}}}, {"halo": {"x": {"height": "all"}}}),
+    {"halo": {"x": {"height": {"pixels": 1, "per": {}}}}},
+]
+
+
+@pytest.mark.parametrize("proof", NO_PROOFS)
 def test_evidence_that_is_no_proof_proves_nothing(tmp_path: Path, proof: Any) -> None:
     catalog, item, _ = published(blurred(tmp_path / "net.onnx"), tmp_path / "catalog", unproved=True)
     with pytest.raises(InvalidItemError, match="interop:verified"):
