@@ -212,8 +212,14 @@ def read(row: Sequence[Any]) -> Entry:
 def record(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """Write entries in the transaction of an SQLite file, whose table is made when it is missing."""
     if found := rows(entries):
-        make(connection)
-        connection.executemany(for_sqlite(INSERT), found)
+        statement = for_sqlite(INSERT)
+        try:
+            connection.executemany(statement, found)
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            make(connection)
+            connection.executemany(statement, found)
 
 
 def make(connection: sqlite3.Connection) -> None:

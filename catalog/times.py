@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 _YEAR = re.compile(r"\d{4}", re.ASCII)
 _MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
@@ -55,7 +56,11 @@ def first_and_last(value: str | date) -> Moments:
         return moment, moment
     if isinstance(value, date):
         return _days(value, 1)
-    text = value.upper()
+    return _read(value.upper())
+
+
+@lru_cache(maxsize=1024)  # the versions and variants of a model share theirs
+def _read(text: str) -> Moments:
     for read in (_year, _month, _week, _day, _day_of_year):
         if (found := read(text)) is not None:
             return found

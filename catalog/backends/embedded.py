@@ -164,7 +164,7 @@ class EmbeddedCatalog(Catalog):
 
         They are validated while those before are written, and before any file is copied.
         """
-        from modelstac.catalog.items.validation import validate_item
+        from modelstac.catalog.items.validation import validate_item, validate_items
 
         listed = list(items)
         with_files = [item for item in listed if has_local_files(item)]
@@ -175,9 +175,7 @@ class EmbeddedCatalog(Catalog):
 
         def prepared(some: list[pystac.Item]) -> list[Prepared]:
             found = [documents.located(item) for item in some]
-            for item, document in zip(some, found, strict=True):
-                if id(item) not in checked:
-                    validate_item(document)
+            validate_items(one for item, one in zip(some, found, strict=True) if id(item) not in checked)
             return writer.prepared(found)
 
         with uncollected():

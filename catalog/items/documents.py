@@ -421,11 +421,14 @@ def resolve(href: str, base: str) -> str:
 
 
 def _union(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
-    merged = list(first)
-    # Of texts, such as versions, there may be thousands.
-    texts = {value for value in merged if isinstance(value, str)}
-    for value in second:
-        if value not in (texts if isinstance(value, str) else merged):
-            merged.append(value)
-            texts.update([value] if isinstance(value, str) else [])
-    return merged
+    merged, more = list(first), list(second)
+    try:
+        # Of texts, such as versions, there may be thousands.
+        return list(dict.fromkeys(merged + more))
+    except TypeError:  # of objects, such as providers, few
+        texts = {value for value in merged if isinstance(value, str)}
+        for value in more:
+            if value not in (texts if isinstance(value, str) else merged):
+                merged.append(value)
+                texts.update([value] if isinstance(value, str) else [])
+        return merged

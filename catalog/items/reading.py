@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import marshal
 from datetime import datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,10 +20,13 @@ from modelstac.catalog.times import first_and_last, is_leap
 
 if TYPE_CHECKING:
     import pystac
+    from pydantic import TypeAdapter
 
     from modelstac.catalog.items.description import ModelDescription
 
 Document = dict[str, Any]
+_MOST_SHARED = 16 << 10
+"""Bytes of inputs or outputs that are kept for the next item."""
 _PLAIN_FIELDS = {
     "title": "title",
     "description": "description",
@@ -131,8 +136,14 @@ def read_item(item: pystac.Item) -> ModelDescription:
     return read_document(document)
 
 
-def read_document(document: Document) -> ModelDescription:
+def read_document(document: Document, *, shared: bool = False) -> ModelDescription:
     """Read the JSON form of an item, whose hrefs are absolute or do not matter.
+
+    Parameters
+    ----------
+    shared
+        Whether inputs and outputs may be the objects that were read from an item before which says just the same, as
+        all variants of a version do: for who only looks at them.
 
     Raises
     ------
@@ -141,7 +152,34 @@ def read_document(document: Document) -> ModelDescription:
     """
     from modelstac.catalog.items.description import ModelDescription  # not at the top: a search reads none
 
-    return ModelDescription(**_fields(document))
+    fields = _fields(document)
+    if shared:
+        fields |= {name: _shared(name, fields[name]) for name in ("inputs", "outputs") if name in fields}
+    return ModelDescription(**fields)
+
+
+def _shared(name: str, tensors: Any) -> Any:
+    """Return the typed inputs or outputs of a JSON value; the value itself where that cannot be, to be refused."""
+    try:
+        # Exact: values that differ in anything, such as True and 1, have other bytes. Version 2 knows no identities.
+        exact = marshal.dumps(tensors, 2)
+        return _typed(name, exact) if len(exact) <= _MOST_SHARED else tensors
+    except ValueError:
+        return tensors
+
+
+@lru_cache(maxsize=256)
+def _typed(name: str, exact: bytes) -> Any:
+    return _adapters()[name].validate_python(marshal.loads(exact))  # noqa: S302 - written a moment ago, here
+
+
+@cache
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    from pydantic import TypeAdapter
+
+    from modelstac.catalog.items.mlm import ModelInput, ModelOutput
+
+    return {"inputs": TypeAdapter(tuple[ModelInput, ...]), "outputs": TypeAdapter(tuple[ModelOutput, ...])}
 
 
 def _fields(document: Document) -> dict[str, Any]:

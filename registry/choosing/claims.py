@@ -29,14 +29,9 @@ LARGEST = 1 << 30
 
 
 def described(
-    item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None, *, read: ModelDescription | None = None
+    item: pystac.Item, asset: ModelAsset, entrypoint: str | None = None
 ) -> tuple[ModelDescription, list[str]]:
     """Describe a model file of an item, our own or somebody else's, and say what is odd in it, each in half a line.
-
-    Parameters
-    ----------
-    read
-        What our own says, where that is read already.
 
     Raises
     ------
@@ -47,39 +42,40 @@ def described(
     from modelstac.registry.running.values.scaling import unmet
     from modelstac.registry.running.values.steps import left_undone
 
-    if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
-        _check_media_type(item, asset.key, asset.artifact_type)
     if is_foreign(item):
         from modelstac.registry.choosing import foreign
 
+        _check_media_type(item, asset)
         description, remarks = foreign.describe(item, asset, entrypoint=entrypoint)
     else:
+        description = _own(item, asset)
         entries = [entry for entry in item.properties.get("mlm:input") or () if isinstance(entry, dict)]
         wants = ((entry.get("name"), text) for entry in entries for side in unmet(entry) for text in side)
-        try:
-            description = read or read_item(item)
-        except InvalidItemError as error:
-            text = str(error)
-            raise InvalidItemError(text if repr(item.id) in text else f"item {item.id!r}: {text}") from error
         remarks = [f"input {name!r} wants {text}" for name, text in wants]
     return description, [*remarks, *left_undone(description)]
 
 
-def _check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:
-    """Refuse an asset whose media type names another framework than its artifact type.
+def _own(item: pystac.Item, asset: ModelAsset, read: ModelDescription | None = None) -> ModelDescription:
+    """Return what an item of ours says of its model file."""
+    _check_media_type(item, asset)
+    try:
+        return read or read_item(item)
+    except InvalidItemError as error:
+        text = str(error)
+        raise InvalidItemError(text if repr(item.id) in text else f"item {item.id!r}: {text}") from error
 
-    Raises
-    ------
-    InvalidItemError
-        If they contradict each other; an item that names neither is no lie.
-    """
-    media_type = item.assets[key].media_type or ""
+
+def _check_media_type(item: pystac.Item, asset: ModelAsset) -> None:
+    """Refuse an asset whose media type names another framework than its artifact type; one may name none."""
+    if asset.artifact_type in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
+        return
+    media_type = item.assets[asset.key].media_type or ""
     parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
     named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
-    if named and artifact_type not in named:
+    if named and asset.artifact_type not in named:
         raise InvalidItemError(
-            f"asset {key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
-            f"{artifact_type!r}, which contradict each other: publish it anew"
+            f"asset {asset.key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
+            f"{asset.artifact_type!r}, which contradict each other: publish it anew"
         )
 
 
@@ -103,9 +99,12 @@ def check_publishable(item: pystac.Item, read: ModelDescription | None = None) -
     for asset in model_assets(item):
         if asset.artifact_type not in RUNTIMES:
             continue
-        description, _ = described(item, asset, read=read)
-        if not is_foreign(item) and (found := next(contradictions(description), None)) is not None:
-            raise InvalidItemError(f"item {item.id!r}: {found}")
+        if is_foreign(item):
+            description, _ = described(item, asset)
+        else:
+            description = _own(item, asset, read)
+            if (found := next(contradictions(description), None)) is not None:
+                raise InvalidItemError(f"item {item.id!r}: {found}")
         if (file := at_hand(item, asset)) is not None:
             held(item, asset, description, file, here=False)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Parity, Source, Step
-from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.reading import read_document, read_item
 from modelstac.catalog.items.writing import write_item
 
 Describe = Callable[..., ModelDescription]
@@ -247,6 +247,40 @@ def test_an_item_that_is_no_model_is_refused(
     with pytest.raises(InvalidItemError) as caught:
         read_item(item)
     assert message in str(caught.value)
+
+
+def test_what_is_shared_with_an_item_before_is_what_is_read_alone(describe: Describe) -> None:
+    document = write_item(everything(describe)).to_dict(transform_hrefs=False)
+    alone, first, second = (read_document(document, shared=shared) for shared in (False, True, True))
+    assert alone == first == second
+    assert first.inputs[0] is second.inputs[0]
+    assert alone.inputs[0] is not first.inputs[0]
+    [tensor] = document["properties"]["mlm:input"]
+    document["properties"]["mlm:input"] = [tensor | {"description": "Another"}]
+    assert read_document(document, shared=True).inputs[0].description == "Another"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        "frames",
+        [{"name": "frames"}],
+        [{"name": "", "input": {"shape": [1], "dim_order": ["batch"], "data_type": "float32"}}],
+        [{"name": {"frames"}}],
+    ],
+)
+def test_inputs_are_refused_in_the_same_words_shared_or_not(describe: Describe, wrong: Any) -> None:
+    document = write_item(describe()).to_dict(transform_hrefs=False)
+    read_document(document, shared=True)  # a right one before
+    document["properties"]["mlm:input"] = wrong
+    said = []
+    for shared in (False, True):
+        with pytest.raises(InvalidItemError) as caught:
+            read_document(document, shared=shared)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert "inputs" in said[0]
 
 
 def test_the_format_follows_from_the_artifact_type(describe: Describe) -> None:

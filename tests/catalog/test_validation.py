@@ -210,12 +210,16 @@ def test_the_schemas_that_come_along_are_the_published_ones(shared: Path) -> Non
         "search-ms:query=x",
     ],
 )
-@pytest.mark.parametrize("place", ["links", "assets", "providers"])
+@pytest.mark.parametrize("place", ["links", "assets", "providers", "deep", "beside what is no JSON"])
 def test_a_link_that_acts_is_refused(document: Document, href: str, place: str) -> None:
     if place == "links":
         document["links"].append({"rel": "about", "href": href})
     elif place == "assets":
         document["assets"]["more"] = {"href": href}
+    elif place == "deep":
+        document["properties"]["x:deep"] = {"href": ({"url": href},)}
+    elif place == "beside what is no JSON":
+        document["properties"]["x:numbered"] = {1: "one", 2: {"href": href}}
     else:
         document["properties"]["providers"] = [{"name": "one", "url": href}]
     with pytest.raises(InvalidItemError, match="is no place of a file or page") as raised:
@@ -233,6 +237,8 @@ def test_a_link_that_acts_is_refused(document: Document, href: str, place: str) 
 )
 def test_places_of_files_and_pages_are_kept(document: Document, href: str) -> None:
     document["links"].append({"rel": "about", "href": href})
+    validate_document(document)
+    document["properties"]["x:numbered"] = {1: "one", "href": None}
     validate_document(document)
 
 

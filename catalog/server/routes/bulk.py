@@ -7,20 +7,23 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import IO, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from typing import IO, TypeVar
 
 import orjson
 from fastapi import HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import InvalidItemError, ModelStacError, StorageError, TooLargeError
 from modelstac.catalog.items.documents import Document, now
+from modelstac.catalog.items.validation import TOGETHER, validate_document
 from modelstac.catalog.server.routes.incoming import Checks, check_id
 from modelstac.catalog.server.routes.patches import refuse_unstorable
 from modelstac.catalog.server.stores.links import base_url
 
+Checked = TypeVar("Checked")
 MEDIA_TYPE = "application/x-ndjson"
 _AT_A_TIME, _BYTES_AT_A_TIME = 500, 4 << 20
 _PATIENCE_SECONDS = 30.0
@@ -205,18 +208,18 @@ def _write(file: int, text: bytes, place: int) -> None:
 
 
 def _checked(lines: list[bytes], first: int, checks: Checks, base: str) -> list[Document]:
-    items = [(number, _read(line, number)) for number, line in enumerate(lines, first) if line.strip()]
-    try:
-        refuse_unstorable([item for _, item in items])
-    except InvalidItemError:
-        for number, item in items:
-            _named(item, number, lambda item=item: refuse_unstorable(item))  # type: ignore[misc]
     moment, stored = now(), []
-    for number, item in items:
-        document = _named(item, number, lambda item=item: _valid(item, checks, base))  # type: ignore[misc]
-        document["properties"] |= {"created": moment, "updated": moment}
-        stored.append(document)
+    for some in batches(enumerate(lines, first), TOGETHER):
+        begun = [(number, item, *_begun(item, number, checks, base)) for number, item in _items(some)]
+        for number, item, document, judged in begun:
+            _named(item, number, lambda judged=judged: validate_document(judged))  # type: ignore[misc]
+            document["properties"] |= {"created": moment, "updated": moment}
+            stored.append(document)
     return stored
+
+
+def _items(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Document]]:
+    return ((number, _read(line, number)) for number, line in lines if line.strip())
 
 
 def _read(line: bytes, number: int) -> Document:
@@ -229,13 +232,17 @@ def _read(line: bytes, number: int) -> Document:
     return item
 
 
-def _valid(item: Document, checks: Checks, base: str) -> Document:
-    name = item.get("collection")
-    check_id(name, what="collection")
-    return checks.item(item, str(name), base)
+def _begun(item: Document, number: int, checks: Checks, base: str) -> tuple[Document, Document]:
+    def check() -> tuple[Document, Document]:
+        refuse_unstorable(item)
+        name = item.get("collection")
+        check_id(name, what="collection")
+        return checks.begun(item, str(name), base)
+
+    return _named(item, number, check)
 
 
-def _named(item: Document, number: int, check: Callable[[], Any]) -> Any:
+def _named(item: Document, number: int, check: Callable[[], Checked]) -> Checked:
     try:
         return check()
     except ModelStacError as error:

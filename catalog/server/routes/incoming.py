@@ -15,11 +15,11 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document, is_image_asset
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.items.validation import (
+    check_item,
     declares_mlm,
     is_foreign_model,
     known_schemas,
     validate_document,
-    validate_item,
 )
 from modelstac.catalog.rules import RULES, check_rules
 from modelstac.catalog.server.files.named import check_digests
@@ -68,6 +68,14 @@ class Checks:
 
     def item(self, item: Any, collection_id: str, base: str, expected_id: str | None = None) -> Document:
         """Return a valid item as it is stored; without its files, which an API cannot see."""
+        stored, judged = self.begun(item, collection_id, base, expected_id)
+        validate_document(judged)
+        return stored
+
+    def begun(
+        self, item: Any, collection_id: str, base: str, expected_id: str | None = None
+    ) -> tuple[Document, Document]:
+        """Return an item as it is stored, and as the schemas are still to judge it; all else is right."""
         if not isinstance(item, dict) or item.get("type") != "Feature":
             raise InvalidItemError("type: expected a STAC item of type 'Feature'")
         check_id(item.get("id"), expected_id)
@@ -91,9 +99,9 @@ class Checks:
                 )
         check_digests(stored)
         stored["properties"] = {name: value for name, value in stored["properties"].items() if name != ALIASES}
-        return self._validated(stored, collection_id)
+        return self._checked(stored, collection_id)
 
-    def _validated(self, stored: Document, collection_id: str) -> Document:
+    def _checked(self, stored: Document, collection_id: str) -> tuple[Document, Document]:
         foreign = self.any_items and is_foreign(stored)
         _refuse_unknown(stored, _MIGRATED, extensions=not foreign)
         links = [*stored["links"], {"rel": "collection", "href": f"collections/{collection_id}"}]
@@ -105,10 +113,9 @@ class Checks:
         # As the current version of STAC has it, which is what every backend stores.
         stored["stac_version"] = current
         if foreign:
-            validate_document(document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))})
-        else:
-            validate_item(document, foreign=False)
-        return stored
+            return stored, document | {"stac_extensions": known_schemas(document.get("stac_extensions", ()))}
+        check_item(document)
+        return stored, document
 
     def collection(self, collection: Any, base: str, expected_id: str | None = None) -> Document:
         """Return a valid collection as it is stored."""

@@ -10,7 +10,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.server.routes.requests import holds_nul
 
 # orjson writes 254 levels; an answer is a few around the document.
-_LEVELS_AROUND = 150
+_LEVELS, _LEVELS_AROUND = 254, 150
 _MOST_OPERATIONS, _LARGEST = 1_000, 10 << 20
 
 
@@ -22,11 +22,14 @@ def refuse_unstorable(document: Any) -> None:
     InvalidItemError
         If it nests too deeply, is too large, or holds a number beyond 64 bits or a NUL character.
     """
-    nested = document
-    for _ in range(_LEVELS_AROUND):
-        nested = [nested]
     try:
-        text = orjson.dumps(nested)
+        text = orjson.dumps(document)
+        # Each level has a bracket, and most documents have not as many as may be levels.
+        if text.count(b"[") + text.count(b"{") > _LEVELS - _LEVELS_AROUND:
+            nested = document
+            for _ in range(_LEVELS_AROUND):
+                nested = [nested]
+            orjson.dumps(nested)
     except TypeError as error:
         raise InvalidItemError(f"the body: nested too deeply, or a number that is too large ({error})") from error
     if rb"\u0000" in text and (place := holds_nul(document)):
