@@ -23,6 +23,7 @@ from modelstac.catalog.errors import (
     StorageError,
 )
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.evidence import instead
 from modelstac.catalog.items.identity import differences, in_collection, reference
 from modelstac.catalog.items.links import local_file
 from modelstac.catalog.later import BEFORE_PUBLISHING, at
@@ -196,8 +197,9 @@ class Catalog(ABC):
         Parameters
         ----------
         required
-            Any of ``self_test`` (it ran in an environment that agreed, ``modelstac test --record``), ``scores`` and
-            ``signature``. What the alias points to already is left alone.
+            Any of ``self_test`` (it ran in an environment that agreed, ``modelstac test --record``), ``proved`` (it was
+            run before it was published, or since), ``scores`` and ``signature``. What the alias points to already is
+            left alone.
 
         Raises
         ------
@@ -383,8 +385,8 @@ class Catalog(ABC):
         if differing := differences(published, item):
             shown = ", ".join(differing[:4]) + (", …" if len(differing) > 4 else "")
             raise ItemExistsError(
-                f"item {item.id!r} is already in {self.href} with other content ({shown}): "
-                "published items do not change, publish under a new version"
+                f"item {item.id!r} is already in {self.href} with other content ({shown}): published items do not "
+                f"change, {instead(published.id, published.properties)}"
             )
         return published
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from modelstac.catalog.errors import ConflictError, InvalidItemError
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.evidence import is_unproved
 from modelstac.catalog.items.identity import SIGNATURE
 
 RULES = "interop:alias_rules"
@@ -19,9 +20,14 @@ def _tested(item: Document) -> bool:
     return any(isinstance(one, dict) and "max_absolute_difference" in one for one in found or ())
 
 
+def _proved(item: Document) -> bool:
+    return not is_unproved(item["properties"])
+
+
 # What can be required: how it is told, how an item shows it, and what to do where it does not.
 _REQUIREMENTS: dict[str, tuple[Callable[[Document], bool], str, str]] = {
     "self_test": (_tested, "has passed no self-test", "run 'modelstac test {id} --record'"),
+    "proved": (_proved, "is not proved", "run 'modelstac probe {id} --record'"),
     "scores": (lambda item: bool(item["properties"].get("interop:scores")), "has no scores", "publish it with metrics"),
     "signature": (lambda item: SIGNATURE in item["assets"], "is not signed", "run 'modelstac sign {id}'"),
 }

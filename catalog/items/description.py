@@ -87,6 +87,8 @@ class ModelDescription(Fragment):
         ``address``), with the SHA-256 of its ``files`` there.
     links, common
         Links and fields of other extensions that are kept as they are (``KEPT_RELS`` and ``COMMON`` in ``provenance``).
+    unproved
+        Whether nothing ran the file: its sizes are those that it states, and nobody knows that it is a function.
     sources, route, parity
         What the model is derived from, by which conversions, and how far it is from its source.
     precision, timing
@@ -132,6 +134,7 @@ class ModelDescription(Fragment):
     sizes: dict[str, dict[str, Size]] = Field(default_factory=dict)
     closed: dict[str, dict[str, int]] = Field(default_factory=dict)
     halo: dict[str, dict[str, Any]] | None = None
+    unproved: bool = False
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     parameters: int = Field(ge=0)
     memory_size: int | None = Field(default=None, ge=0)

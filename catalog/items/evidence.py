@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.versions import version_key
 
 _VERIFIED = "interop:verified"
+UNPROVED = "interop:unproved"
+PROVED = "proved"
+"""In an environment of ``interop:verified``: the sizes and the halo that were found there of an unproved item."""
+MEASURED = ("sizes", "halo")
 _SCALED = 1.05
 """From here on what is allowed is told apart from the absolute tolerance: it grows with outputs above 1."""
 _NUMBERS = ("max_absolute_difference", "root_mean_square_difference", "rmse_change", "csi_change")
@@ -42,9 +47,59 @@ def _is_environment(value: Any) -> bool:
     numbers = [value[name] for name in _NUMBERS if name in value]
     return (
         isinstance(packages, dict)
+        and _is_proof(value.get(PROVED, {}))
         and all(isinstance(version, str) for version in packages.values())
         and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
     )
+
+
+def _is_proof(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    try:
+        sizes, halos = ([one for axes in value.get(name, {}).values() for one in axes.values()] for name in MEASURED)
+        for size in sizes:
+            Size.from_json(size)
+    except (AttributeError, InvalidItemError):
+        return False
+    return all(map(_is_halo, halos))
+
+
+def _is_halo(value: Any) -> bool:
+    """Tell whether it is a number of pixels, all of them, or a number that grows with other axes."""
+    if isinstance(value, dict) and value.keys() == {"pixels", "per"} and isinstance(value["per"], dict):
+        numbers = [value["pixels"], *value["per"].values()]
+        return bool(value["per"]) and all(isinstance(one, int) and not isinstance(one, bool) for one in numbers)
+    return value == "global" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+def proved_later(properties: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the sizes and the halo of an item that was published unproved and was run since; None of any other."""
+    if properties.get(UNPROVED) is not True:
+        return None
+    environments = properties.get(_VERIFIED)
+    proofs = [
+        one[PROVED]
+        for one in (environments if isinstance(environments, list) else ())
+        if isinstance(one, dict) and PROVED in one and _is_proof(one[PROVED])
+    ]
+    return proofs[-1] if proofs else None
+
+
+def sizes_and_halo(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an item says of ``sizes`` and ``halo``: what was proved later, or else its fields."""
+    return proved_later(properties) or {name: properties.get(f"interop:{name}") for name in MEASURED}
+
+
+def is_unproved(properties: Mapping[str, Any]) -> bool:
+    """Tell whether nothing ran the file of an item before it was published, and nobody proved it since."""
+    return properties.get(UNPROVED) is True and proved_later(properties) is None
+
+
+def instead(item_id: str, properties: Mapping[str, Any]) -> str:
+    """Say what to do instead of publishing an item with other content."""
+    proving = f", or prove what is there: modelstac probe {item_id} --record" if is_unproved(properties) else ""
+    return f"publish under a new version{proving}"
 
 
 def with_verified(properties: dict[str, Any], environments: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -57,8 +112,10 @@ def with_verified(properties: dict[str, Any], environments: Sequence[dict[str, A
     """
     check_evidence({_VERIFIED: list(environments)})
     new = {_versions(environment) for environment in environments}
-    before = [one for one in properties.get(_VERIFIED, []) if _versions(one) not in new]
-    return properties | {_VERIFIED: [*before, *environments]}
+    there = properties.get(_VERIFIED, [])
+    before = [one for one in there if _versions(one) not in new]
+    proofs = {_versions(one): {PROVED: one[PROVED]} for one in there if PROVED in one}  # no later test takes it away
+    return properties | {_VERIFIED: [*before, *(proofs.get(_versions(one), {}) | one for one in environments)]}
 
 
 def _versions(environment: dict[str, Any]) -> tuple[Any, ...]:

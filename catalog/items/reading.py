@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.links import (
     COMMON,
@@ -71,7 +72,6 @@ _PLAIN_FIELDS = {
     "interop:scores": "scores",
     "interop:main_metric": "main_metric",
     "interop:job": "job",
-    "interop:halo": "halo",
     "interop:closed": "closed",
     "interop:region": "region",
     "interop:months": "months",
@@ -177,7 +177,9 @@ def _fields(document: Document) -> dict[str, Any]:
         **_checksum(item_id, key, asset),
         "assets": {k: _extra_asset(item_id, k, a) for k, a in assets.items() if k != key},
     }
-    fields["sizes"] = read_sizes(item_id, properties.get("interop:sizes"))
+    found = sizes_and_halo(properties)
+    fields |= {"sizes": read_sizes(item_id, found.get("sizes")), "halo": found.get("halo")}
+    fields["unproved"] = is_unproved(properties)
     fields.setdefault("format", _format(item_id, asset))
     fields.setdefault("pretrained", None)
     # A typed object is made of these; a field that is missing altogether is named there.

@@ -159,6 +159,7 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         for name in ("halo", "precision", "scores", "main_metric", "job", "region", "code", "origin")
     }
     plain |= {"closed": description.closed or None, "months": list(description.months) or None}
+    plain |= {"unproved": description.unproved or None}
     return properties | {f"interop:{name}": value for name, value in plain.items() if value is not None}
 
 

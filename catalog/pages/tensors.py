@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelstac.catalog.errors import ModelStacError
+from modelstac.catalog.items.evidence import sizes_and_halo
 from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, DTYPE_FIELD, RANGE_FIELD, TENSOR_FIELD
 from modelstac.catalog.items.sizes import OPEN, Size
 from modelstac.catalog.pages.values import (
@@ -128,8 +129,7 @@ def tensors(item: Document, side: str) -> list[Tensor]:
 def _tensor(fields: Mapping[str, Any], side: str, said: Mapping[str, Any], details: Mapping[str, Any]) -> Tensor:
     name = text(fields.get("name"))
     layout = mapping(fields.get("input" if side == "input" else "result"))
-    sizes = mapping(mapping(said.get("interop:sizes")).get(name))
-    halo = mapping(mapping(said.get("interop:halo")).get(name))
+    sizes, halo = (mapping(mapping(sizes_and_halo(said).get(part)).get(name)) for part in ("sizes", "halo"))
     axes = tuple(_axes(layout, sizes, halo))
     names = _names(fields)
     steps = _steps(fields.get("value_scaling"))

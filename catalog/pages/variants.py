@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelstac.catalog.items.evidence import is_unproved
 from modelstac.catalog.items.identity import SIGNATURE
 from modelstac.catalog.items.mlm import MODEL_ROLE
 from modelstac.catalog.pages.values import Document, mapping, mappings, number, properties, short, size, text, texts
@@ -87,6 +88,8 @@ def _badges(item: Document, environments: Sequence[tuple[str, str]], pointing: M
     assets = mapping(item.get("assets"))
     if said.get("deprecated") is True:
         yield Badge("status", "deprecated", "bad")
+    if is_unproved(said):
+        yield Badge("not proved", "published without running it", "bad")
     for alias in sorted(name for name, target in pointing.items() if target == item.get("id")):
         yield Badge("alias", alias, "good")
     for label, *keys in (

@@ -59,7 +59,7 @@ class ServerSettings(BaseSettings):
     items: Literal["models", "any"] = Field(
         default="models", description="What may be published: models and datasets, or any STAC item beside them."
     )
-    alias_rules: dict[str, tuple[Literal["self_test", "scores", "signature"], ...]] = Field(
+    alias_rules: dict[str, tuple[Literal["self_test", "proved", "scores", "signature"], ...]] = Field(
         default={},
         description='What aliases of every model require, as JSON such as {"champion": ["self_test", "scores"]}.',
     )

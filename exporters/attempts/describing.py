@@ -97,6 +97,7 @@ def describe_result(
             "outputs": conversion.outputs,
             "sizes": {name: dict(axes) for name, axes in conversion.sizes.items()},
             "closed": {},
+            "unproved": False,  # it is run, and held against its source
             "hyperparameters": {**facts, **conversion.hyperparameters},
             "entrypoint": conversion.entrypoint,
             "sources": (Source(item_id=source.id, title=source.title),),

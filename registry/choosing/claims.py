@@ -67,10 +67,17 @@ def _own(item: pystac.Item, asset: ModelAsset, read: ModelDescription | None = N
 
 
 def _check_media_type(item: pystac.Item, asset: ModelAsset) -> None:
-    from modelstac.registry.inspecting.inspection import check_media_type
-
-    if asset.artifact_type not in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
-        check_media_type(item, asset.key, asset.artifact_type)
+    """Refuse an asset whose media type names another framework than its artifact type; one may name none."""
+    if asset.artifact_type in RUNS_CODE:  # a pickle and a program of PyTorch have one media type
+        return
+    media_type = item.assets[asset.key].media_type or ""
+    parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
+    named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
+    if named and asset.artifact_type not in named:
+        raise InvalidItemError(
+            f"asset {asset.key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
+            f"{asset.artifact_type!r}, which contradict each other: publish it anew"
+        )
 
 
 def check_publishable(item: pystac.Item, read: ModelDescription | None = None) -> None:

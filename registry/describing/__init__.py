@@ -1,5 +1,5 @@
 """From a file, or from another publisher's item, to a description that can be published.
 
-Order, each importing only from those before it: impure, keeping · repeating · measuring, stating · range_and_example ·
-describe, adopt.
+Order, each importing only from those before it: impure, keeping, stating · ranges, repeating, unproved · measuring ·
+example · describe, adopt.
 """

@@ -31,9 +31,10 @@ from modelstac.registry.choosing.claims import described, held
 from modelstac.registry.choosing.fetching import fetched
 from modelstac.registry.choosing.foreign import NO_VERSION
 from modelstac.registry.choosing.model_assets import ModelAsset, file_name, is_foreign, model_assets
+from modelstac.registry.describing.impure import require_pure
 from modelstac.registry.describing.keeping import classes, kept, sources
 from modelstac.registry.describing.measuring import open_artifact
-from modelstac.registry.describing.repeating import require_function, require_pure
+from modelstac.registry.describing.repeating import require_function
 from modelstac.registry.facts import SUFFIXES, read_facts
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.files.fetch import place_of

@@ -13,8 +13,7 @@ from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import RANGE_FIELD, InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.messages import Report, ignore
-from modelstac.registry.describing.measuring import measured
-from modelstac.registry.describing.range_and_example import SaidRanges, stated_ranges, with_example
+from modelstac.registry.describing.ranges import SaidRanges, stated_ranges
 from modelstac.registry.describing.stating import (
     Dims,
     Said,
@@ -121,6 +120,9 @@ def describe_file(
     ModelStacError
         As :func:`modelstac.registry.facts.read_facts` does.
     """
+    from modelstac.registry.describing.example import with_example
+    from modelstac.registry.describing.measuring import measured
+
     facts = read_facts(path, policy=policy)
     description = measured(described(path, said, facts), policy=policy, report=report)
     return with_example(description, said.examples, policy=policy, report=report)

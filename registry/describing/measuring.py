@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,9 @@ from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.catalog.terminal import harmless
-from modelstac.registry.describing.repeating import require_function, require_pure, training_layers
+from modelstac.registry.describing.impure import require_pure, training_layers
+from modelstac.registry.describing.repeating import require_function
+from modelstac.registry.describing.unproved import as_unproved, not_run
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.external import read_beside
 from modelstac.registry.inspecting.inspection import inspect
@@ -52,8 +54,8 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     policy
         What may be in it.
     report
-        Gets notes, also that no runtime is installed here: then the description stays as it is. Without it, notes are
-        logged.
+        Gets notes, also that no runtime is installed here: then the description is one of an unproved model. Without
+        it, notes are logged.
 
     Raises
     ------
@@ -69,9 +71,38 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     try:
         model = _opened(artifact, bare, policy=policy, report=say)
     except MissingPackageError as error:
-        text = f"{description.id} was not run here ({error}): its sizes are those that its file states, and no halo"
-        say(Note(f"{text} is known: measure them with modelstac probe {description.id}"))
-        return description
+        say(Note(not_run(description.id, f"was not run here ({error})")))
+        return as_unproved(description)
+    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=say)
+
+
+def ran(
+    description: ModelDescription, artifact: Artifact, *, policy: TrustPolicy, report: Report = ignore
+) -> ModelDescription:
+    """Run a file whose bytes are at hand as :func:`measured` does.
+
+    Raises
+    ------
+    MissingPackageError
+        If no runtime of it is installed here.
+    InvalidItemError
+        As :func:`measured` does.
+    """
+    require_pure(artifact, description.format)
+    bare = description.model_copy(update={"sizes": {}})
+    model = _opened(artifact, bare, policy=policy, report=report)
+    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=report)
+
+
+def _ran(
+    model: Model,
+    description: ModelDescription,
+    artifact: Artifact,
+    again: Callable[[], Model],
+    *,
+    report: Report,
+) -> ModelDescription:
+    """Measure an opened file, hold its outputs against what it says of them, and run it several times; close it."""
     with model:
         found = measure(model, _stated(description))
         if not found.runs:
@@ -82,11 +113,10 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         known = Signature.of(description.model_copy(update={"sizes": found.sizes}))
         if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
             _check_outputs(model, known)
-        again = partial(_opened, artifact, bare, policy=policy)
         if untried := require_function(model, again, artifact, description.format, known):
-            say(Note(f"{description.id} was not run twice on one input: {untried}"))
+            report(Note(f"{description.id} was not run twice on one input: {untried}"))
     for note in found.notes:
-        say(Note(note))
+        report(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
     return description.model_copy(update={"sizes": found.all_sizes, "halo": halo})
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.registry.describing.impure import ADVICE, certain, possible
-from modelstac.registry.describing.impure.keras import overridden
+from modelstac.registry.describing.impure import ADVICE, listed, possible
 from modelstac.registry.inspecting.precision import precision_of
 from modelstac.registry.probing.starting import starts
 from modelstac.registry.probing.trial import SEED, values
@@ -45,23 +44,6 @@ TRIED = 40
 
 Array = np.ndarray[Any, Any]
 Outputs = Mapping[str, Array]
-
-
-def require_pure(artifact: Artifact, form: str) -> None:
-    """Refuse a file whose graph says by itself that its outputs depend on more than its inputs.
-
-    Raises
-    ------
-    InvalidItemError
-        If it does; names the operators or layers.
-    """
-    if found := certain(artifact, form):
-        raise InvalidItemError(f"{artifact.path}: {_listed(found)}: {ADVICE}")
-
-
-def training_layers(artifact: Artifact, form: str) -> list[str]:
-    """Name layers of a Keras model that were called with ``training=True``: no prediction heeds it."""
-    return overridden(artifact.data) if form == "keras" else []
 
 
 def require_function(
@@ -128,7 +110,7 @@ class _Apart:
     def blamed(self, causes: Sequence[str]) -> str:
         if not self.impure:
             return "; export it anew, or by another version, until both agree"
-        named = _listed(causes) if causes else "none of its operators is known to draw random numbers or keep a state"
+        named = listed(causes) if causes else "none of its operators is known to draw random numbers or keep a state"
         return f"; {named}: {ADVICE}"
 
 
@@ -223,8 +205,3 @@ def _shapes(signature: Signature) -> Iterator[dict[str, tuple[int, ...]]]:
 def _inputs(signature: Signature, shapes: Mapping[str, tuple[int, ...]], kind: str) -> dict[str, Array]:
     rng = np.random.default_rng(SEED)
     return {tensor.name: values(tensor, shapes[tensor.name], kind, rng) for tensor in signature.inputs}
-
-
-def _listed(found: Sequence[str]) -> str:
-    more = f", and {len(found) - 3} more" if len(found) > 3 else ""
-    return "; ".join(found[:3]) + more

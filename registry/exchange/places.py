@@ -79,10 +79,11 @@ def _taken(place: Elsewhere, folder: Path, into: Path, policy: TrustPolicy, repo
 
         into.mkdir(parents=True, exist_ok=True)
         return from_hub(text.removeprefix(HUB), into, policy=policy)
-    from modelstac.registry.exchange.bioimageio.package import is_package
-    from modelstac.registry.exchange.bioimageio.taking import take as from_package
+    from modelstac.registry.exchange.bioimageio.naming import is_package
 
     if not is_package(text, folder):
         return None
+    from modelstac.registry.exchange.bioimageio.taking import take as from_package
+
     into.mkdir(parents=True, exist_ok=True)
     return from_package(text, folder, into, policy=policy, report=report)

@@ -7,8 +7,8 @@ One module a format, each with the same verb, imported when a file of its format
 It looks into the file as the loader would, and so refuses what the loader would refuse. What a file does not say (what
 the model is for, what its axes mean, its licence, the place and time of its data) is nobody's to guess.
 
-Order, each importing only from those before it: keras, lengths · onnx_interface, torch_export · onnx, records ·
-recorded, comparing.
+Order, each importing only from those before it: keras, keras_shapes, lengths, onnx_graph · onnx_interface,
+torch_export · records · keras_config, onnx, recorded, comparing.
 """
 
 from __future__ import annotations
@@ -99,13 +99,15 @@ class Reader(Protocol):
 SUFFIXES = MappingProxyType(
     {
         ".keras": ("keras", "keras", "keras"),
-        ".onnx": ("onnx", "onnx", "publish"),
+        ".onnx": ("onnx", None, None),
         ".pt2": ("torch-export", None, None),
         ".tflite": ("litert", None, None),
         ".savedmodel.zip": ("saved-model", "tensorflow", "tensorflow"),
         ".openvino.zip": ("openvino", None, None),
     }
 )
+ALONE = tuple(suffix for suffix in SUFFIXES if suffix != ".savedmodel.zip")
+"""Of files that can be read without their framework; TensorFlow alone tells the variables of a SavedModel."""
 RECORDED = frozenset({"litert", "openvino", "saved-model"})
 """Formats whose record says all that there is to say."""
 TYPES = (
@@ -116,7 +118,7 @@ TYPES = (
 PICKLES = frozenset({".bin", ".ckpt", ".h5", ".hdf5", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 
 
-def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY) -> Facts:
+def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY, alone: bool = False) -> Facts:
     """Read what a model file says about itself.
 
     Parameters
@@ -125,11 +127,15 @@ def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY) -> Facts:
         The file.
     policy
         What may be in it.
+    alone
+        Whether no framework is imported; its suffix is one of :data:`ALONE`.
 
     Raises
     ------
     NotFoundError
         If it is not there.
+    SpecError
+        If its framework is needed to tell what it gives.
     StorageError
         If it cannot be read.
     UntrustedError
@@ -150,7 +156,7 @@ def read_facts(path: Path, *, policy: TrustPolicy = DEFAULT_POLICY) -> Facts:
         raise NotFoundError(f"no model file {path}: check the path") from error
     except OSError as error:
         raise StorageError.doing(f"read {path}", error, advice="check the path and who may read it") from error
-    facts = _reader(form, path).read(data, path, policy)
+    facts = _reader(form, path, alone=alone).read(data, path, policy)
     for kind, tensors in (("input", facts.inputs), ("output", facts.outputs)):
         _check(tensors, kind, path)
     found = precision_of(data, FORMATS[facts.format].artifact_type)
@@ -205,11 +211,12 @@ def find_format(path: Path) -> str:
     raise InvalidItemError(f"{path} is no model file that is known here: give a STAC item (.json) or one of {known}")
 
 
-def _reader(form: str, path: Path) -> Reader:
+def _reader(form: str, path: Path, *, alone: bool) -> Reader:
     module = importlib.import_module  # a name for mypy's sake would hide what is imported
     package, extra = next((p, e) for f, p, e in SUFFIXES.values() if f == form)
     try:
         name = "recorded" if form in RECORDED else form.replace("-", "_")
+        name = "keras_config" if form == "keras" and alone else name
         return cast(Reader, module(f"{__name__}.{name}"))
     except ModuleNotFoundError as error:
         if package is None or error.name != package:  # a broken installation is not a missing extra

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.formats import FORMATS
@@ -23,9 +22,6 @@ from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, MEMBERS, ins
 from modelstac.registry.inspecting.weights import inspect_safetensors
 from modelstac.registry.trust import policy as policies
 from modelstac.registry.trust.policy import DEFAULT_POLICY, LAMBDA, TrustPolicy
-
-if TYPE_CHECKING:
-    import pystac
 
 
 def _keras(artifact: Artifact, policy: TrustPolicy) -> None:
@@ -111,21 +107,3 @@ def _rules(artifact_type: str, policy: TrustPolicy) -> str | None:
         return None
     held = (artifact_type, policy.to_dict(), sys.version_info[:2], code)
     return hashlib.sha256(repr(held).encode()).hexdigest()
-
-
-def check_media_type(item: pystac.Item, key: str, artifact_type: str) -> None:
-    """Refuse an asset whose media type names another framework than its artifact type.
-
-    Raises
-    ------
-    InvalidItemError
-        If they contradict each other; an item that names neither is no lie.
-    """
-    media_type = item.assets[key].media_type or ""
-    parameters = {p.strip().casefold() for p in media_type.split(";")[1:]} - {""}
-    named = {f.artifact_type for f in FORMATS.values() if f.media_type.partition("; ")[2] in parameters}
-    if named and artifact_type not in named:
-        raise InvalidItemError(
-            f"asset {key!r} of item {item.id!r} has the media type {media_type!r} and the artifact type "
-            f"{artifact_type!r}, which contradict each other: publish it anew"
-        )

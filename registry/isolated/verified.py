@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
+from modelstac.catalog.items.description import ModelDescription
 from modelstac.registry.isolated.model import IsolatedModel
 from modelstac.registry.isolated.pins import installed
 from modelstac.registry.running.model import Model
@@ -21,14 +22,14 @@ def model_environment(model: Model, difference: float) -> dict[str, Any]:
     if isinstance(model, IsolatedModel):
         python, asked = model.environment.python, {name.partition("==")[0] for name in model.environment.asked}
         pairs = [name.partition("==") for name in model.environment.packages]
-        packages = {name: version for name, _, version in pairs if name in asked}
+        found = {"python": python, "packages": {name: version for name, _, version in pairs if name in asked}}
     else:
-        python = platform.python_version()
-        found = installed(model.description.format, model.description.backend)
-        packages = {} if found is None else {pin.name: str(pin.version) for pin in found.pins}
-    return {
-        "python": python,
-        "packages": packages,
-        "compared_with": "example",
-        "max_absolute_difference": float(difference),
-    }
+        found = environment_here(model.description)
+    return found | {"compared_with": "example", "max_absolute_difference": float(difference)}
+
+
+def environment_here(description: ModelDescription) -> dict[str, Any]:
+    """Return the Python of this process and its packages that run a model."""
+    found = installed(description.format, description.backend)
+    packages = {} if found is None else {pin.name: str(pin.version) for pin in found.pins}
+    return {"python": platform.python_version(), "packages": packages}

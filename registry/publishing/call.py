@@ -35,6 +35,7 @@ def publish(
     alias: str | None = None,
     policy: TrustPolicy = DEFAULT_POLICY,
     trust: str | Sequence[str] = (),
+    unproved: bool = False,
     report: Report = ignore,
     **said: Unpack[Said],
 ) -> pystac.Item:
@@ -55,6 +56,9 @@ def publish(
         What may be in the file, and what besides: ``pickle`` for scripts of TorchScript, pickles and checkpoints that
         hold more than weights, which are opened in a process of their own; see
         :meth:`modelstac.registry.trust.policy.TrustPolicy.trusting`.
+    unproved
+        Publish without running: what is said of it is read from its file, of which nothing is proved or compared, and
+        the item says so (``interop:unproved``). Files that only their framework reads are refused.
     report
         Gets notes, such as which axes were taken for which; without it they are logged.
     **said
@@ -87,7 +91,7 @@ def publish(
     policy = policy.trusting(*([trust] if isinstance(trust, str) else trust))
     given = dict(said) | {"code": said.get("code", True)}
     with _in_words_of_python():
-        with made(model, given, policy=policy, report=report) as description:
+        with made(model, given, policy=policy, unproved=unproved, report=report) as description:
             into = (
                 default_catalog(catalog)
                 if catalog is None or isinstance(catalog, Catalog)
@@ -106,6 +110,7 @@ def made(
     *,
     folder: Path = Path(),
     policy: TrustPolicy = DEFAULT_POLICY,
+    unproved: bool = False,
     report: Report = ignore,
 ) -> Iterator[ModelDescription]:
     """Give the description of a model that is ready to be published; its files live as long as the block.
@@ -118,7 +123,7 @@ def made(
         By the names of :class:`~modelstac.registry.publishing.saying.Said`.
     folder
         What paths in it are relative to.
-    policy, report
+    policy, unproved, report
         As in :func:`publish`.
 
     Raises
@@ -131,9 +136,9 @@ def made(
     check_values(said, folder)
     said = {name: value for name, value in said.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name, _without(f"{name}/taken/", f"{name}/"):
-        begun = _begun(model, said, folder, Path(name), policy=policy, report=report)
+        begun = _begun(model, said, folder, Path(name), policy=policy, unproved=unproved, report=report)
         description, fed = _described(begun)
-        yield _proved(begun, description, fed)
+        yield _unproved(begun, description) if unproved else _proved(begun, description, fed)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ class _Begun:
         Whether it was an object of this program.
     said
         Of it, by its publisher, what it was taken from, and the file.
+    alone
+        Whether its file is read without its framework.
     first
         Whether bands stand before height and width.
     folder, into
@@ -160,6 +167,7 @@ class _Begun:
     taken: Taken | None
     own: bool
     said: Mapping[str, Any]
+    alone: bool
     first: bool
     folder: Path
     into: Path
@@ -168,19 +176,26 @@ class _Begun:
 
 
 def _begun(
-    model: Any, said: Mapping[str, Any], folder: Path, into: Path, *, policy: TrustPolicy, report: Report
+    model: Any,
+    said: Mapping[str, Any],
+    folder: Path,
+    into: Path,
+    *,
+    policy: TrustPolicy,
+    unproved: bool,
+    report: Report,
 ) -> _Begun:
     """Take a model from where it is, and save it unless it is a file."""
     from modelstac.registry.exchange.places import take
-    from modelstac.registry.publishing.objects.files import find_file, merged
+    from modelstac.registry.publishing.objects.files import find_file
     from modelstac.registry.publishing.objects.finding import find
-    from modelstac.registry.publishing.objects.opening import open_file
 
     if (taken := take(model, folder, into / "taken", policy=policy, report=report)) is not None:
         model, said = taken.model, {**taken.said, **said}
         policy = policy if taken.pickles else policy.without(PICKLE)
     own = not isinstance(model, str | PathLike)
-    kind, model = (find(model), model) if own else open_file(merged(folder / model, into), said, policy, into)
+    alone = unproved and not own
+    kind, model = (find(model), model) if own else _opened(folder / model, said, policy, into, alone=alone)
     if kind is None:
         saved = find_file(model, into)
     else:
@@ -188,7 +203,19 @@ def _begun(
     for note in saved.notes:
         report(Note(note))
     first = True if kind is None else kind.BANDS_FIRST
-    return _Begun(saved, taken, own, dict(saved.known) | dict(said), first, folder, into, policy, report)
+    return _Begun(saved, taken, own, dict(saved.known) | dict(said), alone, first, folder, into, policy, report)
+
+
+def _opened(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, *, alone: bool) -> Any:
+    """Tell what saves a model file, and of what; None and its path where it is published as it is."""
+    from modelstac.registry.publishing.objects.files import check_alone, merged
+
+    if alone:
+        check_alone(path)
+        return None, path
+    from modelstac.registry.publishing.objects.opening import open_file
+
+    return open_file(merged(path, into), said, policy, into)
 
 
 def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
@@ -199,7 +226,7 @@ def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
     from modelstac.registry.publishing.objects.files import with_files_beside
 
     saved, folder, into = begun.saved, begun.folder, begun.into
-    facts = read_facts(saved.path, policy=begun.policy)
+    facts = read_facts(saved.path, policy=begun.policy, alone=begun.alone)
     given, said = feed(begun.said, facts.inputs, folder, first=begun.first)
     said = with_outputs(said, facts, folder, begun.report)
     description = described(saved.path, statement(said, folder), facts)
@@ -210,10 +237,27 @@ def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
     return with_statistics(description, given), given
 
 
+def _unproved(begun: _Begun, description: ModelDescription) -> ModelDescription:
+    """Leave a model as its file and its publisher describe it, and say that it was not run."""
+    from modelstac.registry.describing.unproved import unproved
+
+    taken = begun.taken
+    if "example" in begun.said:
+        begun.report(Note("the example is not published, as nothing runs on it: it is read for names and statistics"))
+    if taken is not None and taken.finish is not None:
+        description = taken.finish(description)
+    description = unproved(description, report=begun.report)
+    if begun.said.get("requirements", begun.own) is True:
+        from modelstac.registry.isolated.pins import with_requirements
+
+        description = with_requirements(description, begun.into, report=begun.report)
+    return description
+
+
 def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fed]) -> ModelDescription:
     """Measure a model, run it on its example, compare it with what it was saved from, and pin what it needs."""
+    from modelstac.registry.describing.example import with_example
     from modelstac.registry.describing.measuring import measured
-    from modelstac.registry.describing.range_and_example import with_example
     from modelstac.registry.isolated.pins import with_requirements
     from modelstac.registry.publishing.comparing import compare
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import band_axis
 from modelstac.registry.facts import Tensor
+
+if TYPE_CHECKING:  # an example alone takes NumPy
+    import numpy as np
 
 BATCH, CLASS, BANDS, CHANNEL = "batch", "class", "bands", "channel"
 SPATIAL = ("height", "width")
@@ -85,7 +86,7 @@ def read_examples(said: Any, names: Sequence[str], *, folder: Path) -> dict[str,
 
 def first_batch(said: Any) -> Any:
     """Take the first batch of a loader of PyTorch, a dataset of TensorFlow or a sequence of Keras."""
-    if isinstance(said, str | Path | Mapping | tuple | list | np.ndarray) or hasattr(said, "shape"):
+    if isinstance(said, str | Path | Mapping | tuple | list) or hasattr(said, "shape"):
         return said
     if hasattr(said, "data_vars") or not (hasattr(said, "__iter__") or hasattr(said, "__getitem__")):
         return said
@@ -117,6 +118,8 @@ def _example(value: Any, name: str, folder: Path) -> Example:
 
 
 def _read_array(path: Path) -> Any:
+    import numpy as np
+
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -128,6 +131,8 @@ def _read_array(path: Path) -> Any:
 
 
 def _numbers(value: Any, name: str) -> np.ndarray[Any, Any]:
+    import numpy as np
+
     try:
         if hasattr(value, "detach"):  # a tensor of PyTorch, maybe on another device
             value = value.detach().cpu().numpy()
@@ -236,6 +241,8 @@ def _axis_of(tensor: Tensor, length: int, usual: int) -> int | None:
 
 def statistics(array: np.ndarray[Any, Any], dims: Dims, bands: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield minimum, maximum, mean and standard deviation of each band of physical values."""
+    import numpy as np
+
     axis = band_axis(dims)
     if axis is None or array.shape[dims.index(axis)] != len(bands):
         return

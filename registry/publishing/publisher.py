@@ -40,7 +40,7 @@ class ModelstacPublisher:
 
     Parameters
     ----------
-    catalog, alias
+    catalog, alias, unproved
         As in :func:`modelstac.publish`.
     monitor
         Score to choose the best epoch by; by default ``val_loss``, or ``loss`` where there is none.
@@ -70,6 +70,7 @@ class ModelstacPublisher:
         *,
         catalog: Catalog | str | PathLike[str] | None = None,
         alias: str | None = None,
+        unproved: bool = False,
         monitor: str | None = None,
         mode: str | None = None,
         report: Report = ignore,
@@ -86,7 +87,7 @@ class ModelstacPublisher:
             raise SpecError(f"mode is 'min' or 'max', not {mode!r}")
         self.item: pystac.Item | None = None
         self.error: ModelStacError | None = None
-        self._how: dict[str, Any] = {"catalog": catalog, "alias": alias, "report": report}
+        self._how: dict[str, Any] = {"catalog": catalog, "alias": alias, "unproved": unproved, "report": report}
         self._said, self._monitor, self._mode = given, monitor, mode
         self._best = math.inf
         self._weights: Any = None

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import SpecError, at
-from modelstac.catalog.written import Document
-from modelstac.catalog.written import read_file as read_yaml
 from modelstac.registry.publishing.saying import check_names
+
+if TYPE_CHECKING:  # YAML is loaded where there is a file of it
+    from modelstac.catalog.written import Document
 
 FILES = (".yaml", ".yml", ".json")
 TEMPLATE = """\
@@ -78,6 +79,8 @@ def read_file(path: Path) -> Document:
     SpecError
         If it is no YAML, or has a field that is none; names the line.
     """
+    from modelstac.catalog.written import read_file as read_yaml
+
     document = read_yaml(path)
     if not isinstance(document.values, Mapping):
         raise SpecError(f"{path} is no mapping of fields: begin with modelstac publish --template > {path.name}")
@@ -111,6 +114,8 @@ def values_of(said: Any, folder: Path, *, texts: bool = False) -> Iterator[Any]:
     if not is_file and not isinstance(said, Path):
         yield said
         return
+    from modelstac.catalog.written import read_file as read_yaml
+
     document = read_yaml(folder / said)
     with document.explaining():
         yield document.values

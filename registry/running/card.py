@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
-from modelstac.catalog.items.evidence import told_cases, told_parity
+from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo, told_cases, told_parity
 from modelstac.catalog.items.sizes import OPEN, Size
 from modelstac.catalog.terminal import harmless
 
@@ -54,6 +54,7 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from _present("licence", get("license"))
     yield from _present("status", "DEPRECATED: no longer to be used" if get("deprecated") else None)
     yield from _present("aliases", ", ".join(get("interop:aliases", ())))
+    yield from _present("status", "NOT PROVED: published without running it" if is_unproved(item.properties) else None)
     yield from _present("framework", get("mlm:framework"), get("mlm:framework_version"))
     yield from _present("backend", get("interop:backend"), get("interop:backend_version"))
     yield from _present("precision", get("interop:precision"))
@@ -66,11 +67,12 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from _present("months", ", ".join(map(_month, get("interop:months") or ())))
     if item.bbox:
         yield "bbox", ", ".join(f"{n:.4g}" for n in item.bbox)
+    found = sizes_and_halo(item.properties)
     for key, inner in (("input", "input"), ("output", "result")):
         for tensor in get(f"mlm:{key}", ()):
-            yield key, _tensor(tensor, tensor.get(inner, {}), get("interop:sizes"))
+            yield key, _tensor(tensor, tensor.get(inner, {}), found.get("sizes"))
         yield from _meaning(item, key)
-    halo = get("interop:halo")
+    halo = found.get("halo")
     for name, axes in halo.items() if isinstance(halo, dict) else ():
         yield "halo", f"{name}: {_halo(axes)}"
     for step in get("interop:route") or ():

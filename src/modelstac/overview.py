@@ -17,7 +17,7 @@ from modelstac import __version__
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError
-from modelstac.catalog.items.evidence import told_allowance
+from modelstac.catalog.items.evidence import is_unproved, told_allowance
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.catalog.pages.scores import BASELINES, MAIN, in_order, title
@@ -126,7 +126,8 @@ def _files(items: Sequence[pystac.Item]) -> Table:
     rows = []
     for item in items:
         get = item.properties.get
-        status = ", ".join(["deprecated"] * bool(get("deprecated")) + list(get("interop:aliases", ()))) or NOTHING
+        marks = ["deprecated"] * bool(get("deprecated")) + ["not proved"] * is_unproved(item.properties)
+        status = ", ".join([*marks, *get("interop:aliases", ())]) or NOTHING
         size = sum(asset.extra_fields.get("file:size", 0) for asset in item.assets.values())
         rows.append(
             (

@@ -152,3 +152,18 @@ def test_layers_that_no_graph_of_every_size_takes(tmp_path: Path, python: Python
     found = python(BUILD + BILINEAR, tmp_path, KERAS_BACKEND="tensorflow")
     assert found["apart"] < 1e-6
     assert found["sizes"] == {"at_least": 2, "step": 2}
+
+
+TRAINED = """
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="y")])
+    net.compile("adam", "mse", metrics=["mae"])
+    net.fit(np.zeros((4, 4)), np.zeros((4, 2)), verbose=0)
+    net.save(folder / "net.keras")
+    answer(parameters=read_facts(folder / "net.keras").parameters)
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_a_file_with_its_optimizer_is_read(tmp_path: Path, python: Python, backend: str) -> None:
+    """On PyTorch Keras writes an optimizer as a class of that backend."""
+    assert python(BUILD + TRAINED, tmp_path, KERAS_BACKEND=backend) == {"parameters": 10}

@@ -14,6 +14,7 @@ from modelstac.catalog.base import refuse_pointed_at
 from modelstac.catalog.errors import ItemExistsError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.evidence import instead
 from modelstac.catalog.items.identity import ALIASES, differences
 from modelstac.catalog.items.links import ITEM_ID_FIELD
 from modelstac.catalog.items.versions import version_key
@@ -200,7 +201,7 @@ def _same_or_refuse(published: Document, item: Document) -> None:
     if differing := differences(pystac.Item.from_dict(published), pystac.Item.from_dict(item)):
         raise ItemExistsError(
             f"item {item['id']!r} is already there with other content ({', '.join(differing[:4])}): "
-            "published items do not change, publish under a new version"
+            f"published items do not change, {instead(item['id'], published['properties'])}"
         )
 
 

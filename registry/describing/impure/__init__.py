@@ -9,9 +9,11 @@ Order, each importing only from those before it: keras, onnx, others, torch_expo
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Protocol, cast
 
+from modelstac.catalog.errors import InvalidItemError
 from modelstac.registry.files.artifact import Artifact
 
 CERTAIN = MappingProxyType({"keras": None, "onnx": "onnx", "torch-export": None})
@@ -25,6 +27,27 @@ class Reader(Protocol):
     def read(self, data: bytes) -> list[str]:  # pragma: no cover - a shape, not code
         """Name what there is, each in half a line."""
         ...
+
+
+def require_pure(artifact: Artifact, form: str) -> None:
+    """Refuse a file whose graph says by itself that its outputs depend on more than its inputs.
+
+    Raises
+    ------
+    InvalidItemError
+        If it does; names the operators or layers.
+    """
+    if found := certain(artifact, form):
+        raise InvalidItemError(f"{artifact.path}: {listed(found)}: {ADVICE}")
+
+
+def training_layers(artifact: Artifact, form: str) -> list[str]:
+    """Name layers of a Keras model that were called with ``training=True``: no prediction heeds it."""
+    if form != "keras":
+        return []
+    from modelstac.registry.describing.impure.keras import overridden
+
+    return overridden(artifact.data)
 
 
 def certain(artifact: Artifact, form: str) -> list[str]:
@@ -54,6 +77,12 @@ def possible(artifact: Artifact, form: str) -> list[str]:
     from modelstac.registry.describing.impure import others
 
     return others.read(artifact.data, form)
+
+
+def listed(found: Sequence[str]) -> str:
+    """Name the first three of several, and count the others."""
+    more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+    return "; ".join(found[:3]) + more
 
 
 def _reader(form: str) -> Reader:

@@ -6,19 +6,25 @@ Source: ONNX operator schemas, https://onnx.ai/onnx/operators.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-import onnx
-from onnx import numpy_helper
+if TYPE_CHECKING:
+    import onnx
 
 RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
-Constants = dict[str, onnx.TensorProto]
+SIGNS = tuple(name.encode() for name in sorted({*RANDOM, "Dropout", "training_mode"}))
+"""A file without any of these words has no such operator: then it need not be read again."""
+Constants = dict[str, "onnx.TensorProto"]
 
 
 def read(data: bytes) -> list[str]:
     """Name the nodes."""
+    if not any(sign in data for sign in SIGNS):
+        return []
+    import onnx
+
     model = onnx.load_from_string(data)
     impure: dict[tuple[str, str], list[str]] = {}
     for function in model.functions:  # one that calls another stands after it
@@ -50,6 +56,9 @@ def _what(node: onnx.NodeProto, constants: Constants) -> str:
     if node.op_type in RANDOM:
         return "draws random numbers"
     if node.op_type == "Dropout":
+        import numpy as np
+        from onnx import numpy_helper
+
         ratio, training = ([*node.input, "", ""][place] for place in (1, 2))
         at_work = training in constants and bool(np.any(numpy_helper.to_array(constants[training])))
         nothing = ratio in constants and not np.any(numpy_helper.to_array(constants[ratio]))

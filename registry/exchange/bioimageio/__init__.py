@@ -1,4 +1,4 @@
 """Packages of bioimage.io: a model, its description (``rdf.yaml``) and arrays to test it by.
 
-Order, each importing only from those before it: package, processing · tensors · taking.
+Order, each importing only from those before it: naming · package, processing · tensors · taking.
 """

@@ -32,28 +32,12 @@ from modelstac.catalog.errors import (
     StorageError,
     UntrustedError,
 )
+from modelstac.registry.exchange.bioimageio.naming import NAMES
 from modelstac.registry.exchange.taken import MAX_TEXT, placed, read_yaml, safe_name
 from modelstac.registry.files.download import Source, download
 
-NAMES = ("rdf.yaml", "bioimageio.yaml", "model.yaml")
 KNOWN = ((0, 4), (0, 5))
 _MAX_FILES = 10_000
-_OTHER_ARCHIVES = (".savedmodel.zip", ".openvino.zip")
-
-
-def is_package(text: str, folder: Path) -> bool:
-    """Tell whether a text names a package: its YAML, its folder, its archive, or an address on the web."""
-    if text.startswith(("http://", "https://")):
-        return True
-    path = folder / text
-    if path.name in NAMES[:2] or path.name.endswith(".rdf.yaml"):
-        return True
-    if path.is_dir():
-        return any((path / name).is_file() for name in NAMES[:2])
-    if path.suffix != ".zip" or path.name.endswith(_OTHER_ARCHIVES) or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name in archive.namelist() for name in NAMES)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -39,11 +39,18 @@ def read(data: bytes) -> Record:
         metadata, config = (json.loads(archive.read(name)) for name in ("metadata.json", "config.json"))
     version, saved = metadata.get("keras_version"), metadata.get("date_saved")
     details = {"date_saved": saved} if isinstance(saved, str) else {}
-    inputs, outputs = _interface(config.get("class_name"), config.get("config") or {})
+    inputs, outputs = interface(config.get("class_name"), config.get("config") or {})
     return Record("keras", version if isinstance(version, str) else None, inputs, outputs, details=details)
 
 
-def _interface(kind: Any, config: dict[str, Any]) -> tuple[tuple[Slot, ...] | None, tuple[Slot, ...] | None]:
+def interface(kind: Any, config: Mapping[str, Any]) -> tuple[tuple[Slot, ...] | None, tuple[Slot, ...] | None]:
+    """Read inputs and outputs of a model of a class, by the names that its runtime gives them; None where it has none.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, AttributeError
+        If the configuration makes no sense.
+    """
     layers = {str((layer.get("config") or {}).get("name")): layer for layer in config.get("layers") or ()}
     if kind == "Sequential" and layers:
         first, last = next(iter(layers)), next(reversed(layers))
@@ -51,7 +58,9 @@ def _interface(kind: Any, config: dict[str, Any]) -> tuple[tuple[Slot, ...] | No
         return ((_slot(first, layers[first]),) if known else None), (_made(last, layers[last]),)
     if kind != "Functional" or "input_layers" not in config or "output_layers" not in config:
         return None, None
-    inputs, outputs = (list(_ends(config[name])) for name in ("input_layers", "output_layers"))
+    inputs, outputs = (
+        [(key, layer) for key, layer, _, _ in ends(config[name])] for name in ("input_layers", "output_layers")
+    )
     named = [layer if key is None else key for key, layer in outputs]
     counts = dict.fromkeys(named, 0)
     made = []
@@ -62,19 +71,24 @@ def _interface(kind: Any, config: dict[str, Any]) -> tuple[tuple[Slot, ...] | No
     return tuple(_slot(key or layer, layers.get(layer, {})) for key, layer in inputs), tuple(made)
 
 
-def _ends(found: Any) -> Iterator[tuple[str | None, str]]:
-    """Yield key, where there is one, and layer of each end: one, a list of them, or a dictionary."""
+def ends(found: Any) -> Iterator[tuple[str | None, str, int, int]]:
+    """Yield key, where there is one, layer, call and number of each end: one, a list of them, or a dictionary."""
     if isinstance(found, dict):
         for key in sorted(found):
-            yield key, str(found[key][0])
+            yield key, *_end(found[key])
     elif found and isinstance(found[0], str):
-        yield None, found[0]
+        yield None, *_end(found)
     else:
         for end in found or ():
-            yield from _ends(end)
+            yield from ends(end)
 
 
-def _slot(name: str, layer: dict[str, Any]) -> Slot:
+def _end(found: Any) -> tuple[str, int, int]:
+    layer, call, number = found
+    return str(layer), int(call), int(number)
+
+
+def _slot(name: str, layer: Mapping[str, Any]) -> Slot:
     config = layer.get("config") or {}
     shape, dtype = config.get("batch_shape"), config.get("dtype")
     return Slot(
@@ -85,21 +99,21 @@ def _slot(name: str, layer: dict[str, Any]) -> Slot:
     )
 
 
-def _made(name: str, layer: dict[str, Any]) -> Slot:
+def _made(name: str, layer: Mapping[str, Any]) -> Slot:
     """Say of an output what its layer says: how many axes and channels, and of which type."""
     kind, config = str(layer.get("class_name")), layer.get("config") or {}
     if (kind not in _CHANNELS and kind not in _SAME_RANK) or not str(layer.get("module")).startswith("keras."):
         return Slot(name)
     given = _taken(layer)
     channels = config.get(_CHANNELS.get(kind, ""))
-    dtype = _type(config) if kind in _CHANNELS else None  # whole numbers stay such in an activation
+    dtype = policy_type(config) if kind in _CHANNELS else None  # whole numbers stay such in an activation
     if given is None:
         return Slot(name, None, dtype)
     length = channels if isinstance(channels, int) and config.get("data_format") != "channels_first" else None
     return Slot(name, (*[None] * (len(given) - 1), length), dtype)
 
 
-def _taken(layer: dict[str, Any]) -> list[Any] | None:
+def _taken(layer: Mapping[str, Any]) -> list[Any] | None:
     """Give the shape that a layer is called on; None where it is called on several, or nothing says it."""
     nodes = layer.get("inbound_nodes")
     if not nodes:  # of a Sequential
@@ -112,7 +126,8 @@ def _taken(layer: dict[str, Any]) -> list[Any] | None:
     return found if isinstance(found, list) and found and not isinstance(found[0], list) else None
 
 
-def _type(config: dict[str, Any]) -> str | None:
+def policy_type(config: Mapping[str, Any]) -> str | None:
+    """Tell with which type a layer computes."""
     policy = config.get("dtype")
     found = (policy.get("config") or {}).get("name") if isinstance(policy, dict) else policy
     return _TYPES.get(found) if isinstance(found, str) else None

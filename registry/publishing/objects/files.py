@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelstac.catalog.errors import InvalidItemError, NotFoundError, StorageError
+from modelstac.catalog.errors import InvalidItemError, NotFoundError, SpecError, StorageError
 from modelstac.catalog.items.description import ExtraAsset
+from modelstac.registry.facts import ALONE
 from modelstac.registry.inspecting.external import ROLE, files_beside
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.inspecting.onnx import external_files
@@ -51,6 +52,27 @@ def find_file(path: Path, into: Path) -> Saved:
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
     return Saved(_packed(pair, into / "model.openvino.zip"))
+
+
+def check_alone(path: Path) -> None:
+    """Refuse a model file that only its framework reads, or that is translated to be published.
+
+    Raises
+    ------
+    NotFoundError
+        If it is not there.
+    SpecError
+        If it is such a file, with what is none.
+    """
+    if not path.exists():
+        raise NotFoundError(f"no model file {path}: check the path")
+    pair = path.suffix.lower() in {".xml", ".bin"} and path.with_suffix(".xml").is_file()
+    if path.is_dir() or not (pair or path.name.lower().endswith(ALONE)):
+        known = ", ".join(ALONE)
+        raise SpecError(
+            f"{path.name} is read by its framework alone: leave out --unproved, or give a file that says all by itself "
+            f"({known}, or OpenVINO's .xml and .bin)"
+        )
 
 
 def merged(path: Path, into: Path) -> Path:

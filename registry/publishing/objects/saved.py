@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-Arrays = Mapping[str, np.ndarray[Any, Any]]
+Arrays: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.registry.inspecting.folders import words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 LONGEST = 1000
 FUNCTIONS = words(
@@ -40,7 +41,7 @@ OPERATORS: MappingProxyType[type, Callable[..., Any]] = MappingProxyType(
     }
 )
 
-Values = NDArray[np.floating[Any]]
+Values: TypeAlias = "NDArray[np.floating[Any]]"
 
 
 def shortened(value: Any) -> str:
@@ -77,6 +78,8 @@ def evaluate(expression: object, x: Values, *, of: str) -> Values:
     try:
         tree = ast.parse(expression, mode="eval").body
         _check(tree)
+        import numpy as np
+
         with np.errstate(all="ignore"):  # what is not finite is refused, or wanted, by whoever reads the result
             result = np.asarray(_value(tree, x), dtype=x.dtype)
     except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError) as error:
@@ -115,5 +118,7 @@ def _value(node: ast.AST, x: Values) -> Any:
         case ast.UnaryOp(op=op, operand=operand):
             return OPERATORS[type(op)](_value(operand, x))
         case ast.Call(func=ast.Name(id=name), args=args):
+            import numpy as np
+
             return getattr(np, name)(*(_value(argument, x) for argument in args))
     raise AssertionError(node)

@@ -5,15 +5,19 @@ Source: MLM 1.5.2, "Value Scaling Object" and "Model Output Object" (``post_proc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.running.values.expressions import Values, evaluate, shortened
+from modelstac.registry.running.values.expressions import evaluate, shortened
+
+if TYPE_CHECKING:  # NumPy is imported where it computes: what only reads an item does not wait for it
+    import numpy as np
+
+    from modelstac.registry.running.values.expressions import Values
 
 Step = Mapping[str, Any]
 COMPUTED = "numpy"
@@ -41,9 +45,9 @@ _STEPS: MappingProxyType[str, Callable[[Values, Step], Values]] = MappingProxyTy
     {
         "min-max": lambda x, s: (x - s["minimum"]) / (s["maximum"] - s["minimum"]),
         "z-score": lambda x, s: (x - s["mean"]) / s["stddev"],
-        "clip": lambda x, s: np.clip(x, s["minimum"], s["maximum"]),
-        "clip-min": lambda x, s: np.maximum(x, s["minimum"]),
-        "clip-max": lambda x, s: np.minimum(x, s["maximum"]),
+        "clip": lambda x, s: x.clip(s["minimum"], s["maximum"]),
+        "clip-min": lambda x, s: x.clip(min=s["minimum"]),
+        "clip-max": lambda x, s: x.clip(max=s["maximum"]),
         "offset": lambda x, s: x - s["value"],
         "scale": lambda x, s: x / s["value"],
     }
@@ -71,6 +75,8 @@ def scale(values: np.ndarray[Any, Any], steps: Sequence[Step] | None, dim_order:
     """
     if not steps:
         return values
+    import numpy as np
+
     if values.dtype.kind in "iub":
         values = values.astype(np.result_type(values.dtype, np.float32))
     axes = [i for i, name in enumerate(dim_order) if name in AXES]
@@ -97,6 +103,8 @@ def _scaled(values: Values, step: Step, of: str) -> Values:
         return processed(values, step, of=of)
     if kind not in _STEPS:
         raise InvalidItemError(f"{of} is scaled by {kind!r}, which is not known here: scale it and give an array")
+    import numpy as np
+
     try:
         return np.asarray(_STEPS[kind](values, step), dtype=values.dtype)
     except (KeyError, TypeError) as error:
@@ -140,7 +148,7 @@ def number_obstacle(kind: Any, step: Mapping[str, Any]) -> str | None:
         number = step.get(key)
         if number is None:
             return f"value_scaling {kind!r} lacks {key}"
-        if isinstance(number, bool) or not isinstance(number, int | float) or not np.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not -math.inf < number < math.inf:
             return f"{key} of value_scaling {kind!r} is {number!r:.40}, no number"
     if kind == "clip" and step["minimum"] > step["maximum"]:
         return f"value_scaling 'clip' has the minimum {step['minimum']:g} above its maximum {step['maximum']:g}"
@@ -156,6 +164,8 @@ def _processing_obstacle(functions: object) -> str | None:
         found = function.get("format") if isinstance(function, Mapping) else type(function).__name__
         if found != "numpy":
             return f"a processing in {found!r}, and only arithmetic (numpy) is computed here"
+    import numpy as np
+
     try:
         processed(np.ones(1, np.float32), functions, of="value_scaling")
     except InvalidItemError as error:
@@ -242,6 +252,8 @@ def looks_scaled(values: Values, steps: Sequence[Step] | None) -> str | None:
     large = max((size for step in steps or () if step and (size := _size_of(step)) is not None), default=0.0)
     if not large or not values.size or values.dtype.kind != "f":
         return None
+    import numpy as np
+
     low, high = float(values.min()), float(values.max())
     largest = max(abs(low), abs(high))
     if not 0 < largest <= _SHARE or bool((values == np.rint(values)).all()):

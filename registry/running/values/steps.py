@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from modelstac.catalog.errors import InvalidItemError
@@ -54,6 +53,8 @@ def _uncomputable(function: object, what: str) -> Iterator[str]:
         if found.get("format") != COMPUTED:
             continue
         try:
+            import numpy as np
+
             evaluate(found.get("expression"), np.zeros(1, np.float32), of=what)
         except InvalidItemError as error:
             yield str(error)

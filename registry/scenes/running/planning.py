@@ -207,6 +207,11 @@ def make_plan(
     if not blend and not whole and alone is None:
         blend = True
         notes.append("how far an output pixel sees is not known or all of the scene: tiles are blended, not exact")
+    if model.description.unproved:
+        notes.append(
+            f"{model.item.id} was published without running it, so that its sizes and halo are not proved: prove them "
+            f"with modelstac probe {model.item.id} --record"
+        )
     if blend and any(recipe.tensor.dtype not in {"other"} and not recipe.tensor.dtype.startswith(("float", "bfloat"))
                      for recipe in recipes.values()):  # fmt: skip
         raise DataError("an output holds labels, which are never blended: give the whole scene in one tile (--tile)")

@@ -52,7 +52,7 @@ def adopt(
     from modelstac.catalog.errors import SpecError
     from modelstac.registry.describing.adopt import Said
     from modelstac.registry.describing.adopt import adopt as publish
-    from modelstac.registry.exchange.bioimageio.package import is_package
+    from modelstac.registry.exchange.bioimageio.naming import is_package
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     if not what.startswith(("http://", "https://")) and is_package(what, Path.cwd()):

@@ -19,7 +19,7 @@ from modelstac.cli.common.terminal import say
     "required",
     multiple=True,
     metavar="WHAT",
-    help="From now on only for items with self_test, scores or signature; 'none' takes the rule away.",
+    help="From now on only for items with self_test, proved, scores or signature; 'none' takes the rule away.",
 )
 @catalog_option
 @json_option("the model's aliases")
@@ -37,7 +37,8 @@ def alias(
     """List the aliases of MODEL, or point ALIAS to the item ID.
 
     What an alias points to is loaded by MODEL@ALIAS, for example convlstm-knmi@champion. With --require it is pointed
-    only to items that show that: self_test is noted by 'modelstac test ID --record'.
+    only to items that show that: self_test is noted by 'modelstac test ID --record', proved of an
+    item that was published --unproved by 'modelstac probe ID --record'.
     """
     from modelstac.catalog.base import ANYTHING
 

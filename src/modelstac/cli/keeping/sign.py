@@ -53,6 +53,7 @@ def sign(
 @catalog_option
 def verify(*, item_id: str, keys: tuple[str, ...], catalog: str | None) -> None:
     """Check that one of the keys signed the item ID, and that it and all its files are what was signed."""
+    from modelstac.catalog.items.evidence import is_unproved
     from modelstac.registry.trust import signing
     from modelstac.registry.trust.bundle import verify_files
 
@@ -61,3 +62,5 @@ def verify(*, item_id: str, keys: tuple[str, ...], catalog: str | None) -> None:
     with progress() as report:
         count = verify_files(item, rehash=True, report=report)
     say(f"{item.id} and its {count} files are what was signed")
+    if is_unproved(item.properties):
+        say(f"but nothing ran it: it was published unproved, prove it with modelstac probe {item.id} --record")

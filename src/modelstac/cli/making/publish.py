@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def _template(context: click.Context, _parameter: click.Parameter, wanted: bool)
     help="Print such a file, and end.",
 )
 @said_options
+@click.option("--unproved", is_flag=True, help="Do not run it: the item says that nothing is proved.")
 @trust_option
 @catalog_option
 @click.option("--by-reference", is_flag=True, help="Leave the files where they are: at addresses that others can read.")
@@ -70,6 +72,7 @@ def publish(
     trust: tuple[str, ...],
     written: Path | None,
     catalog: str | None,
+    unproved: bool,
     by_reference: bool,
     as_json: bool,
     **said: Any,
@@ -79,19 +82,21 @@ def publish(
     Or a package of bioimage.io: rdf.yaml, its folder, archive or URL.
 
     Shapes, types, parameters, framework and version are read from a model file, without running code from it, and it is
-    run once; what it cannot say is asked for. Of several inputs or outputs say which: --input-dims s1=batch,bands,y,x
-    --input-dims s2=batch,bands,y,x. With --by-reference the assets of an item lie anywhere else.
+    run once; what it cannot say is asked for. With --unproved it is not run, and the item says so.
+
+    Of several inputs or outputs say which: --input-dims s1=batch,bands,y,x --input-dims s2=batch,bands,y,x. With
+    --by-reference the assets of an item lie anywhere else.
     """
     given = {name: value for name, value in said.items() if value not in (None, (), {})}
     model = _model(file, from_mlflow, tracking_uri, from_hf)
     if isinstance(model, Path) and model.suffix.lower() == ".json" and not _is_model(model):
-        if given or trust or written is not None:
+        if given or trust or unproved or written is not None:
             raise click.UsageError("an item says all by itself: give the .json file without options about the model")
         published = _published(read_item(model, by_reference=by_reference), catalog)
     elif by_reference:
         raise click.UsageError("--by-reference is for items, which say where their files are: give a .json file")
     else:
-        published = _described(model, written, by_fields(given), catalog, trust)
+        published = _described(model, written, by_fields(given), catalog, trust, unproved=unproved)
     if as_json:
         print_json(published.to_dict(transform_hrefs=False))
     else:
@@ -126,27 +131,32 @@ def _published(item: pystac.Item, catalog: str | None) -> pystac.Item:
 
 
 def _described(
-    model: Any, written: Path | None, given: dict[str, Any], catalog: str | None, trust: tuple[str, ...]
+    model: Any,
+    written: Path | None,
+    given: dict[str, Any],
+    catalog: str | None,
+    trust: tuple[str, ...],
+    *,
+    unproved: bool,
 ) -> pystac.Item:
     """Publish a model file with all that is said of it, by options and in a file."""
     from modelstac.catalog.items.writing import write_item
-    from modelstac.catalog.written import Document
     from modelstac.registry.publishing.call import made
     from modelstac.registry.publishing.written import read_file
     from modelstac.registry.trust.policy import DEFAULT_POLICY
 
     policy = DEFAULT_POLICY.trusting(*trust)
-    document = Document("", {}, {}) if written is None else read_file(written)
-    fields = {name: value for name, value in document.values.items() if name not in given}
+    document = None if written is None else read_file(written)
+    fields = {} if document is None else {name: one for name, one in document.values.items() if name not in given}
     if "geometry" in given:
         fields.pop("bbox", None)
     folder = Path.cwd() if written is None else written.absolute().parent
     quiet_frameworks()
     model = model.absolute() if isinstance(model, Path) else model
-    how: dict[str, Any] = {"folder": folder, "policy": policy}
+    how: dict[str, Any] = {"folder": folder, "policy": policy, "unproved": unproved}
     with (
         progress() as report,
-        document.explaining(fields),
+        nullcontext() if document is None else document.explaining(fields),
         made(model, fields | given, **how, report=report) as description,
     ):
         return new_or_existing_catalog(catalog).publish(write_item(description), report=report)

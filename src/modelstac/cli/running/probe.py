@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from modelstac.cli.common.options import catalog_option, columns, json_option, print_json, trust_option
+from modelstac.cli.common.options import (
+    catalog_option,
+    columns,
+    existing_catalog,
+    json_option,
+    print_json,
+    trust_option,
+)
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
 from modelstac.cli.common.terminal import say
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     default=None,
     help="Run in an environment of its own, made by uv, or only in this one; by default as MODELSTAC_ISOLATED says.",
 )
+@click.option("--record", is_flag=True, help="Note it in an item that was published --unproved: it is proved then.")
 @trust_option
 @catalog_option
 @json_option("what was found")
@@ -42,6 +50,7 @@ def probe(
     what: str,
     output: Path | None,
     isolated: bool | None,
+    record: bool,
     trust: tuple[str, ...],
     catalog: str | None,
     as_json: bool,
@@ -52,6 +61,11 @@ def probe(
     states already bound what is tried, and are proved.
     """
     quiet_frameworks()
+    if record:
+        if output is not None or isolated:
+            raise click.UsageError("--record runs it here and notes it in its catalog: leave out --output, --isolated")
+        _record(what, catalog, trust, as_json=as_json)
+        return
     from modelstac.catalog.messages import Finished, Note, Started
     from modelstac.registry import load
     from modelstac.registry.probing.measure import measure
@@ -71,6 +85,22 @@ def probe(
             print_json(_fields(found))
         else:
             say(columns(("input", "axis", "size", "halo"), list(_rows(model, found))))
+
+
+def _record(what: str, catalog: str | None, trust: tuple[str, ...], *, as_json: bool) -> None:
+    """Prove an item that was published unproved, in its catalog."""
+    from modelstac.catalog.items.evidence import sizes_and_halo
+    from modelstac.registry import resolve
+    from modelstac.registry.checking.proving import prove
+    from modelstac.registry.trust.policy import DEFAULT_POLICY
+
+    item = resolve(what, catalog=catalog).item
+    with progress() as report:
+        item = prove(item, existing_catalog(catalog), policy=DEFAULT_POLICY.trusting(*trust), report=report)
+    if as_json:
+        print_json(sizes_and_halo(item.properties))
+    else:
+        say(f"proved {item.id}")
 
 
 def _fields(found: Measured) -> dict[str, Any]:
