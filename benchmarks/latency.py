@@ -2,7 +2,7 @@
 
 The contenders take turns, so that a busy machine slows all of them alike: latencies are medians, and the ratio of a
 contender is the median of its ratios, turn by turn, to the native execution with the smallest median. The floor of ONNX
-is the convolutions of each step alone, in the same runtime: no graph can be faster. The last cases are the ``reference``
+is the convolutions of each step alone, in the same runtime; no graph is faster. The last cases are the ``reference``
 preset on a smaller grid, so that a pass takes a second or two; ``BENCHMARK_GRID=344x315`` adds its own (about forty
 seconds a pass).
 """
