@@ -147,10 +147,8 @@ class _Shapes:
 
     def __init__(self, writer: GraphWriter, time_major: str) -> None:
         self._writer = writer
+        self._time_major = time_major
         self._made: dict[str, str] = {}
-        ranges = {"time_and_batch": (0, 2), "batch": (1, 2), "grid": (3, 5)}
-        for name, (start, end) in ranges.items():
-            writer.node("Shape", [time_major], name=name, start=start, end=end)
 
     def merged(self, channels: int) -> str:
         """(time x batch, channels, height, width)."""
@@ -172,6 +170,11 @@ class _Shapes:
         return name
 
     def _once(self, name: str, parts: list[str]) -> str:
+        ranges = {"time_and_batch": (0, 2), "batch": (1, 2), "grid": (3, 5)}
+        for part in parts:
+            if part in ranges and part not in self._made:
+                start, end = ranges[part]
+                self._made[part] = self._writer.node("Shape", [self._time_major], name=part, start=start, end=end)
         if name not in self._made:
             self._made[name] = self._writer.node("Concat", parts, name=name, axis=0)
         return name
