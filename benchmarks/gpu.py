@@ -2,7 +2,8 @@
 
 A training step is that of the ``reference`` preset, batch 1, layers in bfloat16, and an epoch 123 of them; frames are
 random numbers already on the device, so reading files is no part of it. ``--dry-run`` runs all of it in small on the
-CPU, compiling nothing, and prints the page instead of writing it. What the time does not reach is left out and named.
+CPU, compiling nothing, and prints the page instead of writing it: whether everything runs, and no speed that means
+anything, so that its page says so and has no limits. What the time does not reach is left out and named.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import dataclasses
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +39,16 @@ class Sizes:
     tile: int
     tiles: int
     compiler: str
+
+    @property
+    def summary(self) -> str:
+        """What is run, in words."""
+        spec = self.spec
+        return (
+            f"ConvLSTM of {spec.layers} layers ({', '.join(map(str, spec.filters))} filters), {spec.frames} frames of"
+            f" {spec.height} x {spec.width}; {self.tiles} tiles of {self.tile} x {self.tile} for the U-Net; median of"
+            f" {self.turns} runs"
+        )
 
 
 REAL = Sizes(10, PRESETS["reference"], 512, 8, "inductor")
@@ -85,7 +97,11 @@ def forecasting(sizes: Sizes, device: torch.device) -> Iterator[Row]:
         yield "ConvLSTM forecast, eager", f"{eager * 1e3:.1f} ms", ""
         compiled = torch.compile(net, backend=sizes.compiler)
         fast = seconds(lambda: compiled(x), device, sizes.turns)
-    yield "ConvLSTM forecast, torch.compile", f"{fast * 1e3:.1f} ms ({eager / fast:.2f} times as fast)", ""
+    yield (
+        f"ConvLSTM forecast, torch.compile ({sizes.compiler})",
+        f"{fast * 1e3:.1f} ms ({eager / fast:.2f} times as fast)",
+        "",
+    )
 
 
 def mapping(sizes: Sizes, device: torch.device) -> Iterator[Row]:
@@ -98,7 +114,8 @@ def mapping(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     with torch.inference_mode():
         yield "U-Net, PyTorch", f"{pixels / seconds(lambda: net(x), device, sizes.turns):.1f} Mpx/s", ""
         compiled = torch.compile(net, backend=sizes.compiler)
-        yield "U-Net, torch.compile", f"{pixels / seconds(lambda: compiled(x), device, sizes.turns):.1f} Mpx/s", ""
+        name = f"U-Net, torch.compile ({sizes.compiler})"
+        yield name, f"{pixels / seconds(lambda: compiled(x), device, sizes.turns):.1f} Mpx/s", ""
 
 
 def _onnx(net: Network, x: torch.Tensor, device: torch.device, turns: int, pixels: float) -> str:
@@ -122,32 +139,47 @@ def measured(sizes: Sizes, device: torch.device, end: float) -> Iterator[Row]:
             yield from part(sizes, device)
 
 
-def page(rows: list[Row], device: torch.device) -> str:
-    """Return the page of results."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU ({platform.machine()})"
-    heading = f"# Measured on {name}\n\nWritten by `python -m benchmarks gpu`, PyTorch {torch.__version__}, medians. "
-    said = (
-        f"{heading}Frames are random and on the device before.\n\n| what | measured | limit |\n| --- | ---: | ---: |\n"
-    )
-    return said + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def page(rows: list[Row], device: torch.device, sizes: Sizes) -> str:
+    """Return the page of results; that of a dry run says that it is none."""
+    if device.type == "cuda":
+        heading = f"# Measured on {torch.cuda.get_device_name(device)}\n\nWritten by `python -m benchmarks gpu`"
+    else:
+        heading = (
+            f"# Dry run on the CPU ({platform.machine()}): everything runs, and no speed here means anything\n\n"
+            "Printed by `python -m benchmarks gpu --dry-run`"
+        )
+        rows = [(what, found, "") for what, found, _ in rows]
+    said = f"{heading}, PyTorch {torch.__version__}. {sizes.summary}. Frames are random and on the device before.\n\n"
+    lines = [("what", "measured", "limit"), ("---", "---:", "---:"), *rows]
+    return said + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main(arguments: list[str]) -> None:
     """Measure, and write the page or print it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
+    said = str(__doc__).replace("``", "")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=said)
     parser.add_argument("--dry-run", action="store_true", help="small, on the CPU, and print the page")
     parser.add_argument("--minutes", type=float, default=8.0, help="begin no part after so many (default 8)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the page (default docs/results/gpu.md)")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help="the page (default docs/results/gpu.md); a dry run writes none"
+    )
     given = parser.parse_args(arguments)
     if not given.dry_run and not torch.cuda.is_available():
         parser.error("no GPU is here: --dry-run runs it in small on the CPU")
-    device = torch.device("cpu" if given.dry_run else "cuda")
+    if not given.dry_run and not given.output.parent.is_dir():
+        parser.error(f"there is no folder {given.output.parent} for the page: make it, or name another --output")
+    device, sizes = (torch.device("cpu"), DRY) if given.dry_run else (torch.device("cuda"), REAL)
     end = time.monotonic() + given.minutes * 60
-    rows = []
-    for row in measured(DRY if given.dry_run else REAL, device, end):
-        rows.append(row)
-        print(*filter(None, row), sep="  ", flush=True)
+    rows: list[Row] = []
+    for what, found, limit in measured(sizes, device, end):
+        rows.append((what, found, limit))
+        limited = f"  (limit {limit})" if limit and not given.dry_run else ""
+        print(f"{what}: {found}{limited}", file=sys.stderr, flush=True)
         if not given.dry_run:  # part by part: what is measured is kept, whatever comes next
-            given.output.write_text(page(rows, device), encoding="utf-8")
+            given.output.write_text(page(rows, device, sizes), encoding="utf-8")
     if given.dry_run:
-        print(page(rows, device))
+        print(page(rows, device, sizes))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,9 +1,10 @@
 """Latency of one forward pass of the same ConvLSTM: ONNX, PyTorch eager and compiled, Keras on TensorFlow.
 
 The contenders take turns, so that a busy machine slows all of them alike: latencies are medians, and the ratio of a
-contender is the median of its ratios, turn by turn, to the native execution with the smallest median. The last cases
-are the ``reference`` preset on a smaller grid, so that a pass takes a second or two; ``BENCHMARK_GRID=344x315`` adds
-its own (about forty seconds a pass).
+contender is the median of its ratios, turn by turn, to the native execution with the smallest median. The floor of ONNX
+is the convolutions of each step alone, in the same runtime; no graph is faster. The last cases are the ``reference``
+preset on a smaller grid, so that a pass takes a second or two; ``BENCHMARK_GRID=344x315`` adds its own (about forty
+seconds a pass).
 """
 
 from __future__ import annotations
@@ -58,6 +59,34 @@ def onnx_unrolled(spec: ConvLSTMSpec, weights: Weights) -> Predict:
     return onnx_scan(spec, weights, unroll=spec.frames)
 
 
+def onnx_floor(spec: ConvLSTMSpec, weights: Weights) -> Predict:
+    """Give what runs the convolutions of all layers once a step, and means over the grid, so that little comes out."""
+    import onnxruntime
+    from onnx import helper
+
+    from modelstac.exporters.converters import convlstm_onnx
+    from modelstac.exporters.converters.onnx_graph import GraphWriter
+
+    writer, given = GraphWriter(), {}
+    for layer, (channels, filters, kernel) in enumerate(zip(spec.channels, spec.filters, spec.kernels, strict=True)):
+        sums = []
+        for part, inside in (("kernel", channels), ("recurrent_kernel", filters)):
+            name = f"convlstm_{layer}/{part}"
+            given[f"{name}/x"] = np.ones((1, inside, spec.height, spec.width), np.float32)
+            constant = writer.constant(name, convlstm_onnx.kernel_to_onnx(weights[name]))
+            sums.append(writer.node("Conv", [f"{name}/x", constant], name=f"{name}/y", pads=[kernel // 2] * 4))
+        total = writer.node("Add", sums, name=f"{layer}/sum")
+        writer.node("GlobalAveragePool", [total], name=f"{layer}/mean")
+    outputs = {f"{layer}/mean": [1, 4 * filters, 1, 1] for layer, filters in enumerate(spec.filters)}
+    graph = writer.close("floor", {name: value.shape for name, value in given.items()}, outputs)
+    opset = [helper.make_opsetid("", convlstm_onnx.OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=convlstm_onnx.IR_VERSION)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda _: [session.run(None, given)[0] for _ in range(spec.frames)][-1]
+
+
 def torch_eager(spec: ConvLSTMSpec, weights: Weights, *, compiled: bool = False) -> Predict:
     import torch
 
@@ -99,6 +128,7 @@ def tf_function(spec: ConvLSTMSpec, weights: Weights) -> Predict:
 
 NATIVE = {"PyTorch eager": torch_eager, "PyTorch compiled": torch_compiled, "tf.function": tf_function}
 CONTENDERS = {"ONNX Scan": onnx_scan, "ONNX unrolled": onnx_unrolled} | NATIVE
+FLOOR = "floor of ONNX"
 
 
 def measure(contenders: Mapping[str, Predict], x: NDArray[np.float32], turns: int) -> dict[str, list[float]]:
@@ -121,8 +151,9 @@ def ratio(times: list[float], base: list[float]) -> float:
 
 def main(turns: int = 11) -> None:
     print(f"Latency of one forward pass, batch 1, {THREADS} threads: median of {turns} turns (ratio to the fastest")
-    print(f"native execution; limit of ours: {LIMIT:g}); load of the machine {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':42}" + "".join(f"{name:>22}" for name in CONTENDERS), flush=True)
+    load = os.getloadavg()[0]
+    print(f"native execution; limit of ours: {LIMIT:g}, or the floor's by 0.95); load of the machine {load:.1f}\n")
+    print(f"{'':42}" + "".join(f"{name:>22}" for name in (*CONTENDERS, FLOOR)), flush=True)
     for title, spec in CASES.items():
         weights = initial_weights(spec, seed=0)
         x = np.random.default_rng(0).random((1, spec.frames, spec.height, spec.width, 1), np.float32)
@@ -130,7 +161,7 @@ def main(turns: int = 11) -> None:
         outputs = {name: predict(x) for name, predict in built.items()}  # warms up, too
         for name, output in outputs.items():
             np.testing.assert_allclose(output, outputs["PyTorch eager"], rtol=0, atol=1e-5, err_msg=name)
-        times = measure(built, x, turns)
+        times = measure(built | {FLOOR: onnx_floor(spec, weights)}, x, turns)
         fastest = min(NATIVE, key=lambda name: statistics.median(times[name]))
         cells = (f"{statistics.median(t) * 1e3:.1f} ms ({ratio(t, times[fastest]):.2f})" for t in times.values())
         print(f"{title:42}" + "".join(f"{cell:>22}" for cell in cells), flush=True)

@@ -4,8 +4,9 @@ Tools that trace a recurrent convolution unroll its time steps, fix its shape or
 graph has the same number of nodes whatever the number of frames, and its speed comes from four choices:
 
 - time is the first dimension inside, so that a ``Scan`` reads its steps without copying them;
-- the convolution of the input runs once over all steps, outside the recurrence;
-- the recurrent kernel is a constant of the loop's body, where the runtime packs it once, before the first step;
+- the convolutions of input and state stand side by side in the loop's body, where ONNX Runtime has the second add to
+  the first while it writes: one over all steps, outside, would be written, reordered and read again;
+- their kernels are constants of the body, where the runtime packs them once, before the first step;
 - gates are ordered input, forget, output, candidate, so that one ``Sigmoid`` serves three of them.
 
 Unrolled for a fixed number of frames it can be faster, and its nodes grow with the
@@ -30,7 +31,7 @@ from onnx import helper, numpy_helper
 from modelstac.catalog.errors import ConversionError, SpecError
 from modelstac.exporters.converters.onnx_graph import GraphWriter
 from modelstac.training.spec import BATCH_NORM_EPSILON, OUTPUT_KERNEL, ConvLSTMSpec
-from modelstac.training.weights import NORM_PARTS, Weights, check_weights, weight_shapes
+from modelstac.training.weights import CONVLSTM_PARTS, NORM_PARTS, Weights, check_weights, weight_shapes
 
 OPSET = 20
 IR_VERSION = 9
@@ -82,7 +83,7 @@ def build(
         if unroll is None:
             x = _layer(writer, shapes, x, spec, weights, layer=layer)
         else:
-            x = _unrolled(writer, _input(writer, x, spec, weights, layer), spec, weights, layer=layer, frames=unroll)
+            x = _unrolled(writer, x, spec, weights, layer=layer, frames=unroll)
     if unroll is not None:
         x = writer.node("Reshape", [x, shapes.split(spec.filters[-1])], name="split")
     x = _output(writer, x, weights)
@@ -146,10 +147,8 @@ class _Shapes:
 
     def __init__(self, writer: GraphWriter, time_major: str) -> None:
         self._writer = writer
+        self._time_major = time_major
         self._made: dict[str, str] = {}
-        ranges = {"time_and_batch": (0, 2), "batch": (1, 2), "grid": (3, 5)}
-        for name, (start, end) in ranges.items():
-            writer.node("Shape", [time_major], name=name, start=start, end=end)
 
     def merged(self, channels: int) -> str:
         """(time x batch, channels, height, width)."""
@@ -171,6 +170,11 @@ class _Shapes:
         return name
 
     def _once(self, name: str, parts: list[str]) -> str:
+        ranges = {"time_and_batch": (0, 2), "batch": (1, 2), "grid": (3, 5)}
+        for part in parts:
+            if part in ranges and part not in self._made:
+                start, end = ranges[part]
+                self._made[part] = self._writer.node("Shape", [self._time_major], name=part, start=start, end=end)
         if name not in self._made:
             self._made[name] = self._writer.node("Concat", parts, name=name, axis=0)
         return name
@@ -178,49 +182,33 @@ class _Shapes:
 
 def _layer(writer: GraphWriter, shapes: _Shapes, x: str, spec: ConvLSTMSpec, weights: Weights, *, layer: int) -> str:
     """Add a ConvLSTM layer with what follows it; (time, batch, channels, height, width) in and out."""
-    name, filters = f"convlstm_{layer}", spec.filters[layer]
-    x = writer.node("Reshape", [x, shapes.merged(spec.channels[layer])], name=f"{name}/merged")
-    x = _input(writer, x, spec, weights, layer)
-    x = writer.node("Reshape", [x, shapes.split(4 * filters)], name=f"{name}/steps")
-    start = shapes.zeros(filters)
+    name, start = f"convlstm_{layer}", shapes.zeros(spec.filters[layer])
     outputs = [f"{name}/last_h", f"{name}/last_c", f"{name}/sequence"]
     body = _body(spec, weights, layer)
     writer.node("Scan", [start, start, x], name=name, outputs=outputs, body=body, num_scan_inputs=1)
     return outputs[-1]
 
 
-def _input(writer: GraphWriter, x: str, spec: ConvLSTMSpec, weights: Weights, layer: int) -> str:
-    """Add the convolution of the input, over all time steps at once."""
-    name = f"convlstm_{layer}"
-    kernel = writer.constant(f"{name}/kernel", kernel_to_onnx(reorder_gates(weights[f"{name}/kernel"])))
-    bias = writer.constant(f"{name}/bias", reorder_gates(weights[f"{name}/bias"]))
-    return writer.node("Conv", [x, kernel, bias], name=f"{name}/input", pads=[spec.kernels[layer] // 2] * 4)
-
-
 def _body(spec: ConvLSTMSpec, weights: Weights, layer: int) -> onnx.GraphProto:
     """Write one time step: the cell, and on its way out the LeakyReLU and the batch normalisation that follow it."""
-    name, filters = f"convlstm_{layer}", spec.filters[layer]
+    name, channels, filters = f"convlstm_{layer}", spec.channels[layer], spec.filters[layer]
     body = GraphWriter(f"{name}/step/")
     h, c, x = map(body.name, ("h_before", "c_before", "x"))
     h_now, c_now = _cell(body, x, (h, c), spec, weights, layer=layer)
     y = _way_out(body, h_now, spec, weights, layer=layer)
     state: list[int | str] = ["batch", filters, "height", "width"]
-    step: list[int | str] = ["batch", 4 * filters, "height", "width"]
+    step: list[int | str] = ["batch", channels, "height", "width"]
     return body.close(f"{name}/step", {h: state, c: state, x: step}, {h_now: state, c_now: state, y: state})
 
 
 def _cell(
-    step: GraphWriter, gates: str, state: tuple[str, str] | None, spec: ConvLSTMSpec, weights: Weights, *, layer: int
+    step: GraphWriter, x: str, state: tuple[str, str] | None, spec: ConvLSTMSpec, weights: Weights, *, layer: int
 ) -> tuple[str, str]:
-    """Write the cell for what the input convolution gave, and give its new state; None is a state of zeros."""
-    name, filters = f"convlstm_{layer}", spec.filters[layer]
-    if state is not None:
-        kernel = reorder_gates(weights[f"{name}/recurrent_kernel"])
-        kernel_name = step.constant(f"{name}/recurrent_kernel", kernel_to_onnx(kernel))
-        recurrent = step.node("Conv", [state[0], kernel_name], name="recurrent", pads=[spec.kernels[layer] // 2] * 4)
-        gates = step.node("Add", [gates, recurrent], name="gates")
+    """Write the cell for its input, and give its new state; None is a state of zeros."""
+    filters = spec.filters[layer]
+    gates = _gates(step, x, None if state is None else state[0], spec, weights, layer=layer)
     raw, candidate, i, f, o = map(step.name, ("raw", "candidate", "i", "f", "o"))
-    sizes = step.constant(f"{name}/three_and_one", [3 * filters, filters])
+    sizes = step.constant(f"convlstm_{layer}/three_and_one", [3 * filters, filters])
     step.node("Split", [gates, sizes], name="split", outputs=[raw, candidate], axis=1)
     if spec.recurrent_activation == "sigmoid":
         opened = step.node("Sigmoid", [raw], name="opened")
@@ -233,6 +221,19 @@ def _cell(
         kept = step.node("Mul", [f, state[1]], name="kept")
         c_now = step.node("Add", [kept, c_now], name="c")
     return step.node("Mul", [o, _cell_activation(step, c_now, spec, name="activated_c")], name="h"), c_now
+
+
+def _gates(step: GraphWriter, x: str, h: str | None, spec: ConvLSTMSpec, weights: Weights, *, layer: int) -> str:
+    """Write the convolutions of input and state, with the gates in the order input, forget, output, candidate."""
+    name, pads = f"convlstm_{layer}", [spec.kernels[layer] // 2] * 4
+    kernel, recurrent, bias = (
+        step.constant(f"{name}/{part}", kernel_to_onnx(reorder_gates(weights[f"{name}/{part}"])))
+        for part in CONVLSTM_PARTS
+    )
+    gates = step.node("Conv", [x, kernel, bias], name="input", pads=pads)
+    if h is None:
+        return gates
+    return step.node("Add", [gates, step.node("Conv", [h, recurrent], name="recurrent", pads=pads)], name="gates")
 
 
 def _way_out(writer: GraphWriter, h: str, spec: ConvLSTMSpec, weights: Weights, *, layer: int) -> str:
@@ -290,8 +291,8 @@ def reorder_gates(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def kernel_to_onnx(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn (*space, in, out) into (out, in, *space)."""
-    return kernel.transpose(kernel.ndim - 1, kernel.ndim - 2, *range(kernel.ndim - 2))
+    """Turn (*space, in, out) into (out, in, *space); leave vectors alone."""
+    return kernel if kernel.ndim == 1 else kernel.transpose(kernel.ndim - 1, kernel.ndim - 2, *range(kernel.ndim - 2))
 
 
 def _own_version() -> str:

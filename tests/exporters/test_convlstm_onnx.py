@@ -125,9 +125,10 @@ def test_is_compact_and_self_contained(case, make_weights):
     bodies = [attribute.g for node in scans for attribute in node.attribute if attribute.name == "body"]
     assert len(bodies) == spec.layers
     for layer, body in enumerate(bodies):
-        # The recurrence holds one convolution only, and its kernel lies where the runtime packs it once.
-        assert [node.op_type for node in body.node].count("Conv") == 1
-        assert f"convlstm_{layer}/recurrent_kernel" in {tensor.name for tensor in body.initializer}
+        # A step has two convolutions, whose kernels lie where the runtime packs them once.
+        assert [node.op_type for node in body.node].count("Conv") == 2
+        held = {tensor.name for tensor in body.initializer}
+        assert {f"convlstm_{layer}/{part}" for part in ("kernel", "recurrent_kernel", "bias")} <= held
     tensors = [tensor for graph in (model.graph, *bodies) for tensor in graph.initializer]
     assert not any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", convlstm_onnx.OPSET)]

@@ -75,16 +75,16 @@ def test_what_is_between_is_not_kept():
     assert len(kept) == 4  # and weight, mean, standard deviation
 
 
-def test_layers_of_small_kernels_keep_no_gates():
+def test_layers_of_single_pixels_keep_no_gates():
     model = convlstm_torch.build(PRESETS["reference"])
-    assert [layer.cell.recompute for layer in model.layers] == [False, False, True, True]
+    assert [layer.cell.recompute for layer in model.layers] == [False, False, False, True]
     model.recompute()
     assert all(layer.cell.recompute for layer in model.layers)
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_the_network_gives_the_same_traced_and_not(mode):
-    model = convlstm_torch.build(ConvLSTMSpec(filters=(3, 2), kernels=(5, 3), frames=3, height=8, width=8))
+    model = convlstm_torch.build(ConvLSTMSpec(filters=(3, 2, 2), kernels=(5, 3, 1), frames=3, height=8, width=8))
     getattr(model, mode)()
     x = torch.rand(1, 3, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

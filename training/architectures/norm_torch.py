@@ -45,7 +45,12 @@ class BatchNorm(nn.Module):
         Without gradients ``x`` itself is overwritten.
         """
         flat = x.flatten(0, 1)
-        if not self.training:
+        if not self.training and not (torch.is_grad_enabled() or traced()):
+            scale = self.weight * (self.running_var + BATCH_NORM_EPSILON).rsqrt()
+            shift = self.bias - self.running_mean * scale
+            y = leaky_relu(flat, self.slope)
+            y = torch.addcmul(shift[:, None, None], y, scale[:, None, None], out=y)
+        elif not self.training:
             given = (self.running_mean, self.running_var, self.weight, self.bias)
             y = F.batch_norm(leaky_relu(flat, self.slope), *given, training=False, eps=BATCH_NORM_EPSILON)
         elif processes() > 1:

@@ -18,6 +18,8 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from modelstac.training.architectures.convolutions_torch import Convolution, kernel_gradients, turned
+
 aten = torch.ops.aten
 
 CPU_BLOCK = 4 * 2**20
@@ -79,11 +81,14 @@ class Cell(NamedTuple):
 
 def recurrence_as_it_reads(x: Tensor, kernel: Tensor, bias: Tensor, recurrent_kernel: Tensor, cell: Cell) -> Tensor:
     """Compute what `recurrence` computes, in operations that every tracer and autograd know."""
-    steps = _convolve(x.flatten(0, 1), kernel, bias).view(*x.shape[:2], len(kernel), *x.shape[3:]).unbind(0)
+    padding = kernel.shape[-1] // 2
+    steps = (
+        F.conv2d(x.flatten(0, 1), kernel, bias, padding=padding).view(*x.shape[:2], len(kernel), *x.shape[3:]).unbind(0)
+    )
     h = c = None
     outputs = []
     for step in steps:
-        gates = step if h is None else step + _convolve(h, recurrent_kernel)
+        gates = step if h is None else step + F.conv2d(h, recurrent_kernel, padding=padding)
         i, f, candidate, o = gates.chunk(4, dim=1)
         fresh = cell.recurrent.function(i) * cell.activation.function(candidate)
         c = fresh if c is None else cell.recurrent.function(f) * c + fresh
@@ -131,21 +136,24 @@ class _Recurrence(torch.autograd.Function):
         kernel, bias, recurrent_kernel = parameters = tuple(_candidate_last(one) for one in parameters)
         filters = recurrent_kernel.shape[1]
         outputs = _channels_innermost(x, filters, x.dtype)
-        cells = _channels_innermost(x, filters, _sum_dtype(x)) if keep else None
+        cells = _channels_innermost(x if keep else x[:1], filters, _sum_dtype(x))
         kept = []
-        c = None
+        of_input, of_state = _convolutions(x, kernel, bias, recurrent_kernel)
         for block in _blocks(x, 4 * filters):
-            gates = _unflat(_convolve(x[block].flatten(0, 1), kernel, bias), x)
+            gates = _unflat(of_input(x[block].flatten(0, 1)), x)
             for t, gate in enumerate(gates, block.start):
                 if t:
-                    gate.add_(_convolve(outputs[t - 1], recurrent_kernel))
+                    of_state.add(outputs[t - 1], gate)
                 i, f, o, candidate = _activated(gate, cell)
-                new = torch.empty_like(candidate, dtype=_sum_dtype(x)) if cells is None else cells[t]
-                c = torch.mul(i, candidate, out=new) if c is None else torch.mul(f, c, out=new).addcmul_(i, candidate)
+                c, c_before = cells[t if keep else 0], cells[t - 1 if keep else 0]
+                if t:
+                    torch.mul(f, c_before, out=c).addcmul_(i, candidate)
+                else:
+                    torch.mul(i, candidate, out=c)
                 torch.mul(o, cell.activation.function(c), out=outputs[t])
             if keep and not cell.recompute:
                 kept.append(gates)
-        if cells is not None:
+        if keep:
             ctx.cell = cell
             ctx.save_for_backward(x, *parameters, outputs, cells, *kept)
         return outputs
@@ -157,12 +165,13 @@ class _Recurrence(torch.autograd.Function):
         cell: Cell = ctx.cell
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[2] else None
         sums = [torch.zeros_like(one, dtype=_sum_dtype(x)) for one in (kernel, bias, recurrent_kernel)]
+        gates_shape = x.shape[1], len(kernel), *x.shape[3:]
+        to_input, to_state = (Convolution(turned(one), shape=gates_shape) for one in (kernel, recurrent_kernel))
+        again = None if kept else _convolutions(x, kernel, bias, recurrent_kernel)
         grad_h = grad_c = None
         for number, block in reversed(list(enumerate(_blocks(x, len(kernel))))):
             before = slice(max(block.start - 1, 0), block.stop - 1)  # the states that enter the steps of this block
-            gates = (
-                kept[number] if kept else _gates_again(x, outputs, (block, before), (kernel, bias, recurrent_kernel))
-            )
+            gates = kept[number] if again is None else _gates_again(x, outputs, (block, before), again)
             grad_gates = torch.empty_like(gates)
             for t in reversed(range(block.start, block.stop)):
                 gate, grad_gate = gates[t - block.start], grad_gates[t - block.start]
@@ -172,16 +181,16 @@ class _Recurrence(torch.autograd.Function):
                 states = cells[t], cells[t - 1] if t else None
                 grad_c = _through_the_cell(gate, states, (grad, grad_c), cell, grad_gate)
                 if t:
-                    grad_h = _backward(grad_gate, outputs[t - 1], recurrent_kernel, (True, False, False))[0]
+                    grad_h = to_state(grad_gate)
             flat = grad_gates.flatten(0, 1)
-            of_x, of_kernel, of_bias = _backward(flat, x[block].flatten(0, 1), kernel, (grad_x is not None, True, True))
             if grad_x is not None:
-                grad_x[block] = _unflat(of_x, x)
+                grad_x[block] = _unflat(to_input(flat), x)
+            of_kernel, of_bias = kernel_gradients(flat, x[block].flatten(0, 1), kernel, bias=True)
             sums[0] += of_kernel
             sums[1] += of_bias
             if block.stop > 1:
                 later = flat if block.start else grad_gates[1:].flatten(0, 1)
-                sums[2] += _backward(later, outputs[before].flatten(0, 1), recurrent_kernel, (False, True, False))[1]
+                sums[2] += kernel_gradients(later, outputs[before].flatten(0, 1), recurrent_kernel, bias=False)[0]
         return None, None, grad_x, *(_candidate_third(one, x.dtype) for one in sums)
 
 
@@ -216,15 +225,22 @@ def _through_the_cell(
     return None if c_before is None else grad_c.mul_(f)
 
 
+def _convolutions(x: Tensor, kernel: Tensor, bias: Tensor, recurrent_kernel: Tensor) -> tuple[Convolution, Convolution]:
+    """Give those of input and state."""
+    batch, _, height, width = x.shape[1:]
+    state = batch, recurrent_kernel.shape[1], height, width
+    return Convolution(kernel, bias, shape=x.shape[1:]), Convolution(recurrent_kernel, shape=state)
+
+
 def _gates_again(
-    x: Tensor, outputs: Tensor, blocks: tuple[slice, slice], parameters: tuple[Tensor, Tensor, Tensor]
+    x: Tensor, outputs: Tensor, blocks: tuple[slice, slice], convolutions: tuple[Convolution, Convolution]
 ) -> Tensor:
     """Compute the gates of a block before activation; all states are known, so that no step waits for another."""
-    (block, before), (kernel, bias, recurrent_kernel) = blocks, parameters
-    gates = _unflat(_convolve(x[block].flatten(0, 1), kernel, bias), x)
+    (block, before), (of_input, of_state) = blocks, convolutions
+    gates = _unflat(of_input(x[block].flatten(0, 1)), x)
     if block.stop > 1:
         later = gates if block.start else gates[1:]
-        later += _unflat(_convolve(outputs[before].flatten(0, 1), recurrent_kernel), x)
+        of_state.add(outputs[before].flatten(0, 1), later.flatten(0, 1))
     return gates
 
 
@@ -261,21 +277,6 @@ def _last_quarters_swapped(x: Tensor, out: Tensor) -> Tensor:
     half, last = len(x) // 2, 3 * len(x) // 4
     out[:half], out[half:last], out[last:] = x[:half], x[last:], x[half:last]
     return out
-
-
-def _convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-    return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
-
-
-def _backward(
-    grad: Tensor, x: Tensor, kernel: Tensor, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the gradients of input, kernel and bias of `_convolve`, those that are wanted."""
-    padding = [kernel.shape[-1] // 2] * 2
-    grads: tuple[Tensor, Tensor, Tensor] = aten.convolution_backward(
-        grad, x, kernel, [len(kernel)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
-    )
-    return grads
 
 
 def _channels_innermost(x: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
