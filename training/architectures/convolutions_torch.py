@@ -15,6 +15,8 @@ import torch.nn.functional as F  # noqa: N812 - the name that everybody uses
 from torch import Tensor
 
 aten = torch.ops.aten
+_OPERATORS = ("_reorder_convolution_weight", "_convolution_pointwise", "_convolution_pointwise_")
+"""Of oneDNN: PyTorch does not promise to keep them."""
 
 
 class Convolution:
@@ -78,6 +80,7 @@ def _by_onednn(kernel: Tensor) -> bool:
         and kernel.dtype == torch.float32
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+        and all(hasattr(_onednn(), name) for name in _OPERATORS)
     )
 
 
