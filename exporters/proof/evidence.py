@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError, DataError, MissingPackageError, ModelStacError, ParityError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
 from modelstac.catalog.items.mlm import RANGE_FIELD, ModelInput
+from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.exporters.proof.cases import USUAL, Case, make_cases, usual_inputs, usual_shapes
@@ -315,7 +316,9 @@ def _taken(
     except DataError as error:
         bare = converted.clone()
         bare.properties.pop("interop:sizes", None)
-        with workers.open(bare, report=report) as unbounded:
+        with ExitStack() as stack:
+            is_bounded = result.signature.inputs != Signature.of(read_item(bare)).inputs
+            unbounded = stack.enter_context(workers.open(bare, report=report)) if is_bounded else result
             found = measure_sizes(unbounded).signature(unbounded.signature)
         for tensor, measured in zip(result.signature.inputs, found.inputs, strict=True):
             for dim, size in measured.axes.items():
