@@ -317,8 +317,10 @@ def _taken(
         bare = converted.clone()
         bare.properties.pop("interop:sizes", None)
         with ExitStack() as stack:
-            is_bounded = result.signature.inputs != Signature.of(read_item(bare)).inputs
-            unbounded = stack.enter_context(workers.open(bare, report=report)) if is_bounded else result
+            unbounded = result
+            if result.signature.inputs != Signature.of(read_item(bare)).inputs:  # its item bounds what it is asked for
+                unbounded = workers.open(bare, report=report)
+                stack.enter_context(unbounded)
             found = measure_sizes(unbounded).signature(unbounded.signature)
         for tensor, measured in zip(result.signature.inputs, found.inputs, strict=True):
             for dim, size in measured.axes.items():
