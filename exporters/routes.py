@@ -336,6 +336,13 @@ ROUTES = Routes(
         ),
         Edge(
             "keras-tensorflow",
+            "torch-export",
+            "modelstac.exporters.converters.to_torch_export:convert_keras",
+            backend="torch",
+            cost=3,
+        ),
+        Edge(
+            "keras-tensorflow",
             "litert",
             "modelstac.exporters.converters.keras_to_litert:convert",
             backend="tensorflow",

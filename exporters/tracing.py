@@ -55,16 +55,36 @@ def example_shapes(model: Runnable) -> Shapes:
     reason = ""
     for wishes in _wishes(axes):
         shapes = shapes_near(signature, {}, wishes)
-        try:
-            model.run({tensor.name: np.zeros(shapes[tensor.name], tensor.dtype) for tensor in signature.inputs})
-        except Exception as error:  # noqa: BLE001 - what a framework raises on a shape that does not fit is its own affair
-            reason = reason or " ".join(str(error).split())[:200]
-            continue
-        return shapes
+        if not (failed := _failure(model, signature, shapes)):
+            return shapes
+        reason = reason or failed
     open_ = ", ".join(dict.fromkeys(axes))
     raise ConversionError(
         f"{model.description.id!r} takes any {open_}, as its item says, and no shape that was tried: {reason}"
     )
+
+
+def shapes_that_run(model: Runnable, signature: Signature, fixed: Mapping[str, Mapping[str, int]]) -> Shapes:
+    """Give the shapes of :func:`shapes_near`, or larger ones where a model does not run on these.
+
+    What its item says was measured in the framework of its maker. TensorFlow makes nothing of a grid that is smaller
+    than a window, where PyTorch fails; a tracer says so only after it went through most of the network.
+
+    Raises
+    ------
+    ConversionError
+        When it runs on none that was tried.
+    """
+    axes = [axis for group in growing(signature, fixed).values() for _, axis, _ in group if axis != BATCH]
+    if not axes:
+        return shapes_near(signature, fixed)
+    reason = ""
+    for wishes in _wishes(axes):
+        shapes = shapes_near(signature, fixed, wishes)
+        if not (failed := _failure(model, signature, shapes)):
+            return shapes
+        reason = reason or failed
+    raise ConversionError(f"{model.description.id!r} runs on no shape that was tried: {reason}")
 
 
 def shapes_near(
@@ -93,6 +113,15 @@ def shapes_near(
         )
         for tensor in signature.inputs
     }
+
+
+def _failure(model: Runnable, signature: Signature, shapes: Shapes) -> str:
+    """Say why a model does not run on zeros of these shapes; nothing where it does."""
+    try:
+        model.run({tensor.name: np.zeros(shapes[tensor.name], tensor.dtype) for tensor in signature.inputs})
+    except Exception as error:  # noqa: BLE001 - what a framework raises on a shape that does not fit is its own affair
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""
 
 
 def growing(signature: Signature, fixed: Mapping[str, Mapping[str, int]]) -> Axes:

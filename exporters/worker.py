@@ -12,7 +12,7 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.messages import Message, Note, Report
+from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.exporters.layers import known_layers, layers
 from modelstac.exporters.routes import Edge
 from modelstac.exporters.steps import run_step
@@ -53,6 +53,12 @@ class Worker:
         with self._open(pystac.Item.from_dict(item), report=self.heard) as model:
             self._models[self._count] = model
         return self._count, [tensor.name for tensor in model.signature.outputs]
+
+    def prepare(self, item: dict[str, Any], policy: dict[str, Any]) -> None:
+        """Load a model that will be asked for."""
+        self._policy = TrustPolicy.from_dict(policy)
+        with self._open(pystac.Item.from_dict(item), report=ignore):
+            pass
 
     @contextmanager
     def _open(self, item: pystac.Item, *, report: Report) -> Iterator[Model]:
@@ -102,7 +108,7 @@ class Worker:
         del self._models[number]
 
 
-VERBS = ("convert", "load", "run", "known_layers", "layers", "tensors", "latency", "close")
+VERBS = ("convert", "prepare", "load", "run", "known_layers", "layers", "tensors", "latency", "close")
 
 
 def main() -> None:

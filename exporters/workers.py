@@ -73,7 +73,7 @@ class Workers:
         foreign = edge.method == EXPORTED
         if not isinstance(edge.convert, str) or (not foreign and edge.backend in {None, running_backend()}):
             return run_step(edge, item, folder, options, report=report, opener=partial(load, policy=self._policy))
-        worker = self._worker(edge.backend or HOMES.get(edge.source, RUNTIMES))
+        worker = self._worker(_place(edge))
         if foreign and edge.target in COMPILED:
             self._worker(RUNTIMES)  # where the result is run: it starts meanwhile
         fields = {name: getattr(edge, name) for name in ("source", "target", "convert", "backend", "packages")}
@@ -81,22 +81,31 @@ class Workers:
         request["policy"] = self._policy.to_dict()
         return Conversion.from_json(worker.ask("convert", request, report=report))
 
+    def prepare(self, item: pystac.Item, edge: Edge) -> None:
+        """Let a worker load a model that is to run there, while another converts it along an edge."""
+        home = self._home(item)
+        if home is not None and isinstance(edge.convert, str) and home != _place(edge):
+            self._worker(home).tell("prepare", {"item": plain(item), "policy": self._policy.to_dict()})
+
     def open(self, item: pystac.Item, *, report: Report = ignore) -> Model | RemoteModel:
         """Load a model where it can run: here, or in the worker of its backend."""
+        home = self._home(item)
+        return load(item, policy=self._policy, report=report) if home is None else self._far(home, item, report)
+
+    def _home(self, item: pystac.Item) -> str | None:
+        """Name the worker in which a model is to run; None for this process."""
         description = read_item(item)
         if description.format in COMPILED and description.route and description.route[-1].method != REBUILT:
-            return self._far(RUNTIMES, item, report)
+            return RUNTIMES
         # A SavedModel needs TensorFlow, which a worker may have imported by now.
         # A Keras file that names no backend counts as one of TensorFlow in the graph of conversions.
         unnamed = description.format == "keras" and description.backend is None
         backend = "tensorflow" if unnamed or description.format == "saved-model" else description.backend
         home = HOMES.get(description.format)
         if backend is None and home in self._workers and home not in sys.modules:
-            return self._far(home, item, report)
+            return home
         near = description.format == "saved-model" and backend not in self._workers
-        if near or backend in {None, running_backend()}:
-            return load(item, policy=self._policy, report=report)
-        return self._far(str(backend), item, report)
+        return None if near or backend in {None, running_backend()} else backend
 
     def close(self) -> None:
         """End all processes."""
@@ -156,6 +165,11 @@ def plain(item: pystac.Item) -> dict[str, Any]:
     value: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
     value["links"] = [link for link in value["links"] if link["rel"] in {"derived_from", "license"}]
     return value
+
+
+def _place(edge: Edge) -> str:
+    """Name the worker in which a conversion runs, unless it runs in this process."""
+    return edge.backend or HOMES.get(edge.source, RUNTIMES)
 
 
 def _start(name: str, folder: Path) -> WorkerProcess:

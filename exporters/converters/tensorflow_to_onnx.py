@@ -29,7 +29,7 @@ _UNSUPPORTED = re.compile(r"Tensorflow op \[(?P<node>[^:\]]+): (?P<op>\w+)\] is 
 
 
 class _Heard(logging.Handler):
-    """Keeps what tf2onnx logs: it says which operators it leaves out, and goes on."""
+    """Keeps what tf2onnx logs: it says which operator it leaves out, and would go on to optimise what is left."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -37,6 +37,8 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.texts.append(record.getMessage())
+        if _UNSUPPORTED.search(self.texts[-1]):
+            raise NotImplementedError(self.texts[-1])
 
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -71,10 +73,9 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
                 custom_op_handlers=dict.fromkeys(("Select", "SelectV2"), (_select, [])),
             )
         except Exception as error:  # tf2onnx raises what its handlers do
-            reason = "; ".join(heard.texts) or str(error)
+            missing = next(filter(_UNSUPPORTED.search, heard.texts), None)
+            reason = missing or "; ".join(heard.texts) or str(error)
             raise ConversionError(f"tf2onnx cannot convert {item_id!r}: {_short(reason)}") from error
-    if missing := [text for text in heard.texts if _UNSUPPORTED.search(text)]:
-        raise ConversionError(f"tf2onnx cannot convert {item_id!r}: {_short(missing[0])}")
     return exported(
         model,
         graph,

@@ -16,11 +16,12 @@ from modelstac.catalog.items.versions import semver
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import EXPORTED, FIXED, REBUILT, Conversion, no_options
+from modelstac.exporters.converters.interfaces.keras_weights import KerasWeights
 from modelstac.exporters.converters.interfaces.torch_call import Call, call_of, called
 from modelstac.exporters.converters.interfaces.torch_dims import Dims, automatic, explicit
 from modelstac.exporters.layouts import CHANNELS_THIRD, measured, relaid
 from modelstac.exporters.sizes import sized
-from modelstac.exporters.tracing import WISHES, Shapes, shapes_near
+from modelstac.exporters.tracing import WISHES, Shapes, shapes_near, shapes_that_run
 from modelstac.registry.facts import read_facts
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes.torch_export import nodes
@@ -42,18 +43,12 @@ def convert_keras(model: Model, folder: Path, options: Mapping[str, Any]) -> Con
     """Trace a Keras model of any architecture, which is a PyTorch module where Keras runs on PyTorch."""
     from modelstac.exporters.converters.interfaces import keras as interface  # it imports Keras
 
-    call = interface.call_of(model.native, model.signature, f"the file of {model.description.id!r}")
+    network = model.native
+    call = interface.call_of(network, model.signature, f"the file of {model.description.id!r}")
+    weights = KerasWeights(network)
     # On PyTorch, Keras' loop goes over the samples of the first step as well, and so fixes their number.
-    with interface.merged_steps(model.native), interface.unrolled(model.native):
-        return _convert(model, _Inference(model.native), call, folder, options)
-
-
-class _Inference(torch.nn.Module):
-    """A Keras model as it is for prediction; what is called in its place is its forward pass."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model.eval()
+    with interface.merged_steps(network), interface.unrolled(network):
+        return _convert(model, weights, weights.calling(call), folder, options)
 
 
 def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -90,7 +85,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 def _convert(model: Model, module: torch.nn.Module, call: Call, folder: Path, options: Mapping[str, Any]) -> Conversion:
     no_options(options, "torch-export")
     description, signature, fixed = model.description, sized(model), asked(model.description, options)
-    examples = _examples(signature, shapes_near(signature, fixed))
+    examples = _examples(signature, shapes_that_run(model, signature, fixed))
     with called(module, call, signature):
         program = _traced(description, module, examples, _ways(signature, fixed, options))
     return _written(description, program, folder, method=EXPORTED)

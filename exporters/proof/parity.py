@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from modelstac.exporters.proof.batches import Beside
 from modelstac.exporters.proof.cases import Case, make_cases
 from modelstac.exporters.proof.counterparts import Counterparts, require_declared
 from modelstac.exporters.proof.judging import Measured
-from modelstac.exporters.proof.measuring import badness, measure
+from modelstac.exporters.proof.measuring import Difference, badness, measure
 from modelstac.exporters.proof.report import ParityReport
 from modelstac.exporters.proof.tolerances import TOLERANCES, Tolerance
 from modelstac.registry.running.differences import largest
@@ -38,6 +38,7 @@ def compare(
     *,
     cases: Sequence[Case] | None = None,
     tolerance: Tolerance = TOLERANCES["fp32"],
+    settled: Callable[[Difference], bool] = lambda _: False,
     report: Report = ignore,
 ) -> ParityReport:
     """Compare two models on the same inputs, each output with the one of its name.
@@ -62,6 +63,9 @@ def compare(
         What to run them on, in the layout of the source; by default those of :func:`make_cases`.
     tolerance
         What they may differ by.
+    settled
+        Tells of a difference that nothing after it counts: no more cases are run, and outputs that none judged are left
+        out.
 
     Raises
     ------
@@ -100,9 +104,12 @@ def compare(
         for one in found:
             if one.note and not one.judged and not one.passed and not unmade:
                 report(Note(one.note))
+        if any(map(settled, found)):
+            break
+    else:
+        _require_judged(measured.values())
     report(Finished("parity"))
-    _require_judged(measured.values())
-    outputs = tuple(one.report(tolerance) for one in measured.values())
+    outputs = tuple(one.report(tolerance) for one in measured.values() if any(case.judged for case in one.cases))
     if not any(output.total.values for output in outputs) and all(output.total.passed for output in outputs):
         raise DataError(f"in the case {cases[0].name!r} the models give no values: nothing can be compared")
     for output in outputs:

@@ -93,6 +93,7 @@ class WorkerProcess:
         self._requests: IO[str] = self._process.stdin
         self._answers: IO[str] = self._process.stdout
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._unread = 0  # answers to what it was told, which nobody waits for
         # A pipe cannot be read with a time limit on every system; a queue can.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -118,12 +119,7 @@ class WorkerProcess:
             What the worker raised; the error named ``ended`` if it ends, or sends nothing for
             ``timeout`` seconds and so is killed.
         """
-        request = json.dumps({"verb": verb, **content}) + "\n"
-        try:
-            self._requests.write(request)
-            self._requests.flush()
-        except (OSError, ValueError) as error:  # the second: it was closed when the process ended
-            raise self._ended() from error
+        self._send(verb, content)
         while True:
             try:
                 line = self._lines.get(timeout=timeout)
@@ -136,15 +132,42 @@ class WorkerProcess:
             if line is None:
                 raise self._ended()
             answer = json.loads(line)
-            if "note" in answer:
+            if self._unread:
+                self._unread -= "note" not in answer
+            elif "note" in answer:
                 report(Note(answer["note"]))
             elif "error" in answer:
                 raise self._error(answer["error"], answer["message"])
             else:
                 return answer["result"]
 
+    def tell(self, verb: str, content: Mapping[str, Any]) -> None:
+        """Ask for something that is only made ready, and wait for no answer; what fails fails again when it is needed.
+
+        Raises
+        ------
+        ModelStacError
+            The error named ``ended`` if it has ended.
+        """
+        self._send(verb, content)
+        self._unread += 1
+
+    def _send(self, verb: str, content: Mapping[str, Any]) -> None:
+        request = json.dumps({"verb": verb, **content}) + "\n"
+        try:
+            self._requests.write(request)
+            self._requests.flush()
+        except (OSError, ValueError) as error:  # the second: it was closed when the process ended
+            raise self._ended() from error
+
     def close(self) -> None:
-        """Let the process end by closing what it reads; wait for it, and kill one that does not listen."""
+        """Let the process end by closing what it reads; wait for it, and kill one that does not listen.
+
+        One that may still make ready what nobody asked for is killed at once.
+        """
+        if self._unread:
+            self.kill()
+            return
         with contextlib.suppress(OSError):
             self._requests.close()
         try:

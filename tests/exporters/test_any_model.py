@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import re
 from pathlib import Path
 
@@ -126,6 +127,18 @@ def test_a_recurrence_is_unrolled_where_the_target_has_no_loop(keras_catalog):
     assert [(step.tool, step.method) for step in route] == [
         ("tf.lite.TFLiteConverter", "by the framework's own exporter, recurrences unrolled")
     ]
+
+
+def test_a_program_of_keras_holds_each_weight_once_under_its_path_and_moves_nothing(keras_catalog):
+    item = keras_catalog[0].get("land-cover-1.0.0-torch-export-from-keras")
+    with load(item) as model:
+        program = model.native
+        weights = {name: tuple(tensor.shape) for name, tensor in program.state_dict.items()}
+        assert not program.constants
+    operators = {str(node.target).split(".")[1] for node in program.graph.nodes if node.op == "call_function"}
+    assert not operators & {"to", "_assert_tensor_metadata"}
+    assert weights["conv2d/kernel"] == (3, 3, 4, 4)
+    assert sum(map(math.prod, weights.values())) == read_item(item).parameters
 
 
 @pytest.mark.parametrize("name", ["cnn", "block", "tokens"])

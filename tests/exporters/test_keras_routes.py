@@ -60,11 +60,18 @@ def test_a_route_that_failed_stands_in_the_record_of_the_one_that_was_taken(made
     _, catalog, found = made
     item = catalog.get(found["gelu onnx"])
     route = read_item(item).route
-    assert [step.target_format for step in route] == ["keras-torch", "torch-export", "onnx"]
+    assert [step.target_format for step in route] == ["torch-export", "onnx"]
     assert route[0].warnings[0] == "keras-tensorflow → saved-model → onnx was tried before and failed"
     [tried] = json.loads(Path(item.assets["parity"].href).read_text())["tried"]
     assert tried["route"] == ["keras-tensorflow", "saved-model", "onnx"]
     assert "Erfc" in tried["reason"]
+
+
+def test_a_program_says_from_which_length_on_pytorch_runs_it_where_tensorflow_runs_on_less(made):
+    _, catalog, found = made
+    source, item = (read_item(catalog.get(one)) for one in ("halved-1.0.0-keras", found["halved torch-export"]))
+    least = [[one.sizes["x"][axis].at_least for axis in ("height", "width")] for one in (source, item)]
+    assert least == [[17, 17], [33, 33]]
 
 
 @pytest.fixture
@@ -113,7 +120,7 @@ def test_routes_that_go_round_are_not_tried(program):
     catalog, source = program
     keras = read_item(catalog.get(source)).model_copy(update={"format": "keras", "backend": "tensorflow"})
     ways = [walked(path) for path in ROUTES.ways(keras, "onnx")]
-    assert ways == ["keras-tensorflow → saved-model → onnx", "keras-tensorflow → keras-torch → torch-export → onnx"]
+    assert ways == ["keras-tensorflow → saved-model → onnx", "keras-tensorflow → torch-export → onnx"]
     through = [walked(path) for path in ROUTES.ways(keras, "onnx", via="saved-model")]
     assert through == ways[:1]
     assert walked(next(ROUTES.ways(keras, "litert"))) == "keras-tensorflow → litert"

@@ -61,6 +61,24 @@ def test_exchanged_axes_are_found():
     assert not compare(Function(rows_up), Function(columns_up)).passed
 
 
+def test_nothing_more_is_run_once_a_difference_settles_it():
+    ran = []
+
+    def wrong(x):
+        ran.append(x.shape)
+        return rows_up(x) + (len(ran) > 1)
+
+    every = compare(Function(rows_up), Function(wrong))
+    assert len(ran) == len(every.cases) > 3
+    ran.clear()
+    found = compare(Function(rows_up), Function(wrong), settled=lambda case: case.judged and not case.passed)
+    assert not found.passed
+    assert [case.case for case in found.cases] == [case.case for case in every.cases[:2]]
+    assert len(ran) == 2
+    ran.clear()
+    assert compare(Function(rows_up), Function(wrong), settled=lambda case: not case.judged).cases == every.cases
+
+
 @pytest.mark.parametrize(("shift", "passed"), [(5e-6, True), (2e-5, False)])
 def test_a_shift_is_measured_and_judged(shift, passed):
     # Values between 1 and 2, in double precision, so that the shift is the only difference.

@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -28,10 +29,10 @@ from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import Conversion
 from modelstac.exporters.converters import to_torch_export
 from modelstac.exporters.converters.interfaces.onnx import name_as
-from modelstac.exporters.tracing import shapes_near
+from modelstac.exporters.tracing import shapes_near, shapes_that_run
 from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
-from modelstac.registry.running.signature import Signature
+from modelstac.registry.running.signature import Signature, TensorSignature
 from modelstac.registry.runtimes.names import identifiers, paired
 from modelstac.registry.runtimes.torch import opened
 
@@ -260,6 +261,31 @@ def test_shapes_to_trace_on_fit_and_no_tracer_takes_them_for_constants(torch_mod
     tensor = signature.inputs[0]
     coarse = type(tensor)("x", (Size(1), Size.fixed(3), Size(32, 32), Size(5, 1, 7)), tensor.dim_order, "float32")
     assert shapes_near(Signature((coarse,), ()), {"x": {"batch": 4}}) == {"x": (4, 3, 64, 7)}
+
+
+class Least:
+    """Runs on images of so many pixels a side and more."""
+
+    def __init__(self, pixels):
+        axes = {"batch": Size(1), "height": Size(1), "width": Size(1), "channel": Size.fixed(3)}
+        self.signature = Signature((TensorSignature("x", (*axes.values(),), (*axes,), "float32"),), ())
+        self.description = SimpleNamespace(id="least-1.0.0")
+        self.pixels = pixels
+
+    def run(self, inputs):
+        if min(inputs["x"].shape[1:3]) < self.pixels:
+            raise RuntimeError(f"a window of {self.pixels} pixels does not fit")
+        return {}
+
+
+def test_a_model_that_does_not_run_on_the_usual_shape_is_traced_on_a_larger_one():
+    for pixels, expected in ((20, (2, 24, 20, 3)), (33, (2, 128, 64, 3))):
+        model = Least(pixels)
+        assert shapes_that_run(model, model.signature, {}) == {"x": expected}
+    model = Least(1000)
+    with pytest.raises(ConversionError, match="runs on no shape that was tried: a window of 1000 pixels"):
+        shapes_that_run(model, model.signature, {})
+    assert shapes_that_run(model, model.signature, {"x": {"height": 7, "width": 9}}) == {"x": (2, 7, 9, 3)}
 
 
 def test_names_that_are_no_identifiers():
