@@ -175,7 +175,7 @@ def test_a_job_that_ran_before_does_nothing(catalog, job):
 @pytest.mark.parametrize(
     ("name", "amount"), [("convlstm_0/recurrent_kernel", 1e-2), ("output/bias", 1e-3), ("norm_0/beta", np.nan)]
 )
-def test_a_damaged_conversion_is_not_published(catalog, job, name, amount):
+def test_a_damaged_conversion_is_not_published(catalog, job, workers, name, amount):
     def damage(weights):
         weights[name].flat[0] += amount
 
@@ -183,7 +183,7 @@ def test_a_damaged_conversion_is_not_published(catalog, job, name, amount):
     apart = "by .*" if np.isfinite(amount) else r": \d+ of \d+ values are NaN or infinite in one alone.*"
     match = rf"onnx-from-torch differs from rain-1\.0\.0-torch ?{apart} nothing was published"
     with pytest.raises(ParityError, match=match):
-        export(job, catalog, routes=convert_with(damage))
+        export(job, catalog, routes=convert_with(damage), workers=workers)
     assert files(catalog) == before
     assert catalog.find(EXPORTED) is None
     assert export(job, catalog).id == EXPORTED
@@ -199,14 +199,14 @@ def test_a_harmless_change_of_the_same_kind_is_published(catalog, job):
     assert 2e-6 < parity.max_absolute_difference <= 1e-5
 
 
-def test_a_converter_that_fails_leaves_nothing(catalog, job):
+def test_a_converter_that_fails_leaves_nothing(catalog, job, workers):
     def fail(model, folder, options):
         (folder / "model.onnx").write_bytes(b"half")
         raise ConversionError("no")
 
     before = files(catalog)
     with pytest.raises(ConversionError, match="no"):
-        export(job, catalog, routes=instead(fail))
+        export(job, catalog, routes=instead(fail), workers=workers)
     assert files(catalog) == before
 
 

@@ -69,7 +69,7 @@ def test_a_route_that_failed_stands_in_the_record_of_the_one_that_was_taken(made
 
 def test_a_program_says_from_which_length_on_pytorch_runs_it_where_tensorflow_runs_on_less(made):
     _, catalog, found = made
-    source, item = (read_item(catalog.get(one)) for one in ("halved-1.0.0-keras", found["halved torch-export"]))
+    source, item = (read_item(catalog.get(one)) for one in ("coarse-1.0.0-keras", found["coarse torch-export"]))
     least = [[one.sizes["x"][axis].at_least for axis in ("height", "width")] for one in (source, item)]
     assert least == [[17, 17], [33, 33]]
 

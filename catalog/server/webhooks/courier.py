@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -42,9 +43,8 @@ class Courier:
     async def run(self) -> None:
         """Send until it is cancelled; whatever happens to the database meanwhile, it goes on."""
         while True:
-            rest = _LOOK_SECONDS
             try:
-                await self.round()
+                rest = await self.round()
             except ModelStacError as error:
                 LOG.warning("webhooks wait: %s", error)
                 rest = _REST_SECONDS
@@ -53,17 +53,20 @@ class Courier:
                 rest = _REST_SECONDS
             await asyncio.sleep(rest)
 
-    async def round(self) -> None:
-        """Send what waits now."""
+    async def round(self) -> float:
+        """Send what waits now; return the seconds until there may be more."""
         hooks = self.hooks.all()
         if not hooks:
-            return
+            return _LOOK_SECONDS
+        rest = _LOOK_SECONDS
         await self.store.run(lambda session: outbox.distribute(session, hooks), write=True)
         lease = 2 * self.seconds + _REST_SECONDS
         while due := await self.store.run(lambda session: outbox.claim(session, lease), write=True):
-            await asyncio.gather(*(self._deliver(one) for one in due))
+            rest = min(rest, *await asyncio.gather(*(self._deliver(one) for one in due)))
+        return rest
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: Delivery) -> float:
+        """Send one; return the seconds until it is to be tried again, infinitely many if it is not."""
         hook = next((hook for hook in self.hooks.all() if hook.name == delivery.hook), None)
         error: str | None = None
         if hook is not None:
@@ -76,12 +79,13 @@ class Courier:
                 error = f"an unexpected error: {type(found).__name__}"
         if error is None:
             await self.store.run(lambda session: outbox.sent(session, delivery), write=True)
-            return
+            return math.inf
         wait = self.waits[delivery.attempts] if delivery.attempts < len(self.waits) else None
         await self.store.run(lambda session: outbox.failed(session, delivery, error, wait), write=True)
         LOG.warning(
             "webhook %s: %s; %s", delivery.hook, error, "given up" if wait is None else f"tried again in {wait:g} s"
         )
+        return math.inf if wait is None else wait
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from benchmarks.soak.places import PLACES
 from tests.catalog.server import postgres
 from tests.needs import left_out
 
-SHORT = Load(seconds=10, servers=2, writers=3, readers=2, kill=False)
+SHORT = Load(seconds=4, servers=2, writers=3, readers=2, kill=False)
 
 
 @pytest.mark.parametrize("kind", list(PLACES))
