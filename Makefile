@@ -16,10 +16,12 @@ help:  ## Show this list
 demo: .venv/ready  ## Radar frames to a published, searched and verified model: make demo [DATA=folder] [OUT=.demo]
 	$(BIN)/python -m modelstac demo $(if $(DATA),--data "$(DATA)") --out "$(OUT)"
 
-# One thread in each of the two processes; a file's tests stay together, since they share servers and models.
+# One thread in each process, and three processes, of which one mostly waits; a file's tests stay together, since they
+# share servers and models. They start some hundred processes, which need not compile our modules anew.
 test: export OMP_NUM_THREADS := 1
+test: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/ready $(if $(shell command -v npm),.azurite .browser/dist)  ## Run the tests; what they lack is a table at the end
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready  ## Check style and types
 	$(BIN)/ruff check .

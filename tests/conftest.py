@@ -13,11 +13,13 @@ from tests.needs import left_out, table
 from modelstac.catalog.errors import DownloadError, MissingPackageError, NotFoundError
 
 LONGEST = (
-    *("test_docs.py", "benchmarks/test_corpus.py", "test_notebooks.py", "exporters/test_keras_routes.py"),
-    *("exporters/test_every_route.py", "exporters/test_any_model.py", "exporters/test_jobs.py", "cli/test_jobs.py"),
-    *("exporters/test_several_tensors.py", "catalog/test_contract.py", "registry/test_runtimes.py"),
+    *("test_docs.py", "test_notebooks.py", "exporters/test_several_tensors.py", "benchmarks/test_corpus.py"),
+    *("exporters/test_any_model.py", "exporters/test_every_route.py", "registry/test_runtimes.py"),
+    *("registry/probing/test_keras_networks.py", "registry/probing/test_table.py", "exporters/test_keras_routes.py"),
+    *("catalog/test_contract.py", "cli/test_jobs.py", "registry/test_describing_keras.py"),
+    *("exporters/test_several_proved.py", "exporters/test_jobs.py", "catalog/server/test_webhooks.py"),
 )
-"""Files that take more than a minute, the longest first."""
+"""Files that take about a minute or more, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
