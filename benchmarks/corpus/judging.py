@@ -6,7 +6,9 @@ nothing of what made the file, and imports nothing of this project.
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -279,6 +281,7 @@ def torch_export(path: Path, spec: dict[str, Any]) -> Run:
 
 def _unpacked(path: Path, wanted: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="corpus-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # runtimes read from it as long as they run
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder)
     return next(folder.rglob(wanted))

@@ -308,22 +308,23 @@ def convert(catalog, item, target, workers, options=None):
 
     failed = []
     for path in EDGES.ways(read_item(item), target):
-        try:
-            found, made = _walked(path, item, workers, options)
-            load(found)
-        except (ConversionError, InvalidItemError) as error:
-            failed.append(error)
-            continue
-        return catalog.publish(found), made
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found, made = _walked(path, item, workers, options, folder)
+                load(found)
+            except (ConversionError, InvalidItemError) as error:
+                failed.append(error)
+                continue
+            return catalog.publish(found), made
     raise failed[0]
 
 
-def _walked(path, item, workers, options):
+def _walked(path, item, workers, options, folder):
     from modelstac.exporters.attempts.describing import describe_result
 
     found = source = read_item(item)
     for edge in path:
-        made = workers.convert(edge, item, Path(tempfile.mkdtemp()), options or {})
+        made = workers.convert(edge, item, Path(tempfile.mkdtemp(dir=folder)), options or {})
         fixed = f"-fixed-{len(str(options['fixed']))}" if options else ""
         variant = f"{edge.target}{fixed}-from-{source.variant}"
         found = describe_result(source, found, made, variant=variant, target=edge.target)
