@@ -56,7 +56,7 @@ def models():
     x = keras.Input((8, 8, 3), name="x")
     yield "statistics", keras.Model(x, layers.Add()([inside(x), inside(2 * x)])), GRID, GRID, [rows[:3]]
     x = keras.Input((None, None, 3), name="x")
-    y = layers.Conv2D(3, 3, strides=16, padding="same", activation="relu")(x)
+    y = layers.Conv2D(3, 17, strides=16, padding="same", activation="relu")(x)
     # A map of two pixels by two is smaller than the last window: nothing to TensorFlow.
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(y))
     yield "coarse", keras.Model(x, y), GRID, FLAT, [image(33, 33), image(64, 50)]
