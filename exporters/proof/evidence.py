@@ -321,7 +321,10 @@ def _taken(
             if result.signature.inputs != Signature.of(read_item(bare)).inputs:  # its item bounds what it is asked for
                 unbounded = workers.open(bare, report=report)
                 stack.enter_context(unbounded)
-            found = measure_sizes(unbounded).signature(unbounded.signature)
+            try:
+                found = measure_sizes(unbounded).signature(unbounded.signature)
+            except DataError as unknown:
+                raise ConversionError(f"{converted.id} does not run wherever its source does: {unknown}") from unknown
         for tensor, measured in zip(result.signature.inputs, found.inputs, strict=True):
             for dim, size in measured.axes.items():
                 if size.is_fixed and not tensor.axes[dim].is_fixed:

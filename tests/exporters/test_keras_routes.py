@@ -74,6 +74,12 @@ def test_a_program_says_from_which_length_on_pytorch_runs_it_where_tensorflow_ru
     assert least == [[17, 17], [33, 33]]
 
 
+def test_a_program_that_does_not_run_on_every_length_of_its_source_is_refused_by_name(made):
+    said = made[2]["skipping torch-export"]
+    assert said.startswith("ConversionError: ")
+    assert "skipping-1.0.0-torch-export-from-keras does not run wherever its source does: it takes " in said
+
+
 @pytest.fixture
 def program(tmp_path):
     torch = pytest.importorskip("torch")
