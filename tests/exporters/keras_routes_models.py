@@ -35,7 +35,7 @@ REFUSED = {"skipping": ("torch-export",)}
 
 
 def coarse(window):
-    """Build a network of a step of sixteen pixels, then windows of 3 x 3: TensorFlow takes smaller maps, PyTorch none."""
+    """Build a network of a step of sixteen pixels and then windows of 3 x 3, of which PyTorch refuses smaller maps."""
     import keras
     from keras import layers
 
