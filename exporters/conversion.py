@@ -14,7 +14,7 @@ from typing import Any
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.description import Step
 from modelstac.catalog.items.mlm import ModelInput, ModelOutput
-from modelstac.catalog.items.sizes import Size
+from modelstac.catalog.items.sizes import Size, sizes_to_json
 from modelstac.registry.running.model import Model
 
 EXPORTED = "by the framework's own exporter"
@@ -70,7 +70,7 @@ class Conversion:
             **parts,
             "artifact": str(self.artifact),
             "hyperparameters": dict(self.hyperparameters),
-            "sizes": {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in self.sizes.items()},
+            "sizes": sizes_to_json(self.sizes),
             "closed": {name: dict(axes) for name, axes in self.closed.items()},
         }
 

@@ -52,16 +52,9 @@ def example_shapes(model: Runnable) -> Shapes:
         When it takes no shape that was tried.
     """
     signature, axes = model.signature, unmeasured(model)
-    reason = ""
-    for wishes in _wishes(axes):
-        shapes = shapes_near(signature, {}, wishes)
-        if not (failed := _failure(model, signature, shapes)):
-            return shapes
-        reason = reason or failed
     open_ = ", ".join(dict.fromkeys(axes))
-    raise ConversionError(
-        f"{model.description.id!r} takes any {open_}, as its item says, and no shape that was tried: {reason}"
-    )
+    otherwise = f"takes any {open_}, as its item says, and no shape that was tried"
+    return _first_that_runs(model, signature, {}, axes, otherwise)
 
 
 def shapes_that_run(model: Runnable, signature: Signature, fixed: Mapping[str, Mapping[str, int]]) -> Shapes:
@@ -78,13 +71,7 @@ def shapes_that_run(model: Runnable, signature: Signature, fixed: Mapping[str, M
     axes = [axis for group in growing(signature, fixed).values() for _, axis, _ in group if axis != BATCH]
     if not axes:
         return shapes_near(signature, fixed)
-    reason = ""
-    for wishes in _wishes(axes):
-        shapes = shapes_near(signature, fixed, wishes)
-        if not (failed := _failure(model, signature, shapes)):
-            return shapes
-        reason = reason or failed
-    raise ConversionError(f"{model.description.id!r} runs on no shape that was tried: {reason}")
+    return _first_that_runs(model, signature, fixed, axes, "runs on no shape that was tried")
 
 
 def shapes_near(
@@ -113,6 +100,22 @@ def shapes_near(
         )
         for tensor in signature.inputs
     }
+
+
+def _first_that_runs(
+    model: Runnable,
+    signature: Signature,
+    fixed: Mapping[str, Mapping[str, int]],
+    axes: list[str],
+    otherwise: str,
+) -> Shapes:
+    reason = ""
+    for wishes in _wishes(axes):
+        shapes = shapes_near(signature, fixed, wishes)
+        if not (failed := _failure(model, signature, shapes)):
+            return shapes
+        reason = reason or failed
+    raise ConversionError(f"{model.description.id!r} {otherwise}: {reason}")
 
 
 def _failure(model: Runnable, signature: Signature, shapes: Shapes) -> str:

@@ -86,7 +86,7 @@ class ModelDescription(Fragment):
         Where the model was taken from: ``registry``, and by what it is found there (``name``, ``version``,
         ``address``), with the SHA-256 of its ``files`` there.
     links, common
-        Links and fields of other extensions that are kept as they are (``KEPT_RELS`` and ``COMMON`` in ``provenance``).
+        Links and fields of other extensions that are kept as they are (``KEPT_RELS`` and ``COMMON`` in ``links``).
     unproved
         Whether nothing ran the file: its sizes are those that it states, and nobody knows that it is a function.
     sources, route, parity

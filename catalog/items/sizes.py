@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,3 +129,8 @@ ANY = Size()
 """Every length from 1."""
 BY_DATA = Size(at_least=0)
 """A length that depends on the values: 0 or more boxes."""
+
+
+def sizes_to_json(sizes: Mapping[str, Mapping[str, Size]]) -> dict[str, dict[str, Any]]:
+    """Give sizes by tensor and axis as ``interop:sizes`` has them."""
+    return {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in sizes.items()}

@@ -20,6 +20,7 @@ from modelstac.catalog.items.mlm import (
     VERSION_SCHEMA_URI,
 )
 from modelstac.catalog.items.provenance import ExtraAsset, Source
+from modelstac.catalog.items.sizes import sizes_to_json
 from modelstac.catalog.items.versions import version_key
 
 if TYPE_CHECKING:
@@ -145,9 +146,7 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
     if description.model_title is not None:
         properties["interop:model_title"] = description.model_title
     if description.sizes:
-        properties["interop:sizes"] = {
-            name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in description.sizes.items()
-        }
+        properties["interop:sizes"] = sizes_to_json(description.sizes)
     if description.route:
         properties["interop:route"] = [step.to_json() for step in description.route]
     if description.parity is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.evidence import PROVED, UNPROVED
 from modelstac.catalog.items.reading import read_sizes
+from modelstac.catalog.items.sizes import sizes_to_json
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.choosing.claims import described, held
 from modelstac.registry.choosing.fetching import fetched
@@ -62,6 +63,7 @@ def prove(
     held(item, asset, description, artifact)
     stated = read_sizes(item.id, item.properties.get("interop:sizes"))
     description = ran(description.model_copy(update={"sizes": stated}), artifact, policy=policy, report=report)
-    sizes = {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in description.sizes.items()}
-    proof = {"sizes": sizes} | ({} if description.halo is None else {"halo": description.halo})
+    proof: dict[str, Any] = {"sizes": sizes_to_json(description.sizes)}
+    if description.halo is not None:
+        proof["halo"] = description.halo
     return catalog.add_verified(item.id, [environment_here(description) | {PROVED: proof}])

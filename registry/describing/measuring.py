@@ -17,7 +17,7 @@ from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
 from modelstac.catalog.terminal import harmless
-from modelstac.registry.describing.impure import require_pure, training_layers
+from modelstac.registry.describing.impure import look_into, require_pure
 from modelstac.registry.describing.repeating import require_function
 from modelstac.registry.describing.unproved import as_unproved, not_run
 from modelstac.registry.files.artifact import Artifact
@@ -64,16 +64,15 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
         nothing that fits; or if it gives two outputs for one input.
     """
     say = _log if report is ignore else report
-    artifact, bare = _artifact(description, policy), description.model_copy(update={"sizes": {}})
-    require_pure(artifact, description.format)
-    if unheeded := ", ".join(training_layers(artifact, description.format)):
-        say(Note(f"{description.id} is what predict computes: training=True of {unheeded} is not heeded there"))
+    artifact = _artifact(description, policy)
+    look_into(artifact, description, say)
+    again = _opening(description, artifact, policy)
     try:
-        model = _opened(artifact, bare, policy=policy, report=say)
+        model = again(report=say)
     except MissingPackageError as error:
         say(Note(not_run(description.id, f"was not run here ({error})")))
         return as_unproved(description)
-    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=say)
+    return _ran(model, description, artifact, again, report=say)
 
 
 def ran(
@@ -89,9 +88,13 @@ def ran(
         As :func:`measured` does.
     """
     require_pure(artifact, description.format)
-    bare = description.model_copy(update={"sizes": {}})
-    model = _opened(artifact, bare, policy=policy, report=report)
-    return _ran(model, description, artifact, partial(_opened, artifact, bare, policy=policy), report=report)
+    again = _opening(description, artifact, policy)
+    return _ran(again(report=report), description, artifact, again, report=report)
+
+
+def _opening(description: ModelDescription, artifact: Artifact, policy: TrustPolicy) -> Callable[..., Model]:
+    """Give what opens a file without the sizes that its description has: any may be tried."""
+    return partial(_opened, artifact, description.model_copy(update={"sizes": {}}), policy=policy)
 
 
 def _ran(

@@ -8,7 +8,7 @@ from pathlib import Path
 from modelstac.catalog.errors import StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.messages import Note, Report
-from modelstac.registry.describing.impure import require_pure, training_layers
+from modelstac.registry.describing.impure import look_into
 from modelstac.registry.files.artifact import Artifact
 
 UNASKED = (2, 1)
@@ -30,9 +30,7 @@ def unproved(description: ModelDescription, *, report: Report) -> ModelDescripti
         artifact = Artifact(description.id, path, path.read_bytes(), "")
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
-    require_pure(artifact, description.format)
-    if unheeded := ", ".join(training_layers(artifact, description.format)):
-        report(Note(f"{description.id} is what predict computes: training=True of {unheeded} is not heeded there"))
+    look_into(artifact, description, report)
     report(Note(not_run(description.id, "was not run")))
     return as_unproved(description)
 

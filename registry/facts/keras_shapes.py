@@ -82,14 +82,13 @@ def _embedding(config: Config, shape: Shape) -> Shape:
 
 def _on_images(config: Config, shape: Shape, channels: int | None, each: Callable[[int, int], int]) -> Shape:
     """Change the axes of an image, each by its place; and their channels, unless None."""
-    first = config.get("data_format") == "channels_first"
-    begin = 2 if first else 1
+    begin = 2 if _first(config) else 1
     found = list(shape)
     for place in range(len(shape) - 2):
         length = found[begin + place]
         found[begin + place] = None if length is None else each(place, length)
     if channels is not None:
-        found[1 if first else -1] = channels
+        found[1 if _first(config) else -1] = channels
     return found
 
 
@@ -114,8 +113,11 @@ def _slid(config: Config, window: str, place: int, length: int) -> int:
     size, stride = _at(config[window], place), _at(config.get("strides") or config[window], place)
     if config["padding"] != "valid":
         return -(-length // stride)
-    size += (size - 1) * (_at(config.get("dilation_rate") or 1, place) - 1)
-    return (length - size) // stride + 1
+    return (length - _dilated(config, size, place)) // stride + 1
+
+
+def _dilated(config: Config, size: int, place: int) -> int:
+    return size + (size - 1) * (_at(config.get("dilation_rate") or 1, place) - 1)
 
 
 def _at(value: Any, place: int) -> int:
@@ -127,8 +129,7 @@ def _transposed(config: Config, shape: Shape) -> Shape | None:
         return None
 
     def grown(place: int, length: int) -> int:
-        size, stride = _at(config["kernel_size"], place), _at(config["strides"], place)
-        size += (size - 1) * (_at(config.get("dilation_rate") or 1, place) - 1)
+        size, stride = _dilated(config, _at(config["kernel_size"], place), place), _at(config["strides"], place)
         return length * stride + (max(size - stride, 0) if config["padding"] == "valid" else 0)
 
     return _on_images(config, shape, int(config["filters"]), grown)

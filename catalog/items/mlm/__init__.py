@@ -94,24 +94,5 @@ __all__ = [
     "one_line",
 ]
 
-_FRAGMENTS = (
-    "BandOrVariable",
-    "Clip",
-    "ClipMax",
-    "ClipMin",
-    "DimensionName",
-    "Fragment",
-    "InputStructure",
-    "MinMax",
-    "ModelInput",
-    "ModelOutput",
-    "Offset",
-    "Processing",
-    "ResultStructure",
-    "Scale",
-    "Structure",
-    "ValueScaling",
-    "ZScore",
-    "one_line",
-)
+_FRAGMENTS = set(__all__) - globals().keys()
 __getattr__ = later(__name__, {name: f"{__name__}.fragments:{name}" for name in _FRAGMENTS})

@@ -11,10 +11,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.messages import Note, Report
 from modelstac.registry.files.artifact import Artifact
+
+if TYPE_CHECKING:
+    from modelstac.catalog.items.description import ModelDescription
 
 CERTAIN = MappingProxyType({"keras": None, "onnx": "onnx", "torch-export": None})
 """Formats of which it is certain, and the package that reads them."""
@@ -48,6 +52,19 @@ def training_layers(artifact: Artifact, form: str) -> list[str]:
     from modelstac.registry.describing.impure.keras import overridden
 
     return overridden(artifact.data)
+
+
+def look_into(artifact: Artifact, description: ModelDescription, report: Report) -> None:
+    """Refuse a file as :func:`require_pure` does, and say of which layers ``training=True`` is not heeded.
+
+    Raises
+    ------
+    InvalidItemError
+        As there.
+    """
+    require_pure(artifact, description.format)
+    if unheeded := ", ".join(training_layers(artifact, description.format)):
+        report(Note(f"{description.id} is what predict computes: training=True of {unheeded} is not heeded there"))
 
 
 def certain(artifact: Artifact, form: str) -> list[str]:

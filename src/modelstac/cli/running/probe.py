@@ -104,8 +104,9 @@ def _record(what: str, catalog: str | None, trust: tuple[str, ...], *, as_json: 
 
 
 def _fields(found: Measured) -> dict[str, Any]:
-    sizes = {name: {axis: size.to_json() for axis, size in axes.items()} for name, axes in found.all_sizes.items()}
-    return {"sizes": sizes, "halo": found.halo, "notes": list(found.notes)}
+    from modelstac.catalog.items.sizes import sizes_to_json
+
+    return {"sizes": sizes_to_json(found.all_sizes), "halo": found.halo, "notes": list(found.notes)}
 
 
 def _rows(model: Model, found: Measured) -> Iterator[tuple[str, str, str, str]]:
