@@ -18,7 +18,7 @@ from modelstac.registry.scenes.running.planning import NOT_RUN, make_plan, open_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from modelstac.registry.running.signature import Runnable
+    from modelstac.registry.running.signature import Runnable, TensorSignature
     from modelstac.registry.scenes.rasters import Source
     from modelstac.registry.scenes.running.planning import Plan
 
@@ -101,33 +101,32 @@ def zeros(source: Source, plan: Plan, *, skip_errors: bool = False) -> dict[str,
     made = {}
     for tensor in plan.inputs:
         axes, pixels = Axes.of(tensor), plan.rows.needs.pixels[tensor.name]
-        sample = _sample(source, tensor.name, skip_errors=skip_errors)
+        shape = _sample(source, tensor, axes, skip_errors=skip_errors)
         dtype = np.dtype(np.float32 if tensor.dtype == "other" else tensor.dtype)
-        if plan.of_pixels:
-            count = plan.rows.tile * plan.columns.tile
-            shape = sample[:-2]
-            if axes.batch is not None:
-                size = tensor.sizes[axes.batch]
-                shape.insert(axes.batch, size.at_least if size.is_fixed else count)
-        else:
+        if not plan.of_pixels:
             y, x = axes.of_sample
-            sample[y], sample[x] = plan.rows.tile * pixels, plan.columns.tile * plan.columns.needs.pixels[tensor.name]
-            shape = sample
-            if axes.batch is not None:
-                size = tensor.sizes[axes.batch]
-                shape.insert(axes.batch, size.at_least if size.is_fixed else 1)
+            shape[y], shape[x] = plan.rows.tile * pixels, plan.columns.tile * plan.columns.needs.pixels[tensor.name]
+        if axes.batch is not None:
+            size, count = tensor.sizes[axes.batch], plan.rows.tile * plan.columns.tile if plan.of_pixels else 1
+            shape.insert(axes.batch, size.at_least if size.is_fixed else count)
         assert prod(shape) > 0
         made[tensor.name] = np.zeros(shape, dtype)
     return made
 
 
-def _sample(source: Source, name: str, *, skip_errors: bool) -> list[int]:
-    """Give the lengths of what is read of one pixel: the first, or one that can be read where others need not be."""
-    height, width = source.grids[name].shape
+def _sample(source: Source, tensor: TensorSignature, axes: Axes, *, skip_errors: bool) -> list[int]:
+    """Give the lengths of one sample, whatever its rows and columns: what the item fixes, else what is read of a pixel.
+
+    That is the first, or one that can be read where others need not be.
+    """
+    if all(tensor.sizes[axis].is_fixed for axis in axes.others):  # a block of every band would be decoded for it
+        return [size.at_least for axis, size in enumerate(tensor.sizes) if axis != axes.batch]
+    height, width = source.grids[tensor.name].shape
     for place in range(_PLACES):
         row, column = (place * (length - 1) // (_PLACES - 1) for length in (height, width))
         try:
-            return list(source.read(name, (slice(row, row + 1), slice(column, column + 1))).values.shape)
+            shape = source.read(tensor.name, (slice(row, row + 1), slice(column, column + 1))).values.shape
+            return list(shape if axes.is_image else shape[:-2])
         except DataError:
             if not skip_errors or place == _PLACES - 1:
                 raise
