@@ -148,7 +148,7 @@ class Feed:
     def read(self, window: Window) -> Block:
         """Read a window in the layout of the input."""
         rows, columns = (part.stop - part.start for part in window)
-        values, view = self._made(np.empty, rows, columns, self.dtype)
+        values, view = self._empty(rows, columns, self.dtype)
         missing = hidden = None
         for group in self.groups:
             found, gone = group.read(window)
@@ -158,7 +158,8 @@ class Feed:
                 view[group.step, place] = found[index]
                 if gone is not None and gone[index].any():
                     if hidden is None:
-                        missing, hidden = self._made(np.zeros, rows, columns, np.dtype(bool))
+                        missing, hidden = self._empty(rows, columns, np.dtype(bool))
+                        missing[...] = False
                     hidden[group.step, place] = gone[index]
         if hidden is not None:
             for place, fill in enumerate(self.fills):
@@ -168,12 +169,14 @@ class Feed:
     def empty(self, window: Window) -> Block:
         """Give a window of which nothing could be read."""
         rows, columns = (part.stop - part.start for part in window)
-        values, view = self._made(np.empty, rows, columns, self.dtype)
+        values, view = self._empty(rows, columns, self.dtype)
         for place, fill in enumerate(self.fills):
             view[:, place] = fill
         return Block(self._rounded(values), np.ones(values.shape, bool))
 
-    def _made(self, make: Callable[..., Values], rows: int, columns: int, dtype: np.dtype[Any]) -> tuple[Values, Values]:
+    def _made(
+        self, make: Callable[..., Values], rows: int, columns: int, dtype: np.dtype[Any]
+    ) -> tuple[Values, Values]:
         """Make an array in the layout of the input, and the same memory as time, band, row, column."""
         lengths = {TIME: self.steps, "y": rows, "x": columns}
         axes = [image_axis(dim) or (TIME if dim == TIME else "band" if dim in AXES else dim) for dim in self.dim_order]
