@@ -174,13 +174,11 @@ class Feed:
             view[:, place] = fill
         return Block(self._rounded(values), np.ones(values.shape, bool))
 
-    def _made(
-        self, make: Callable[..., Values], rows: int, columns: int, dtype: np.dtype[Any]
-    ) -> tuple[Values, Values]:
-        """Make an array in the layout of the input, and the same memory as time, band, row, column."""
+    def _empty(self, rows: int, columns: int, dtype: np.dtype[Any]) -> tuple[Values, Values]:
+        """Make room in the layout of the input, and give the same memory as time, band, row, column."""
         lengths = {TIME: self.steps, "y": rows, "x": columns}
         axes = [image_axis(dim) or (TIME if dim == TIME else "band" if dim in AXES else dim) for dim in self.dim_order]
-        values = make([lengths.get(axis, self.bands if axis == "band" else 1) for axis in axes], dtype)
+        values = np.empty([lengths.get(axis, self.bands if axis == "band" else 1) for axis in axes], dtype)
         view, places = values, list(axes)
         for axis in (TIME, "band"):
             if axis not in places:
