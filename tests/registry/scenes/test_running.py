@@ -142,6 +142,16 @@ def test_nan_is_missing(tmp_path: Path) -> None:
     assert np.argwhere(np.isnan(found)).tolist() == [[0, 3, 4]]
 
 
+def test_a_score_that_is_none_has_no_class_and_large_ones_have(tmp_path: Path) -> None:
+    plan = make_plan(classifier(), Memory({"image": RNG.random((2, 8, 8), np.float32)}), Options(post="argmax"))
+    values = np.full((3, 8, 8), 3e38, np.float32)  # the sum of two is infinite
+    values[0] = 0
+    values[1, 2, 3], values[2, 4, 5] = np.nan, -np.inf
+    found = plan.recipes["scores"].finished(values, None, layer := plan.layers["scores"])
+    assert np.argwhere(found == layer.nodata).tolist() == [[0, 2, 3], [0, 4, 5]]
+    assert found[0, 0, 0] == 1
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
 def test_values_are_scaled_as_the_item_says_to_the_bit(tmp_path: Path, dtype: str) -> None:
     steps = (ZScore(mean=1200.5, stddev=333.3), ZScore(mean=900.25, stddev=123.4))
@@ -295,4 +305,14 @@ def test_a_model_is_tried_once_and_its_next_scenes_are_cut_alike() -> None:
     )
     assert first == second
     assert len(tried) == 1
+
+
+def test_nothing_is_read_to_try_a_model_whose_bands_the_item_fixes() -> None:
+    scene = Memory({"image": np.zeros((2, 300, 300), np.float32)})
+    measured(classifier(), scene, Options(), times=False)
+    assert scene.reads == 0
+
+
+def test_time_is_taken_where_it_is_asked_for() -> None:
+    model = average()
     assert measured(model, Memory({"image": np.zeros((1, 700, 700), np.float32)}), Options()).seconds is not None
