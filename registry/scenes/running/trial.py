@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from math import ceil, log2, prod
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from modelstac.registry.scenes.rasters import Source
     from modelstac.registry.scenes.running.planning import Plan
 
-SIDE = 256
+SIDE = 128
 LEAST_TIMES = 16.0
 """A model holds at least so many times what goes in and comes out; what it held before is not seen to grow."""
 SHARE = 0.5
@@ -49,7 +50,7 @@ def seen_bands(model: Runnable, source: Source, options: Options) -> dict[str, l
     """Run a small tile where an item leaves open how many bands an output has, and give how many there are."""
     if not (guessed := open_bands(model)):
         return {}
-    small = Options("none", tile=SIDE // 4, batch=1, blend=options.blend, per_tile=options.per_tile)
+    small = Options("none", tile=SIDE // 2, batch=1, blend=options.blend, per_tile=options.per_tile)
     plan = make_plan(model, source, small, bands=guessed)
     made = model.run(zeros(source, plan, skip_errors=options.skip_errors))
     found = {}
@@ -80,6 +81,7 @@ def measured(
     known = _known.setdefault(model, {})
     key = tuple((name, array.size / pixels) for name, array in arrays.items())
     if key not in known:
+        give_free_back()
         before = resident()
         outputs = model.run(arrays)
         grown = max(0, resident() - before)
@@ -131,6 +133,14 @@ def _sample(source: Source, tensor: TensorSignature, axes: Axes, *, skip_errors:
             if not skip_errors or place == _PLACES - 1:
                 raise
     raise AssertionError("the last place returns or raises")
+
+
+def give_free_back() -> None:
+    """Give the system what is free in this process, where the C library can (glibc): growth into it is not seen."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from modelstac.registry.running.values.scaling import scale
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.running.options import Cost, Options
 from modelstac.registry.scenes.running.planning import make_plan
-from modelstac.registry.scenes.running.trial import measured
+from modelstac.registry.scenes.running.trial import give_free_back, measured, resident
 
 RNG = np.random.default_rng(0)
 CLASSES = [
@@ -305,6 +306,17 @@ def test_a_model_is_tried_once_and_its_next_scenes_are_cut_alike() -> None:
     )
     assert first == second
     assert len(tried) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is seen on Linux")
+def test_what_is_free_in_the_process_does_not_hide_what_a_model_takes() -> None:
+    held = [np.ones(1 << 13) for _ in range(1000)]
+    last = np.ones(1 << 13)  # or the end of the heap would go by itself
+    before = resident()
+    del held
+    give_free_back()
+    assert resident() < before - (32 << 20)
+    assert last.all()
 
 
 def test_nothing_is_read_to_try_a_model_whose_bands_the_item_fixes() -> None:
