@@ -20,7 +20,6 @@ DRIVERS = (
 """Formats that are pixels in a file. Others of GDAL are addresses of servers, which a file could hide in itself."""
 _SETTINGS = {
     "GDAL_CACHEMAX": CACHE,  # rasterio takes bytes, where GDAL's own option of this name is in megabytes
-    "GDAL_NUM_THREADS": "ALL_CPUS",  # of decoding: a model waits for its first tile
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GDAL_HTTP_TIMEOUT": 60,
     "GDAL_HTTP_MAX_RETRY": 3,
