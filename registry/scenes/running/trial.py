@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from modelstac.registry.scenes.rasters import Source
     from modelstac.registry.scenes.running.planning import Plan
 
-SIDE = 128
+SIDE = 192
+"""Of the tile that is tried; smaller ones tell as much, but leave memory so cut that later tiles take more of it."""
 LEAST_TIMES = 16.0
 """A model holds at least so many times what goes in and comes out; what it held before is not seen to grow."""
 SHARE = 0.5
@@ -50,7 +51,7 @@ def seen_bands(model: Runnable, source: Source, options: Options) -> dict[str, l
     """Run a small tile where an item leaves open how many bands an output has, and give how many there are."""
     if not (guessed := open_bands(model)):
         return {}
-    small = Options("none", tile=SIDE // 2, batch=1, blend=options.blend, per_tile=options.per_tile)
+    small = Options("none", tile=64, batch=1, blend=options.blend, per_tile=options.per_tile)
     plan = make_plan(model, source, small, bands=guessed)
     made = model.run(zeros(source, plan, skip_errors=options.skip_errors))
     found = {}
