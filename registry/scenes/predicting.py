@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,6 @@ class ScenePrediction:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     resumed: int = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def predict_scene(
@@ -226,14 +225,11 @@ def _about(model: Model, scene: Source, options: Options) -> dict[str, Any]:
     item = model.item
     digests = {key: asset.extra_fields.get("file:checksum") for key, asset in sorted(item.assets.items())}
     grids = {n: [list(g.shape), list(g.affine)[:6], str(g.crs)] for n, g in scene.grids.items()}
-    named = {
-        name: getattr(options, name) for name in ("post", "fill", "tile", "batch", "blend", "per_tile", "skip_errors")
-    }
+    named = ("post", "fill", "tile", "batch", "blend", "per_tile", "skip_errors")
     return {
         "model": {"id": item.id, "checksums": digests, "properties": _digest(item.properties)},
         "scene": {"identity": scene.identity, "grids": grids},
-        "options": named
-        | {"post": options.post if options.post is None or isinstance(options.post, str) else list(options.post)},
+        "options": {name: getattr(options, name) for name in named},
     }
 
 

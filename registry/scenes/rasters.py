@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -109,7 +109,6 @@ class Layer:
     nodata: float | int | None = None
     classes: tuple[Class, ...] = ()
     unit: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Raster(Protocol):

@@ -35,7 +35,6 @@ class Options:
             raise DataError(f"resampling is one of {', '.join(METHODS)}, not {self.resampling!r}")
         if self.bbox is not None and len(self.bbox) not in (4, 6):
             raise DataError(f"a box is west, south, east and north in degrees, not {list(self.bbox)}")
-
         if self.crs is not None and parsed_crs(self.crs) is None:
             raise DataError(
                 f"crs {str(self.crs)[:60]!r} is no reference system known here: name one, such as EPSG:32633"

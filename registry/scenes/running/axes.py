@@ -68,10 +68,6 @@ class Axes:
         kept = [i for i in range(len(self.dims)) if i != self.batch]
         return kept.index(self.rows), kept.index(self.columns)  # type: ignore[arg-type]
 
-    def rows_and_columns_last(self, sample: Values) -> Values:
-        """Give a view of one sample with its rows and columns last."""
-        return np.moveaxis(sample, self.of_sample, (-2, -1))
-
     def stacked(self, samples: Sequence[Values]) -> Values:
         """Make a batch of samples; of a tensor without batch there is one."""
         if self.batch is None:

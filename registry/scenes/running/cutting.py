@@ -144,13 +144,6 @@ class Cutting:
         begin = (self.starts[number] - self.needs.front) * pixels
         return reflected(np.arange(begin, begin + self.tile * pixels), self.needs.length * pixels)
 
-    def inside(self, name: str, number: int) -> slice:
-        """Give the pixels of an input that a tile covers, without reflected ones."""
-        pixels = self.needs.pixels[name]
-        begin = self.starts[number] - self.needs.front
-        low, high = max(begin, 0), min(begin + self.tile, self.needs.length)
-        return slice(low * pixels, max(high, low) * pixels)
-
     def result(self, output: str) -> tuple[int, int]:
         """Give the first pixel of an output that lies in the scene, even in part, and how many there are."""
         ratio, begin = self.needs.follows[output]

@@ -124,10 +124,9 @@ class Recipe:
                 values = apply_step(step, values, axis if axis is not None else 0)
         found = values.reshape(-1, *values.shape[-2:])
         found = self._coded(found, layer)
-        if scores.dtype.kind == "f" and self.labels:  # a score that is none has no class
-            odd = ~np.isfinite(scores.sum(axis=tuple(range(scores.ndim - 2))))
-            if odd.any():
-                missing = odd if missing is None else missing | odd
+        if scores.dtype.kind == "f" and self.labels and not (finite := np.isfinite(scores)).all():
+            odd = ~finite.all(axis=tuple(range(scores.ndim - 2)))  # a score that is none has no class
+            missing = odd if missing is None else missing | odd
         if missing is not None and missing.any():
             found = found.copy() if found.base is not None or found is scores else found
             found[:, missing] = layer.nodata

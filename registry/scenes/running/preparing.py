@@ -94,9 +94,9 @@ class Preparing:
         y, x = self.axes.of_sample
         values, missing = np.asarray(block.values), block.missing
         if values.dtype.kind == "f":
-            wrong = ~np.isfinite(values)
-            if wrong.any():
-                missing = wrong if missing is None else missing | wrong
+            finite = np.isfinite(values)
+            if not finite.all():
+                missing = ~finite if missing is None else missing | ~finite
         if missing is not None and not missing.any():
             missing = None
         if missing is not None:

@@ -197,6 +197,10 @@ class Store:
         if self._journal >= 0:
             with contextlib.suppress(StorageError):
                 self._sync()
+        self._released()
+
+    def _released(self) -> None:
+        if self._journal >= 0:
             for file in (*self._files, self._journal):
                 os.close(file)
             self._files, self._journal = [], -1
@@ -204,7 +208,7 @@ class Store:
 
     def remove(self) -> None:
         """Close it and leave nothing behind."""
-        self.close()
+        self._released()  # what is not on the disk itself never has to be
         with contextlib.suppress(OSError):
             _cleared(self.folder)
             (self.folder / LOCK).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from math import ceil, log2, prod
 from pathlib import Path
@@ -18,11 +19,12 @@ from modelstac.registry.scenes.running.planning import NOT_RUN, make_plan, open_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from modelstac.registry.running.signature import Runnable
+    from modelstac.registry.running.signature import Runnable, TensorSignature
     from modelstac.registry.scenes.rasters import Source
     from modelstac.registry.scenes.running.planning import Plan
 
-SIDE = 256
+SIDE = 192
+"""Of the tile that is tried; smaller ones tell as much, but leave memory so cut that later tiles take more of it."""
 LEAST_TIMES = 16.0
 """A model holds at least so many times what goes in and comes out; what it held before is not seen to grow."""
 SHARE = 0.5
@@ -49,7 +51,7 @@ def seen_bands(model: Runnable, source: Source, options: Options) -> dict[str, l
     """Run a small tile where an item leaves open how many bands an output has, and give how many there are."""
     if not (guessed := open_bands(model)):
         return {}
-    small = Options("none", tile=SIDE // 4, batch=1, blend=options.blend, per_tile=options.per_tile)
+    small = Options("none", tile=64, batch=1, blend=options.blend, per_tile=options.per_tile)
     plan = make_plan(model, source, small, bands=guessed)
     made = model.run(zeros(source, plan, skip_errors=options.skip_errors))
     found = {}
@@ -80,6 +82,7 @@ def measured(
     known = _known.setdefault(model, {})
     key = tuple((name, array.size / pixels) for name, array in arrays.items())
     if key not in known:
+        give_free_back()
         before = resident()
         outputs = model.run(arrays)
         grown = max(0, resident() - before)
@@ -101,37 +104,44 @@ def zeros(source: Source, plan: Plan, *, skip_errors: bool = False) -> dict[str,
     made = {}
     for tensor in plan.inputs:
         axes, pixels = Axes.of(tensor), plan.rows.needs.pixels[tensor.name]
-        sample = _sample(source, tensor.name, skip_errors=skip_errors)
+        shape = _sample(source, tensor, axes, skip_errors=skip_errors)
         dtype = np.dtype(np.float32 if tensor.dtype == "other" else tensor.dtype)
-        if plan.of_pixels:
-            count = plan.rows.tile * plan.columns.tile
-            shape = sample[:-2]
-            if axes.batch is not None:
-                size = tensor.sizes[axes.batch]
-                shape.insert(axes.batch, size.at_least if size.is_fixed else count)
-        else:
+        if not plan.of_pixels:
             y, x = axes.of_sample
-            sample[y], sample[x] = plan.rows.tile * pixels, plan.columns.tile * plan.columns.needs.pixels[tensor.name]
-            shape = sample
-            if axes.batch is not None:
-                size = tensor.sizes[axes.batch]
-                shape.insert(axes.batch, size.at_least if size.is_fixed else 1)
+            shape[y], shape[x] = plan.rows.tile * pixels, plan.columns.tile * plan.columns.needs.pixels[tensor.name]
+        if axes.batch is not None:
+            size, count = tensor.sizes[axes.batch], plan.rows.tile * plan.columns.tile if plan.of_pixels else 1
+            shape.insert(axes.batch, size.at_least if size.is_fixed else count)
         assert prod(shape) > 0
         made[tensor.name] = np.zeros(shape, dtype)
     return made
 
 
-def _sample(source: Source, name: str, *, skip_errors: bool) -> list[int]:
-    """Give the lengths of what is read of one pixel: the first, or one that can be read where others need not be."""
-    height, width = source.grids[name].shape
+def _sample(source: Source, tensor: TensorSignature, axes: Axes, *, skip_errors: bool) -> list[int]:
+    """Give the lengths of one sample, whatever its rows and columns: what the item fixes, else what is read of a pixel.
+
+    That is the first, or one that can be read where others need not be.
+    """
+    if all(tensor.sizes[axis].is_fixed for axis in axes.others):  # a block of every band would be decoded for it
+        return [size.at_least for axis, size in enumerate(tensor.sizes) if axis != axes.batch]
+    height, width = source.grids[tensor.name].shape
     for place in range(_PLACES):
         row, column = (place * (length - 1) // (_PLACES - 1) for length in (height, width))
         try:
-            return list(source.read(name, (slice(row, row + 1), slice(column, column + 1))).values.shape)
+            shape = source.read(tensor.name, (slice(row, row + 1), slice(column, column + 1))).values.shape
+            return list(shape if axes.is_image else shape[:-2])
         except DataError:
             if not skip_errors or place == _PLACES - 1:
                 raise
     raise AssertionError("the last place returns or raises")
+
+
+def give_free_back() -> None:
+    """Give the system what is free in this process, where the C library can (glibc): growth into it is not seen."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident() -> int:

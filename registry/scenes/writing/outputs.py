@@ -32,7 +32,7 @@ def suffix(target: Target) -> str:
 
 
 def name(target: Target) -> str:
-    """Return the last part of a target, without its suffix where :func:`stem` is asked."""
+    """Return the last part of a target."""
     text = str(target).rstrip("/")
     return unquote(urlsplit(text).path.rpartition("/")[2]) if is_url(target) else Path(text).name
 

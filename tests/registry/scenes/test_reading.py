@@ -18,6 +18,8 @@ from rasterio.transform import Affine
 from tests.registry.scenes.reading_models import CORNER, UTM, model, tensor, tif, whole
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.scenes.reading.finding.files import FilePart
+from modelstac.registry.scenes.reading.finding.handles import Handles
 from modelstac.registry.scenes.reading.opening import open_source
 
 NAMES = ["B02", "B03", "B04"]
@@ -389,6 +391,28 @@ def test_a_state_is_told_from_another(tmp_path: Path) -> None:
     assert open_source(path, MODEL).identity != first
     [link] = open_source(path, MODEL).origins
     assert (link.rel, link.href) == ("derived_from", str(path))
+
+
+def test_a_thread_reads_by_the_handle_that_another_has_done_with(tmp_path: Path) -> None:
+    path, handles = tif(tmp_path / "a.tif", VALUES, names=NAMES), Handles()
+    part = FilePart(str(path), handles)
+    path.unlink()  # it is open
+    with ThreadPoolExecutor(1) as other:
+        values, _ = other.submit(part.read, (0,), slice(0, 5), slice(0, 5)).result()
+    np.testing.assert_array_equal(values[0], VALUES[0, :5, :5])
+    kept = handles.take(str(path))
+    handles.give_back(str(path), kept)
+    handles.close()
+    assert kept.closed
+
+
+def test_those_that_were_used_longest_ago_are_closed(tmp_path: Path) -> None:
+    paths = [str(tif(tmp_path / f"{number}.tif", VALUES)) for number in range(3)]
+    handles = Handles(keep=2)
+    opened = {path: handles.take(path) for path in paths}
+    for path, handle in opened.items():
+        handles.give_back(path, handle)
+    assert [handle.closed for handle in opened.values()] == [True, False, False]
 
 
 def test_threads_have_handles_of_their_own(tmp_path: Path) -> None:

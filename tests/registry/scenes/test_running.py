@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from modelstac.registry.running.values.scaling import scale
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.running.options import Cost, Options
 from modelstac.registry.scenes.running.planning import make_plan
-from modelstac.registry.scenes.running.trial import measured
+from modelstac.registry.scenes.running.trial import give_free_back, measured, resident
 
 RNG = np.random.default_rng(0)
 CLASSES = [
@@ -140,6 +141,16 @@ def test_nan_is_missing(tmp_path: Path) -> None:
     values[0, 3, 4] = np.nan
     found = run(average(), Memory({"image": values}), tmp_path)["mean"]
     assert np.argwhere(np.isnan(found)).tolist() == [[0, 3, 4]]
+
+
+def test_a_score_that_is_none_has_no_class_and_large_ones_have(tmp_path: Path) -> None:
+    plan = make_plan(classifier(), Memory({"image": RNG.random((2, 8, 8), np.float32)}), Options(post="argmax"))
+    values = np.full((3, 8, 8), 3e38, np.float32)  # the sum of two is infinite
+    values[0] = 0
+    values[1, 2, 3], values[2, 4, 5] = np.nan, -np.inf
+    found = plan.recipes["scores"].finished(values, None, layer := plan.layers["scores"])
+    assert np.argwhere(found == layer.nodata).tolist() == [[0, 2, 3], [0, 4, 5]]
+    assert found[0, 0, 0] == 1
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
@@ -295,4 +306,25 @@ def test_a_model_is_tried_once_and_its_next_scenes_are_cut_alike() -> None:
     )
     assert first == second
     assert len(tried) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is seen on Linux")
+def test_what_is_free_in_the_process_does_not_hide_what_a_model_takes() -> None:
+    held = [np.ones(1 << 13) for _ in range(1000)]
+    last = np.ones(1 << 13)  # or the end of the heap would go by itself
+    before = resident()
+    del held
+    give_free_back()
+    assert resident() < before - (32 << 20)
+    assert last.all()
+
+
+def test_nothing_is_read_to_try_a_model_whose_bands_the_item_fixes() -> None:
+    scene = Memory({"image": np.zeros((2, 300, 300), np.float32)})
+    measured(classifier(), scene, Options(), times=False)
+    assert scene.reads == 0
+
+
+def test_time_is_taken_where_it_is_asked_for() -> None:
+    model = average()
     assert measured(model, Memory({"image": np.zeros((1, 700, 700), np.float32)}), Options()).seconds is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,17 +55,17 @@ class FilePart:
         self.path = path
         self.name = plain(path)
         self._handles = handles
-        with settings(**_remote(path)):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # which is refused below
-                dataset = self._open()
-            self._check(dataset)
-            self.grid = _grid(dataset, self.name, crs)
-            self.bands = of_file(dataset, path)
-            self.stored = tuple(self._stored(dataset, number) for number in range(1, dataset.count + 1))
-            self.shown = tuple(number - 1 for number, kind in enumerate(dataset.colorinterp, 1) if kind.name != "alpha")
-            self._masks = tuple(_mask_of(dataset, number) for number in range(1, dataset.count + 1))
-            self.origin = Origin(self.name, _MEDIA_TYPES.get(dataset.driver), _identity(path, dataset.files))
+        with settings(**_remote(path)), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # which is refused below
+            with self._opened() as dataset:
+                self._check(dataset)
+                self.grid = _grid(dataset, self.name, crs)
+                self.bands = of_file(dataset, path)
+                self.stored = tuple(self._stored(dataset, number) for number in range(1, dataset.count + 1))
+                kinds = enumerate(dataset.colorinterp, 1)
+                self.shown = tuple(number - 1 for number, kind in kinds if kind.name != "alpha")
+                self._masks = tuple(_mask_of(dataset, number) for number in range(1, dataset.count + 1))
+                self.origin = Origin(self.name, _MEDIA_TYPES.get(dataset.driver), _identity(path, dataset.files))
 
     def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[Values, Values | None]:
         """Read a window."""
@@ -71,8 +73,7 @@ class FilePart:
         from rasterio.windows import Window
 
         window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        with settings(**_remote(self.path)):
-            dataset = self._open()
+        with settings(**_remote(self.path)), self._opened() as dataset:
             try:
                 values = dataset.read([band + 1 for band in bands], window=window)
                 return values, self._missing(dataset, bands, window, values)
@@ -106,13 +107,19 @@ class FilePart:
                 missing[place] = gone
         return missing
 
-    def _open(self) -> DatasetReader:
+    @contextmanager
+    def _opened(self) -> Iterator[DatasetReader]:
+        """Give a handle for as long as it is used."""
         from rasterio.errors import RasterioError
 
         try:
-            return self._handles.get(self.path)
+            dataset = self._handles.take(self.path)
         except (RasterioError, OSError, ValueError) as error:
             raise DataError(f"cannot open {self.name}: {self._why(error)}") from error
+        try:
+            yield dataset
+        finally:
+            self._handles.give_back(self.path, dataset)
 
     def _why(self, error: Exception) -> str:
         if not is_remote(self.path) and not self.path.startswith("/vsi"):

@@ -1,4 +1,4 @@
-"""Open rasters: a handle for each thread, as GDAL wants it, and settings under which they are read."""
+"""Open rasters: a handle is one thread's at a time, as GDAL wants it, and settings under which they are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CACHE = 96 << 20
 """Bytes of decoded blocks that GDAL keeps, for all threads together: those of a tile of a scene, and of the next."""
 OPEN_FILES = 48
-"""Handles that a thread keeps open."""
+"""Files that are kept open, each as often as threads read it at once."""
 DRIVERS = (
     "GTiff", "LIBERTIFF", "VRT", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "HFA", "ENVI", "EHdr", "PNG", "JPEG",
     "AAIGrid", "SRTMHGT", "RST", "GTX", "PCIDSK", "KEA", "ERS", "GRIB", "NITF", "SAGA", "BMP", "COG",
@@ -37,15 +37,15 @@ def settings(**more: Any) -> Any:
 
 
 class Handles:
-    """Datasets by path, a set for each thread; the one that was used longest ago is closed for another."""
+    """Datasets by path, each for one thread at a time; those of the path that was used longest ago are closed first."""
 
     def __init__(self, keep: int = OPEN_FILES) -> None:
         self._keep = keep
-        self._local = threading.local()
-        self._all: list[OrderedDict[str, DatasetReader]] = []
+        self._free: OrderedDict[str, list[DatasetReader]] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def get(self, path: str) -> DatasetReader:
-        """Return a handle of this thread's own.
+    def take(self, path: str) -> DatasetReader:
+        """Return a handle that nobody else has, until it is given back; its decoded blocks are there still.
 
         Raises
         ------
@@ -54,24 +54,27 @@ class Handles:
         """
         from rasterio.io import DatasetReader  # and not rasterio.open, which takes no list of formats
 
-        held: OrderedDict[str, DatasetReader] | None = getattr(self._local, "held", None)
-        if held is None:
-            held = self._local.held = OrderedDict()
-            self._all.append(held)
-        if path in held:
-            held.move_to_end(path)
-            return held[path]
-        found = DatasetReader(_for_gdal(path), driver=list(DRIVERS))
-        held[path] = found
-        while len(held) > self._keep:
-            held.popitem(last=False)[1].close()
-        return found
+        with self._lock:
+            if free := self._free.get(path):
+                return free.pop()
+        return DatasetReader(_for_gdal(path), driver=list(DRIVERS))
+
+    def give_back(self, path: str, handle: DatasetReader) -> None:
+        """Keep a handle open for whoever reads next."""
+        with self._lock:
+            self._free.setdefault(path, []).append(handle)
+            self._free.move_to_end(path)
+            old = self._free.popitem(last=False)[1] if len(self._free) > self._keep else []
+        for one in old:
+            one.close()
 
     def close(self) -> None:
-        """Close those of all threads, none of which reads any more; who reads later opens them anew."""
-        for held in self._all:
-            while held:
-                held.popitem()[1].close()
+        """Close all of them, while nobody reads; who reads later opens them anew."""
+        with self._lock:
+            free, self._free = self._free, OrderedDict()
+        for handles in free.values():
+            for one in handles:
+                one.close()
 
 
 def _for_gdal(path: str) -> str:

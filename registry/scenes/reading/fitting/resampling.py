@@ -163,7 +163,10 @@ class Onto:
         values[missing] = 0
         lost = missing.astype(values.dtype)
         found, share = (self._summed(one, down, right) for one in (values, lost))
-        touched = self._summed(lost, *((places, np.abs(weights)) for places, weights in (down, right))) > 0
+        if (down[1] < 0).any() or (right[1] < 0).any():
+            touched = self._summed(lost, *((places, np.abs(weights)) for places, weights in (down, right))) > 0
+        else:
+            touched = share > 0
         left = 1 - share
         usable = touched & (np.abs(left) > 1e-3)
         np.divide(found, left, out=found, where=usable)

@@ -159,6 +159,7 @@ class Feed:
                 if gone is not None and gone[index].any():
                     if hidden is None:
                         missing, hidden = self._empty(rows, columns, np.dtype(bool))
+                        missing[...] = False
                     hidden[group.step, place] = gone[index]
         if hidden is not None:
             for place, fill in enumerate(self.fills):
@@ -174,10 +175,10 @@ class Feed:
         return Block(self._rounded(values), np.ones(values.shape, bool))
 
     def _empty(self, rows: int, columns: int, dtype: np.dtype[Any]) -> tuple[Values, Values]:
-        """Make an array in the layout of the input, and the same memory as time, band, row, column."""
+        """Make room in the layout of the input, and give the same memory as time, band, row, column."""
         lengths = {TIME: self.steps, "y": rows, "x": columns}
         axes = [image_axis(dim) or (TIME if dim == TIME else "band" if dim in AXES else dim) for dim in self.dim_order]
-        values = np.zeros([lengths.get(axis, self.bands if axis == "band" else 1) for axis in axes], dtype)
+        values = np.empty([lengths.get(axis, self.bands if axis == "band" else 1) for axis in axes], dtype)
         view, places = values, list(axes)
         for axis in (TIME, "band"):
             if axis not in places:
