@@ -102,10 +102,10 @@ def require_keras(wanted: str, *, purpose: str) -> None:
 
 @contextmanager
 def without_tensorflow() -> Iterator[None]:
-    """Let Keras on another backend save a model without importing TensorFlow, which takes it seconds.
+    """Let Keras on another backend save a model, or set a seed, without importing TensorFlow, which takes seconds.
 
-    It only asks whether what it writes are types of TensorFlow, and without TensorFlow nothing is (Keras 3.15). Where this
-    finds no place to say so, TensorFlow is imported as ever.
+    When it saves, it only asks whether something is of a type of TensorFlow (Keras 3.15). Where it cannot be told that
+    TensorFlow is not there, it is imported as ever.
     """
     lazy = getattr(sys.modules.get("keras.src.utils.module_utils"), "tensorflow", None)
     if "tensorflow" in sys.modules or getattr(lazy, "_available", ...) is not None:
