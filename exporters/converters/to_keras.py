@@ -13,6 +13,7 @@ from modelstac.catalog.items.description import Step
 from modelstac.exporters.architecture import named, take_apart
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_LAST, Sides, fixed_sizes, relaid
+from modelstac.registry.runtimes.backends import without_tensorflow
 from modelstac.training.variants.keras import versions
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
 
 def _save(model: Model, network: keras.Model, folder: Path, sides: Sides, *, tool: str, method: str) -> Conversion:
     path = folder / "model.keras"
-    with explained(f"write {path}"):
+    with explained(f"write {path}"), without_tensorflow():
         network.save(path)
     known = versions()
     step = Step(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -96,6 +98,24 @@ def require_keras(wanted: str, *, purpose: str) -> None:
         raise MissingPackageError.extra(wanted, wanted, purpose)
     if running is None:
         _import_on(wanted)
+
+
+@contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Let Keras on another backend save a model, or set a seed, without importing TensorFlow, which takes seconds.
+
+    When it saves, it only asks whether something is of a type of TensorFlow (Keras 3.15). Where it cannot be told that
+    TensorFlow is not there, it is imported as ever.
+    """
+    lazy = getattr(sys.modules.get("keras.src.utils.module_utils"), "tensorflow", None)
+    if "tensorflow" in sys.modules or getattr(lazy, "_available", ...) is not None:
+        yield
+        return
+    lazy._available = False
+    try:
+        yield
+    finally:
+        lazy._available = None  # as it was: not asked for yet
 
 
 def _import_on(backend: str) -> None:

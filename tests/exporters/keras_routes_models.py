@@ -149,13 +149,15 @@ def main(href):
     from modelstac.exporters.jobs import ExportJob, export
     from modelstac.exporters.workers import Workers
     from modelstac.registry.describing.describe import describe_file
+    from modelstac.registry.runtimes.backends import without_tensorflow
 
     statement = _neighbour("any_models.py").statement
     catalog, found = open_catalog(href, create=True), {}
     with tempfile.TemporaryDirectory() as folder, Workers() as workers:
         for name, model, dims, output_dims, inputs in models():
             path = Path(folder) / f"{name}.keras"
-            model.save(path)
+            with without_tensorflow():
+                model.save(path)
             source = catalog.publish(write_item(describe_file(path, statement(name, "Net", dims, output_dims))))
             for number, given in enumerate(inputs):
                 kept = {

@@ -252,13 +252,15 @@ def publish_keras(catalog, folder):
     """Publish the networks in Keras, on the backend of this process."""
     import keras
 
+    from modelstac.registry.runtimes.backends import without_tensorflow
     from modelstac.training.variants.keras import versions
 
     backend, items = keras.config.backend(), {}
     for name, model in keras_networks().items():
         rng = np.random.default_rng(1)
         model.set_weights([rng.normal(0, 0.5, w.shape).astype(w.dtype) for w in model.get_weights()])
-        model.save(folder / f"{name}.keras")
+        with without_tensorflow():
+            model.save(folder / f"{name}.keras")
         described = describe(
             name,
             folder / f"{name}.keras",
@@ -277,11 +279,14 @@ def publish_series(catalog, folder):
     import keras
     from keras import layers
 
+    from modelstac.registry.runtimes.backends import without_tensorflow
     from modelstac.training.variants.keras import versions
 
     x = keras.Input((None, 3), name="series")
     y = layers.Bidirectional(layers.GRU(3, return_sequences=True))(x)
-    keras.Model(x, layers.Dense(1, name="out")(layers.LSTM(4, return_sequences=True)(y))).save(folder / "series.keras")
+    model = keras.Model(x, layers.Dense(1, name="out")(layers.LSTM(4, return_sequences=True)(y)))
+    with without_tensorflow():
+        model.save(folder / "series.keras")
     dims = ("batch", "time", "feature")
     described = describe(
         "split",

@@ -100,11 +100,13 @@ def publish_keras(catalog, folder, spec=SPEC, **fields):
     """Publish a Keras ConvLSTM made on the backend of this process."""
     import keras
 
+    from modelstac.registry.runtimes.backends import without_tensorflow
     from modelstac.training.architectures import convlstm_keras
 
     model = convlstm_keras.build(spec)
     convlstm_keras.set_weights(model, trained_looking_weights(spec))
-    model.save(folder / "model.keras")
+    with without_tensorflow():
+        model.save(folder / "model.keras")
     fields = {"backend": keras.config.backend(), "backend_version": "1.2.3", **fields}
     variant = f"keras-{keras.config.backend()}"
     description = describe(folder / "model.keras", "keras", spec, **{"variant": variant, **fields})

@@ -9,6 +9,7 @@ import pystac
 import pytest
 from tests.registry import pairs
 
+from modelstac.registry.runtimes.backends import without_tensorflow
 from modelstac.registry.testing import Example, RuntimeContract
 
 # Keras and its backends warn of each other's ways.
@@ -24,7 +25,8 @@ class TestKeras(RuntimeContract):
         layer = keras.layers.Dense(5, use_bias=False)
         model = keras.Model(inputs, layer(inputs))
         layer.set_weights([3 * np.eye(5, dtype=np.float32)])
-        model.save(tmp_path / "model.keras")
+        with without_tensorflow():
+            model.save(tmp_path / "model.keras")
         backend = {"backend": keras.config.backend(), "backend_version": "1.2.3"}
         return make_item(tmp_path / "model.keras", "keras", **backend), frames, 3 * frames
 

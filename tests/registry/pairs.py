@@ -169,13 +169,16 @@ def write_keras(folder: Path) -> Path:
     """Only in a process that has a backend for it alone."""
     import keras
 
+    from modelstac.registry.runtimes.backends import without_tensorflow
+
     s2, s1 = (keras.Input((None, None, bands), name=name) for name, bands in (("s2", 3), ("s1", 1)))
     x = keras.layers.Concatenate()([s1, s2])
     heads = [keras.layers.Dense(n, use_bias=False, name=name) for name, n in (("height", 1), ("mask", 2))]
     model = keras.Model([s2, s1], [head(x) for head in heads])
     for head, weights in zip(heads, (HEIGHT, MASK), strict=True):
         head.set_weights([weights])
-    model.save(folder / "model.keras")
+    with without_tensorflow():
+        model.save(folder / "model.keras")
     return folder / "model.keras"
 
 

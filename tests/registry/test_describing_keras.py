@@ -19,6 +19,7 @@ BUILD = """
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.describing.describe import describe_file
     from modelstac.registry.facts import read_facts
+    from modelstac.registry.runtimes.backends import without_tensorflow
 
     image = ("batch", "height", "width", "channel")
     folder = Path(sys.argv[1])
@@ -35,7 +36,8 @@ BUILD = """
         return keras.Model(*made[kind])
 
     def publish(model, **said):
-        model.save(folder / "net.keras")
+        with without_tensorflow():
+            model.save(folder / "net.keras")
         catalog = open_catalog(folder / "catalog", create=True)
         item = catalog.publish(write_item(describe_file(folder / "net.keras", statement(**said))))
         validate(item)
@@ -72,7 +74,8 @@ OPTIONAL = """
     y = keras.layers.MultiHeadAttention(2, 4, name="y")(x, x, attention_mask=allowed)
     native = keras.Model([words, allowed], y)
     dims = {"words": ("batch", "token"), "allowed": ("batch", "token", "other")}
-    native.save(folder / "net.keras")
+    with without_tensorflow():
+        native.save(folder / "net.keras")
     facts = read_facts(folder / "net.keras")
     given = {"words": np.array([[1, 8, 3]], np.int32)}
     found = {}

@@ -36,6 +36,7 @@ def run(backend: str, *arguments: object, program: Path = Path(__file__), networ
 def main(source: Path, target: Path) -> None:
     import keras
 
+    from modelstac.registry.runtimes.backends import without_tensorflow
     from modelstac.training.architecture import architecture_of, read_spec
 
     given = dict(np.load(source))
@@ -54,7 +55,8 @@ def main(source: Path, target: Path) -> None:
         x = given[f"{case}|x"]
         found[f"{case}|inference"] = keras.ops.convert_to_numpy(model(x))
         file = target.with_suffix(".keras")
-        model.save(file)
+        with without_tensorflow():
+            model.save(file)
         loaded = keras.saving.load_model(file, safe_mode=True)
         found[f"{case}|loaded"] = keras.ops.convert_to_numpy(loaded(x))
         for _ in range(TRAINING_STEPS):

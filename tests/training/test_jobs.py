@@ -182,6 +182,7 @@ def test_keras_variants(backend, trained, tmp_path):
     found = json.loads(output.splitlines()[-1])
     assert found["id"] == f"rain-1.0.0-keras-{backend}"
     assert any("nothing to do" in note for note in found["notes"])
+    assert found["tensorflow"] is (backend == "tensorflow")  # Keras on PyTorch imports it, unless it is told not to
     item = open_catalog(tmp_path / "catalog").get(found["id"])
     description = read_item(item)
     assert (description.backend, description.framework) == (backend, "Keras")

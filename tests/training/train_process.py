@@ -25,6 +25,7 @@ def main(job_file: str, catalog_folder: str) -> None:
         return
     notes = [message.text for message in messages if isinstance(message, Note)]
     found = {"id": second.id, "scores": first.properties["interop:scores"], "notes": notes}
+    found["tensorflow"] = "tensorflow" in sys.modules
     print("\n" + json.dumps(found))
 
 

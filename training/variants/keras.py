@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.items.versions import semver
+from modelstac.registry.runtimes.backends import without_tensorflow
 from modelstac.training.architecture import Spec, architecture_of, while_training
 from modelstac.training.fitting.fit_keras import fit_model
 from modelstac.training.fitting.loop import fit_learner
@@ -56,7 +57,8 @@ def train(
         return result
 
     def save(path: Path) -> None:
-        model.save(path)
+        with without_tensorflow():
+            model.save(path)
         same_bytes(path)
 
     computed = execution.recorded(_device_name(execution), _libraries())

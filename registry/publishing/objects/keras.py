@@ -14,7 +14,7 @@ from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
-from modelstac.registry.runtimes.backends import PACKAGES
+from modelstac.registry.runtimes.backends import PACKAGES, without_tensorflow
 
 BANDS_FIRST = False
 _GENERIC = frozenset({"Functional", "Model", "Sequential"})
@@ -51,7 +51,8 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         return saved
     path = folder / "model.keras"
     try:
-        traced.save(path)
+        with without_tensorflow():
+            traced.save(path)
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
         raise SpecError(f"Keras cannot save {name}: {_line(error)}") from error
     return Saved(path, known, None if traced is model else _running(model, traced))

@@ -11,6 +11,7 @@ from keras import layers
 from tests.registry.probing.networks import described, model_of
 
 from modelstac.registry.probing.measure import measure
+from modelstac.registry.runtimes.backends import without_tensorflow
 from modelstac.registry.runtimes.keras import opened
 
 IMAGE = ("batch", "height", "width", "channel")
@@ -73,7 +74,8 @@ def main(names: list[str]) -> None:
     """Print what is measured of some networks."""
     found = {}
     for name in names:
-        keras.utils.set_random_seed(4)
+        with without_tensorflow():
+            keras.utils.set_random_seed(4)
         network = NETWORKS[name]()
         [tensor] = network.inputs
         shape = tuple(-1 if size is None else size for size in tensor.shape)
