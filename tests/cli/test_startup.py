@@ -73,6 +73,15 @@ def test_publishing_without_running_loads_nothing_that_searches_or_runs(tmp_path
     assert imported_by(CALL.format(publish), f"({HEAVY} | {unneeded})") == "[]"
 
 
+def test_publishing_imports_keras_without_what_nothing_here_uses(tmp_path: Path) -> None:
+    from modelstac.registry.runtimes.backends import BESIDE
+
+    (path,) = (Path(__file__).parents[1] / "registry" / "earlier").rglob("*.keras")
+    call = CALL.replace("not end.code", "end.code == 2").format(["publish", str(path), "-c", str(tmp_path / "new")])
+    code = f"{call}assert 'keras' in sys.modules and not {set(BESIDE)} & sys.modules.keys()\nimport pandas"
+    assert imported_by(code, "{'pandas'}") == "['pandas']"  # for all others it is there
+
+
 def test_a_command_has_no_plugins_unless_asked_and_ends_without_a_search_for_cycles() -> None:
     run = "import gc, os, modelstac.__main__ as m\ntry:\n    m.run()\nexcept SystemExit:\n    "
     for given, kept in ({}, "1"), ({"PYDANTIC_DISABLE_PLUGINS": ""}, ""):

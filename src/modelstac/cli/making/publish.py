@@ -20,7 +20,7 @@ from modelstac.cli.common.options import (
     trust_option,
 )
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 from modelstac.cli.making.said import by_fields, said_options
 
@@ -154,7 +154,7 @@ def _described(
     if "geometry" in given:
         fields.pop("bbox", None)
     folder = Path.cwd() if written is None else written.absolute().parent
-    quiet_frameworks()
+    lean_frameworks()
     model = model.absolute() if isinstance(model, Path) else model
     how: dict[str, Any] = {"folder": folder, "policy": policy, "unproved": unproved}
     with (
