@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -148,7 +148,8 @@ class Samples:
         }
         found = self._trial.run(joined)
         try:
-            parts = {name: np.split(array, len(samples), self._outputs[name]) for name, array in found.items()}
+            axes = cast("dict[str, int]", self._outputs)  # where there may be several, none is None
+            parts = {name: np.split(array, len(samples), axes[name]) for name, array in found.items()}
         except (ValueError, IndexError) as error:
             raise DataError(f"outputs are not of {len(samples)} samples") from error
         return [{name: several[i] for name, several in parts.items()} for i in range(len(samples))]
