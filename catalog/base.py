@@ -28,8 +28,6 @@ from modelstac.catalog.items.identity import differences, in_collection, referen
 from modelstac.catalog.items.links import local_file
 from modelstac.catalog.later import BEFORE_PUBLISHING, at
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.search.page import Page
-from modelstac.catalog.search.query import Query
 from modelstac.catalog.terminal import harmless
 
 if TYPE_CHECKING:
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
 
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.catalog.journal import Asked, Entry
+    from modelstac.catalog.search.page import Page
+    from modelstac.catalog.search.query import Query
 
 LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
@@ -361,6 +361,8 @@ class Catalog(ABC):
         InvalidQueryError
             As :meth:`page` does.
         """
+        from modelstac.catalog.search.query import Query  # not at the top: who publishes searches nothing
+
         if query is not None and fields:
             raise InvalidQueryError("search takes a query or the fields of one, not both")
         query = query or Query(**fields)

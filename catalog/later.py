@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +42,7 @@ def needing(purpose: str) -> Iterator[None]:
         raise MissingPackageError.extra(package, EXTRAS[package], purpose) from error
 
 
+@cache
 def at(place: str) -> Any:
     """Import what is at a place, ``module:name``.
 

@@ -24,19 +24,17 @@ from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, reference
 from modelstac.catalog.items.links import has_local_files, local_path
 from modelstac.catalog.messages import Report, ignore
-from modelstac.catalog.search.page import Page
-from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database
-from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.search.sql.schema import is_current, prepare
-from modelstac.catalog.search.sql.search import Search
 
 if TYPE_CHECKING:
     import pystac
 
     from modelstac.catalog.backends.artifacts import ArtifactFolder
     from modelstac.catalog.backends.embedded_writing import Prepared
+    from modelstac.catalog.search.page import Page
+    from modelstac.catalog.search.query import Query
 
 SUFFIX = ".sqlite"
 # Few, since each costs some waiting of the threads for each other.
@@ -97,6 +95,8 @@ class EmbeddedCatalog(Catalog):
 
     def items(self) -> Iterator[pystac.Item]:
         """Return all items, one after the other."""
+        from modelstac.catalog.search.query import Query  # here and below not at the top: who publishes does not search
+
         query = Query(limit=500)
         while True:
             page = self.page(query)
@@ -141,11 +141,16 @@ class EmbeddedCatalog(Catalog):
 
     def page(self, query: Query, *, count: bool = False) -> Page:
         """Return one page of the items that a query asks for."""
+        from modelstac.catalog.search.page import Page
+        from modelstac.catalog.search.sql.fields import reduced
+
         found, token, matched = self.found(query, count=count)
         return Page(tuple(reduced(self.shown(item), query.fields) for item in found), token, matched)
 
     def found(self, query: Query, *, count: bool) -> tuple[list[rows.Read], str | None, int | None]:
         """Return the items of a page as stored, the token of the next page and the number of matches."""
+        from modelstac.catalog.search.sql.search import Search
+
         with self.database.read() as connection:
             search = Search(connection, query)
             keys, token = search.rows()

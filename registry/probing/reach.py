@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import DataError
 from modelstac.registry.probing.changes import QUICK, Change, changes, differ
-from modelstac.registry.probing.trial import OutOfTimeError
+from modelstac.registry.probing.trial import OutOfTimeError, Samples
 
 if TYPE_CHECKING:
     from modelstac.registry.probing.relation import Follows
     from modelstac.registry.probing.trial import Axis, Shapes, Trial
 
     Array = np.ndarray[Any, Any]
+    Pair = tuple[Mapping[str, Array], Mapping[str, Array]]
 
+TOGETHER = 8
+"""Changes that are tried in one run, as samples of a batch, where samples are kept apart."""
+MOST_VALUES = 1 << 20
+"""Of the inputs of such a run: a larger one takes as long as its samples one by one."""
 KEPT = 6
 """Changes that reach farthest at one place, and so are tried at the others."""
 ROUNDS = 4
@@ -68,7 +75,11 @@ class Reach:
         self._line = line
         self._shapes = shapes
         self._length = shapes[line.axis[0]][line.place]
-        self._plain: dict[str, tuple[dict[str, Array], dict[str, Array]]] = {}
+        self._backgrounds: dict[str, dict[str, Array]] = {}
+        self._plain: dict[tuple[str, ...], list[dict[str, Array]]] = {}
+        self._samples = Samples(trial)
+        values = sum(map(math.prod, shapes.values()))
+        self._together = max(1, min(TOGETHER, MOST_VALUES // max(1, values) - 2)) if self._samples.may_be_several else 1
         self._known: dict[tuple[int, Change, bool], dict[str, int]] = {}
         tensor = next(t for t in trial.signature.inputs if t.name == line.axis[0])
         self._changes = changes(tensor.dtype)
@@ -152,35 +163,68 @@ class Reach:
 
     def _best_at(self, row: int, *, flipped: bool) -> list[Change]:
         """Name the changes that reach farthest, from a row on."""
+        self._first(row, self._changes, flipped=flipped)  # together, before each is looked at
         far = [(self._distance(self._first(row, [c], flipped=flipped), row), -i) for i, c in enumerate(self._changes)]
         return [self._changes[-i] for _, i in sorted(far, reverse=True)[:KEPT]]
 
     def _first(self, row: int, tried: Sequence[Change], *, flipped: bool) -> dict[str, int]:
         """Give the first pixel of each output that any of some changes from a row on changes."""
+        new = [change for change in tried if (row, change, flipped) not in self._known]
+        for some in batches(new, self._together):
+            for change, pair in zip(some, self._run(row, some, flipped=flipped), strict=True):
+                self._known[row, change, flipped] = {} if pair is None else dict(self._seen(*pair, flipped=flipped))
         first: dict[str, int] = {}
         for change in tried:
-            for name, pixel in self._one(row, change, flipped=flipped).items():
+            for name, pixel in self._known[row, change, flipped].items():
                 first[name] = min(pixel, first.get(name, pixel))
         return first
 
-    def _one(self, row: int, change: Change, *, flipped: bool) -> dict[str, int]:
-        key = (row, change, flipped)
-        if key not in self._known:
-            self._known[key] = dict(self._run(row, change, flipped=flipped))
-        return self._known[key]
+    def _run(self, row: int, some: Sequence[Change], *, flipped: bool) -> Iterator[Pair | None]:
+        """Yield for each change from a row on what it makes of the outputs, and what they are without it."""
+        together = self._in_one_batch(row, some, flipped=flipped) if len(some) > 1 else None
+        if together is not None:
+            yield from together
+            return
+        for change in some:
+            try:
+                [plain] = self._plain_of([change.background])
+                yield self._trial.run(self._changed(row, change, flipped=flipped)), plain
+            except OutOfTimeError:
+                raise
+            except DataError:  # values that it does not take, such as labels that are too large
+                yield None
 
-    def _run(self, row: int, change: Change, *, flipped: bool) -> Iterator[tuple[str, int]]:
-        """Yield the first pixel of each output that a change from a row on changes, from the other end if flipped."""
-        name, place = self._line.axis[0], self._line.place
-        rows = slice(0, self._length - row) if flipped else slice(row, None)
+    def _in_one_batch(self, row: int, some: Sequence[Change], *, flipped: bool) -> list[Pair] | None:
+        """Run changes as samples of one batch; None where that need not show what each alone shows.
+
+        Each sample is compared with its background in the same place of the batch, as kernels may round otherwise from
+        place to place. The first and the last sample are left unchanged: others must not do anything to them.
+        """
+        end = some[0].background
         try:
-            inputs, plain = self._background(change.background)
-            given = inputs | {name: change.apply(inputs[name], (*(slice(None),) * place, rows))}
-            outputs = self._trial.run(given)
+            plain = self._plain_of([end, *(change.background for change in some), end])
         except OutOfTimeError:
             raise
-        except DataError:  # values that it does not take, such as labels that are too large
-            return
+        except DataError:  # it takes no such batch
+            self._together = 1
+            return None
+        still = self._background(end)
+        changed = [self._changed(row, change, flipped=flipped) for change in some]
+        try:
+            found = self._samples.run([still, *changed, still])
+        except OutOfTimeError:
+            raise
+        except DataError:  # one of them is not taken
+            return None
+        if any(_differ(found[place], plain[place]) for place in (0, -1)):
+            self._together = 1
+            return None
+        return list(zip(found[1:-1], plain[1:-1], strict=True))
+
+    def _seen(
+        self, outputs: Mapping[str, Array], plain: Mapping[str, Array], *, flipped: bool
+    ) -> Iterator[tuple[str, int]]:
+        """Yield the first pixel of each output that changed, from the other end if flipped."""
         for output, array in outputs.items():
             if array.shape != plain[output].shape or not (unequal := differ(array, plain[output])).any():
                 continue
@@ -194,8 +238,25 @@ class Reach:
                 raise TouchesError
             yield output, first
 
-    def _background(self, kind: str) -> tuple[dict[str, Array], dict[str, Array]]:
-        if kind not in self._plain:
-            inputs = self._trial.inputs(self._shapes, kind)
-            self._plain[kind] = inputs, self._trial.run(inputs)
-        return self._plain[kind]
+    def _changed(self, row: int, change: Change, *, flipped: bool) -> dict[str, Array]:
+        """Give the inputs of a change from a row on, or from the other end up to it."""
+        name, place = self._line.axis[0], self._line.place
+        rows = slice(0, self._length - row) if flipped else slice(row, None)
+        inputs = self._background(change.background)
+        return inputs | {name: change.apply(inputs[name], (*(slice(None),) * place, rows))}
+
+    def _background(self, kind: str) -> dict[str, Array]:
+        if kind not in self._backgrounds:
+            self._backgrounds[kind] = self._trial.inputs(self._shapes, kind)
+        return self._backgrounds[kind]
+
+    def _plain_of(self, kinds: Sequence[str]) -> list[dict[str, Array]]:
+        """Give the outputs of backgrounds, which are run together."""
+        key = tuple(kinds)
+        if key not in self._plain:
+            self._plain[key] = self._samples.run([self._background(kind) for kind in kinds])
+        return self._plain[key]
+
+
+def _differ(first: Mapping[str, Array], second: Mapping[str, Array]) -> bool:
+    return any(a.shape != second[name].shape or bool(differ(a, second[name]).any()) for name, a in first.items())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.probing.axes import is_batch
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Runnable, TensorSignature
@@ -112,6 +113,48 @@ class Trial:
         }
 
 
+class Samples:
+    """Runs a model on several inputs at a time, one after the other along the axis of samples.
+
+    Parameters
+    ----------
+    trial
+        The model.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        signature = trial.signature
+        self._inputs = {tensor.name: _batch_axis(tensor) for tensor in signature.inputs}
+        self._outputs = {tensor.name: _batch_axis(tensor) for tensor in signature.outputs}
+
+    @property
+    def may_be_several(self) -> bool:
+        """Whether each input and output has an axis of samples that is open."""
+        return None not in {*self._inputs.values(), *self._outputs.values()}
+
+    def run(self, samples: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """Run them, and return the outputs of each.
+
+        Raises
+        ------
+        DataError
+            If the model does not run on them, or what it gives is not of so many samples.
+        """
+        if len(samples) == 1:
+            return [self._trial.run(samples[0])]
+        joined = {
+            name: np.concatenate([sample[name] for sample in samples], axis) for name, axis in self._inputs.items()
+        }
+        found = self._trial.run(joined)
+        try:
+            axes = cast("dict[str, int]", self._outputs)  # where there may be several, none is None
+            parts = {name: np.split(array, len(samples), axes[name]) for name, array in found.items()}
+        except (ValueError, IndexError) as error:
+            raise DataError(f"outputs are not of {len(samples)} samples") from error
+        return [{name: several[i] for name, several in parts.items()} for i in range(len(samples))]
+
+
 class OutOfTimeError(DataError):
     """The time that a trial may take is over."""
 
@@ -132,3 +175,8 @@ def values(tensor: TensorSignature, shape: tuple[int, ...], kind: str, rng: np.r
         most = min(int(np.iinfo(dtype).max), {"uniform": 1, "normal": 7, "large": 255}[kind])
         return rng.integers(0, most, shape, endpoint=True).astype(dtype)
     raise DataError(f"input {tensor.name!r} is of {tensor.dtype}: give numbers to try it with")
+
+
+def _batch_axis(tensor: TensorSignature) -> int | None:
+    """Give the position of the axis of samples, None where there is none that is open."""
+    return next((i for i, (dim, size) in enumerate(tensor.axes.items()) if is_batch(dim) and not size.is_fixed), None)

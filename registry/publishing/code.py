@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,6 +69,8 @@ def read_code(said: Any) -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    import subprocess  # not at the top: most files say nothing of a repository
+
     program = shutil.which("git")
     if program is None:
         return None

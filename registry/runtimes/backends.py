@@ -5,12 +5,14 @@ No framework is imported here, except Keras itself by :func:`import_keras`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
+from threading import get_ident
 from types import MappingProxyType
 
 from modelstac.catalog.errors import BackendError, MissingPackageError
@@ -18,6 +20,11 @@ from modelstac.catalog.messages import Note, Report, ignore
 
 PACKAGES = MappingProxyType({"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"})
 VARIABLE = "KERAS_BACKEND"
+BESIDE = frozenset({"IPython", "matplotlib", "pandas", "sklearn"})
+"""What Keras does without where it is not installed, and else imports in half of its time: for data frames, pictures of
+arrays and wrappers."""
+SPARED: set[str] = set()
+"""Those of :data:`BESIDE` without which Keras is imported in this process: all, where a command uses none of them."""
 
 
 def running_backend() -> str | None:
@@ -100,7 +107,7 @@ def require_keras(wanted: str, *, purpose: str) -> None:
         _import_on(wanted)
 
 
-@contextmanager
+@contextlib.contextmanager
 def without_tensorflow() -> Iterator[None]:
     """Let Keras on another backend save a model, or set a seed, without importing TensorFlow, which takes seconds.
 
@@ -123,9 +130,33 @@ def _import_on(backend: str) -> None:
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
     try:
-        importlib.import_module("keras")
+        with _without(SPARED):
+            importlib.import_module("keras")
     finally:
         if before is None:
             del os.environ[VARIABLE]
         else:
             os.environ[VARIABLE] = before
+
+
+class _Absent(MetaPathFinder):
+    """Says of some packages that they are not installed, in one thread."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names, self._thread = names, get_ident()
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Raise for these, and leave all others to the next finder."""
+        if fullname in self._names and get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+
+@contextlib.contextmanager
+def _without(names: set[str]) -> Iterator[None]:
+    """Have what is imported in this block, here and not in other threads, find none of some packages."""
+    absent = _Absent(names)
+    sys.meta_path.insert(0, absent)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(absent)

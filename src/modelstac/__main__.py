@@ -1,6 +1,8 @@
 """``python -m modelstac``, and the command ``modelstac``."""
 
 import contextlib
+import gc
+import os
 import sys
 import threading
 
@@ -12,9 +14,12 @@ HEAVY = {"tensorflow", "torch"}
 
 def run() -> None:
     """Run the command line, and end at once where nothing of it still runs."""
+    # Pydantic looks for plugins in all that is installed, and a command has none; who sets this to nothing has them.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
         main(prog_name="modelstac")
     except SystemExit as end:
+        gc.freeze()  # or all that is left would be looked through for cycles, just before it goes
         alone = all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate())
         if HEAVY & sys.modules.keys() and alone and not isinstance(end.code, str):
             from modelstac.registry.isolated.answers import leave

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.cli.conftest import environment
 
 import modelstac
 from modelstac.catalog.testing import Examples
@@ -59,6 +60,35 @@ def test_search_in_a_file_or_folder_loads_no_client_and_no_validator(name: str, 
     made.publish(Examples(tmp_path / "files").item())
     made.search()  # which makes the index of a folder
     assert imported_by(CALL.format(["search", "-c", made.href]), UNNEEDED) == "[]"
+
+
+def test_publishing_without_running_loads_nothing_that_searches_or_runs(tmp_path: Path) -> None:
+    from tests.registry.statements import graph
+
+    path = graph(tmp_path / "net.onnx", [("Relu", ["x"], ["y"], {})], [("x", [1, 3])], [("y", [1, 3])])
+    said = ["--name", "relu", "--task", "regression", "--architecture", "MLP", "--license", "MIT", "--bbox", "0,0,1,1"]
+    dims = ["--datetime", "2020", "--input-dims", "batch,bands", "--bands", "a,b,c", "--output-dims", "batch,value"]
+    publish = ["publish", str(path), "-c", str(tmp_path / "new.sqlite"), *said, *dims, "--unproved"]
+    unneeded = "{'modelstac.catalog.search.query', 'modelstac.registry.inspecting.torch_export', 'jsonschema', 'numpy'}"
+    assert imported_by(CALL.format(publish), f"({HEAVY} | {unneeded})") == "[]"
+
+
+def test_publishing_imports_keras_without_what_nothing_here_uses(tmp_path: Path) -> None:
+    from modelstac.registry.runtimes.backends import BESIDE
+
+    (path,) = (Path(__file__).parents[1] / "registry" / "earlier").rglob("*.keras")
+    call = CALL.replace("not end.code", "end.code == 2").format(["publish", str(path), "-c", str(tmp_path / "new")])
+    code = f"{call}assert 'keras' in sys.modules and not {set(BESIDE)} & sys.modules.keys()\nimport pandas"
+    assert imported_by(code, "{'pandas'}") == "['pandas']"  # for all others it is there
+
+
+def test_a_command_has_no_plugins_unless_asked_and_ends_without_a_search_for_cycles() -> None:
+    run = "import gc, os, modelstac.__main__ as m\ntry:\n    m.run()\nexcept SystemExit:\n    "
+    for given, kept in ({}, "1"), ({"PYDANTIC_DISABLE_PLUGINS": ""}, ""):
+        code = run + "print(repr(os.environ['PYDANTIC_DISABLE_PLUGINS']), gc.get_freeze_count() > 0)"
+        command = [sys.executable, "-c", code, "--version"]
+        done = subprocess.run(command, env=environment(**given), capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == f"{kept!r} True"
 
 
 def test_version_is_that_of_the_package(fresh_command: Command) -> None:

@@ -10,8 +10,6 @@ import hashlib
 import json
 import os
 import re
-import urllib.request
-import uuid
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -139,6 +137,8 @@ def _parsed(data: bytes, place: str) -> dict[str, Any]:
 
 
 def _download(uri: str, name: str) -> bytes:
+    import urllib.request  # not at the top: most schemas come with modelstac
+
     reason = "only https is fetched"
     if uri.startswith("https://"):
         try:
@@ -153,6 +153,8 @@ def _download(uri: str, name: str) -> bytes:
 
 
 def _keep(path: Path, data: bytes) -> None:
+    import uuid
+
     # A cache that cannot be written is no reason to fail.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

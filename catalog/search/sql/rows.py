@@ -86,9 +86,11 @@ def _stored(properties: Document, name: str) -> Any:
 
 def known(connection: sqlite3.Connection, ids: Iterable[str]) -> set[tuple[str, str]]:
     """Return collection and id of the items that have one of these ids."""
-    wanted = json.dumps(list(ids))
-    statement = "SELECT collection, id FROM items WHERE id IN (SELECT value FROM json_each(?))"
-    return set(connection.execute(statement, (wanted,)))
+    found: set[tuple[str, str]] = set()
+    for some in batches(ids, _AT_A_TIME):
+        marks = ",".join("?" * len(some))
+        found.update(connection.execute(f"SELECT collection, id FROM items WHERE id IN ({marks})", some))
+    return found
 
 
 # Found by the item's own list: these tables are in the order of the values.

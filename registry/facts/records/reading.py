@@ -10,13 +10,10 @@ import struct
 import zipfile
 from types import MappingProxyType
 from typing import Protocol, cast
-from xml.etree.ElementTree import ParseError
 
 from modelstac.catalog.errors import ModelStacError
 from modelstac.registry.facts.records import litert, onnx, weights
 from modelstac.registry.facts.records.record import Record
-from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER
-from modelstac.registry.inspecting.torch_export import PROGRAM
 
 PICKLE, HDF5 = "a pickle", "an HDF5 file"
 UNSAFE = frozenset({PICKLE, HDF5})
@@ -62,6 +59,10 @@ def _archived(data: bytes) -> str | None:
         return None
     if {"config.json", "metadata.json"} <= names:
         return "keras"
+    # Not at the top: what looks into these is needed for no other file.
+    from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER
+    from modelstac.registry.inspecting.torch_export import PROGRAM
+
     if GRAPH_MEMBER in names:
         return "saved-model"
     if "model.xml" in names:
@@ -84,7 +85,7 @@ def record(data: bytes) -> Record | None:
         return reader.read(data)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, StopIteration):
         return Record(form)
-    except (ModelStacError, zipfile.BadZipFile, struct.error, ParseError, json.JSONDecodeError, NotImplementedError):
+    except (ModelStacError, zipfile.BadZipFile, struct.error, SyntaxError, json.JSONDecodeError, NotImplementedError):
         return Record(form)
 
 

@@ -29,9 +29,10 @@ def contradictions(description: ModelDescription) -> Iterator[str]:
                 f"{length}: give one for all, or one for each"
             )
         for step in steps:
-            if step.type in NUMBERS and (reason := number_obstacle(step.type, step.model_dump())) is not None:
+            said = step.model_dump()
+            if step.type in NUMBERS and (reason := number_obstacle(step.type, said)) is not None:
                 yield f"a step of input {tensor.name!r} cannot be computed: {reason}"
-            yield from _uncomputable(step.model_dump(), f"a step of value_scaling of input {tensor.name!r}")
+            yield from _uncomputable(said, f"a step of value_scaling of input {tensor.name!r}")
         yield from _uncomputable(tensor.pre_processing_function, f"the preprocessing of input {tensor.name!r}")
     for output in description.outputs:
         yield from _uncomputable(output.post_processing_function, f"the postprocessing of output {output.name!r}")

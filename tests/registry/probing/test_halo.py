@@ -100,6 +100,42 @@ def test_the_side_that_looks_farthest_counts() -> None:
     assert measured(OneSided()).halo == {"image": {"height": 2, "width": 5}}
 
 
+class Counted(nn.Module):
+    """A convolution of 5 x 5 that counts its runs; in a batch, one sample may be added to those before or after it."""
+
+    def __init__(self, other: str = "none") -> None:
+        super().__init__()
+        self.conv, self.other, self.runs = nn.Conv2d(1, 1, 5, padding=2), other, 0
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.runs += 1
+        greatest = image.amax((1, 2, 3), keepdim=True)
+        if self.other == "before":
+            greatest = greatest.flip(0)
+        summed = greatest.cumsum(0) - greatest
+        if self.other == "before":
+            summed = summed.flip(0)
+        return self.conv(image) + (0 if self.other == "none" else summed)
+
+
+@pytest.mark.parametrize("other", ["before", "after"])
+def test_a_change_counts_for_its_own_sample_alone(other: str) -> None:
+    """Of one sample nothing is added; several are not tried together once one is seen to change another."""
+    model = in_torch(Counted(other), described({"image": images()}, {"result": images()}))
+    assert measure_halo(model, measure_sizes(model)) == {"image": both(2)}
+
+
+def test_changes_are_tried_together_where_samples_are_kept_apart() -> None:
+    runs = []
+    for batch in (-1, 1):
+        module = Counted()
+        model = in_torch(module, described({"image": images(batch=batch)}, {"result": images(batch=batch)}))
+        sizes, module.runs = measure_sizes(model), 0
+        assert measure_halo(model, sizes) == {"image": both(2)}
+        runs.append(module.runs)
+    assert runs[0] * 3 < runs[1]
+
+
 class Resizing(nn.Module):
     """Halves the grid and brings it back to the size of the image, whichever that is."""
 

@@ -1,4 +1,4 @@
-"""Keep the chatter of frameworks off the terminal of somebody who asked for one line."""
+"""Keep the chatter of frameworks off the terminal of somebody who asked for one line, and what they need not import."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ def quiet_frameworks() -> None:
         warnings.filterwarnings("ignore", module=r"(keras|tensorflow|torch)(\.|$)")
         # TensorFlow speaks of tracing again where Keras compiles an operator anew for each shape, as it must.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def lean_frameworks() -> None:
+    """Prepare as :func:`quiet_frameworks` does, and import Keras without what no command but those that train uses."""
+    from modelstac.registry.runtimes.backends import BESIDE, SPARED
+
+    quiet_frameworks()
+    SPARED.update(BESIDE)

@@ -9,7 +9,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, columns, existing_catalog, json_option, print_json
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def diff(first: str, second: str, tolerance: float | None, catalog: str | None, 
     said. ID1 and ID2 may also be MODEL@ALIAS, MODEL, or MODEL with a range of versions. The exit code is 1 when the
     two compute something else, or cannot be fed the same.
     """
-    quiet_frameworks()
+    lean_frameworks()
     from modelstac.exporters.diff import TOLERANCE, diff
     from modelstac.exporters.workers import Workers
     from modelstac.registry.choosing.references import by_name

@@ -15,7 +15,7 @@ from modelstac.cli.common.options import (
     trust_option,
 )
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 
 
@@ -48,7 +48,7 @@ def adopt(
     The file is fetched and looked into; its checksum is computed, or compared if the item states one. Where it came
     from is a link of the new item.
     """
-    quiet_frameworks()
+    lean_frameworks()
     from modelstac.catalog.errors import SpecError
     from modelstac.registry.describing.adopt import Said
     from modelstac.registry.describing.adopt import adopt as publish

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from modelstac.catalog.ahead import uncollected
 from modelstac.cli.common.options import (
     catalog_option,
     json_option,
@@ -19,7 +20,7 @@ from modelstac.cli.common.options import (
     trust_option,
 )
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 from modelstac.cli.making.said import by_fields, said_options
 
@@ -87,6 +88,8 @@ def publish(
     Of several inputs or outputs say which: --input-dims s1=batch,bands,y,x --input-dims s2=batch,bands,y,x. With
     --by-reference the assets of an item lie anywhere else.
     """
+    if unproved:  # nothing runs, and nearly all that is made is what is imported, which stays
+        click.get_current_context().with_resource(uncollected())
     given = {name: value for name, value in said.items() if value not in (None, (), {})}
     model = _model(file, from_mlflow, tracking_uri, from_hf)
     if isinstance(model, Path) and model.suffix.lower() == ".json" and not _is_model(model):
@@ -151,7 +154,7 @@ def _described(
     if "geometry" in given:
         fields.pop("bbox", None)
     folder = Path.cwd() if written is None else written.absolute().parent
-    quiet_frameworks()
+    lean_frameworks()
     model = model.absolute() if isinstance(model, Path) else model
     how: dict[str, Any] = {"folder": folder, "policy": policy, "unproved": unproved}
     with (

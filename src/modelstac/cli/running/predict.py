@@ -12,7 +12,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, json_option, named_item, print_json, trust_option
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 from modelstac.cli.running.scene import is_scene, scene_options
 from modelstac.cli.running.tensors import ARRAY, ARRAYS, NETCDF
@@ -107,7 +107,7 @@ def predict(
     _check_suffix(output, OUTPUTS)
     if plot is not None:
         _check_suffix(plot, PLOTS)
-    quiet_frameworks()
+    lean_frameworks()
     named_item(what, catalog)  # what is not there is found before anything is read
     arrays = _read(sources, inputs)  # before the framework: a wrong file is found at once
     if arrays is not None:
@@ -155,7 +155,7 @@ def _predicted_scene(
     """Run a scene."""
     from modelstac.cli.running.scene import predict_scene
 
-    quiet_frameworks()
+    lean_frameworks()
     named_item(asked[0], catalog)
     with progress() as report:
         return predict_scene(*asked, said, catalog=catalog, loading=loading, report=report)

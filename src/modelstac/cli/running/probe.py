@@ -18,7 +18,7 @@ from modelstac.cli.common.options import (
     trust_option,
 )
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def probe(
     ID may also be MODEL@ALIAS, MODEL, MODEL with a range of versions, or URL or path of an item. Sizes that the item
     states already bound what is tried, and are proved.
     """
-    quiet_frameworks()
+    lean_frameworks()
     if record:
         if output is not None or isolated:
             raise click.UsageError("--record runs it here and notes it in its catalog: leave out --output, --isolated")

@@ -6,7 +6,7 @@ import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json, trust_option
 from modelstac.cli.common.progress import progress
-from modelstac.cli.common.quiet import quiet_frameworks
+from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 
 
@@ -19,7 +19,7 @@ from modelstac.cli.common.terminal import say
 @json_option("the result")
 def test(*, what: str, rehash: bool, record: bool, trust: tuple[str, ...], catalog: str | None, as_json: bool) -> int:
     """Load the model ID, replay the example published with it, and say how far its output is from the published one."""
-    quiet_frameworks()
+    lean_frameworks()
     from modelstac.registry import load
     from modelstac.registry.isolated.verified import model_environment
 
