@@ -22,6 +22,7 @@ from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.isolated.answers import Answers
 from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
+from modelstac.registry.runtimes.backends import BESIDE, SPARED
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 KEPT = 4
@@ -114,6 +115,7 @@ VERBS = ("convert", "prepare", "load", "run", "known_layers", "layers", "tensors
 def main() -> None:
     """Answer until there are no more requests."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    SPARED.update(BESIDE)
     answers = Answers()
     worker = Worker(answers)
     answers.serve({verb: getattr(worker, verb) for verb in VERBS})

@@ -9,8 +9,9 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from importlib.abc import MetaPathFinder
+from collections.abc import Collection, Iterator
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from threading import get_ident
 from types import MappingProxyType
@@ -130,8 +131,7 @@ def _import_on(backend: str) -> None:
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
     try:
-        with _without(SPARED):
-            importlib.import_module("keras")
+        _import_without(SPARED)
     finally:
         if before is None:
             del os.environ[VARIABLE]
@@ -139,24 +139,29 @@ def _import_on(backend: str) -> None:
             os.environ[VARIABLE] = before
 
 
-class _Absent(MetaPathFinder):
-    """Says of some packages that they are not installed, in one thread."""
-
-    def __init__(self, names: set[str]) -> None:
-        self._names, self._thread = names, get_ident()
-
-    def find_spec(self, fullname: str, *_: object) -> None:
-        """Raise for these, and leave all others to the next finder."""
-        if fullname in self._names and get_ident() == self._thread:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-
-
-@contextlib.contextmanager
-def _without(names: set[str]) -> Iterator[None]:
-    """Have what is imported in this block, here and not in other threads, find none of some packages."""
+def _import_without(names: set[str]) -> None:
+    """Import Keras as where some packages cannot be imported, and whole where it needs them after all."""
     absent = _Absent(names)
     sys.meta_path.insert(0, absent)
     try:
-        yield
+        importlib.import_module("keras")
+    except ImportError:
+        absent.names = frozenset()
+        importlib.import_module("keras")
     finally:
         sys.meta_path.remove(absent)
+
+
+class _Absent(MetaPathFinder, Loader):
+    """Finds some packages, as whoever looks for them expects, and cannot import them, in one thread."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names, self._thread = names, get_ident()
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        """Find these, and leave all others to the next finder."""
+        return ModuleSpec(fullname, self) if fullname in self.names and get_ident() == self._thread else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Fail as an import does of what is not installed."""
+        raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)

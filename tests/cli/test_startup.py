@@ -73,9 +73,13 @@ def test_publishing_without_running_loads_nothing_that_searches_or_runs(tmp_path
     assert imported_by(CALL.format(publish), f"({HEAVY} | {unneeded})") == "[]"
 
 
-def test_publishing_imports_keras_without_what_nothing_here_uses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])  # PyTorch's compiler looks for pandas, to leave it alone
+def test_publishing_imports_keras_without_what_nothing_here_uses(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from modelstac.registry.runtimes.backends import BESIDE
 
+    monkeypatch.setenv("KERAS_BACKEND", backend)
     (path,) = (Path(__file__).parents[1] / "registry" / "earlier").rglob("*.keras")
     call = CALL.replace("not end.code", "end.code == 2").format(["publish", str(path), "-c", str(tmp_path / "new")])
     code = f"{call}assert 'keras' in sys.modules and not {set(BESIDE)} & sys.modules.keys()\nimport pandas"
