@@ -1,0 +1,90 @@
+"""Where outputs of another size lie: found by running the model where sizes alone leave it open, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from onnx import helper
+from tests.registry.scenes.scenes_in_memory import Memory, corner, run
+from tests.registry.scenes.small_models import in_onnx, of_images, onnx_graph
+
+from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.sizes import Size
+
+VALUES = np.random.default_rng(0).random((1, 150, 211), np.float32)
+
+
+def of_one_size(node: Any, given: int, made: int, weights: Any = ()) -> Any:
+    """Give a model of one input and one output length."""
+    graph = onnx_graph([node], {"image": [1, 1, given, given]}, {"out": [1, 1, made, made]}, weights)
+    found = of_images({"image": 1}, {"out": 1}, side=given, batch=1, halo={"image": {"height": 0, "width": 0}})
+    (output,) = found.outputs
+    result = output.result.model_copy(update={"shape": (1, 1, made, made)})
+    return in_onnx(graph, found.model_copy(update={"outputs": (output.model_copy(update={"result": result}),)}))
+
+
+def cut_out(given: int, begin: int, end: int) -> Any:
+    """Give a model that leaves off the edges of its input."""
+    places = {"begins": np.array([begin] * 2), "ends": np.array([end] * 2), "axes": np.array([2, 3])}
+    return of_one_size(
+        helper.make_node("Slice", ["image", "begins", "ends", "axes"], ["out"]), given, end - begin, places
+    )
+
+
+@pytest.mark.parametrize(("begin", "end"), [(16, 48), (12, 52)])
+def test_the_middle_of_an_input_keeps_its_pixels(tmp_path: Path, begin: int, end: int) -> None:
+    """Half as long is not always half as fine."""
+    found = run(cut_out(64, begin, end), Memory({"image": VALUES}), tmp_path)
+    np.testing.assert_array_equal(found["out"], VALUES)
+    assert found["plan"].layers["out"].grid.affine == corner(10)
+
+
+def test_half_as_fine_is_half_as_long(tmp_path: Path) -> None:
+    model = of_one_size(helper.make_node("AveragePool", ["image"], ["out"], kernel_shape=[2, 2], strides=[2, 2]), 64, 32)
+    found = run(model, Memory({"image": VALUES}), tmp_path)
+    assert found["plan"].layers["out"].grid.affine == corner(10) @ Affine.scale(2)
+    expected = VALUES[0, :150, :210].reshape(75, 2, 105, 2).mean((1, 3))
+    np.testing.assert_allclose(found["out"][0, :75, :105], expected, rtol=1e-6)
+
+
+def test_strides_that_leave_off_edges_too(tmp_path: Path) -> None:
+    """64 pixels become 30 by a kernel of five and a stride of two: an output pixel has the place of the middle of five."""
+    node = helper.make_node("Conv", ["image", "w"], ["out"], strides=[2, 2])
+    kernel = np.zeros((1, 1, 5, 5), np.float32)
+    kernel[0, 0, 2, 2] = 1
+    found = run(of_one_size(node, 64, 30, {"w": kernel}), Memory({"image": VALUES}), tmp_path)
+    grid = found["plan"].layers["out"].grid
+    height, width = grid.shape
+    columns, rows = np.meshgrid(np.arange(1, width) + 0.5, np.arange(1, height) + 0.5)
+    x, y = grid.affine @ (columns, rows)
+    across, down = ~corner(10) @ (x, y)
+    assert (abs(grid.affine.a), abs(grid.affine.e), height, width) == (20, 20, 76, 106)
+    np.testing.assert_allclose((across % 1, down % 1), 0.5)  # centres of pixels lie on centres
+    down, across = (np.minimum(one.astype(int), length) for one, length in ((down, 148), (across, 209)))
+    last = np.s_[: height - 2, : width - 2]  # the last ones lie over the edge, on what is reflected there
+    np.testing.assert_allclose(found["out"][0, 1:, 1:][last], VALUES[0, down, across][last], rtol=1e-6)
+    assert (found["out"] > 0).all()
+
+
+def test_what_lies_elsewhere_is_refused(tmp_path: Path) -> None:
+    """Of one size, and of open ones: a map would lie as many pixels off."""
+    line = "does not lie in the middle of it along 'height', so that a map of it would lie elsewhere: run the model on arr"
+    with pytest.raises(DataError, match=line):
+        run(cut_out(64, 0, 40), Memory({"image": VALUES}), tmp_path)
+    graph = onnx_graph(
+        [helper.make_node("Slice", ["image", "begins", "ends", "axes"], ["out"])],
+        {"image": ["b", 1, "h", "w"]},
+        {"out": ["b", 1, "i", "j"]},
+        {"begins": np.array([0, 0]), "ends": np.array([-6, -6]), "axes": np.array([2, 3])},
+    )
+    sizes = {
+        name: {axis: Size(least, 1, symbol=axis) for axis in ("height", "width")}
+        for name, least in (("image", 7), ("out", 1))
+    }
+    model = in_onnx(graph, of_images({"image": 1}, {"out": 1}, halo={"image": {"height": 3, "width": 3}}, sizes=sizes))
+    with pytest.raises(DataError, match=line):
+        run(model, Memory({"image": VALUES}), tmp_path)
