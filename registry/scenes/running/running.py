@@ -68,6 +68,7 @@ def run_plan(
         for number in merging.take(made):
             if number not in store.done:
                 store.finish(number)
+        _tell_odd_labels(plan, store)
         report(Advanced(TASK, len(made.tiles)))
 
     with Ahead(reading.groups(pending)) as parts, Behind(take) as written:
@@ -80,6 +81,14 @@ def run_plan(
         stored = Stored(store, number, layer)
         rasters.append(stored if recipe.stretched is None else Stretched(stored, recipe.stretched.numbers))
     return rasters
+
+
+def _tell_odd_labels(plan: Plan, store: Store) -> None:
+    """Say once of each output that labels of it were masked."""
+    for name, recipe in plan.recipes.items():
+        begin = f"masked: labels of {name!r} that are none of its classes"
+        if recipe.odd and not any(note.startswith(begin) for note in store.notes):
+            store.note(f"{begin}, such as {min(recipe.odd)}")
 
 
 Read = tuple[int, Sequence[tuple[int, int]], list[dict[str, Tile] | None]]
