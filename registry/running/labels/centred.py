@@ -57,9 +57,7 @@ def _measured(model: Runnable, given: TensorSignature, output: TensorSignature, 
     return int(first.max()) + 1 == length - int(last.min())
 
 
-def random_values(
-    tensor: TensorSignature, random: np.random.Generator, *, steps: int = _STEPS
-) -> np.ndarray[Any, Any]:
+def random_values(tensor: TensorSignature, random: np.random.Generator, *, steps: int = _STEPS) -> np.ndarray[Any, Any]:
     """Make values of an input, on open axes of so many steps above the least length."""
     lengths = [size.at_least if name == "batch" else size.above(steps) for name, size in tensor.axes.items()]
     values: np.ndarray[Any, Any] = random.random([max(length, 1) for length in lengths])

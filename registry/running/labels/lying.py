@@ -44,8 +44,8 @@ class _Changed:
 def growths_of_fixed(output: int, given: int) -> list[Growth]:
     """Give the ways in which an output of one length may follow from an input of one length, the plainest first.
 
-    As many pixels of either in one of the other, over all of it; else the same pixels, or those of a stride or of a finer
-    grid, but for as many at one end as at the other.
+    As many pixels of either in one of the other, over all of it; else the same pixels, or those of a stride or of a
+    finer grid, but for as many at one end as at the other.
     """
     longer, shorter = max(output, given), min(output, given)
     found = [Growth(Fraction(output, given))] if shorter and longer % shorter == 0 else []
@@ -105,7 +105,7 @@ def _distance(way: Growth, seen: Sequence[_Changed]) -> float:
 
 
 def _exactly(way: Growth, seen: Sequence[_Changed]) -> Growth:
-    """Correct what is lost in front by the rows of one stride: of 64 by five in steps of two, the last row is not read."""
+    """Correct what is lost in front by the rows of one stride: of 64 by five in steps of two, the last is not read."""
     if not way.lost or not seen or not all(one.local for one in seen):
         return way
     lost = -2 * float(np.mean([one.there - float(way.ratio) * one.row for one in seen]))
@@ -115,9 +115,7 @@ def _exactly(way: Growth, seen: Sequence[_Changed]) -> Growth:
 class _Trying:
     """Runs a model on random values, and on the same with one row changed."""
 
-    def __init__(
-        self, model: Runnable, given: TensorSignature, output: TensorSignature, dims: tuple[str, str]
-    ) -> None:
+    def __init__(self, model: Runnable, given: TensorSignature, output: TensorSignature, dims: tuple[str, str]) -> None:
         self._model, self._given, self._output = model, given, output
         self._random = np.random.default_rng(0)
         needed = [tensor for tensor in model.signature.inputs if not tensor.optional or tensor.name == given.name]
@@ -131,7 +129,7 @@ class _Trying:
         return int(self._inputs[self._given.name].shape[self._axis])
 
     def changed(self, rows: Iterable[int]) -> list[_Changed]:
-        """Change rows one after the other; of those that change something give where, the local ones if there are such."""
+        """Change rows one after the other, and give where something changed: the local places if most are."""
         found = [one for row in rows if (one := self._changed(row)) is not None]
         alone = [one for one in found if one.local]
         return alone if len(alone) > len(found) // 2 else found

@@ -103,7 +103,9 @@ def labels_of_file(stack: ExitStack, path: str | Path) -> DatasetReader:
     raster = opened(stack, path, "labels")
     shown = [kind for kind in raster.colorinterp if kind.name != "alpha"]
     if len(shown) > 1:
-        raise DataError(f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one")
+        raise DataError(
+            f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one"
+        )
     return raster
 
 

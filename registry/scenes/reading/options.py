@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from modelstac.catalog.errors import DataError
@@ -35,7 +36,8 @@ class Options:
             raise DataError(f"resampling is one of {', '.join(METHODS)}, not {self.resampling!r}")
         if self.bbox is not None and len(self.bbox) not in (4, 6):
             raise DataError(f"a box is west, south, east and north in degrees, not {list(self.bbox)}")
-
+        if self.bbox is not None and not all(isinstance(one, Real) and isfinite(one) for one in self.bbox):
+            raise DataError(f"a box is four numbers in degrees: west, south, east and north, not {list(self.bbox)}")
         if self.crs is not None and parsed_crs(self.crs) is None:
             raise DataError(
                 f"crs {str(self.crs)[:60]!r} is no reference system known here: name one, such as EPSG:32633"

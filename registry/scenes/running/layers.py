@@ -30,6 +30,8 @@ CLASSES = "classification:classes"
 _COLOR = re.compile(r"#?([0-9A-Fa-f]{6})")
 """What the extension allows as a colour, with the # that many write; another one is left out."""
 STRETCH = "stretch"
+NOTHING = -(1 << 53)
+"""Stands for nothing among whole numbers of 64 bits: programs write it as a fraction, which holds no larger one."""
 
 
 def _labelled_beside(model: Runnable, name: str) -> bool:
@@ -251,8 +253,8 @@ def _of_highest(
     missing = range(len(classes), length)
     if missing and [one.value for one in classes] != list(range(len(classes))):
         raise DataError(
-            f"output {tensor.name!r} has {length} scores, and its item lists {len(classes)} classes, so that nobody can "
-            "tell which stands for which: have the scores, post='none' (--post none), or correct the item"
+            f"output {tensor.name!r} has {length} scores, and its item lists {len(classes)} classes, so that nobody "
+            "can tell which stands for which: have the scores, post='none' (--post none), or correct the item"
         )
     return (*classes, *(Class(number, f"class {number}") for number in missing))
 
@@ -300,10 +302,11 @@ def _label_type(classes: Sequence[Class]) -> tuple[str, int]:
             and (free := next((v for v in (most, 0) if v not in taken), None)) is not None
         ):
             return dtype, free
-    return "int64", int(np.iinfo(np.int64).min)
+    return "int64", NOTHING
 
 
 def _whole_type(dtype: np.dtype[Any]) -> dict[str, Any]:
     """Give a type that has room for every value and one that stands for nothing."""
     wider = {"b": "uint8"}.get(dtype.kind) or {1: "int16", 2: "int32"}.get(dtype.itemsize, "int64")
-    return {"dtype": wider, "nodata": 255 if wider == "uint8" else int(np.iinfo(wider).min)}
+    nodata = {"uint8": 255, "int64": NOTHING}.get(wider)
+    return {"dtype": wider, "nodata": int(np.iinfo(wider).min) if nodata is None else nodata}

@@ -98,8 +98,8 @@ class Scaling:
         most = float(np.finfo(self.dtype).max)
         if self.dtype.itemsize < values.dtype.itemsize and (odd := values[np.abs(values) > most]).size:
             raise DataError(
-                f"{self.of} takes {self.dtype}, which ends at {most:g}; found {odd.flat[0]:g}: give it in another unit, "
-                "or scaled"
+                f"{self.of} takes {self.dtype}, which ends at {most:g}; found {odd.flat[0]:g}: give it in another "
+                "unit, or scaled"
             )
         return values.astype(self.dtype)
 

@@ -128,8 +128,8 @@ class Sides:
         dims = one.dim_order[own], recipe.tensor.dim_order[axis]
         if (found := fitting(self.model, one, recipe.tensor, dims, ways)) is None:
             raise DataError(
-                f"output {recipe.tensor.name!r} is {recipe.tensor} of {one}, and does not lie in the middle of it along "
-                f"{dims[1]!r}, so that a map of it would lie elsewhere: run the model on arrays"
+                f"output {recipe.tensor.name!r} is {recipe.tensor} of {one}, and does not lie in the middle of it "
+                f"along {dims[1]!r}, so that a map of it would lie elsewhere: run the model on arrays"
             )
         return found
 

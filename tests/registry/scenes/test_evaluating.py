@@ -207,7 +207,9 @@ def test_numbers_are_compared_as_their_scale_and_offset_make_them(tmp_path):
     with rasterio.open(mapped, "r+") as file:
         file.scales, file.offsets = (2,), (1,)
     found = evaluate_maps([(mapped, labels)], rules=Rules(resample=True))
-    assert found.scores["bias"] == pytest.approx((truth * 0.5 - 1.75).mean() * 2 + 1 - (truth * 0.5 - 3).mean(), abs=1e-4)
+    assert found.scores["bias"] == pytest.approx(
+        (truth * 0.5 - 1.75).mean() * 2 + 1 - (truth * 0.5 - 3).mean(), abs=1e-4
+    )
 
 
 def test_labels_of_several_bands_are_refused(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
 import rioxarray
 import xarray as xr
@@ -75,7 +76,9 @@ def test_what_an_item_says_of_all_its_assets(tmp_path: Path) -> None:
     """STAC 1.1 hands fields down: of the item, its asset, and its band the nearest counts."""
     for name in NAMES[:2]:
         tif(tmp_path / f"{name}.tif", VALUES[0])
-    path = written(tmp_path, {"B02": {}, "B03": {"raster:scale": 2.0}}, **{"raster:scale": 0.5, "scale": 7, "nodata": 9})
+    path = written(
+        tmp_path, {"B02": {}, "B03": {"raster:scale": 2.0}}, **{"raster:scale": 0.5, "scale": 7, "nodata": 9}
+    )
     block = whole(open_source(path, model(tensor(NAMES[:2])), physical=True))
     assert block.missing is not None
     np.testing.assert_array_equal(block.missing, np.broadcast_to(VALUES[0] == 9, (2, 24, 30)))
@@ -112,7 +115,9 @@ def test_numbered_bands_are_named_by_their_numbers(tmp_path: Path) -> None:
 
 def test_an_asset_that_lists_no_bands_has_those_of_its_file(tmp_path: Path) -> None:
     tif(tmp_path / "all.tif", VALUES[::-1], names=NAMES[::-1])
-    np.testing.assert_array_equal(whole(open_source(written(tmp_path, {"all": {}}), model(tensor(NAMES)))).values, VALUES)
+    np.testing.assert_array_equal(
+        whole(open_source(written(tmp_path, {"all": {}}), model(tensor(NAMES)))).values, VALUES
+    )
 
 
 def test_files_that_are_called_as_the_bands_of_the_model(tmp_path: Path) -> None:
@@ -147,8 +152,9 @@ def test_fractions_that_a_type_does_not_hold_are_refused(tmp_path: Path) -> None
 
 def test_a_mask_of_coarser_pixels_is_no_reflectance(tmp_path: Path) -> None:
     """Zeros and ones of 20 m have fractions between them on 10 m, which say nothing of a scale."""
-    fine, coarse = tif(tmp_path / "B02.tif", VALUES[0]), tif(
-        tmp_path / "B03.tif", VALUES[1, ::2, ::2] % 2, transform=CORNER @ Affine.scale(2)
+    fine, coarse = (
+        tif(tmp_path / "B02.tif", VALUES[0]),
+        tif(tmp_path / "B03.tif", VALUES[1, ::2, ::2] % 2, transform=CORNER @ Affine.scale(2)),
     )
     found = whole(open_source([fine, coarse], model(tensor(NAMES[:2], dtype="uint8")))).values
     assert found.dtype == np.uint8
@@ -161,3 +167,43 @@ def test_half_precision_ends_where_it_ends(tmp_path: Path) -> None:
     assert scaling.apply(np.full((1, 2, 2), 65_504, np.int32)).dtype == np.float16
     with pytest.raises(DataError, match="takes float16, which ends at 65504; found 170000"):
         scaling.apply(np.full((1, 2, 2), 170_000, np.int32))
+
+
+def test_axes_and_systems_as_gdal_writes_them_into_zarr() -> None:
+    """Its axes are Y and X, and the reference system is an attribute of each array."""
+    coords = {"Y": 5_799_995.0 - 10 * np.arange(24), "X": 600_005.0 + 10 * np.arange(30)}
+    attrs = {"_CRS": {"url": "http://www.opengis.net/def/crs/EPSG/0/32633", "wkt": pyproj.CRS(UTM).to_wkt()}}
+    scene = open_source(xr.DataArray(VALUES[0], coords, ("Y", "X"), "B04", attrs), model(tensor(["B04"])))
+    assert scene.grids["image"] == GeoBox((24, 30), CORNER, UTM)
+    np.testing.assert_array_equal(whole(scene).values[0], VALUES[0])
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("int64", 2**63 - 1), ("uint64", 2**64 - 1), ("int64", -(2**53) - 1)])
+def test_nodata_of_64_bits_is_read_to_the_last_digit(tmp_path: Path, dtype: str, nodata: int) -> None:
+    """As a fraction it would be another number, or none."""
+    values = VALUES[0].astype(dtype)
+    values[3, 4], values[5, 6] = nodata, nodata + (1 if nodata < 0 else -1)
+    plain, kind = tif(tmp_path / "plain.tif", values), dtype.replace("i", "I").replace("u", "U")
+    text = (
+        f'<VRTDataset rasterXSize="30" rasterYSize="24"><SRS>{UTM}</SRS>'
+        "<GeoTransform>600000, 10, 0, 5800000, 0, -10</GeoTransform>"
+        f'<VRTRasterBand dataType="{kind}" band="1"><NoDataValue>{nodata}</NoDataValue>'
+        f"<SimpleSource><SourceFilename>{plain}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>"
+        "</VRTRasterBand></VRTDataset>"
+    )
+    (tmp_path / "B04.vrt").write_text(text)
+    block = whole(open_source(tmp_path / "B04.vrt", model(tensor(["B04"]))))
+    assert block.missing is not None
+    np.testing.assert_array_equal(np.argwhere(block.missing[0]), [[3, 4]])
+
+
+@pytest.mark.parametrize("transform", [Affine(10, 0, 5e5, 0, 0, 5.6e6), Affine(float("nan"), 0, 5e5, 0, -10, 5.6e6)])
+def test_a_transform_that_places_nothing_is_said(tmp_path: Path, transform: Affine) -> None:
+    with pytest.raises(DataError, match=r"says the transform \(.*\), which places no pixel"):
+        open_source(tif(tmp_path / "B04.tif", VALUES[0], transform=transform), model(tensor(["B04"])))
+
+
+@pytest.mark.parametrize("box", [("a", 1, 2, 3), (9, float("nan"), 9.1, 51)])
+def test_a_box_is_of_numbers(tmp_path: Path, box: Any) -> None:
+    with pytest.raises(DataError, match="a box is four numbers in degrees"):
+        open_source(tif(tmp_path / "B04.tif", VALUES[0]), model(tensor(["B04"])), bbox=box)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import rasterio
 from onnx import TensorProto, helper, numpy_helper
 from tests.registry.scenes.scenes_in_memory import Memory, run
 from tests.registry.scenes.small_models import classifier, in_onnx, of_images
@@ -109,3 +110,18 @@ def test_classes_are_read_as_people_write_them(tmp_path: Path) -> None:
     found = run(model, Memory({"image": values}), tmp_path)
     np.testing.assert_array_equal(found["scores"][0], np.array([10, 20, 30])[scores_of(model, values).argmax(0)])
     assert [one.color for one in found["plan"].layers["scores"].classes] == [None, "#00ff00", None]
+
+
+@pytest.mark.parametrize("ending", [".tif", ".nc"])
+def test_nothing_among_whole_numbers_of_64_bits_is_read_as_it_was_written(tmp_path: Path, ending: str) -> None:
+    """Of -2**63 GDAL's readers saw -9: values of -9 were gone, and holes were numbers."""
+    values = RNG.integers(-20, 20, (1, 20, 30)).astype(np.float32)
+    missing = np.zeros(values.shape, bool)
+    missing[:, 5:7, 8:11] = True
+    model = labels(1, "int64", {})
+    predict_scene(model, Memory({"image": values}, missing={"image": missing}), tmp_path / f"map{ending}")
+    with rasterio.open(tmp_path / f"map{ending}") as file:
+        found = file.read(1, masked=True)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(np.ma.getmaskarray(found), missing[0])
+    np.testing.assert_array_equal(found.compressed(), values[0][~missing[0]])

@@ -44,7 +44,9 @@ def test_the_middle_of_an_input_keeps_its_pixels(tmp_path: Path, begin: int, end
 
 
 def test_half_as_fine_is_half_as_long(tmp_path: Path) -> None:
-    model = of_one_size(helper.make_node("AveragePool", ["image"], ["out"], kernel_shape=[2, 2], strides=[2, 2]), 64, 32)
+    model = of_one_size(
+        helper.make_node("AveragePool", ["image"], ["out"], kernel_shape=[2, 2], strides=[2, 2]), 64, 32
+    )
     found = run(model, Memory({"image": VALUES}), tmp_path)
     assert found["plan"].layers["out"].grid.affine == corner(10) @ Affine.scale(2)
     expected = VALUES[0, :150, :210].reshape(75, 2, 105, 2).mean((1, 3))
@@ -52,7 +54,7 @@ def test_half_as_fine_is_half_as_long(tmp_path: Path) -> None:
 
 
 def test_strides_that_leave_off_edges_too(tmp_path: Path) -> None:
-    """64 pixels become 30 by a kernel of five and a stride of two: an output pixel has the place of the middle of five."""
+    """64 pixels become 30 by a kernel of five in steps of two: an output pixel has the place of the middle of five."""
     node = helper.make_node("Conv", ["image", "w"], ["out"], strides=[2, 2])
     kernel = np.zeros((1, 1, 5, 5), np.float32)
     kernel[0, 0, 2, 2] = 1
@@ -72,7 +74,9 @@ def test_strides_that_leave_off_edges_too(tmp_path: Path) -> None:
 
 def test_what_lies_elsewhere_is_refused(tmp_path: Path) -> None:
     """Of one size, and of open ones: a map would lie as many pixels off."""
-    line = "does not lie in the middle of it along 'height', so that a map of it would lie elsewhere: run the model on arr"
+    line = (
+        "does not lie in the middle of it along 'height', so that a map of it would lie elsewhere: run the model on arr"
+    )
     with pytest.raises(DataError, match=line):
         run(cut_out(64, 0, 40), Memory({"image": VALUES}), tmp_path)
     graph = onnx_graph(

@@ -18,9 +18,7 @@ from modelstac.registry.scenes.writing.places import footprint
 from modelstac.registry.scenes.writing.write import check_places, write
 
 ROTATED = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +to_meter=0.0174532925199433"
-SITE = (
-    'ENGCRS["building site",EDATUM["a corner"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
-)
+SITE = 'ENGCRS["building site",EDATUM["a corner"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
 DISK = "+proj=geos +h=35785831 +lon_0={} +sweep=y"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band, bands_of_axis, bands_of_variables, one_band
-from modelstac.registry.running.labels.grids import HORIZONTAL, VERTICAL
+from modelstac.registry.running.labels.grids import image_axis
 from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, signed, signed_dtype
 from modelstac.registry.running.labels.reading import UNITS, read_values, with_mapping
 from modelstac.registry.running.labels.units import said
@@ -193,8 +193,7 @@ def token(array: xr.DataArray) -> str:
 
 
 def _image(array: xr.DataArray) -> tuple[str, str] | None:
-    rows = [str(dim) for dim in array.dims if dim in VERTICAL]
-    columns = [str(dim) for dim in array.dims if dim in HORIZONTAL]
+    rows, columns = ([str(dim) for dim in array.dims if image_axis(str(dim)) == axis] for axis in ("y", "x"))
     return (rows[0], columns[0]) if len(rows) == len(columns) == 1 else None
 
 

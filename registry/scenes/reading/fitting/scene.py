@@ -55,7 +55,7 @@ class Layer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its numbers are stored ones: a thousand less, and kernels that overshoot, leave a range by a little."""
+        """Whether its numbers are stored ones: a thousand less, or a kernel that overshoots, leaves a range by a little."""
         return not self._changes and (self.onto.is_direct or self.onto.method not in ("cubic", "lanczos"))
 
     @property
@@ -124,8 +124,8 @@ class Group:
         limits, low, high = np.iinfo(whole), float(there.min()), float(there.max())
         if all(layer.is_plain for layer in self.layers) and not limits.min - 0.5 <= low <= high <= limits.max + 0.5:
             raise DataError(
-                f"{self.layers[0].onto.part.name} has numbers from {low:.5g} to {high:.5g}, and the model reads {whole}: "
-                "say by what they become such, --scale, or name another scene"
+                f"{self.layers[0].onto.part.name} has numbers from {low:.5g} to {high:.5g}, and the model reads "
+                f"{whole}: say by what they become such, --scale, or name another scene"
             )
         if max(abs(low), abs(high)) > _SHARE or (there == np.rint(there)).all():
             return
