@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from numbers import Real
 from typing import Any
 
 from modelstac.catalog.errors import DataError
@@ -36,7 +35,7 @@ class Options:
             raise DataError(f"resampling is one of {', '.join(METHODS)}, not {self.resampling!r}")
         if self.bbox is not None and len(self.bbox) not in (4, 6):
             raise DataError(f"a box is west, south, east and north in degrees, not {list(self.bbox)}")
-        if self.bbox is not None and not all(isinstance(one, Real) and isfinite(one) for one in self.bbox):
+        if self.bbox is not None and not all(map(_is_number, self.bbox)):
             raise DataError(f"a box is four numbers in degrees: west, south, east and north, not {list(self.bbox)}")
         if self.crs is not None and parsed_crs(self.crs) is None:
             raise DataError(
@@ -50,6 +49,13 @@ class Options:
     def to_json(self) -> dict[str, Any]:
         """Return what tells results apart that were made of the same files."""
         return {key: _plain(value) for key, value in vars(self).items() if value is not None and value is not False}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isfinite(value)
+    except TypeError:
+        return False
 
 
 def _plain(value: Any) -> Any:

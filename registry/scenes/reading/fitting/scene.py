@@ -55,7 +55,7 @@ class Layer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its numbers are stored ones: a thousand less, or a kernel that overshoots, leaves a range by a little."""
+        """Whether its numbers are stored ones: an offset, or a kernel that overshoots, leaves a range by a little."""
         return not self._changes and (self.onto.is_direct or self.onto.method not in ("cubic", "lanczos"))
 
     @property
