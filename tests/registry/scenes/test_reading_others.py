@@ -203,6 +203,22 @@ def test_a_transform_that_places_nothing_is_said(tmp_path: Path, transform: Affi
         open_source(tif(tmp_path / "B04.tif", VALUES[0], transform=transform), model(tensor(["B04"])))
 
 
+@pytest.mark.parametrize(
+    ("west", "box", "crossed"),
+    [(0, (-9, -9, 9, 9), "0"), (-180, (171, -9, -171, 9), "-180"), (0, (171, -9, -171, 9), "")],
+)
+def test_a_box_over_the_edge_of_the_whole_globe_is_not_halved(
+    tmp_path: Path, west: float, box: tuple[float, ...], crossed: str
+) -> None:
+    path = tif(tmp_path / "B04.tif", VALUES[0], transform=Affine(12, 0, west, 0, -7.5, 90), crs="EPSG:4326")
+    if crossed:
+        with pytest.raises(DataError, match=f"crosses the longitude {crossed}, where the scene begins and ends"):
+            open_source(path, model(tensor(["B04"])), bbox=box)
+    else:
+        found = whole(open_source(path, model(tensor(["B04"])), bbox=box)).values[0]
+        np.testing.assert_array_equal(found, VALUES[0, 10:14, 14:16])
+
+
 @pytest.mark.parametrize("box", [("a", 1, 2, 3), (9, float("nan"), 9.1, 51)])
 def test_a_box_is_of_numbers(tmp_path: Path, box: Any) -> None:
     with pytest.raises(DataError, match="a box is four numbers in degrees"):

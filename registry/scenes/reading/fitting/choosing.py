@@ -244,7 +244,7 @@ def _of_unnamed(of: str, seen: Sequence[Band]) -> tuple[str, ...]:
 def _of_others(offers: Sequence[Offer], names: Sequence[str], of: str) -> tuple[str, ...]:
     """Say which bands were found by another name."""
     pairs = zip(offers, names, strict=True)
-    found = [f"{offer.band} for {name}" for offer, name in pairs if name not in (offer.band.name, offer.key)]
+    found = [f"{offer.band} for {name}" for offer, name in pairs if name not in (str(offer.band), offer.key)]
     return (f"input {of!r} reads {', '.join(found)}",) if found else ()
 
 
@@ -337,5 +337,6 @@ def _best(offers: list[Offer], of: str) -> Offer:
         if len(found := [offer for offer in offers if test(offer)]) == 1:
             return found[0]
         offers = found or offers
-    shown = " and ".join(offer.key or offer.label for offer in offers[:3])
+    several = len({offer.key for offer in offers}) == len(offers)
+    shown = " and ".join(offer.key if several and offer.key else offer.label for offer in offers[:3])
     raise DataError(f"input {of!r}: {shown} both are the band {band}: say which is meant, --bands")
