@@ -216,8 +216,8 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
         if around and left < end and end - left < wanted <= grid.width:
             edge = (grid.affine.c + 180) % 360 - 180
             raise DataError(
-                f"the box {', '.join(f'{number:g}' for number in bbox)} crosses the longitude {edge:g}, where the scene "
-                "begins and ends: cut it there, and run its two sides"
+                f"the box {', '.join(f'{number:g}' for number in bbox)} crosses the longitude {edge:g}, where the "
+                "scene begins and ends: cut it there, and run its two sides"
             )
         if left < end and top < bottom:
             return GeoBox((bottom - top, end - left), grid.affine @ Affine.translation(left, top), grid.crs)
