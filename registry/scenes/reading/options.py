@@ -43,8 +43,8 @@ class Options:
             )
         for name in ("scale", "offset", "nodata", "fill"):
             number = getattr(self, name)
-            if number is not None and (not isfinite(number) or (name == "scale" and not number)):
-                raise DataError(f"{name} is a number, not {number}")
+            if number is not None and (not _is_number(number) or (name == "scale" and not number)):
+                raise DataError(f"{name} is a number, not {number!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return what tells results apart that were made of the same files."""

@@ -65,10 +65,11 @@ def run_plan(
     report(Advanced(TASK, plan.tiles - sum(len(groups[number]) for number in pending)))
 
     def take(made: Made) -> None:
-        for number in merging.take(made):
+        complete = merging.take(made)
+        _tell_odd_labels(plan, store)  # before they are finished: who goes on after a break does not see them again
+        for number in complete:
             if number not in store.done:
                 store.finish(number)
-        _tell_odd_labels(plan, store)
         report(Advanced(TASK, len(made.tiles)))
 
     with Ahead(reading.groups(pending)) as parts, Behind(take) as written:

@@ -223,3 +223,12 @@ def test_a_box_over_the_edge_of_the_whole_globe_is_not_halved(
 def test_a_box_is_of_numbers(tmp_path: Path, box: Any) -> None:
     with pytest.raises(DataError, match="a box is four numbers in degrees"):
         open_source(tif(tmp_path / "B04.tif", VALUES[0]), model(tensor(["B04"])), bbox=box)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [({"scale": "x"}, "scale is a number, not 'x'"), ({"grid": (1, 2)}, r"a grid is a raster, .* not \(1, 2\)")],
+)
+def test_what_is_said_of_the_wrong_kind_is_one_line(tmp_path: Path, said: dict[str, Any], line: str) -> None:
+    with pytest.raises(DataError, match=line):
+        open_source(tif(tmp_path / "B04.tif", VALUES[0]), model(tensor(["B04"])), **said)
