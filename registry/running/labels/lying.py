@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     Values = np.ndarray[Any, Any]
 
-_PLACES = (2, 3, 4, 5, 6)
-"""Eighths of an input in which a row is changed."""
+_PLACES = (6, 7, 9, 10)
+"""Sixteenths of an input in which a row is changed: beside the middle, where all ways meet, and few, as a large model
+takes seconds."""
+_PERIODS = 3
+"""Strides of which every row is changed, to find what is lost in front."""
 _STEPS = 32
 """How far above the least length a model of open sizes is run."""
 _STRIDES = range(2, 17)
@@ -34,10 +37,11 @@ _known: WeakKeyDictionary[Any, dict[tuple[str, str, str], Growth | None]] = Weak
 
 @dataclass(frozen=True)
 class _Changed:
-    """Where the output changed with a row of the input, both counted from their first edge; and whether there alone."""
+    """Where the output changed with a row of the input: from a pixel to the edge of another, and whether in a part."""
 
     row: float
-    there: float
+    low: int
+    high: int
     local: bool
 
 
@@ -51,7 +55,7 @@ def growths_of_fixed(output: int, given: int) -> list[Growth]:
     found = [Growth(Fraction(output, given))] if shorter and longer % shorter == 0 else []
     for ratio in (Fraction(1), *(Fraction(1, n) for n in _STRIDES), *(Fraction(n) for n in _STRIDES)):
         lost = ratio * given - output
-        if 0 < lost < ratio * given / 2 + 1:
+        if 0 < lost < ratio * given:
             found.append(Growth(ratio, lost))
     return found
 
@@ -59,7 +63,7 @@ def growths_of_fixed(output: int, given: int) -> list[Growth]:
 def fitting(
     model: Runnable, given: TensorSignature, output: TensorSignature, dims: tuple[str, str], ways: Sequence[Growth]
 ) -> Growth | None:
-    """Give that way of several in which an output lies over an input, the first where running does not tell.
+    """Give the first way of several in which an output may lie over an input, by what changes with rows of the input.
 
     Parameters
     ----------
@@ -87,29 +91,32 @@ def fitting(
 
 def _found(trying: _Trying, ways: Sequence[Growth]) -> Growth | None:
     length = trying.length
-    seen = trying.changed(sorted({length * eighth // 8 for eighth in _PLACES}))
-    if not seen:
-        return ways[0]
-    off = [_distance(way, seen) for way in ways]
-    best = ways[int(np.argmin(off))]
-    if not all(one.local for one in seen):
-        return best
-    if min(off) > max(1.0, float(best.ratio)):
-        return None
-    return _exactly(best, trying.changed(range(length // 2, length // 2 + ceil(1 / best.ratio))))
+    seen = [one for one in trying.changed(length * part // 16 for part in _PLACES) if one.local]
+    found = next((way for way in ways if all(_lies_in(way, one) for one in seen)), None)
+    if found is None or not seen or not found.lost:
+        return found
+    stride = ceil(1 / found.ratio)
+    return _exactly(found, trying.changed(range(length // 2, length // 2 + _PERIODS * stride)), stride)
 
 
-def _distance(way: Growth, seen: Sequence[_Changed]) -> float:
-    """Tell how many pixels of the output lie between what changed and what should have."""
-    return float(np.median([abs(one.there - float(way.ratio) * one.row + float(way.lost) / 2) for one in seen]))
+def _lies_in(way: Growth, one: _Changed) -> bool:
+    """Tell whether what should have changed did, or a pixel beside it: a pooling changes a block by any row of it."""
+    place, near = float(way.ratio) * one.row - float(way.lost) / 2, max(1.0, float(way.ratio))
+    return one.low - near <= place <= one.high + near
 
 
-def _exactly(way: Growth, seen: Sequence[_Changed]) -> Growth:
-    """Correct what is lost in front by the rows of one stride: of 64 by five in steps of two, the last is not read."""
-    if not way.lost or not seen or not all(one.local for one in seen):
+def _exactly(way: Growth, seen: Sequence[_Changed], stride: int) -> Growth:
+    """Correct what is lost in front by the rows of some strides: of 64 by five in steps of two, the last is not read.
+
+    Where strides differ among each other, as those of a network that pools do, nothing is corrected.
+    """
+    if len(seen) < _PERIODS * stride or not all(one.local for one in seen):
         return way
-    lost = -2 * float(np.mean([one.there - float(way.ratio) * one.row for one in seen]))
-    return Growth(way.ratio, max(way.ratio * round(lost / float(way.ratio)), Fraction(0)))
+    lost = [2 * float(way.ratio) * one.row - (one.low + one.high) for one in seen]
+    means = np.mean(np.reshape(lost, (_PERIODS, stride)), axis=1)
+    if np.ptp(means) > 1e-9:
+        return way
+    return Growth(way.ratio, max(way.ratio * round(float(means[0]) / float(way.ratio)), Fraction(0)))
 
 
 class _Trying:
@@ -129,10 +136,8 @@ class _Trying:
         return int(self._inputs[self._given.name].shape[self._axis])
 
     def changed(self, rows: Iterable[int]) -> list[_Changed]:
-        """Change rows one after the other, and give where something changed: the local places if most are."""
-        found = [one for row in rows if (one := self._changed(row)) is not None]
-        alone = [one for one in found if one.local]
-        return alone if len(alone) > len(found) // 2 else found
+        """Change rows one after the other, and give where something changed."""
+        return [one for row in rows if (one := self._changed(row)) is not None]
 
     def _changed(self, row: int) -> _Changed | None:
         name = self._given.name
@@ -140,13 +145,9 @@ class _Trying:
         at = tuple(row if i == self._axis else slice(None) for i in range(other.ndim))
         other[at] = random_values(self._given, self._random, steps=_STEPS)[at]
         made = self._model.run({**self._inputs, name: other})[self._output.name]
-        difference = np.abs(made.astype(np.float64) - self._plain)
-        weight = np.moveaxis(difference, self._along, 0).reshape(self._plain.shape[self._along], -1).sum(axis=1)
-        rows = np.flatnonzero(weight)
+        weight = np.moveaxis(made != self._plain, self._along, 0).reshape(self._plain.shape[self._along], -1)
+        rows = np.flatnonzero(weight.any(axis=1))
         if not rows.size:
             return None
-        if rows[0] > 0 and rows[-1] < weight.size - 1:
-            return _Changed(row + 0.5, float(rows[0] + rows[-1] + 1) / 2, local=True)
-        # All of it changes a little, and most where it lies.
-        centre = float(((np.arange(weight.size) + 0.5) * weight**2).sum() / (weight**2).sum())
-        return _Changed(row + 0.5, centre, local=False)
+        low, high = int(rows[0]), int(rows[-1]) + 1
+        return _Changed(row + 0.5, low, high, local=low > 0 and high < len(weight))

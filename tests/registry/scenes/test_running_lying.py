@@ -53,6 +53,22 @@ def test_half_as_fine_is_half_as_long(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["out"][0, :75, :105], expected, rtol=1e-6)
 
 
+def test_deep_networks_change_blocks(tmp_path: Path) -> None:
+    """A quarter as fine, of a network that pools by 32: its rows change by eight, wherever in 32 a row of the input is."""
+    scales = np.array([1, 1, 8, 8], np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["deep"], kernel_shape=[32, 32], strides=[32, 32]),
+        helper.make_node("Resize", ["deep", "", "scales"], ["out"], mode="linear"),
+    ]
+    graph = onnx_graph(nodes, {"image": [1, 1, 256, 256]}, {"out": [1, 1, 64, 64]}, {"scales": scales})
+    found = of_images({"image": 1}, {"out": 1}, side=256, batch=1, halo={"image": {"height": 64, "width": 64}})
+    (output,) = found.outputs
+    result = output.result.model_copy(update={"shape": (1, 1, 64, 64)})
+    model = in_onnx(graph, found.model_copy(update={"outputs": (output.model_copy(update={"result": result}),)}))
+    grid = run(model, Memory({"image": VALUES}), tmp_path)["plan"].layers["out"].grid
+    assert (grid.affine, grid.shape) == (corner(10) @ Affine.scale(4), (38, 53))
+
+
 def test_strides_that_leave_off_edges_too(tmp_path: Path) -> None:
     """64 pixels become 30 by a kernel of five in steps of two: an output pixel has the place of the middle of five."""
     node = helper.make_node("Conv", ["image", "w"], ["out"], strides=[2, 2])
