@@ -19,7 +19,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.links import local_path
-from modelstac.catalog.items.mlm import BANDS_FIELD, ModelInput, ModelOutput, ResizeType, band_axis
+from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, ModelInput, ModelOutput, ResizeType, band_axis
 from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
@@ -120,7 +120,8 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         if not fits and names[listed]:  # nobody can tell which is which
             remarks.append(f"the {listed} that {name!r} lists belong to none of its axes, so labels are not compared")
         if not fits or not names[listed]:  # an axis that MLM reserves for a list, and has none: common, and harmless
-            order = [f"{part}-axis" if part == listed else part for part in order]
+            free = next(one for one in (*BAND_AXES, f"{listed}-axis") if one != "bands" and one not in order)
+            order = [free if part == listed else part for part in order]
             names[listed] = []
     fields: dict[str, Any] = {key: value for key, value in found.items() if ":" in key and key != BANDS_FIELD} | {
         "name": name,

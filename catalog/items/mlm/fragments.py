@@ -224,7 +224,8 @@ class _Array(Fragment):
             # MLM reserves "bands"; a channel may be anything, and has a list where it is made of bands.
             if bool(names) != (axis in axes) and (names or axis == reserved):
                 raise ValueError(
-                    f"{self.name!r}: the axis {axis!r} in dim_order and the list {reserved!r} need each other"
+                    f"{self.name!r}: the axis {axis!r} in dim_order and the list {reserved!r} need each other: give "
+                    "both, or neither"
                 )
             if names and axes[axis] not in {-1, len(names)}:
                 raise ValueError(f"{self.name!r}: axis {axis!r} has length {axes[axis]}, the list {len(names)} names")

@@ -38,15 +38,15 @@ def is_centred(model: Runnable, given: TensorSignature, output: TensorSignature,
 
 def _measured(model: Runnable, given: TensorSignature, output: TensorSignature, dim: str) -> bool:
     random = np.random.default_rng(0)
-    inputs = {tensor.name: _values(tensor, random) for tensor in model.signature.inputs if not tensor.optional}
-    inputs.setdefault(given.name, _values(given, random))
+    inputs = {tensor.name: random_values(tensor, random) for tensor in model.signature.inputs if not tensor.optional}
+    inputs.setdefault(given.name, random_values(given, random))
     axis, along = given.dim_order.index(dim), output.dim_order.index(dim)
     plain = model.run(inputs)[output.name]
     changed = []
     for end in (0, -1):
         other = inputs[given.name].copy()
         place = tuple(end if i == axis else slice(None) for i in range(other.ndim))
-        other[place] = _values(given, random)[place]
+        other[place] = random_values(given, random)[place]
         result = model.run({**inputs, given.name: other})[output.name]
         rows = np.moveaxis(result != plain, along, 0).reshape(plain.shape[along], -1).any(axis=1)
         changed.append(np.flatnonzero(rows))
@@ -57,8 +57,9 @@ def _measured(model: Runnable, given: TensorSignature, output: TensorSignature, 
     return int(first.max()) + 1 == length - int(last.min())
 
 
-def _values(tensor: TensorSignature, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    lengths = [size.at_least if name == "batch" else size.above(_STEPS) for name, size in tensor.axes.items()]
+def random_values(tensor: TensorSignature, random: np.random.Generator, *, steps: int = _STEPS) -> np.ndarray[Any, Any]:
+    """Make values of an input, on open axes of so many steps above the least length."""
+    lengths = [size.at_least if name == "batch" else size.above(steps) for name, size in tensor.axes.items()]
     values: np.ndarray[Any, Any] = random.random([max(length, 1) for length in lengths])
     if np.dtype(tensor.dtype).kind in "iub":
         values = np.rint(values)

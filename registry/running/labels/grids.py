@@ -60,7 +60,8 @@ class Axis:
 
 def image_axis(dim: str) -> str | None:
     """Return ``y`` or ``x`` of a dimension's name, None of others."""
-    return "y" if dim in VERTICAL else "x" if dim in HORIZONTAL else None
+    name = dim.casefold()  # GDAL calls them Y and X
+    return "y" if name in VERTICAL else "x" if name in HORIZONTAL else None
 
 
 def is_mapping(coordinate: xr.DataArray) -> bool:
@@ -89,6 +90,11 @@ def system_of(array: xr.DataArray) -> Any:
     for name in _SYSTEMS:
         if name in array.coords and array[name].ndim == 0:
             return array[name].item()
+    written = array.attrs.get("_CRS")  # GDAL's of Zarr
+    if isinstance(written, Mapping) and (
+        known := [written[key] for key in ("wkt", "projjson", "url") if key in written]
+    ):
+        return known[0]
     return array.attrs.get("crs")
 
 
@@ -193,7 +199,7 @@ def positions_of(array: xr.DataArray, name: str) -> np.ndarray[Any, Any] | None:
     values = np.asarray(coordinate.values, np.float64)
     if not np.isfinite(values).all():
         return None
-    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name in (
+    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name.casefold() in (
         "lat",
         "latitude",
         "lon",
@@ -217,7 +223,7 @@ def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float, str]:
     if unit in _METRES:
         return False, _METRES[unit], ""
     places = {"lat", "latitude", "lon", "longitude"}
-    if unit.startswith("degree") or places & {name, attrs.get("standard_name")}:
+    if unit.startswith("degree") or places & {name.casefold(), attrs.get("standard_name")}:
         return True, 1.0, ""
     if unit and not counts_pixels(array[name]) and unit != "1":
         return None, 1.0, written

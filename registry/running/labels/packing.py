@@ -44,7 +44,7 @@ def unpacked(array: xr.DataArray, *, of: str, axis: str | None = None) -> xr.Dat
     """
     if array.dtype.kind not in KINDS:
         raise DataError(f"input {of!r}: the data are {array.dtype}, no numbers: convert them, .astype('float32')")
-    array = _unsigned(array)
+    array = signed(array)
     scale, offset = (_numbers(array, names, axis, of) for names in (SCALES, OFFSETS))
     packed = not (_is_all(scale, 1.0) and _is_all(offset, 0.0))
     if packed and array.dtype.kind == "f":
@@ -97,12 +97,18 @@ def _wide(array: xr.DataArray) -> xr.DataArray:
     return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
 
 
-def _unsigned(array: xr.DataArray) -> xr.DataArray:
-    """Read bytes with the sign that ``_Unsigned`` says: NetCDF 3 has signed ones only, OPeNDAP unsigned ones."""
+def signed_dtype(array: xr.DataArray) -> np.dtype[Any]:
+    """Give the type that values have with the sign that ``_Unsigned`` says, without reading them."""
     wanted = {"true": "u", "false": "i"}.get(str(array.attrs.get("_Unsigned", "")).casefold())
-    if wanted is None or array.dtype.kind not in "iu" or array.dtype.kind == wanted:
+    if wanted is None or array.dtype.kind not in "iu":
+        return array.dtype
+    return np.dtype(f"{wanted}{array.dtype.itemsize}")
+
+
+def signed(array: xr.DataArray) -> xr.DataArray:
+    """Read bytes with the sign that ``_Unsigned`` says: NetCDF 3 has signed ones only, OPeNDAP unsigned ones."""
+    if (dtype := signed_dtype(array)) == array.dtype:
         return array
-    dtype = np.dtype(f"{wanted}{array.dtype.itemsize}")
     attrs = {
         name: np.asarray(value).astype(array.dtype).astype(dtype)
         if name in (*fills(array), *RANGES) and np.asarray(value).dtype.kind in "iu"

@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.scenes.evaluating.grids import Rules, map_of_file, map_of_layer, on_grid, opened, read
+from modelstac.registry.scenes.evaluating.grids import (
+    PLAIN,
+    Rules,
+    factors_of,
+    labels_of_file,
+    map_of_file,
+    map_of_layer,
+    on_grid,
+    opened,
+    read,
+)
 from modelstac.registry.scenes.evaluating.numbers import sums
 
 if TYPE_CHECKING:
@@ -93,12 +103,16 @@ def compare(
     found = Compared(name or str(mapped), str(labels))
     with ExitStack() as stack:
         ours = (
-            map_of_file(stack, mapped, rules) if isinstance(mapped, str | Path) else map_of_layer(mapped, rules, name)
+            map_of_file(stack, mapped, rules, numbers=kind == "numbers")
+            if isinstance(mapped, str | Path)
+            else map_of_layer(mapped, rules, name)
         )
-        theirs = on_grid(stack, opened(stack, labels, "labels"), ours, resample=rules.resample)
+        theirs = labels_of_file(stack, labels)
+        factors = factors_of(theirs, 1) if kind == "numbers" else PLAIN
+        theirs = on_grid(stack, theirs, ours, resample=rules.resample)
         for window in _windows(ours):
             values, there = ours.read(window)
-            truth, known = read(theirs, 1, window, found.labels)
+            truth, known = read(theirs, 1, window, found.labels, factors)
             known &= ~np.isin(truth, list(rules.ignore)) if rules.ignore else known
             both = known & there
             found.unmapped += int((known & ~there).sum())
@@ -114,9 +128,9 @@ def compare(
 def first_label(labels: str | Path, rules: Rules) -> float:
     """Return a label, for the origin of sums; 0 where there is none."""
     with ExitStack() as stack:
-        raster = opened(stack, labels, "labels")
+        raster = labels_of_file(stack, labels)
         for window in _windows(raster):
-            truth, known = read(raster, 1, window, str(labels))
+            truth, known = read(raster, 1, window, str(labels), factors_of(raster, 1))
             if rules.ignore:
                 known &= ~np.isin(truth, list(rules.ignore))
             if known.any():

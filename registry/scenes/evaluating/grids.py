@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ALIGNED = 1e-3  # pixels
 _TAG = "CLASS_"
+PLAIN = (1.0, 0.0)
+"""Scale and offset of numbers that are stored as they are meant."""
 Read = tuple[NDArray[Any], NDArray[np.bool_]]
 """Values of a window, and where there are any."""
 
@@ -90,18 +92,41 @@ def classes_of_file(path: str | Path, band: int | None = None) -> tuple[Class, .
     return tuple(sorted((Class(int(v), n) for v, n in named.items() if v.lstrip("-").isdigit()), key=lambda c: c.value))
 
 
-def map_of_file(stack: ExitStack, path: str | Path, rules: Rules) -> Map:
-    """Open a map that is a file."""
+def labels_of_file(stack: ExitStack, path: str | Path) -> DatasetReader:
+    """Open labels, which are one band; a second one may be a mask.
+
+    Raises
+    ------
+    DataError
+        If they are none, or several.
+    """
+    raster = opened(stack, path, "labels")
+    shown = [kind for kind in raster.colorinterp if kind.name != "alpha"]
+    if len(shown) > 1:
+        raise DataError(
+            f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one"
+        )
+    return raster
+
+
+def map_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers: bool = False) -> Map:
+    """Open a map that is a file; of ``numbers`` as its scale and offset make them."""
     raster = opened(stack, path, "map")
     band = _band(raster.count, rules, str(path))
+    factors = factors_of(raster, band) if numbers else PLAIN
     return Map(
         str(path),
         raster.crs,
         raster.transform,
         raster.width,
         raster.height,
-        lambda window: read(raster, band, window, str(path)),
+        lambda window: read(raster, band, window, str(path), factors),
     )
+
+
+def factors_of(raster: Any, band: int) -> tuple[float, float]:
+    """Return scale and offset, which make of stored numbers those that are meant."""
+    return float(raster.scales[band - 1]), float(raster.offsets[band - 1])
 
 
 def map_of_layer(raster: Raster, rules: Rules, name: str) -> Map:
@@ -159,8 +184,8 @@ def on_grid(stack: ExitStack, labels: DatasetReader, ours: Map, *, resample: boo
     )
 
 
-def read(raster: Any, band: int, window: Any, path: str) -> Read:
-    """Read a window of a file.
+def read(raster: Any, band: int, window: Any, path: str, factors: tuple[float, float] = PLAIN) -> Read:
+    """Read a window of a file: stored numbers times the first factor, plus the second.
 
     Raises
     ------
@@ -176,6 +201,8 @@ def read(raster: Any, band: int, window: Any, path: str) -> Read:
         raise DataError(f"{path} cannot be read at {place}: {' '.join(str(error).split())}") from error
     if values.dtype.kind == "c":
         raise DataError(f"{path} has complex numbers, which are neither classes nor numbers of a map")
+    if factors != PLAIN:
+        values = values * np.float64(factors[0]) + factors[1]
     return values, mask & np.isfinite(values) if values.dtype.kind == "f" else mask
 
 

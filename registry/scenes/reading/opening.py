@@ -153,6 +153,8 @@ class _Opening:
                 return given
         if isinstance(given, int | float) and not 0 < given < float("inf"):
             raise DataError(f"the length of a pixel is a number above zero, not {given}: correct --grid")
+        if isinstance(given, tuple | list | set | dict):
+            raise DataError(f"a grid is a raster, the length of a pixel or a reference system, not {given!r:.60}")
         return given
 
     def scene(self, sources: Sources) -> Scene:

@@ -35,18 +35,27 @@ class Options:
             raise DataError(f"resampling is one of {', '.join(METHODS)}, not {self.resampling!r}")
         if self.bbox is not None and len(self.bbox) not in (4, 6):
             raise DataError(f"a box is west, south, east and north in degrees, not {list(self.bbox)}")
+        if self.bbox is not None and not all(map(_is_number, self.bbox)):
+            raise DataError(f"a box is four numbers in degrees: west, south, east and north, not {list(self.bbox)}")
         if self.crs is not None and parsed_crs(self.crs) is None:
             raise DataError(
                 f"crs {str(self.crs)[:60]!r} is no reference system known here: name one, such as EPSG:32633"
             )
         for name in ("scale", "offset", "nodata", "fill"):
             number = getattr(self, name)
-            if number is not None and (not isfinite(number) or (name == "scale" and not number)):
-                raise DataError(f"{name} is a number, not {number}")
+            if number is not None and (not _is_number(number) or (name == "scale" and not number)):
+                raise DataError(f"{name} is a number, not {number!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return what tells results apart that were made of the same files."""
         return {key: _plain(value) for key, value in vars(self).items() if value is not None and value is not False}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isfinite(value)
+    except TypeError:
+        return False
 
 
 def _plain(value: Any) -> Any:

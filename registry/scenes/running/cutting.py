@@ -53,7 +53,13 @@ class Needs:
     @property
     def whole(self) -> int:
         """How many pixels are needed for every pixel of the scene to have one of every output."""
-        return self.front + self.length + max((ceil(begin) for _, begin in self.follows.values()), default=0)
+        ends = (ceil(self.last(output) / ratio + 2 * begin) for output, (ratio, begin) in self.follows.items())
+        return max([self.front + self.length, *ends])
+
+    def last(self, output: str) -> int:
+        """Give how many pixels of an output there are to the last that lies in the scene, even in part."""
+        ratio, begin = self.follows[output]
+        return ceil((self.front + self.length - begin) * ratio)
 
     def padded(self, tile: int) -> int:
         """Give the length that tiles of this one cover: all that is needed, and from a multiple of the unit."""
@@ -147,9 +153,8 @@ class Cutting:
     def result(self, output: str) -> tuple[int, int]:
         """Give the first pixel of an output that lies in the scene, even in part, and how many there are."""
         ratio, begin = self.needs.follows[output]
-        first = floor((self.needs.front - begin) * ratio)
-        last = ceil((self.needs.front + self.needs.length - begin) * ratio)
-        return max(first, 0), last - max(first, 0)
+        first = max(floor((self.needs.front - begin) * ratio), 0)
+        return first, self.needs.last(output) - first
 
     def shares(self, output: str) -> list[Share]:
         """Say which part of every tile is kept: from where it is right to where the next one is."""

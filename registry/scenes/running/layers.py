@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
 
 CLASSES = "classification:classes"
+_COLOR = re.compile(r"#?([0-9A-Fa-f]{6})")
+"""What the extension allows as a colour, with the # that many write; another one is left out."""
 STRETCH = "stretch"
+NOTHING = -(1 << 53)
+"""Stands for nothing among whole numbers of 64 bits: programs write it as a fraction, which holds no larger one."""
 
 
 def _labelled_beside(model: Runnable, name: str) -> bool:
@@ -53,6 +59,9 @@ class Recipe:
         What a map of labels shows.
     notes
         What a person should know.
+    odd
+        Gets labels that the model gave and that are masked, as they are none of the classes and the layer has no room
+        for them.
     """
 
     tensor: TensorSignature
@@ -61,6 +70,7 @@ class Recipe:
     steps: tuple[Step, ...]
     classes: tuple[Class, ...] = ()
     notes: tuple[str, ...] = ()
+    odd: set[int] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
     def of(cls, model: Runnable, tensor: TensorSignature, steps: Sequence[Step] | None) -> Recipe:
@@ -76,12 +86,10 @@ class Recipe:
             scores = axis is not None and _lengths(tensor, axes)[axis] == len(classes) > 1
             if not found and not left and scores and not _labelled_beside(model, tensor.name):
                 steps = (Step("argmax"),)  # scores of the classes that the item lists
-        if any(step.name == "argmax" for step in steps) and axis is None:
-            raise DataError(f"output {tensor.name!r} is {tensor}: it has no axis of classes to take the highest of")
-        if not classes and any(step.name == "argmax" for step in steps) and axis is not None:
-            classes = _named_classes(output, _lengths(tensor, axes)[axis])
-        if not classes and steps and steps[-1].name == "threshold":
-            classes = (Class(0, "below"), Class(1, "above"))
+        if any(step.name == "argmax" for step in steps):
+            classes = _of_highest(tensor, output, classes, None if axis is None else _lengths(tensor, axes)[axis])
+        elif steps and steps[-1].name == "threshold" and not (len(classes) == 2 and prod(_lengths(tensor, axes)) == 1):
+            classes = (Class(0, "below"), Class(1, "above"))  # of every band by itself
         return cls(tensor, axes, axis, tuple(steps), classes, tuple(notes))
 
     @property
@@ -123,6 +131,8 @@ class Recipe:
             if step.name != STRETCH:
                 values = apply_step(step, values, axis if axis is not None else 0)
         found = values.reshape(-1, *values.shape[-2:])
+        if self.labels and not self.steps and (odd := self._odd_labels(found, layer)) is not None:
+            missing = odd if missing is None else missing | odd
         found = self._coded(found, layer)
         if scores.dtype.kind == "f" and self.labels and not (finite := np.isfinite(scores)).all():
             odd = ~finite.all(axis=tuple(range(scores.ndim - 2)))  # a score that is none has no class
@@ -138,6 +148,18 @@ class Recipe:
             codes = np.array([one.value for one in layer.classes], layer.dtype)
             return found.astype(layer.dtype, copy=False) if _counts(codes) else codes[found]
         return np.ascontiguousarray(found, layer.dtype)
+
+    def _odd_labels(self, found: Values, layer: Layer) -> Values | None:
+        """Tell where labels are that would become others, or nothing, in the type of the layer; None if nowhere."""
+        assert layer.nodata is not None
+        limits, low, high = np.iinfo(layer.dtype), int(found.min()), int(found.max())
+        if limits.min <= low and high <= limits.max and not low <= layer.nodata <= high:
+            return None
+        odd = (found < limits.min) | (found > limits.max) | (found == layer.nodata)
+        if not odd.any():
+            return None
+        self.odd.add(int(found[odd].flat[0]))
+        return np.asarray(odd.any(axis=0))
 
     def layer(self, model: Runnable, grid: GeoBox) -> Layer:
         """Describe the layer, without any pixels."""
@@ -171,12 +193,22 @@ def classes_of(output: ModelOutput) -> tuple[Class, ...]:
     for number, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if not isinstance(entry, Mapping):
             continue
-        value = entry.get("value", number)
+        value = _whole(entry.get("value", number))
+        if value is None:
+            continue
         name = entry.get("title") or entry.get("name") or entry.get("description") or f"class {value}"
-        color = entry.get("color_hint") or entry.get("color-hint")
-        if isinstance(value, int) and not isinstance(value, bool):
-            found.append(Class(value, str(name), f"#{str(color).lstrip('#').lower()}" if color else None))
+        color = _COLOR.fullmatch(str(entry.get("color_hint") or entry.get("color-hint") or ""))
+        found.append(Class(value, str(name), f"#{color[1].lower()}" if color else None))
     return tuple(found)
+
+
+def _whole(value: Any) -> int | None:
+    """Read the value of a class as people write it: 10, 10.0 or "10"; None if it is no whole number."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else None
 
 
 def _class_axis(tensor: TensorSignature, axes: Axes, output: ModelOutput, classes: int) -> int | None:
@@ -196,6 +228,34 @@ def _class_axis(tensor: TensorSignature, axes: Axes, output: ModelOutput, classe
 
 def _lengths(tensor: TensorSignature, axes: Axes) -> list[int]:
     return [tensor.shape[i] for i in axes.others]
+
+
+def _of_highest(
+    tensor: TensorSignature, output: ModelOutput, classes: Sequence[Class], length: int | None
+) -> tuple[Class, ...]:
+    """Give the classes of which the highest score is taken, one for each score at least.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to choose from, or a score has no class.
+    """
+    if length is None:
+        raise DataError(f"output {tensor.name!r} is {tensor}: it has no axis of classes to take the highest of")
+    if length == 1:
+        raise DataError(
+            f"output {tensor.name!r} is {tensor}: its one score is always the highest: say from where on it counts, "
+            "post='threshold:0.5' (--post; after sigmoid, if it is no share)"
+        )
+    if not classes:
+        return _named_classes(output, length)
+    missing = range(len(classes), length)
+    if missing and [one.value for one in classes] != list(range(len(classes))):
+        raise DataError(
+            f"output {tensor.name!r} has {length} scores, and its item lists {len(classes)} classes, so that nobody "
+            "can tell which stands for which: have the scores, post='none' (--post none), or correct the item"
+        )
+    return (*classes, *(Class(number, f"class {number}") for number in missing))
 
 
 def _named_classes(output: ModelOutput, length: int) -> tuple[Class, ...]:
@@ -241,10 +301,11 @@ def _label_type(classes: Sequence[Class]) -> tuple[str, int]:
             and (free := next((v for v in (most, 0) if v not in taken), None)) is not None
         ):
             return dtype, free
-    return "int64", int(np.iinfo(np.int64).min)
+    return "int64", NOTHING
 
 
 def _whole_type(dtype: np.dtype[Any]) -> dict[str, Any]:
     """Give a type that has room for every value and one that stands for nothing."""
     wider = {"b": "uint8"}.get(dtype.kind) or {1: "int16", 2: "int32"}.get(dtype.itemsize, "int64")
-    return {"dtype": wider, "nodata": 255 if wider == "uint8" else int(np.iinfo(wider).min)}
+    nodata = {"uint8": 255, "int64": NOTHING}.get(wider)
+    return {"dtype": wider, "nodata": int(np.iinfo(wider).min) if nodata is None else nodata}

@@ -65,7 +65,9 @@ def run_plan(
     report(Advanced(TASK, plan.tiles - sum(len(groups[number]) for number in pending)))
 
     def take(made: Made) -> None:
-        for number in merging.take(made):
+        complete = merging.take(made)
+        _tell_odd_labels(plan, store)  # before they are finished: who goes on after a break does not see them again
+        for number in complete:
             if number not in store.done:
                 store.finish(number)
         report(Advanced(TASK, len(made.tiles)))
@@ -80,6 +82,14 @@ def run_plan(
         stored = Stored(store, number, layer)
         rasters.append(stored if recipe.stretched is None else Stretched(stored, recipe.stretched.numbers))
     return rasters
+
+
+def _tell_odd_labels(plan: Plan, store: Store) -> None:
+    """Say once of each output that labels of it were masked."""
+    for name, recipe in plan.recipes.items():
+        begin = f"masked: labels of {name!r} that are none of its classes"
+        if recipe.odd and not any(note.startswith(begin) for note in store.notes):
+            store.note(f"{begin}, such as {min(recipe.odd)}")
 
 
 Read = tuple[int, Sequence[tuple[int, int]], list[dict[str, Tile] | None]]

@@ -91,7 +91,17 @@ class Scaling:
         made = values if own and values.dtype == dtype else np.empty(values.shape, dtype)
         for part, steps in self._parts(values.shape):
             _scaled(values[part], steps, made[part], self.of)
-        return made if made.dtype == self.dtype else made.astype(self.dtype)
+        return made if made.dtype == self.dtype else self._narrowed(made)
+
+    def _narrowed(self, values: Values) -> Values:
+        """Give fractions in the model's type; half precision ends at 65504."""
+        most = float(np.finfo(self.dtype).max)
+        if self.dtype.itemsize < values.dtype.itemsize and (odd := values[np.abs(values) > most]).size:
+            raise DataError(
+                f"{self.of} takes {self.dtype}, which ends at {most:g}; found {odd.flat[0]:g}: give it in another "
+                "unit, or scaled"
+            )
+        return values.astype(self.dtype)
 
     def _parts(self, shape: tuple[int, ...]) -> list[tuple[tuple[Any, ...], Sequence[Step]]]:
         """Say which steps are for which part: one for each band, or all for all."""

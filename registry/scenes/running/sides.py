@@ -12,6 +12,7 @@ from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import GLOBAL, pixels
 from modelstac.registry.running.labels.growth import Growth
+from modelstac.registry.running.labels.lying import fitting, growths_of_fixed
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.cutting import Cutting, Needs, common
 
@@ -104,9 +105,33 @@ class Sides:
         size = tensor.sizes[axis]
         together = [t for t in self.inputs if said and said.symbol and self.size(side, t).symbol == said.symbol]
         one = (together or sorted(self.inputs, key=lambda t: -self.pixels[side][t.name]))[0]
-        growth = Growth.of(said, self.size(side, one)) or _of_fixed(size, self.size(side, one)) or Growth()
+        growth = Growth.of(said, self.size(side, one)) or Growth()
+        ways = [growth] if growth.lost else []
+        if size.is_fixed and self.size(side, one).is_fixed and size.at_least != self.size(side, one).at_least:
+            ways = growths_of_fixed(size.at_least, self.size(side, one).at_least)
+        if ways and not (self.per_tile or self.of_pixels):
+            growth = self._lying(side, recipe, one, ways)
         pixels = self.pixels[side][one.name]
         return growth.ratio * pixels, growth.lost / (2 * growth.ratio) / pixels
+
+    def _lying(self, side: int, recipe: Recipe, one: TensorSignature, ways: Sequence[Growth]) -> Growth:
+        """Give the way in which an output lies over an input.
+
+        Raises
+        ------
+        DataError
+            If it lies elsewhere than in the middle, so that a map of it would lie elsewhere, too.
+        """
+        axis, own = (recipe.axes.rows, recipe.axes.columns)[side], (Axes.of(one).rows, Axes.of(one).columns)[side]
+        assert axis is not None
+        assert own is not None
+        dims = one.dim_order[own], recipe.tensor.dim_order[axis]
+        if (found := fitting(self.model, one, recipe.tensor, dims, ways)) is None:
+            raise DataError(
+                f"output {recipe.tensor.name!r} is {recipe.tensor} of {one}, and does not lie in the middle of it "
+                f"along {dims[1]!r}, so that a map of it would lie elsewhere: run the model on arrays"
+            )
+        return found
 
     def needs(self, *, blend: bool) -> tuple[Needs | None, Needs | None]:
         """Give what holds for rows and for columns; None where a margin is needed and not known."""
@@ -159,16 +184,6 @@ def _size(side: int, tensor: TensorSignature) -> Size:
 
 def _gcd(one: int, other: int) -> int:
     return common([one, other])
-
-
-def _of_fixed(output: Size, given: Size) -> Growth | None:
-    """Say how an output of one length follows from an input of one length."""
-    if not output.is_fixed or not given.is_fixed or not output.at_least:
-        return None
-    longer, shorter = max(output.at_least, given.at_least), min(output.at_least, given.at_least)
-    if longer % shorter == 0:
-        return Growth(Fraction(output.at_least, given.at_least))
-    return Growth(Fraction(1), Fraction(given.at_least - output.at_least)) if output.at_least < given.at_least else None
 
 
 def tile_of_all(sides: Sides, options: Options, cost: Cost, budget: int) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from modelstac.catalog.errors import ModelStacError, StorageError
+from modelstac.catalog.errors import DataError, ModelStacError, StorageError
 from modelstac.registry.scenes.rasters import Layer, Raster
 from modelstac.registry.scenes.writing.layers import pixels, rgb, stored, windows
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target
@@ -80,6 +80,32 @@ def write_cog(
         raise _explained(error, path, name) from error
     finally:
         whole.unlink(missing_ok=True)
+
+
+def check_system(layer: Layer, target: Target) -> None:
+    """Refuse a reference system that GeoTIFF has no words for, such as rotated poles: the map would lie nowhere.
+
+    Raises
+    ------
+    DataError
+        If it is such.
+    """
+    import rasterio
+
+    if layer.grid.crs is None or layer.grid.crs.epsg:
+        return
+    profile = {"driver": "GTiff", "height": 1, "width": 1, "count": 1, "dtype": "uint8", "crs": _crs(layer)}
+    with rasterio.Env(**_SETTINGS), rasterio.MemoryFile() as file:
+        with file.open(**profile, transform=layer.grid.affine):
+            pass
+        with file.open() as read:
+            known = read.crs
+    if known is None:
+        name = layer.grid.crs.proj.name
+        raise DataError(
+            f"cannot write {target}: GeoTIFF has no words for the reference system {name!r}: name a .nc or .zarr, or "
+            "bring the scene onto another system, --grid EPSG:…"
+        )
 
 
 def _write_pixels(raster: Raster, layer: Layer, path: Path, tags: Mapping[str, str]) -> None:

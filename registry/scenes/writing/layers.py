@@ -17,6 +17,8 @@ from modelstac.registry.scenes.rasters import Class, Layer, Raster, Window
 if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
 
+_MOST_NODATA = 1 << 53
+"""GDAL is given nodata as a fraction: of -2**63 it made -9."""
 _STORED = {"bool": "uint8", "float16": "float32", "int8": "int16"}
 """Types that some readers do not know (GDAL before 3.7 reads int8 as unsigned), and what holds them."""
 _NUMBERS = frozenset({"uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64", "float32", "float64"})
@@ -54,6 +56,8 @@ def _holds(dtype: str, number: float) -> bool:
     if np.dtype(dtype).kind == "f":
         return True
     limits = np.iinfo(dtype)
+    if abs(number) > _MOST_NODATA:
+        return False
     return math.isfinite(number) and number == int(number) and limits.min <= number <= limits.max
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 _MOST_POINTS = 8192
+_LATTICE = 129
+"""Points a side of a grid that are looked at where its edges lie nowhere."""
 _LARGEST_STEP = 90
 """Degrees of longitude between neighbouring points of an outline, at most: the way round must be told."""
 
@@ -49,10 +51,8 @@ def footprint(grid: GeoBox) -> dict[str, Any]:
 
     Sides that are curves in degrees have eight points, or as many as are needed near a pole.
     """
-    import pyproj
-
     crs = crs_of(grid)
-    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    to_degrees = _to_degrees(crs)
     height, width = grid.shape
     if crs.is_geographic and is_straight(grid):
         return _box_of_degrees(grid, to_degrees)
@@ -62,7 +62,7 @@ def footprint(grid: GeoBox) -> dict[str, Any]:
         x, y = moved(grid.affine, columns, rows)
         longitude, latitude = (np.asarray(values) for values in to_degrees.transform(x, y))
         if not (np.isfinite(longitude).all() and np.isfinite(latitude).all()):
-            raise DataError(f"the grid reaches where {crs.name} has no degrees: its outline cannot be told")
+            return _box_of_seen(grid, crs, to_degrees)
         steps = np.abs((np.diff(longitude, append=longitude[0]) + 180) % 360 - 180)
         if steps.max() <= _LARGEST_STEP or points >= _MOST_POINTS:
             break
@@ -72,6 +72,44 @@ def footprint(grid: GeoBox) -> dict[str, Any]:
     if sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring)) < 0:
         ring.reverse()
     return outline(ring, _pole_within(grid, to_degrees))
+
+
+def _to_degrees(crs: Any) -> Any:
+    """Give what brings places of a reference system to degrees.
+
+    Raises
+    ------
+    DataError
+        If nothing does, as of one of a building site.
+    """
+    import pyproj
+
+    try:
+        return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise DataError(
+            f"the reference system {crs.name!r} has no place on the globe, so that a map in it would have none: name "
+            "the right one, --crs EPSG:…"
+        ) from error
+
+
+def _box_of_seen(grid: GeoBox, crs: Any, to_degrees: Any) -> dict[str, Any]:
+    """Return the box of what of a grid lies on the globe: corners of a picture of the whole disk do not."""
+    height, width = grid.shape
+    columns, rows = np.meshgrid(np.linspace(0, width, _LATTICE), np.linspace(0, height, _LATTICE))
+    longitude, latitude = (np.asarray(one) for one in to_degrees.transform(*moved(grid.affine, columns, rows)))
+    known = np.isfinite(longitude) & np.isfinite(latitude)
+    if not known.any():
+        raise DataError(f"the grid lies where {crs.name} has no degrees: name its reference system, --crs EPSG:…")
+    east_of = np.sort(np.unique(np.round((longitude[known] + 180) % 360 - 180, 7)))
+    gaps = np.diff(east_of, append=east_of[0] + 360)
+    widest = int(np.argmax(gaps))  # what lies in none of the others is the box
+    west, east = float(east_of[(widest + 1) % east_of.size]), float(east_of[widest])
+    south, north = float(latitude[known].min()), float(latitude[known].max())
+    pole = _pole_within(grid, to_degrees)
+    if pole is not None:
+        west, east, south, north = -180.0, 180.0, min(south, pole), max(north, pole)
+    return box_geometry([round(number, 7) for number in (west, south, east, north)])
 
 
 def _turned(longitude: Any) -> Any:
@@ -119,7 +157,7 @@ def metres_across(grid: GeoBox) -> float:
     """Return how many metres a row in the middle of a grid is long, on the ellipsoid."""
     import pyproj
 
-    to_degrees = pyproj.Transformer.from_crs(crs_of(grid), "EPSG:4326", always_xy=True)
+    to_degrees = _to_degrees(crs_of(grid))
     columns = np.linspace(0, grid.shape[1], 65)
     x, y = moved(grid.affine, columns, np.full_like(columns, grid.shape[0] / 2))
     longitude, latitude = to_degrees.transform(x, y)

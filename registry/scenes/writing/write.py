@@ -26,7 +26,7 @@ from modelstac.registry.scenes.writing.outputs import (
     suffix,
 )
 from modelstac.registry.scenes.writing.picture import write_picture
-from modelstac.registry.scenes.writing.places import crs_of
+from modelstac.registry.scenes.writing.places import footprint
 from modelstac.registry.scenes.writing.statements import Statement
 from modelstac.registry.scenes.writing.vectors import check_vectors, write_polygons
 
@@ -72,6 +72,8 @@ def check_places(
         If there is no such folder, or it may not be written.
     """
     check_targets(layers, target, vector=vector, preview=preview)
+    for layer in layers:
+        footprint(layer.grid)
     others = [place for place in (vector, preview) if place is not None]
     seen: set[str] = set()
     for place in (*_maps(layers, target), *others, sibling(target, f"{_stem(target)}.json")):
@@ -107,6 +109,8 @@ def check_targets(
         raise DataError(f"there is no layer to write to {target}")
     for layer in layers:
         stored(layer)
+        if suffix(target) in COG:
+            cog.check_system(layer, target)
     for place in (vector, target if suffix(target) in VECTORS else None):
         if place is not None:
             is_url(place)
@@ -175,7 +179,7 @@ def write(
     check_targets(layers, target, vector=vector, preview=preview)
     if item:
         for layer in layers:
-            crs_of(layer.grid)
+            footprint(layer.grid)
     statement = Statement(title, model, origins, notes)
     plans = _plans(rasters, target, vector, preview)
     task = f"write {name(target)}"

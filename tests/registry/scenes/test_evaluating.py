@@ -194,6 +194,31 @@ def test_a_map_of_numbers(tmp_path):
     assert set(found.flat()) == {"rmse_m", "mae_m", "bias_m", "r2"}
 
 
+def test_numbers_are_compared_as_their_scale_and_offset_make_them(tmp_path):
+    """Labels of 0 to 200 with a scale of 0.5 are 0 to 100, also where they are brought onto another grid."""
+    truth = np.random.default_rng(0).integers(0, 200, (8, 9))
+    mapped = raster(tmp_path / "map.tif", np.kron(truth * 0.5 - 3 + 1.25, np.ones((2, 2))).astype("float32"))
+    labels = raster(tmp_path / "labels.tif", truth.astype("uint8"), transform=PLACE @ Affine.scale(2))
+    with rasterio.open(labels, "r+") as file:
+        file.scales, file.offsets = (0.5,), (-3,)
+    found = evaluate_maps([(mapped, labels)], rules=Rules(resample=True))
+    assert found.scores["bias"] == pytest.approx(1.25, abs=1e-5)
+    assert found.scores["rmse"] == pytest.approx(1.25, abs=1e-5)
+    with rasterio.open(mapped, "r+") as file:
+        file.scales, file.offsets = (2,), (1,)
+    found = evaluate_maps([(mapped, labels)], rules=Rules(resample=True))
+    assert found.scores["bias"] == pytest.approx(
+        (truth * 0.5 - 1.75).mean() * 2 + 1 - (truth * 0.5 - 3).mean(), abs=1e-4
+    )
+
+
+def test_labels_of_several_bands_are_refused(tmp_path):
+    mapped, truth = noisy(0)
+    labels = raster(tmp_path / "labels.tif", np.stack([truth] * 3))
+    with pytest.raises(DataError, match=r"labels\.tif have 3 bands"):
+        evaluate_maps([(raster(tmp_path / "map.tif", mapped), labels)])
+
+
 def test_intervals_are_over_scenes_where_there_are_enough(tmp_path):
     pairs = []
     for k in range(FEWEST_SCENES):

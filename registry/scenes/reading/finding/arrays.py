@@ -14,8 +14,8 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band, bands_of_axis, bands_of_variables, one_band
-from modelstac.registry.running.labels.grids import HORIZONTAL, VERTICAL
-from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES
+from modelstac.registry.running.labels.grids import image_axis
+from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, signed, signed_dtype
 from modelstac.registry.running.labels.reading import UNITS, read_values, with_mapping
 from modelstac.registry.running.labels.units import said
 from modelstac.registry.running.signature import TIME
@@ -57,7 +57,8 @@ class ArrayPart:
         y, x = (str(dim) for dim in array.dims[-2:])
         self.grid = grid_of(array, y, x, of=name, crs=crs)
         count = 1 if axis is None else array.sizes[axis]
-        self.stored = tuple(Stored(str(array.dtype), _numbers(array, number, count, name)) for number in range(count))
+        dtype = str(signed_dtype(array))
+        self.stored = tuple(Stored(dtype, _numbers(array, number, count, name)) for number in range(count))
 
     def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[Values, Values | None]:
         """Read a window."""
@@ -65,7 +66,7 @@ class ArrayPart:
         window = self._array.isel({y: rows, x: columns})
         window = window if self._axis is None else window.isel({self._axis: list(bands)})
         try:
-            loaded = window.compute()
+            loaded = signed(window.compute())
             found = read_values(_of_bands(loaded, self._axis, bands), of=self.name, axis=self._axis, scaled=True)
         except DataError:
             raise
@@ -159,6 +160,8 @@ def offers_of_array(
     if image is None:
         dims = ", ".join(map(str, array.dims))
         raise DataError(f"{name} has the dimensions ({dims}), and no rows and columns: rename them y and x")
+    if array.dtype.kind not in KINDS + "c":
+        raise DataError(f"{name} holds {array.dtype}, no numbers: convert them, .astype('float32')")
     axis = next((str(dim) for dim in array.dims if dim in _AXES), None)
     kept = {*image, axis, TIME}
     for dim in [dim for dim in array.dims if dim not in kept]:
@@ -190,8 +193,7 @@ def token(array: xr.DataArray) -> str:
 
 
 def _image(array: xr.DataArray) -> tuple[str, str] | None:
-    rows = [str(dim) for dim in array.dims if dim in VERTICAL]
-    columns = [str(dim) for dim in array.dims if dim in HORIZONTAL]
+    rows, columns = ([str(dim) for dim in array.dims if image_axis(str(dim)) == axis] for axis in ("y", "x"))
     return (rows[0], columns[0]) if len(rows) == len(columns) == 1 else None
 
 

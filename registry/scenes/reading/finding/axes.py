@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.running.labels.grids import geotransform, positions_of, read_axis, system_of
+from modelstac.registry.running.labels.grids import (
+    counts_pixels,
+    geotransform,
+    positions_of,
+    read_axis,
+    system_of,
+)
 from modelstac.registry.running.labels.systems import parsed_crs
 
 if TYPE_CHECKING:
@@ -39,8 +45,12 @@ def grid_of(array: xr.DataArray, y: str, x: str, *, of: str, crs: Any = None) ->
     from affine import Affine
     from odc.geo.geobox import GeoBox
 
-    rows, columns = (_even(array, name, axis, of) for name, axis in ((y, "y"), (x, "x")))
     numbers = geotransform(array)
+    steps = (None, None) if numbers is None or numbers[2] or numbers[4] else (numbers[5], numbers[1])
+    rows, columns = (
+        _even(array, name, axis, of) or _alone(array, name, step)
+        for name, axis, step in ((y, "y", steps[0]), (x, "x", steps[1]))
+    )
     if rows is not None and columns is not None:
         affine = Affine(columns[1], 0.0, columns[0], 0.0, rows[1], rows[0])
     elif numbers is not None:
@@ -68,6 +78,16 @@ def _system(array: xr.DataArray, y: str, of: str, crs: Any) -> Any:
         )
     code = read.to_epsg()
     return f"EPSG:{code}" if code is not None else read.to_wkt()
+
+
+def _alone(array: xr.DataArray, name: str, step: float | None) -> tuple[float, float] | None:
+    """Return the outer edge of one row or column, whose step a transform says: that of a larger array, cut since."""
+    if step is None or name not in array.coords or array[name].dims != (name,) or array[name].size != 1:
+        return None
+    place = array[name].values[0]
+    if array[name].dtype.kind not in "fiu" or counts_pixels(array[name]) or not np.isfinite(place):
+        return None
+    return float(place) - step / 2, step
 
 
 def _even(array: xr.DataArray, name: str, axis: str, of: str) -> tuple[float, float] | None:

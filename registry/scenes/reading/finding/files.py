@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +218,11 @@ def _grid(dataset: DatasetReader, name: str, crs: Any) -> GeoBox:
     if transform.is_identity:
         reason = "only ground control points" if dataset.gcps[0] else "no place"
         raise DataError(f"{name} says {reason}, so that a map of it would lie nowhere: warp it first, with gdalwarp")
+    if not all(map(isfinite, transform[:6])) or not transform.determinant:
+        numbers = ", ".join(f"{number:g}" for number in transform[:6])
+        raise DataError(
+            f"{name} says the transform ({numbers}), which places no pixel: correct it, with gdal_edit -a_ullr"
+        )
     system = dataset.crs if crs is None else crs
     if not system:
         raise DataError(
@@ -246,6 +252,8 @@ def _mask_of(dataset: DatasetReader, number: int) -> str:
     flags = {flag.name for flag in dataset.mask_flag_enums[number - 1]}
     if "per_dataset" in flags or "alpha" in flags:
         return "shared"
+    if "nodata" in flags and dataset.dtypes[number - 1] in ("int64", "uint64"):
+        return "own"  # rasterio gives their nodata as a fraction, which is another number, or none
     if flags & {"all_valid", "nodata"}:
         # GDAL takes alpha as a mask of one or three bands only; pictures of drones have five and more.
         return "alpha" if _alpha(dataset) not in (0, number) else ""

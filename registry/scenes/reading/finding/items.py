@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import numpy as np
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band
 from modelstac.registry.scenes.reading.finding.files import FilePart
+from modelstac.registry.scenes.reading.finding.names import are_counted
 from modelstac.registry.scenes.reading.finding.parts import Found, Numbers, Offer, Origin, is_remote, plain
 from modelstac.registry.scenes.reading.finding.sentinel import (
     NODATA,
@@ -38,6 +40,9 @@ _RASTERS = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "application/vn
 _ENDINGS = (".tif", ".tiff", ".jp2", ".vrt")
 _NOT_DATA = frozenset({"thumbnail", "overview", "visual", "metadata"})
 _PICTURES = ("visual", "thumbnail", "overview", "preview", "rendered_preview", "tci", "true_color")
+_SPELLED = ("raster:{}", "{}")
+_OF_ITEM = {"scale": _SPELLED[:1], "offset": _SPELLED[:1], "nodata": _SPELLED, "unit": _SPELLED}
+"""How fields are spelled at a band or asset, and among the properties of an item, where others have such names, too."""
 _LARGEST = 200 * 2**20
 
 
@@ -122,18 +127,22 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
 
 
 def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterator[Offer]:
-    for key, asset in item.assets.items():
-        if not _is_raster(key, asset):
-            continue
+    rasters = {key: asset for key, asset in item.assets.items() if _is_raster(key, asset)}
+    for key, asset in rasters.items():
         path = _path(asset.get_absolute_href() or asset.href)
-        entries = _entries(asset.extra_fields) or [{}]
 
         @cache
         def opened(path: str = path) -> FilePart:
             return FilePart(path, handles, crs=crs)
 
+        entries = _entries(asset.extra_fields)
+        if are_counted([str(entry.get("name", "")) for entry in entries]):
+            entries = [entry | {"name": entry.get("description")} for entry in entries]
+        nameless = not any(entry.get("name") for entry in entries)
+        own = _own_bands(opened()) if nameless and len(rasters) == 1 else []
+        entries += [{} for _ in range(max(len(own), 1) - len(entries))]
         for number, entry in enumerate(entries):
-            band = _band(entry, key, len(entries))
+            band = own[number] if number < len(own) else _band(entry, key, len(entries))
             band = named(band) if is_sentinel(item.properties) else band
             yield Offer(
                 band,
@@ -146,6 +155,11 @@ def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterat
                 _time(item),
                 _pixel(entry, asset.extra_fields),
             )
+
+
+def _own_bands(part: FilePart) -> list[Band]:
+    """Give what a file says of its bands, if it has several: who names none of them leaves that to the file."""
+    return [part.bands[number] for number in part.shown] if len(part.shown) > 1 else []
 
 
 def _is_raster(key: str, asset: pystac.Asset) -> bool:
@@ -177,10 +191,8 @@ def _band(entry: Mapping[str, Any], key: str, count: int) -> Band:
 
 
 def _numbers(entry: Mapping[str, Any], asset: Mapping[str, Any], item: pystac.Item, band: Band, key: str) -> Numbers:
-    scale, offset, nodata = (
-        _number(_said(entry, asset, name)) for name in ("scale", "offset", "nodata")
-    )  # fmt: skip
-    unit = _said(entry, asset, "unit")
+    scale, offset, nodata = (_number(_said(name, entry, asset, item)) for name in ("scale", "offset", "nodata"))
+    unit = _said("unit", entry, asset, item)
     classes = bool(entry.get("classification:classes") or asset.get("classification:classes"))
     says = f"item {item.id!r}" if (scale, offset) != (None, None) else ""
     numbers = Numbers(
@@ -213,11 +225,12 @@ def _rounded(number: float) -> float:
     return round(number, 12)
 
 
-def _said(entry: Mapping[str, Any], asset: Mapping[str, Any], name: str) -> Any:
-    for place in (entry, asset):
-        for key in (f"raster:{name}", name):
-            if place.get(key) is not None:
-                return place[key]
+def _said(name: str, entry: Mapping[str, Any], asset: Mapping[str, Any], item: pystac.Item) -> Any:
+    """Find a field of a band, its asset or the whole item, the nearest first, as STAC 1.1 hands them down."""
+    for place, keys in ((entry, _SPELLED), (asset, _SPELLED), (item.properties, _OF_ITEM[name])):
+        for key in keys:
+            if place.get(said := key.format(name)) is not None:
+                return place[said]
     return None
 
 
@@ -238,7 +251,9 @@ def _pixel(entry: Mapping[str, Any], asset: Mapping[str, Any]) -> float | None:
 
 def _time(item: pystac.Item) -> np.datetime64 | None:
     time = item.datetime or item.common_metadata.start_datetime
-    return None if time is None else np.datetime64(time.replace(tzinfo=None), "us")
+    if time is None:
+        return None
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")
 
 
 def _path(href: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,12 +27,22 @@ def file_name(path: str) -> str:
     return PurePosixPath(urlsplit(path).path if "://" in path else path).name
 
 
+def are_counted(names: Sequence[str]) -> bool:
+    """Tell whether names are numbers of bands, b1, b2 and so on, as programs write them: no sensor's B1 and B2."""
+    return len(names) > 1 and list(names) == [f"b{number}" for number in range(1, len(names) + 1)]
+
+
 def of_file(dataset: DatasetReader, path: str) -> list[Band]:
     """Return what is known of the bands of a file; of one of one band its name says which."""
     found = []
+    counted = are_counted([description or "" for description in dataset.descriptions])
     for number in range(1, dataset.count + 1):
         tags = _lowered(dataset.tags(number)) | _lowered(dataset.tags(number, ns="IMAGERY"))
-        name = (dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or "").strip()
+        name = (
+            ""
+            if counted
+            else (dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or "").strip()
+        )
         if not name and dataset.count == 1:
             name = by_file_name(path)
         common = tags.get("common_name", "")

@@ -80,9 +80,9 @@ def of_item(properties: Mapping[str, Any]) -> tuple[float | None, str]:
         if properties.get(key) is True:  # whatever its bands say: these stayed as they were when it was applied
             return 0.0, key
     for key in _BASELINES:
-        parts = re.fullmatch(r"(\d{1,2})\.(\d{1,2})(?:\.\d+)?", str(properties.get(key, "")))
+        parts = re.fullmatch(r"(\d{1,2})\.(\d{1,2})(?:\.\d+)?|N(\d{2})(\d{2})", str(properties.get(key, "")))
         if parts:
-            return _offset(int(parts[1]), int(parts[2])), f"processing baseline {properties[key]}"
+            return _offset(*(int(part) for part in parts.groups() if part)), f"processing baseline {properties[key]}"
     return None, ""
 
 

@@ -198,6 +198,7 @@ class _Matching:
         elif not wanted:
             places, names = list(range(len(piles))), tuple("" if band == Band() else str(band) for band in seen)
             _check_count(places, self.layout, seen)
+            notes = _of_unnamed(self.source.name, seen)
         elif _tell_nothing(seen, wanted):
             places = _in_order(wanted, seen, piles, self.source)
             notes = _of_order(piles, seen, names)
@@ -232,10 +233,18 @@ def _of_order(piles: Sequence[Sequence[Offer]], seen: Sequence[Band], names: Seq
     return (f"{owner}: its band{called} is taken for that of the model, {names[0]}",)
 
 
+def _of_unnamed(of: str, seen: Sequence[Band]) -> tuple[str, ...]:
+    """Say that a model that names none of its bands reads those of the scene as they come."""
+    shown = f", {', '.join(map(str, seen))}" if any(band != Band() for band in seen) else ""
+    return (f"input {of!r} does not name its bands: those of the scene are taken in their order{shown}",) * (
+        len(seen) > 1
+    )
+
+
 def _of_others(offers: Sequence[Offer], names: Sequence[str], of: str) -> tuple[str, ...]:
     """Say which bands were found by another name."""
     pairs = zip(offers, names, strict=True)
-    found = [f"{offer.band} for {name}" for offer, name in pairs if name not in (offer.band.name, offer.key)]
+    found = [f"{offer.band} for {name}" for offer, name in pairs if name not in (str(offer.band), offer.key)]
     return (f"input {of!r} reads {', '.join(found)}",) if found else ()
 
 
@@ -257,6 +266,11 @@ def _renamed(band: Band, offer: Offer, wanted: Sequence[Band], seen: Sequence[Ba
         return band
     if offer.key in names and offer.key not in taken:
         return replace(band, name=offer.key)
+    stem = offer.key.rpartition(".")[0]
+    if band.name and stem.endswith(band.name):  # a file of one band, SR_B4.tif, is called by more than B4
+        ends = [name for name in names if name not in taken and (name == stem or stem.endswith(f"_{name}"))]
+        if ends:
+            return replace(band, name=max(ends, key=len))
     same = [name for name in names if name not in taken and name and spelled(name) == spelled(band.name)]
     return replace(band, name=same[0]) if len(same) == 1 else band
 
@@ -323,5 +337,6 @@ def _best(offers: list[Offer], of: str) -> Offer:
         if len(found := [offer for offer in offers if test(offer)]) == 1:
             return found[0]
         offers = found or offers
-    shown = " and ".join(offer.key or offer.label for offer in offers[:3])
+    several = len({offer.key for offer in offers}) == len(offers)
+    shown = " and ".join(offer.key if several and offer.key else offer.label for offer in offers[:3])
     raise DataError(f"input {of!r}: {shown} both are the band {band}: say which is meant, --bands")

@@ -211,6 +211,14 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
             min(ceil(right.max() - _SAME), grid.width),
             min(ceil(down.max() - _SAME), grid.height),
         )
+        around = bool(grid.crs.geographic) and abs(grid.affine.a) * grid.width >= 360 - _SAME
+        wanted = ceil(right.max() - _SAME) - floor(right.min() + _SAME)
+        if around and left < end and end - left < wanted <= grid.width:
+            edge = (grid.affine.c + 180) % 360 - 180
+            raise DataError(
+                f"the box {', '.join(f'{number:g}' for number in bbox)} crosses the longitude {edge:g}, where the "
+                "scene begins and ends: cut it there, and run its two sides"
+            )
         if left < end and top < bottom:
             return GeoBox((bottom - top, end - left), grid.affine @ Affine.translation(left, top), grid.crs)
     raise DataError(f"the scene does not lie in the box {', '.join(f'{number:g}' for number in bbox)}: name another")

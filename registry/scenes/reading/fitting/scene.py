@@ -43,10 +43,24 @@ class Layer:
     def dtype(self) -> np.dtype[Any]:
         """Type of what is read."""
         found = np.result_type(*(self.onto.dtype(number) for number in self.numbers))
-        changes = any(meaning.changes or meaning.units for meaning in self.meanings)
-        if not changes or found.kind == "f":
+        if not self._changes or found.kind == "f":
             return found
         return np.dtype(np.float32 if found.itemsize <= 2 else np.float64)
+
+    @cached_property
+    def is_mixed(self) -> bool:
+        """Whether its fractions lie between whole numbers that are stored, and say nothing of what these mean."""
+        stored = [np.dtype(self.onto.part.stored[number].dtype) for number in self.numbers]
+        return not self._changes and all(dtype.kind in "iub" for dtype in stored)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its numbers are stored ones: an offset, or a kernel that overshoots, leaves a range by a little."""
+        return not self._changes and (self.onto.is_direct or self.onto.method not in ("cubic", "lanczos"))
+
+    @property
+    def _changes(self) -> bool:
+        return any(meaning.changes or meaning.units for meaning in self.meanings)
 
     def read(self, window: Window) -> tuple[Values, Values | None]:
         """Read a window: physical values (band, row, column), and where there are none."""
@@ -95,15 +109,25 @@ class Group:
         return values, missing if missing is not None and missing.any() else None
 
     def check_counts(self, values: Values, missing: Values | None, whole: str) -> None:
-        """Refuse reflectances, of which rounding would leave zeros and ones.
+        """Refuse reflectances, of which rounding would leave zeros and ones, and numbers that the type does not hold.
 
         Raises
         ------
         DataError
             If nothing says how they become whole numbers.
         """
+        if all(layer.is_mixed for layer in self.layers):  # of whole numbers, which fit or are refused as they are read
+            return
         there = values[np.isfinite(values) if missing is None else ~missing & np.isfinite(values)]
-        if not there.size or np.abs(there).max() > _SHARE or (there == np.rint(there)).all():
+        if not there.size:
+            return
+        limits, low, high = np.iinfo(whole), float(there.min()), float(there.max())
+        if all(layer.is_plain for layer in self.layers) and not limits.min - 0.5 <= low <= high <= limits.max + 0.5:
+            raise DataError(
+                f"{self.layers[0].onto.part.name} has numbers from {low:.5g} to {high:.5g}, and the model reads "
+                f"{whole}: say by what they become such, --scale, or name another scene"
+            )
+        if max(abs(low), abs(high)) > _SHARE or (there == np.rint(there)).all():
             return
         example = there[there != np.rint(there)][0]
         raise DataError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band, axis_of, choose
+from modelstac.registry.scenes.reading.finding.names import are_counted
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import TensorSignature
@@ -55,6 +56,8 @@ def selected(
         layout.shape[axis] if (axis := axis_of(layout.dim_order, layout.shape, len(selectors))) is not None else 1
     )
     nameless = all(band == Band() for band in seen)
+    if nameless and are_counted(sorted(map(str, selectors))):  # numbers, as programs write them
+        selectors = [int(str(one)[1:]) for one in selectors]
     if nameless and len(selectors) == len(seen) and not any(_numeric(one) for one in selectors):
         named = [Band(str(one)) for one in selectors]  # which say what the file does not
         places = choose(wanted, named, of=layout.name, kind="bands") if wanted else list(range(len(named)))
@@ -81,7 +84,8 @@ def _place(selector: str | int, seen: Sequence[Band], piles: Any, of: str) -> in
     ):
         if len(found := [n for n in range(len(seen)) if test(n)]) == 1:
             return found[0]
-    if _numeric(selector) and 1 <= int(selector) <= len(seen):
-        return int(selector) - 1
+    number = int(text.removeprefix("b")) if _numeric(text.removeprefix("b")) else 0
+    if 1 <= number <= len(seen) and (_numeric(selector) or not seen[number - 1].name):
+        return number - 1
     there = ", ".join(f"{n} {band}".replace(" ?", "") for n, band in enumerate(seen, 1))
     raise DataError(f"input {of!r}: the scene has no band {text!r}, or several; it has {there}: name one of them")
