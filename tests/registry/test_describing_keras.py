@@ -10,7 +10,7 @@ import pytest
 Python = Callable[..., dict[str, object]]
 BUILD = """
     import os
-    import keras, numpy as np, modelstac
+    import numpy as np, modelstac
     from pathlib import Path
     from tests.registry.statements import statement
     from modelstac.catalog import open_catalog
@@ -19,7 +19,11 @@ BUILD = """
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.describing.describe import describe_file
     from modelstac.registry.facts import read_facts
-    from modelstac.registry.runtimes.backends import without_tensorflow
+    from modelstac.registry.runtimes.backends import BESIDE, SPARED, require_keras, without_tensorflow
+
+    SPARED.update(BESIDE)
+    require_keras(os.environ.get("KERAS_BACKEND", "tensorflow"), purpose="the test")
+    import keras
 
     image = ("batch", "height", "width", "channel")
     folder = Path(sys.argv[1])
