@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -16,6 +17,9 @@ from modelstac.catalog.messages import Note, Report, ignore
 
 PACKAGES = MappingProxyType({"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"})
 VARIABLE = "KERAS_BACKEND"
+UNNEEDED = frozenset({"matplotlib", "sklearn"})
+"""Packages that Keras imports where it finds them, for plots and for wrappers of estimators: a fifth of its import."""
+_left_out: set[str] = set()
 
 
 def running_backend() -> str | None:
@@ -98,13 +102,25 @@ def require_keras(wanted: str, *, purpose: str) -> None:
         _import_on(wanted)
 
 
+def leave_out(packages: Iterable[str] = UNNEEDED) -> None:
+    """Let Keras be imported without packages that it can do without; for processes that are ours alone.
+
+    They are left out while Keras is imported, and can be imported as ever after it. Where Keras is there, nothing is done.
+    """
+    _left_out.update(packages)
+
+
 def _import_on(backend: str) -> None:
     """Import Keras with the variable set for that moment only: our children make their own choice."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
+    absent = {name: None for name in _left_out if name not in sys.modules}
+    sys.modules.update(absent)  # type: ignore[arg-type] - None is "there is none" to an import
     try:
         importlib.import_module("keras")
     finally:
+        for name in absent:
+            del sys.modules[name]
         if before is None:
             del os.environ[VARIABLE]
         else:
