@@ -139,7 +139,6 @@ def made_for_gaps(source: Runnable, case: Case, expected: Arrays) -> bool:
     if not case.beyond:
         return True
 
-
     def is_as(value: float) -> bool:
         filled = answer(source, _filled(case, value))
         return all(measure(case.name, filled[n], array, TOLERANCES["fp32"]).passed for n, array in expected.items())

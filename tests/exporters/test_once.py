@@ -12,8 +12,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch._export.serde import serialize  # noqa: E402
+from torch.export import ExportedProgram  # noqa: E402
 
 from modelstac.exporters.converters import to_torch_export  # noqa: E402
+from modelstac.exporters.converters.programs.program import readied, ready  # noqa: E402
 from modelstac.exporters.proof.cases import GAPS, Case  # noqa: E402
 from modelstac.exporters.proof.parity import made_for_gaps  # noqa: E402
 from modelstac.registry.runtimes import torch_export  # noqa: E402, F401 - what it does when it is imported is tested
@@ -54,6 +56,29 @@ def test_the_types_of_a_class_are_worked_out_once_for_all_programs(program, tmp_
         again = torch.export.load(tmp_path / "model.pt2")
     assert not asked.called
     assert str(again.graph) == str(first.graph)
+
+
+class Attention(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=x @ x.mT > 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_program_is_made_ready_where_the_exporter_takes_it_apart():
+    pytest.importorskip("onnxscript")
+    program = torch.export.export(Attention(), (torch.rand(2, 5, 4),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    passes = mock.patch.object(ExportedProgram, "run_decompositions", autospec=True)
+    apart = ExportedProgram.run_decompositions
+    with passes as counted, readied(program):
+        counted.side_effect = apart
+        made = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False, optimize=False)
+    assert counted.call_count == 1
+    assert program.run_decompositions.__func__ is apart
+    operators = [node.op_type for node in made.model_proto.graph.node]
+    assert "Where" in operators  # of a row that is masked, zeros
+    again = ready(program).run_decompositions(torch.export.default_decompositions())
+    x = torch.zeros(3, 5, 4)
+    assert torch.equal(again.module()(x), torch.zeros(3, 5, 4))
 
 
 class Counting:
