@@ -28,8 +28,7 @@ from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 KEPT = 4
 COLLECTED = (200_000, 20, 100)
-"""After how many new objects Python looks for cycles. A graph is millions that stay: at its own 700 that is a fifth of a
-conversion."""
+"""After how many new objects Python looks for cycles: a graph is millions that stay, each looked at again and again."""
 
 
 class Worker:

@@ -105,7 +105,8 @@ def require_keras(wanted: str, *, purpose: str) -> None:
 def leave_out(packages: Iterable[str] = UNNEEDED) -> None:
     """Let Keras be imported without packages that it can do without; for processes that are ours alone.
 
-    They are left out while Keras is imported, and can be imported as ever after it. Where Keras is there, nothing is done.
+    They are left out while Keras is imported, and can be imported as ever after it. Where Keras is there, nothing is
+    done.
     """
     _left_out.update(packages)
 

@@ -87,7 +87,7 @@ class Counting:
     def __init__(self, function):
         self.function, self.runs = function, 0
 
-    def run(self, inputs, *, finite=True):  # noqa: ARG002 - every model has this verb
+    def run(self, inputs, *, finite=True):
         self.runs += 1
         return {"y": self.function(inputs["x"])}
 
