@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from types import MappingProxyType
+from typing import Any
 
 from modelstac.catalog.errors import BackendError, MissingPackageError
 from modelstac.catalog.messages import Note, Report, ignore
@@ -115,13 +116,14 @@ def _import_on(backend: str) -> None:
     """Import Keras with the variable set for that moment only: our children make their own choice."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
-    absent = {name: None for name in _left_out if name not in sys.modules}
-    sys.modules.update(absent)  # type: ignore[arg-type] - None is "there is none" to an import
+    modules: dict[str, Any] = sys.modules
+    absent = {name for name in _left_out if name not in modules}
+    modules.update(dict.fromkeys(absent))  # None says to an import that there is none
     try:
         importlib.import_module("keras")
     finally:
         for name in absent:
-            del sys.modules[name]
+            del modules[name]
         if before is None:
             del os.environ[VARIABLE]
         else:
