@@ -127,12 +127,13 @@ def _unrehearsed() -> Iterator[None]:
 
     That is half of the time in which it writes one. What was written is read again, and run, before it is published.
     """
-    rehearsal = getattr(serialize, "canonicalize", None)
-    serialize.canonicalize = lambda *_: None  # type: ignore[assignment,return-value]
+    writer: Any = serialize
+    rehearsal = getattr(writer, "canonicalize", None)
+    writer.canonicalize = lambda *_: None
     try:
         yield
     finally:
-        serialize.canonicalize = rehearsal  # type: ignore[assignment]
+        writer.canonicalize = rehearsal
 
 
 def _written(

@@ -40,8 +40,9 @@ def _keep_hints() -> None:
             known[kind] = typing.get_type_hints(kind, **how)
         return known[kind]
 
-    if getattr(serialize, "typing", None) is typing:
-        serialize.typing = SimpleNamespace(**vars(typing) | {"get_type_hints": get_type_hints})  # type: ignore[assignment]
+    reader: Any = serialize
+    if getattr(reader, "typing", None) is typing:
+        reader.typing = SimpleNamespace(**vars(typing) | {"get_type_hints": get_type_hints})
 
 
 _keep_hints()
