@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from modelstac.registry.runtimes.backends import BESIDE, SPARED
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 KEPT = 4
+COLLECTED = (200_000, 20, 100)
+"""After how many new objects Python looks for cycles: a graph is millions that stay, each looked at again and again."""
 
 
 class Worker:
@@ -115,6 +118,7 @@ VERBS = ("convert", "prepare", "load", "run", "known_layers", "layers", "tensors
 def main() -> None:
     """Answer until there are no more requests."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    gc.set_threshold(*COLLECTED)
     SPARED.update(BESIDE)
     answers = Answers()
     worker = Worker(answers)

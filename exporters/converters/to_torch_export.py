@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._export.serde import serialize
 
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError
@@ -119,13 +121,28 @@ def _traced(
     raise ConversionError(f"torch.export cannot trace {description.id!r}: {text}") from reason
 
 
+@contextmanager
+def _unrehearsed() -> Iterator[None]:
+    """Leave out what PyTorch makes of a program to see that it can, and throws away: its canonical form.
+
+    That is half of the time in which it writes one. What was written is read again, and run, before it is published.
+    """
+    writer: Any = serialize
+    rehearsal = getattr(writer, "canonicalize", None)
+    writer.canonicalize = lambda program, *_: program  # were it used, it would be right still
+    try:
+        yield
+    finally:
+        writer.canonicalize = rehearsal
+
+
 def _written(
     description: ModelDescription, program: torch.export.ExportedProgram, folder: Path, *, method: str
 ) -> Conversion:
     for node in nodes(program):
         node.meta.pop("stack_trace", None)  # names files of the machine that exported it
     path = folder / "model.pt2"
-    with explained(f"write {path}"):
+    with explained(f"write {path}"), _unrehearsed():
         torch.export.save(program, path)
     version = semver(str(torch.__version__))
     step = Step(

@@ -138,12 +138,12 @@ def made_for_gaps(source: Runnable, case: Case, expected: Arrays) -> bool:
         return False
     if not case.beyond:
         return True
-    zeros, others = (answer(source, _filled(case, value)) for value in (0.0, -1.0))
-    as_zeros, as_others = (
-        all(measure(case.name, side[n], array, TOLERANCES["fp32"]).passed for n, array in expected.items())
-        for side in (zeros, others)
-    )
-    return as_zeros and not as_others
+
+    def is_as(value: float) -> bool:
+        filled = answer(source, _filled(case, value))
+        return all(measure(case.name, filled[n], array, TOLERANCES["fp32"]).passed for n, array in expected.items())
+
+    return is_as(0.0) and not is_as(-1.0)
 
 
 def _filled(case: Case, value: float) -> Case:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +15,7 @@ from modelstac.catalog.items.versions import semver
 from modelstac.registry.facts import Facts, Tensor
 from modelstac.registry.facts.lengths import Bound, Length, Lengths
 from modelstac.registry.inspecting.size_expressions import parse
-from modelstac.registry.inspecting.torch_export import PROGRAM, WEIGHTS, inspect_program
+from modelstac.registry.inspecting.torch_export import WEIGHTS, look_into
 from modelstac.registry.runtimes.opened import numbered
 from modelstac.registry.trust.policy import TrustPolicy
 
@@ -36,9 +34,8 @@ Tree = dict[str, Any]
 
 def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
     """Read the facts of a ``.pt2``; see :func:`modelstac.registry.facts.read_facts`."""
-    archive, _ = inspect_program(data, path, max_bytes=policy.max_bytes)
-    with zipfile.ZipFile(io.BytesIO(archive)) as members:
-        program, weights = (json.loads(members.read(f"model/{name}")) for name in (PROGRAM, WEIGHTS))
+    members, program = look_into(data, path, max_bytes=policy.max_bytes)
+    weights = json.loads(members[WEIGHTS])
     inputs, outputs = interface(program, path)
     try:
         parameters = sum(_size(entry["tensor_meta"]) for entry in weights["config"].values())

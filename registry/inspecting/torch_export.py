@@ -71,6 +71,20 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
 
     Raises
     ------
+    InvalidItemError, UntrustedError
+        As :func:`look_into` does.
+    """
+    inner, program = look_into(data, path, max_bytes=max_bytes)
+    inner[PROGRAM] = json.dumps(program).encode()
+    samples = inner[SAMPLES]
+    return _archive(inner), samples
+
+
+def look_into(data: bytes, path: Path, *, max_bytes: int) -> tuple[dict[str, bytes], Any]:
+    """Refuse a ``.pt2`` that could do more than compute; give its members by name, and its program as JSON, cleaned.
+
+    Raises
+    ------
     InvalidItemError
         If it is no exported program.
     UntrustedError
@@ -97,9 +111,7 @@ def inspect_program(data: bytes, path: Path, *, max_bytes: int) -> tuple[bytes, 
         if isinstance(error, (UntrustedError, InvalidItemError)):
             raise
         raise InvalidItemError(f"{path} is no program of torch.export ({error!r}): export the model anew") from error
-    inner[PROGRAM] = json.dumps(program).encode()
-    samples = inner[SAMPLES]
-    return _archive(inner), samples
+    return inner, program
 
 
 def _check_tensors(config: Any, path: Path) -> None:

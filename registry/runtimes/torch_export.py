@@ -6,11 +6,14 @@ It needs PyTorch and nothing else, as in an environment of its own nothing else 
 from __future__ import annotations
 
 import io
+import typing
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch._export.serde import serialize
 
 from modelstac.catalog.errors import DataError, InvalidItemError, UntrustedError
 from modelstac.registry.inspecting.torch_export import inspect_program
@@ -21,6 +24,28 @@ if TYPE_CHECKING:
     from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
+
+
+def _keep_hints() -> None:
+    """Let PyTorch's reader of programs work out the types of a class of its schema once, not for each part of a file.
+
+    A third of the time of ``torch.export.load`` is :func:`typing.get_type_hints` of some thirty classes. The names of
+    that one module of PyTorch's are another object then, and :mod:`typing` stays as it is; where a later version does
+    without, nothing changes.
+    """
+    known: dict[type, dict[str, Any]] = {}
+
+    def get_type_hints(kind: type, **how: Any) -> dict[str, Any]:
+        if kind not in known:
+            known[kind] = typing.get_type_hints(kind, **how)
+        return known[kind]
+
+    reader: Any = serialize
+    if getattr(reader, "typing", None) is typing:
+        reader.typing = SimpleNamespace(**vars(typing) | {"get_type_hints": get_type_hints})
+
+
+_keep_hints()
 
 
 def load(

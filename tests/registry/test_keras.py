@@ -130,6 +130,28 @@ def test_training_backend_is_required_not_replaced(python: Python) -> None:
     assert not answer["tensorflow"]
 
 
+def test_a_file_is_read_without_making_a_layer_for_each_of_its_layers(made: Path, python: Python) -> None:
+    answer = python(
+        """
+        from pathlib import Path
+        from modelstac.registry.runtimes.backends import require_keras
+        require_keras("torch", purpose="a test")
+        import keras
+        from modelstac.registry.files.artifact import Artifact
+        from modelstac.registry.runtimes.keras import read_archive
+        path = Path(sys.argv[1]) / "line.keras"
+        keras.Sequential([keras.Input((2,)), *(keras.layers.Dense(2) for _ in range(5))]).save(path)
+        made = []
+        for _ in range(2):
+            read_archive(Artifact("line", path, path.read_bytes(), ""))
+            made.append(int(keras.layers.Layer().name.rpartition("_")[2] or 0))
+        answer(between=made[1] - made[0])
+        """,
+        made,
+    )
+    assert answer["between"] == 1
+
+
 def test_lambda_is_refused_before_keras_is_imported(
     tmp_path: Path, python: Python, make_item: Callable[..., pystac.Item]
 ) -> None:

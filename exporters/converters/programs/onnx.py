@@ -16,7 +16,7 @@ from onnxscript import optimizer
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
 from modelstac.exporters.converters.onnx_file import exported
-from modelstac.exporters.converters.programs.program import ready, symbols_alone
+from modelstac.exporters.converters.programs.program import readied, symbols_alone
 from modelstac.registry.runtimes.names import paired
 from modelstac.registry.runtimes.opened import numbered
 from modelstac.registry.runtimes.torch_export import named_inputs, named_outputs
@@ -41,9 +41,9 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         On an option.
     """
     no_options(options, "ONNX")
-    item_id, program = model.description.id, ready(model.native)
+    item_id, program = model.description.id, model.native
     try:
-        with _quiet(), symbols_alone(program):
+        with _quiet(), symbols_alone(program), readied(program):
             made = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False, optimize=False)
             assert made is not None
             graph = _folded(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -27,13 +27,36 @@ def ready(program: ExportedProgram) -> ExportedProgram:
     a padded edge (``ceil_mode``), OpenVINO counts other cells. litert-torch knows no bilinear layer, and cannot detach
     a constant in its place, as every tensor made in ``forward`` is.
     """
-    targets = {node.target for node in nodes(program) if node.target is not _AVERAGE or True in node.args}
-    written_out = {target: made for target, made in _WRITTEN_OUT.items() if target in targets}
+    written_out = _written_out(program)
     if not written_out:
         return program
     with symbols_alone(program):
         made: ExportedProgram = program.run_decompositions(written_out)
     return made
+
+
+@contextmanager
+def readied(program: ExportedProgram) -> Iterator[None]:
+    """Let a program that is taken apart by a converter be made ready in the same pass; see :func:`ready`.
+
+    A pass traces the whole program anew, which for an open grid is a third of a conversion.
+    """
+    written_out = _written_out(program)
+
+    def run_decompositions(table: Mapping[Any, Any]) -> ExportedProgram:
+        made: ExportedProgram = ExportedProgram.run_decompositions(program, {**table, **written_out})
+        return made
+
+    program.__dict__["run_decompositions"] = run_decompositions
+    try:
+        yield
+    finally:
+        del program.__dict__["run_decompositions"]
+
+
+def _written_out(program: ExportedProgram) -> dict[Any, Any]:
+    targets = {node.target for node in nodes(program) if node.target is not _AVERAGE or True in node.args}
+    return {target: made for target, made in _WRITTEN_OUT.items() if target in targets}
 
 
 def _attention(  # noqa: PLR0917 - PyTorch's signature
