@@ -56,8 +56,8 @@ def _notes(data: bytes) -> tuple[str, ...]:
     if not (number := openvino.at_limit(data)):
         return ()
     return (
-        f"the file's constants hold 65,504, the largest number of float16, {number:,} times: OpenVINO's save_model writes "
-        "all larger ones as that; where the model has larger ones, save it with compress_to_fp16=False",
+        f"the file's constants hold 65,504, the largest number of float16, {number:,} times: OpenVINO's save_model "
+        "writes all larger ones as that; where the model has larger ones, save it with compress_to_fp16=False",
     )
 
 

@@ -43,7 +43,8 @@ def read(data: bytes) -> Record:
 def at_limit(data: bytes) -> int:
     """Count the numbers of float16 constants that are its largest, 65,504, or the negative of that.
 
-    OpenVINO's ``save_model`` compresses to float16 unless told not to, and writes what lies beyond as these, infinities too.
+    OpenVINO's ``save_model`` compresses to float16 unless told not to, and writes as these what lies beyond, infinities
+    too.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         root = ElementTree.fromstring(archive.read(GRAPH_MEMBER))  # noqa: S314 - its record was read
