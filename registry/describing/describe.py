@@ -12,7 +12,7 @@ from modelstac.catalog.errors import SpecError, at
 from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import RANGE_FIELD, InputStructure, ModelInput, ModelOutput, ResultStructure
-from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.describing.ranges import SaidRanges, stated_ranges
 from modelstac.registry.describing.stating import (
     Dims,
@@ -124,6 +124,8 @@ def describe_file(
     from modelstac.registry.describing.measuring import measured
 
     facts = read_facts(path, policy=policy)
+    for note in facts.notes:
+        report(Note(note))
     description = measured(described(path, said, facts), policy=policy, report=report)
     return with_example(description, said.examples, policy=policy, report=report)
 

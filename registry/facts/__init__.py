@@ -76,6 +76,8 @@ class Facts:
         Facts of this format alone, such as the opset.
     precision
         In which it computes, where that is less than float32.
+    notes
+        What its publisher should know of it.
     """
 
     format: str
@@ -85,6 +87,7 @@ class Facts:
     parameters: int
     details: Mapping[str, Any] = field(default_factory=dict)
     precision: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

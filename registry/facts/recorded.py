@@ -48,6 +48,16 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         outputs=tuple(_tensor(slot, path) for slot in told.outputs),
         parameters=_parameters(data, path, form, policy),
         details=dict(told.details),
+        notes=_notes(data) if form == "openvino" else (),
+    )
+
+
+def _notes(data: bytes) -> tuple[str, ...]:
+    if not (number := openvino.at_limit(data)):
+        return ()
+    return (
+        f"the file's constants hold 65,504, the largest number of float16, {number:,} times: OpenVINO's save_model "
+        "writes all larger ones as that; where the model has larger ones, save it with compress_to_fp16=False",
     )
 
 

@@ -227,6 +227,8 @@ def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
 
     saved, folder, into = begun.saved, begun.folder, begun.into
     facts = read_facts(saved.path, policy=begun.policy, alone=begun.alone)
+    for note in facts.notes:
+        begun.report(Note(note))
     given, said = feed(begun.said, facts.inputs, folder, first=begun.first)
     said = with_outputs(said, facts, folder, begun.report)
     description = described(saved.path, statement(said, folder), facts)

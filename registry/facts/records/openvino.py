@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from xml.etree import ElementTree
 
+import numpy as np
+
 from modelstac.registry.facts.records.record import Record, Slot
 
-GRAPH_MEMBER = "model.xml"
+GRAPH_MEMBER, WEIGHTS_MEMBER = "model.xml", "model.bin"
 TYPES = MappingProxyType(
     {"f32": "float32", "f16": "float16", "f64": "float64", "boolean": "bool", "bf16": "bfloat16"}
     | {f"{sign}{bits}": f"{kind}{bits}" for sign, kind in (("i", "int"), ("u", "uint")) for bits in (8, 16, 32, 64)}
@@ -36,6 +38,23 @@ def read(data: bytes) -> Record:
             outputs.append(_slot(layers[edge.get("from-layer")], edge.get("from-port")))
     version = next(_versions(root), None)
     return Record("openvino", version, inputs, tuple(outputs))
+
+
+def at_limit(data: bytes) -> int:
+    """Count the numbers of float16 constants that are its largest, 65,504, or the negative of that.
+
+    OpenVINO's ``save_model`` compresses to float16 unless told not to, and writes as these what lies beyond, infinities
+    too.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        root = ElementTree.fromstring(archive.read(GRAPH_MEMBER))  # noqa: S314 - its record was read
+        weights = archive.read(WEIGHTS_MEMBER)
+    largest = np.finfo(np.float16).max
+    found = 0
+    for constant in root.iterfind(".//layer[@type='Const']/data[@element_type='f16']"):
+        start, size = (int(constant.get(name) or 0) for name in ("offset", "size"))
+        found += int(np.count_nonzero(np.abs(np.frombuffer(weights, "<f2", size // 2, start)) == largest))
+    return found
 
 
 def _versions(root: ElementTree.Element) -> Iterator[str]:

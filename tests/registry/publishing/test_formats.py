@@ -69,6 +69,27 @@ def test_a_file_of_every_format_is_published_and_runs(make: Any, tmp_path: Path)
     np.testing.assert_allclose(model.predict(IMAGE), keras.ops.convert_to_numpy(net(IMAGE)), atol=1e-5)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_publisher_hears_of_constants_that_openvino_made_smaller(compressed: bool, tmp_path: Path) -> None:
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    image = ops.parameter([-1, 8, 8, 3], np.float32, name="image")
+    scaled = ops.add(image, np.array([101_325, 273.15, 1], np.float32), name="scaled")
+    ov.save_model(ov.Model([scaled], [image], "net"), tmp_path / "net.xml", compress_to_fp16=compressed)
+    heard: list[Any] = []
+    said = {key: value for key, value in SAID.items() if key != "classes"} | {"task": "regression"}
+    said["output_dims"] = ("batch", "height", "width", "variable")
+    item = modelstac.publish(
+        tmp_path / "net.xml", catalog=tmp_path / "models", example=IMAGE, report=heard.append, **said
+    )
+    notes = [note.text for note in heard if "compress_to_fp16=False" in getattr(note, "text", "")]
+    assert len(notes) == compressed, notes
+    assert all("float16, 1 times" in note for note in notes), notes
+    result = modelstac.load(item.id, catalog=tmp_path / "models").predict(IMAGE)
+    assert bool(np.asarray(result)[..., 0].max() < 70_000) is compressed
+
+
 BUILDER = "from torch import nn\n\ndef build(spec):\n    return nn.Conv2d(3, spec['classes'], 1)\n"
 
 
