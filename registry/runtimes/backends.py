@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from threading import get_ident
 from types import MappingProxyType
+from typing import Any
 
 from modelstac.catalog.errors import BackendError, MissingPackageError
 from modelstac.catalog.messages import Note, Report, ignore
@@ -115,7 +116,7 @@ def without_tensorflow() -> Iterator[None]:
     When it saves, it only asks whether something is of a type of TensorFlow (Keras 3.15). Where it cannot be told that
     TensorFlow is not there, it is imported as ever.
     """
-    lazy = getattr(sys.modules.get("keras.src.utils.module_utils"), "tensorflow", None)
+    lazy: Any = getattr(sys.modules.get("keras.src.utils.module_utils"), "tensorflow", None)
     if "tensorflow" in sys.modules or getattr(lazy, "_available", ...) is not None:
         yield
         return
