@@ -130,6 +130,14 @@ def test_memory_may_lie_in_any_order(make: Make, layout: str) -> None:
     np.testing.assert_array_equal(model.predict(LAYOUTS[layout](frames)), model.predict(frames))
 
 
+def test_a_variable_of_xarray_has_names_and_physical_values(make: Make, rain: xr.DataArray) -> None:
+    model = make()
+    np.testing.assert_array_equal(
+        model.predict(rain.drop_vars("time").variable.transpose("x", "time", "y")),
+        model.predict(rain.drop_vars("time")),
+    )
+
+
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "int8"])
 def test_whole_numbers_that_do_not_fit_are_refused(dtype: str) -> None:
     signature = TensorSignature("classes", (Size(),), ("batch",), dtype)

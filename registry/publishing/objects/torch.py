@@ -91,6 +91,11 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     if not example:
         raise SpecError(f"the module {name} has no shapes: give example=, one batch that it is fed")
     known = {} if name in _GENERIC else {"architecture": name}
+    try:
+        call = _call(model, {key: key for key in example})
+    except TypeError as error:
+        raise SpecError(f"the example has {', '.join(example)}, and the module {name} takes more: {error}") from error
+    example = {key: example[key] for key in torch.utils._pytree.tree_leaves((call.args, call.kwargs))}
     batches = {key: _batch(array, said, key, list(example)) for key, array in example.items()}
     with _evaluating(model):
         tensors = _fitting(model, {key: torch.tensor(array) for key, array in batches.items()}, name)
