@@ -88,7 +88,7 @@ def read_examples(
         given = {needed[0]: said}
     else:
         raise DataError(f"the example is one array, and the inputs are {', '.join(needed)}: give a mapping by name")
-    return {name: _example(value, name, folder) for name, value in given.items()}
+    return {name: _example(given[name], name, folder) for name in names if name in given}
 
 
 def first_batch(said: Any) -> Any:

@@ -126,7 +126,7 @@ def _arguments(path: Path) -> list[str]:
     named = re.search(rb"c(__torch__[\w.]*)\n(\w+)\n", pickled) or re.search(rb"(__torch__[\w.]*?)\n(\w+)\n", pickled)
     wanted = named[2].decode() if named else ""
     for text in data.values():
-        match = re.search(rf"class {re.escape(wanted)}\(Module\):.*?def forward\(self: .*?,\n(.*?)\) ->", text, re.S)
+        match = re.search(rf"class {re.escape(wanted)}\(Module\):.*?def forward\(\w+: .*?,\n(.*?)\) ->", text, re.S)
         if wanted and match is not None:
             return re.findall(r"^\s*(\w+):", match[1], re.M)
     return []

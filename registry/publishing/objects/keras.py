@@ -46,9 +46,8 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     try:
         traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
     except SpecError:
-        [array, *more] = given.values() or [None]
-        alone = backend == "tensorflow" and array is not None and not more
-        saved = _exported(model, array, folder, name) if alone else None
+        alone = backend == "tensorflow" and len(given) == 1
+        saved = _exported(model, *given.values(), folder, name) if alone else None
         if saved is None:
             raise
         return saved

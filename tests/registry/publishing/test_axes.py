@@ -89,3 +89,7 @@ def test_memory_of_an_example_may_lie_in_any_order(example: np.ndarray) -> None:
 def test_an_example_may_leave_out_what_has_a_default() -> None:
     assert list(read_examples(ROWS, ["x", "w"], folder=Path(), optional={"w"})) == ["x"]
     assert list(read_examples({"x": ROWS, "w": ROWS}, ["x", "w"], folder=Path(), optional={"w"})) == ["x", "w"]
+
+
+def test_examples_have_the_order_of_the_inputs_however_they_are_written() -> None:
+    assert list(read_examples({"w": ROWS, "x": ROWS}, ["x", "w"], folder=Path())) == ["x", "w"]

@@ -130,7 +130,7 @@ def test_a_dictionary_for_what_takes_a_tensor_is_said(tmp_path: Path) -> None:
 
 
 def test_an_example_that_lacks_an_input_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="the example has image, and the module ByPlace takes more: .*'weight'"):
+    with pytest.raises(SpecError, match=r"the example has image, and the module ByPlace takes more: .*'weight'"):
         published(ByPlace(), tmp_path, example={"image": IMAGE}, **SEVERAL)
 
 
