@@ -46,8 +46,9 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     try:
         traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
     except SpecError:
-        alone = backend == "tensorflow" and len(given) == 1
-        saved = _exported(model, *given.values(), folder, name) if alone else None
+        saved = None
+        if backend == "tensorflow" and len(given) == 1:
+            saved = _exported(model, next(iter(given.values())), folder, name)
         if saved is None:
             raise
         return saved
