@@ -136,8 +136,8 @@ class TensorSignature:
             converted = np.require(array, declared, ["C_CONTIGUOUS", "ALIGNED"])
         if declared.kind in "iu" and not np.array_equal(converted, array):
             raise DataError(
-                f"input {self.name!r} is {self}; found {array.dtype} values from {array.min()} to {array.max()} that "
-                "do not fit into it: clip them, or scale them as the model was trained"
+                f"input {self.name!r} is {self}; found {array.dtype} values that do not fit into it, as they go from "
+                f"{array.min()} to {array.max()}: clip them, or give them as the model was trained"
             )
         return converted
 

@@ -142,6 +142,8 @@ def test_a_variable_of_xarray_has_names_and_physical_values(make: Make, rain: xr
 def test_whole_numbers_that_do_not_fit_are_refused(dtype: str) -> None:
     signature = TensorSignature("classes", (Size(),), ("batch",), dtype)
     np.testing.assert_array_equal(signature.check(np.array([3, 100], ">i8")), np.array([3, 100], dtype))
+    with pytest.raises(DataError, match=f"do not fit into it, as they go from 300 to {2**40}: clip them"):
+        signature.check(np.array([300, 2**40]))
     for bad in ([3.0, 3.7], [np.nan, 3.0], [300, 2**40], [True], ["3"]):
         with pytest.raises(DataError, match="'classes' is"):
             signature.check(np.array(bad))
