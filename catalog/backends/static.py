@@ -229,7 +229,8 @@ class StaticCatalog(TreeCatalog):
                 self._commit(item, names, staging)
                 # The item is published, come what may: links that cannot be written now are the next publish's.
                 with contextlib.suppress(StorageError):
-                    self._link_versions(self._branch(str(item.collection_id)).path, item.to_dict())
+                    document = item.to_dict(transform_hrefs=False)  # somebody else's may name a root that is not here
+                    self._link_versions(self._branch(str(item.collection_id)).path, document)
         return self.get(f"{item.collection_id}/{item.id}")
 
     def _copy(self, item: pystac.Item, names: dict[str, str], staging: Staging, report: Report) -> None:

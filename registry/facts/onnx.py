@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.items.versions import semver
 from modelstac.catalog.later import needing
 from modelstac.registry.facts import Facts
 from modelstac.registry.facts.onnx_graph import GRAPH, NODE, OUTPUT, Constant, constants, values
@@ -79,13 +80,13 @@ def _release(ir_version: int, opset: int, path: Path) -> str:
     """Give the first release of ONNX that knows the file's versions: the file does not say which one wrote it."""
     for release, ir, operators in RELEASES:
         if ir >= ir_version and operators >= opset:
-            return release
+            return semver(release)
     with needing(f"reading {path.name}, of a later ONNX than is known here"):
         import onnx
 
     for later, ir, operators, *_ in onnx.helper.VERSION_TABLE:
         if ir >= ir_version and operators >= opset:
-            return str(later)
+            return semver(str(later))
     raise InvalidItemError(
         f"{path} has opset {opset} and IR version {ir_version}, which ONNX {onnx.__version__} does not know: "
         "export it with an earlier opset, or install a later onnx"

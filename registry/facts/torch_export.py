@@ -38,7 +38,11 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
     weights = json.loads(members[WEIGHTS])
     inputs, outputs = interface(program, path)
     try:
-        parameters = sum(_size(entry["tensor_meta"]) for entry in weights["config"].values())
+        sizes: dict[str, int] = {}  # of each file: weights that layers share lie in one
+        for name, entry in weights["config"].items():
+            place = entry.get("path_name", name)
+            sizes[place] = max(sizes.get(place, 0), _size(entry["tensor_meta"]))
+        parameters = sum(sizes.values())
         version = semver(str(program["torch_version"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise _no_program(path, error) from error

@@ -207,8 +207,9 @@ def _check_class(value: dict[str, Any], path: Path, lambdas: bool, packages: Seq
     if target in CODE_CLASSES or not (module == "keras" or within(module, MODULES) or within(module, packages)):
         config = value.get("config")
         layer = config.get("name") if isinstance(config, dict) else None
+        full = f"{module}.{target}" if value.get("module") else str(value.get("registered_name") or target)
         raise UntrustedError(
-            f"{path} wants {module}.{target}{f' as {layer!r}' if isinstance(layer, str) else ''}, which runs code that "
+            f"{path} wants {full}{f' as {layer!r}' if isinstance(layer, str) else ''}, which runs code that "
             "is not in the archive or not Keras' own: build the model of Keras' own layers"
             + (f"; if you trust its publisher, load it with trust={LAMBDA!r}" if code else "")
         )

@@ -316,12 +316,12 @@ def _saved(
     """Save an object; where that takes an example, on what the model reads of it."""
     from modelstac.catalog.items.sizes import Size
     from modelstac.registry.facts import Tensor
-    from modelstac.registry.publishing.fitting import first_batch, read_examples
+    from modelstac.registry.publishing.fitting import first_batch, named, read_examples
 
     said = dict(said)
     if "example" in said:
         said["example"] = first_batch(said["example"])  # once, as a loader shuffles
-    names = kind.input_names(model)
+    names = kind.input_names(model, named(said.get("example")))
     arrays: dict[str, Any] = {}
     if names is not None and "example" in said:
         with at("example"):

@@ -46,12 +46,13 @@ def feed(
     said: Mapping[str, Any], tensors: Sequence[Tensor], folder: Path, *, first: bool
 ) -> tuple[dict[str, Fed], dict[str, Any]]:
     """Read the example and scale it; give also what is said, with axes and bands that follow from it."""
-    from modelstac.registry.publishing.fitting import input_axes, read_examples
+    from modelstac.registry.publishing.fitting import in_order, input_axes, read_examples
     from modelstac.registry.publishing.written import values_of
 
     names = [tensor.name for tensor in tensors]
     with at("example"):
-        examples = read_examples(said.get("example"), names, folder=folder)
+        optional = {tensor.name for tensor in tensors if tensor.optional}
+        examples = read_examples(said.get("example"), names, folder=folder, optional=optional)
     stated = {key: by_name(said, key, names) for key in ("input_dims", "bands")}
     fed, dims_of, bands_of = {}, dict(stated["input_dims"]), dict(stated["bands"])
     for tensor in tensors:
@@ -59,10 +60,13 @@ def feed(
         if tensor.name not in bands_of and example is not None and example.bands:
             bands_of[tensor.name] = example.bands
         bands = bands_of.get(tensor.name, ())
+        if example is not None:
+            with at("example"):
+                example = in_order(example, bands, tensor.name)
         dims = dims_of.get(tensor.name) or input_axes(tensor, example, bands, first=first)
         if dims is not None:
             dims_of[tensor.name] = tuple(dims)
-        elif said.get("bands") and _fits_nowhere(tensor, len(bands)):
+        elif bands and _fits_nowhere(tensor, len(bands)):
             with at("bands"):
                 shown = f"bands are {', '.join(bands)}, and no axis of {tensor.name!r} ({tensor}) has that length"
                 raise SpecError(f"{shown}: name as many as it has, or its axes by --input-dims")
@@ -158,7 +162,9 @@ def with_outputs(said: dict[str, Any], facts: Facts, folder: Path, report: Repor
         return said
     with at("classes"), values_of(said.get("classes"), folder) as classes:
         counts = {name: _count(classes, name, names) for name in names}
-    inputs = list(said.get("input_dims", {}).values())
+    dims_of = by_name(said, "input_dims", [tensor.name for tensor in facts.inputs])
+    inputs = [(tuple(dims_of.get(tensor.name, ())), tensor.sizes) for tensor in facts.inputs]
+    inputs = [(dims, sizes) for dims, sizes in inputs if len(dims) == len(sizes)]
     taken = []
     for tensor in facts.outputs:
         if tensor.name in stated:

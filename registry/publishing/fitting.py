@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import band_axis
+from modelstac.catalog.items.sizes import Size
 from modelstac.registry.facts import Tensor
+from modelstac.registry.probing.axes import is_spatial
 
 if TYPE_CHECKING:  # an example alone takes NumPy
     import numpy as np
@@ -40,7 +42,9 @@ class Example:
     units: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_examples(said: Any, names: Sequence[str], *, folder: Path) -> dict[str, Example]:
+def read_examples(
+    said: Any, names: Sequence[str], *, folder: Path, optional: Collection[str] = ()
+) -> dict[str, Example]:
     """Read an example of each input.
 
     Parameters
@@ -52,6 +56,8 @@ def read_examples(said: Any, names: Sequence[str], *, folder: Path) -> dict[str,
         Of the inputs.
     folder
         What paths are relative to.
+    optional
+        Inputs that the model runs without: they are fed where they are named.
 
     Raises
     ------
@@ -61,6 +67,7 @@ def read_examples(said: Any, names: Sequence[str], *, folder: Path) -> dict[str,
     if said is None:
         return {}
     said = first_batch(said)
+    needed = [name for name in names if name not in optional] or list(names)
     if _is_dataset(said) and len(names) == 1:
         said = {names[0]: said.to_dataarray(dim=BANDS)}
     if isinstance(said, Mapping) or _is_dataset(said):
@@ -71,17 +78,17 @@ def read_examples(said: Any, names: Sequence[str], *, folder: Path) -> dict[str,
             raise DataError(f"the example has {odd[0]!r}, and the inputs are {', '.join(names)}: name them so")
     elif _is_batch(said):
         # A batch for training has targets after the inputs.
-        if len(said) < len(names):
-            raise DataError(f"the example has {len(said)} arrays, and the inputs are {', '.join(names)}: give each")
+        if len(said) < len(needed):
+            raise DataError(f"the example has {len(said)} arrays, and the inputs are {', '.join(needed)}: give each")
         inputs = said[0] if isinstance(said[0], tuple | list | Mapping) else said
         if inputs is not said:
-            return read_examples(inputs, names, folder=folder)
-        given = dict(zip(names, said, strict=False))
-    elif len(names) == 1:
-        given = {names[0]: said}
+            return read_examples(inputs, names, folder=folder, optional=optional)
+        given = dict(zip(needed, said, strict=False))
+    elif len(needed) == 1:
+        given = {needed[0]: said}
     else:
-        raise DataError(f"the example is one array, and the inputs are {', '.join(names)}: give a mapping by name")
-    return {name: _example(value, name, folder) for name, value in given.items()}
+        raise DataError(f"the example is one array, and the inputs are {', '.join(needed)}: give a mapping by name")
+    return {name: _example(given[name], name, folder) for name in names if name in given}
 
 
 def first_batch(said: Any) -> Any:
@@ -94,6 +101,13 @@ def first_batch(said: Any) -> Any:
         return next(iter(said))
     except StopIteration:
         raise DataError("the example is a loader without a batch: give one that has data") from None
+
+
+def named(said: Any) -> tuple[str, ...]:
+    """Give the names of inputs that an example has; variables of a dataset may be bands, and name none."""
+    if isinstance(said, tuple | list) and said:
+        said = said[0]
+    return tuple(map(str, said)) if isinstance(said, Mapping) and not _is_dataset(said) else ()
 
 
 def _is_batch(said: Any) -> bool:
@@ -137,6 +151,7 @@ def _numbers(value: Any, name: str) -> np.ndarray[Any, Any]:
         if hasattr(value, "detach"):  # a tensor of PyTorch, maybe on another device
             value = value.detach().cpu().numpy()
         array = np.asarray(value)
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("=")) if array.ndim else array
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"the example of {name!r} is no array ({reason})") from error
@@ -144,7 +159,32 @@ def _numbers(value: Any, name: str) -> np.ndarray[Any, Any]:
         raise DataError(
             f"the example of {name!r} is {array.dtype} of shape {list(array.shape)}: give an array of numbers"
         )
+    if isinstance(value, np.ma.MaskedArray) and (hidden := np.count_nonzero(value.mask)):
+        raise DataError(f"the example of {name!r} has {hidden} of {array.size} values masked: fill them, .filled(0)")
     return array
+
+
+def in_order(example: Example, bands: Sequence[str], name: str) -> Example:
+    """Give an example whose bands are labelled in the order of those that are named; others are left out.
+
+    Raises
+    ------
+    DataError
+        If it has some of them and not all.
+    """
+    import numpy as np
+
+    axis = band_axis(example.dims)
+    if axis is None or not set(bands) & set(example.bands) or tuple(bands) == tuple(example.bands):
+        return example
+    if missing := [band for band in bands if band not in example.bands]:
+        found = ", ".join(example.bands)
+        raise DataError(
+            f"the example of {name!r} has the bands {found}: {', '.join(missing)} missing: give all of them"
+        )
+    places = [example.bands.index(band) for band in bands]
+    array = np.take(example.array, places, example.dims.index(axis))
+    return replace(example, array=array, bands=tuple(bands))
 
 
 def _labelled(value: Any, array: np.ndarray[Any, Any]) -> Example:
@@ -188,7 +228,9 @@ def input_axes(tensor: Tensor, example: Example | None, bands: Sequence[str], *,
     return None if axis is None else _with(SPATIAL, axis, BANDS)
 
 
-def output_axes(tensor: Tensor, inputs: Sequence[Dims], *, classes: int | None, bands: Sequence[str]) -> Dims | None:
+def output_axes(
+    tensor: Tensor, inputs: Sequence[tuple[Dims, Sequence[Size]]], *, classes: int | None, bands: Sequence[str]
+) -> Dims | None:
     """Name the axes of an output after those of an input; None where only its publisher can.
 
     Parameters
@@ -196,7 +238,7 @@ def output_axes(tensor: Tensor, inputs: Sequence[Dims], *, classes: int | None, 
     tensor
         As the file has it.
     inputs
-        Axes of the inputs.
+        Axes of the inputs, and their lengths.
     classes
         How many there are.
     bands
@@ -207,25 +249,49 @@ def output_axes(tensor: Tensor, inputs: Sequence[Dims], *, classes: int | None, 
         return (BATCH,)
     last = CLASS if classes else BANDS if bands else CHANNEL
     count = classes or len(bands) or 1
-    for dims in inputs:
-        axis = band_axis(dims)
-        rest = tuple(dim for dim in dims if dim != axis)
+    for dims, sizes in inputs:
         if not dims or dims[0] != BATCH:
             continue
-        if rank == len(rest):
-            return rest
+        lengths = dict(zip(dims, sizes, strict=True))
+        rest = [dim for dim in dims if dim != band_axis(dims)]
+        image = [dim for dim in rest if dim == BATCH or is_spatial(dim)]
+        same = tuple(rest) if rank == len(rest) and _are_of(tensor, rest, lengths) else None
+        # Of a series one map may be made, without its dates.
+        summed = _with_one(tensor, image, dims, count, last) if len(image) < len(rest) else None
+        if same or summed:
+            return None if same and summed else same or summed
+        if rank == len(rest) == len(image):
+            return tuple(rest)  # on another grid
         if rank == 2:
             return BATCH, last
-        if rank == len(rest) + 1:
-            usual = dims.index(axis) if axis else rank - 1
-            found = _axis_of(tensor, count, usual)
-            if found is None and classes and tensor.sizes[usual].is_fixed:
-                found = usual  # of another length than there are classes, which is said later
-            return None if found is None else _with(rest[1:], found, last)
+        kept = rest if rank > len(rest) else image
+        return _with_one(tensor, kept, dims, count, last, sure=bool(classes))
     return None
 
 
-def _with(spatial: Dims, axis: int, name: str) -> Dims:
+def _with_one(
+    tensor: Tensor, kept: Sequence[str], dims: Dims, count: int, last: str, *, sure: bool = False
+) -> Dims | None:
+    """Name the axes of an output that has some axes of the input, and one of classes or channels."""
+    if len(tensor.sizes) != len(kept) + 1:
+        return None
+    axis = band_axis(dims)
+    usual = [dim for dim in dims if dim == axis or dim in kept].index(axis) if axis else len(kept)
+    found = _axis_of(tensor, count, usual)
+    if found is None and sure and tensor.sizes[usual].is_fixed:
+        found = usual  # of another length than there are classes, which is said later
+    return None if found is None else _with(kept[1:], found, last)
+
+
+def _are_of(tensor: Tensor, dims: Sequence[str], lengths: Mapping[str, Size]) -> bool:
+    """Tell whether an output may have these axes of the input: dates are as many, and a grid may be another one."""
+    return all(
+        size.is_fixed == lengths[dim].is_fixed and (is_spatial(dim) or size.mlm == lengths[dim].mlm)
+        for dim, size in zip(dims[1:], tensor.sizes[1:], strict=True)
+    )
+
+
+def _with(spatial: Sequence[str], axis: int, name: str) -> Dims:
     dims = [BATCH, *spatial]
     dims.insert(axis, name)
     return tuple(dims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from modelstac.catalog.errors import DataError
@@ -63,3 +64,41 @@ def is_labelled(values: object) -> bool:
     """Tell whether it is an array or dataset of xarray, which is not imported for that."""
     xarray = sys.modules.get("xarray")
     return xarray is not None and isinstance(values, xarray.DataArray | xarray.Dataset)
+
+
+def as_named(values: Any, bands: Sequence[str], *, of: str) -> Any:
+    """Return what has names as it is read by them: a table of pandas in the order of the bands, a variable of xarray.
+
+    Anything else is returned as it is, and so is a table whose columns are only numbered.
+
+    Parameters
+    ----------
+    values
+        What is given for an input.
+    bands
+        Which the input lists.
+    of
+        Name of the input, for messages.
+
+    Raises
+    ------
+    DataError
+        If a table lacks a band, or has one twice.
+    """
+    xarray, pandas = sys.modules.get("xarray"), sys.modules.get("pandas")
+    if xarray is not None and isinstance(values, xarray.Variable):
+        return xarray.DataArray(values)
+    if pandas is None or not bands or not isinstance(values, pandas.DataFrame):
+        return values
+    found = [str(column) for column in values.columns]
+    missing = [band for band in bands if band not in found]
+    if missing and all(column.isdigit() for column in found):
+        return values
+    if missing:
+        raise DataError(
+            f"input {of!r} needs the bands {', '.join(bands)}; found the columns {', '.join(found)}: "
+            f"{', '.join(missing)} missing: give them, or the values alone, .to_numpy()"
+        )
+    if twice := [band for band in bands if found.count(band) > 1]:
+        raise DataError(f"input {of!r}: the columns name {twice[0]!r} twice: select one of them")
+    return values.iloc[:, [found.index(band) for band in bands]]

@@ -12,7 +12,8 @@ from modelstac.catalog import forks
 from modelstac.catalog.errors import CannotRunError, DataError, InvalidItemError, ModelStacError
 from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.messages import Report, ignore
-from modelstac.registry.running.arrays import as_numbers, is_labelled
+from modelstac.registry.running.arrays import as_named, as_numbers, is_labelled
+from modelstac.registry.running.bands import listed
 from modelstac.registry.running.card import card, card_html
 from modelstac.registry.running.memory import give_back, machine_memory
 from modelstac.registry.running.signature import Arrays, Signature
@@ -88,6 +89,10 @@ class Model:
         self._memory = memory or machine_memory()
         self.ways = None if opened.exactly is None else opened.ways
         self._native = opened.native
+        self._bands = {
+            tensor.name: listed(source)
+            for tensor, source in zip(self.signature.inputs, description.inputs, strict=False)
+        }
         self._only_input = inputs[0] if len(inputs) == 1 else None
         self._only_output = outputs[0] if len(outputs) == 1 else None
         self.reopen: Callable[[], tuple[Any, ...]] | None = None
@@ -153,6 +158,8 @@ class Model:
                 raise DataError(f"scaled is True or False, not {scaled!r:.80}")
             named, scaled = {"scaled": scaled, **named}, None
         given = self._given(inputs, named)
+        if not is_labelled(given):
+            given = {name: as_named(values, self._bands.get(name, ()), of=str(name)) for name, values in given.items()}
         if is_labelled(given) or any(map(is_labelled, given.values())):
             from modelstac.registry.running.labelled import predict_labelled
 

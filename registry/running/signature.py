@@ -135,7 +135,10 @@ class TensorSignature:
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused
             converted = np.require(array, declared, ["C_CONTIGUOUS", "ALIGNED"])
         if declared.kind in "iu" and not np.array_equal(converted, array):
-            raise DataError(f"input {self.name!r} is {self}; found {array.dtype} values that do not fit into it")
+            raise DataError(
+                f"input {self.name!r} is {self}; found {array.dtype} values that do not fit into it, as they go from "
+                f"{array.min()} to {array.max()}: clip them, or give them as the model was trained"
+            )
         return converted
 
     def _check_shape(self, array: np.ndarray[Any, Any]) -> None:

@@ -166,6 +166,14 @@ def test_weights_among_the_inputs_of_old_files_are_no_inputs(tmp_path: Path) -> 
     assert [tensor.name for tensor in read_facts(path).inputs] == ["x"]
 
 
+@pytest.mark.parametrize(("opset", "release"), [(7, "1.2.0"), (8, "1.3.0"), (9, "1.4.1")])
+def test_releases_of_old_files_are_semantic_versions(tmp_path: Path, opset: int, release: str) -> None:
+    graph(
+        tmp_path / "n.onnx", [("Relu", ["x"], ["y"])], [("x", ["N", 3])], [("y", ["N", 3])], ir_version=3, opset=opset
+    )
+    assert read_facts(tmp_path / "n.onnx").framework_version == release
+
+
 def tensor_of(kind: str) -> Any:
     tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, ["N"])
     made = {

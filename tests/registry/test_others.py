@@ -471,6 +471,30 @@ def test_publishing_somebody_elses_item_keeps_it_as_it_is(tmp_path: Path, kind: 
     np.testing.assert_array_equal(modelstac.load("first-address", catalog=catalog).predict(IMAGES), IMAGES)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "folder"])
+def test_links_of_somebody_elses_item_may_lead_nowhere(tmp_path: Path, kind: str) -> None:
+    """As those do that stac-model writes: root, parent and collection of the machine that made the item."""
+    identity(tmp_path / "identity.onnx")
+    links = [link(rel, "/nowhere/collection.json") for rel in ("root", "parent", "collection")]
+    document = item("linked", links=links, collection="examples")
+    (tmp_path / "item.json").write_text(json.dumps(document))
+    place = str(tmp_path / ("models.sqlite" if kind == "sqlite" else "models"))
+    done = CliRunner().invoke(main, ["publish", str(tmp_path / "item.json"), "--catalog", place])
+    assert done.exit_code == 0, done.output
+    np.testing.assert_array_equal(modelstac.load("linked", catalog=place).predict(IMAGES), IMAGES)
+
+
+def test_a_file_of_another_size_than_somebody_elses_item_says_is_not_published(tmp_path: Path) -> None:
+    identity(tmp_path / "identity.onnx")
+    document = item("cut-short")
+    document["assets"]["model"]["file:size"] = 5
+    (tmp_path / "item.json").write_text(json.dumps(document))
+    done = CliRunner().invoke(main, ["publish", str(tmp_path / "item.json"), "--catalog", str(tmp_path / "models")])
+    assert done.exit_code == 2
+    assert "and file:size is 5" in done.output
+    assert not list(tmp_path.glob("models/*/*"))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

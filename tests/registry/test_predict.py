@@ -130,10 +130,20 @@ def test_memory_may_lie_in_any_order(make: Make, layout: str) -> None:
     np.testing.assert_array_equal(model.predict(LAYOUTS[layout](frames)), model.predict(frames))
 
 
+def test_a_variable_of_xarray_has_names_and_physical_values(make: Make, rain: xr.DataArray) -> None:
+    model = make()
+    np.testing.assert_array_equal(
+        model.predict(rain.drop_vars("time").variable.transpose("x", "time", "y")),
+        model.predict(rain.drop_vars("time")),
+    )
+
+
 @pytest.mark.parametrize("dtype", ["int32", "uint8", "int8"])
 def test_whole_numbers_that_do_not_fit_are_refused(dtype: str) -> None:
     signature = TensorSignature("classes", (Size(),), ("batch",), dtype)
     np.testing.assert_array_equal(signature.check(np.array([3, 100], ">i8")), np.array([3, 100], dtype))
+    with pytest.raises(DataError, match=f"do not fit into it, as they go from 300 to {2**40}: clip them"):
+        signature.check(np.array([300, 2**40]))
     for bad in ([3.0, 3.7], [np.nan, 3.0], [300, 2**40], [True], ["3"]):
         with pytest.raises(DataError, match="'classes' is"):
             signature.check(np.array(bad))

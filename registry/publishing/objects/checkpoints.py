@@ -7,7 +7,7 @@ process of its own, and only for one who trusts its publisher.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def read_state(path: Path, policy: TrustPolicy, into: Path) -> dict[str, Any]:
     return dict(load_file(written))
 
 
-def input_names(model: Trusted) -> Sequence[str] | None:
+def input_names(model: Trusted, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001
     """Name the one input that is known of a file that is not opened yet."""
     if model.kind != "script":
         return ["input"]
@@ -126,7 +126,7 @@ def _arguments(path: Path) -> list[str]:
     named = re.search(rb"c(__torch__[\w.]*)\n(\w+)\n", pickled) or re.search(rb"(__torch__[\w.]*?)\n(\w+)\n", pickled)
     wanted = named[2].decode() if named else ""
     for text in data.values():
-        match = re.search(rf"class {re.escape(wanted)}\(Module\):.*?def forward\(self: .*?,\n(.*?)\) ->", text, re.S)
+        match = re.search(rf"class {re.escape(wanted)}\(Module\):.*?def forward\(\w+: .*?,\n(.*?)\) ->", text, re.S)
         if wanted and match is not None:
             return re.findall(r"^\s*(\w+):", match[1], re.M)
     return []

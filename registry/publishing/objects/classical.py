@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ _CLASSICAL = "ai.onnx.ml"
 LABEL, PROBABILITIES = "label", "probabilities"
 
 
-def input_names(model: Any) -> Sequence[str] | None:  # noqa: ARG001
+def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001
     """Name the one input: a table of numbers."""
     return [INPUT]
 
@@ -44,8 +44,10 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     name = _architecture(model)
     _check_fitted(model, name)
     columns = _columns(model, example.get(INPUT))
-    made = _converted(model, columns, name)
     labels = getattr(model, "classes_", None)
+    if isinstance(labels, list) and len(labels) > 1 and all(hasattr(one, "shape") for one in labels):
+        raise SpecError(f"{name} gives {len(labels)} labels of each row: fit and publish a model for each")
+    made = _converted(model, columns, name)
     if labels is not None and not hasattr(model, "predict_proba"):
         del made.graph.output[1:]  # scores of its own, which it does not give itself
     classifies = labels is not None or len(made.graph.output) == 2
@@ -155,7 +157,7 @@ def _scikit_learn(model: Any, columns: int) -> Any:
     _register()
     options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
     last = _last(model)
-    with _without_names(last):
+    with _without_names(last), _by_place(model):
         entry = [(INPUT, FloatTensorType([None, columns]))]
         wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, _CLASSICAL: TREES})
         try:
@@ -246,6 +248,25 @@ def _without_names(model: Any) -> Iterator[Any]:
         booster.feature_names = names
 
 
+@contextmanager
+def _by_place(model: Any) -> Iterator[None]:
+    """Have transformers of columns take them by their place in the table, and then as they were."""
+    steps = [step for _, step in getattr(model, "steps", [])] or [model]
+    chosen = [step for step in steps if hasattr(step, "transformers_") and hasattr(step, "feature_names_in_")]
+    were = [step.transformers_ for step in chosen]
+    for step, transformers in zip(chosen, were, strict=True):
+        places = {str(name): place for place, name in enumerate(step.feature_names_in_)}
+        step.transformers_ = [
+            (name, made, [places.get(c, c) for c in columns] if isinstance(columns, list) else columns)
+            for name, made, columns in transformers
+        ]
+    try:
+        yield
+    finally:
+        for step, transformers in zip(chosen, were, strict=True):
+            step.transformers_ = transformers
+
+
 _WITHIN = {
     "xgboost": (("XGBClassifier", "XGBRegressor"), "XGBoost", "convert_xgboost"),
     "lightgbm": (("LGBMClassifier", "LGBMRegressor"), "LightGbm", "convert_lightgbm"),
@@ -299,6 +320,9 @@ def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]
         given: Any = arrays[INPUT]
         if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
             given = importlib.import_module("xgboost").DMatrix(given, feature_names=model.feature_names)
+        names, pandas = getattr(model, "feature_names_in_", None), sys.modules.get("pandas")
+        if names is not None and pandas is not None and given.shape[1] == len(names):
+            given = pandas.DataFrame(given, columns=names)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the table has no names of columns
             found = np.asarray(model.predict(given))

@@ -10,7 +10,7 @@ import importlib.metadata
 import json
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +144,7 @@ def _check(value: dict[str, Any], path: Path) -> None:
             raise UntrustedError(f"{path} would read its {field} from the file {file!r}: save the model with it inside")
 
 
-def input_names(model: WholeModel) -> Sequence[str] | None:  # noqa: ARG001 - the file tells
+def input_names(model: WholeModel, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001 - the file tells
     """Leave it to the file."""
     return None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ BANDS_FIRST = False
 _GENERIC = frozenset({"Functional", "Model", "Sequential"})
 
 
-def input_names(model: Any) -> Sequence[str] | None:
-    """Name the inputs of a model that has its shapes; one that was not built yet is called on the example."""
+def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None:
+    """Name what a model without shapes is given, as it is called on the example; None where it has its shapes."""
     if _has_shapes(model):
         return None
-    return ["input"]
+    return list(given) if len(given) > 1 else ["input"]
 
 
 def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:  # noqa: ARG001
@@ -35,7 +36,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     SpecError
         If it was never built, and there is no example to build it on; or it is more than a graph of layers.
     """
-    given = [np.asarray(array) for array in example.values()]
+    given = {key: np.asarray(array) for key, array in example.items()}
     name = type(model).__name__
     backend = keras.config.backend()
     version = semver(importlib.import_module(PACKAGES[backend]).__version__)
@@ -43,9 +44,11 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     if name not in _GENERIC:
         known["architecture"] = name
     try:
-        traced = model if _has_shapes(model) else _traced(model, given, name)
+        traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
     except SpecError:
-        saved = _exported(model, given[0], folder, name) if backend == "tensorflow" and len(given) == 1 else None
+        saved = None
+        if backend == "tensorflow" and len(given) == 1:
+            saved = _exported(model, next(iter(given.values())), folder, name)
         if saved is None:
             raise
         return saved
@@ -64,10 +67,32 @@ def _running(model: Any, traced: Any) -> Callable[[Arrays], Sequence[Any]] | Non
         return None
 
     def run(arrays: Arrays) -> Sequence[Any]:
-        found = model(next(iter(arrays.values())), training=False)
+        found = _called(model, model, arrays, training=False)
         return [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(found)]
 
     return run
+
+
+def _called(model: Any, call: Callable[..., Any], given: Mapping[str, Any], **more: Any) -> Any:
+    """Call a model with its only input, with arguments by their names, or with a dictionary."""
+    if len(given) == 1:
+        return call(*given.values(), **more)
+    if given.keys() <= inspect.signature(model.call).parameters.keys():
+        return call(**given, **more)
+    return call(dict(given), **more)
+
+
+def _of_any_batch(model: Any) -> Any:
+    """Give a chain of layers that was built by a call on some samples, and keeps their number, for any number."""
+    if not isinstance(model, keras.Sequential) or model.inputs[0].shape[0] is None:
+        return model
+    try:
+        entry = found = keras.Input(model.inputs[0].shape[1:], dtype=model.inputs[0].dtype)
+        for layer in model.layers:
+            found = layer(found)
+        return keras.Model(entry, found)
+    except (ValueError, TypeError):  # a layer that settles it
+        return model
 
 
 def _has_shapes(model: Any) -> bool:
@@ -80,26 +105,32 @@ def _has_shapes(model: Any) -> bool:
         return False
 
 
-def _traced(model: Any, given: Sequence[np.ndarray[Any, Any]], name: str) -> Any:
+def _traced(model: Any, given: Mapping[str, np.ndarray[Any, Any]], name: str) -> Any:
     """Call a subclass, or a model without shapes, on symbolic inputs: what it calls is its graph."""
-    if len(given) != 1:
+    if not given:
         raise SpecError(f"the Keras model {name} has no shapes yet: give example=, one batch that it is fed")
-    [array] = given
     try:
-        model(array[:1])  # builds it, and says in its own words what does not fit
-        last = array.shape[-1:] if array.ndim > 1 else ()
-        shape = (*(None for _ in array.shape[1:-1]), *last)
+        _called(model, model, {key: array[:1] for key, array in given.items()})  # builds it, and says what does not fit
         try:
-            entry = keras.Input(shape, dtype=str(array.dtype))
-            return keras.Model(entry, model.call(entry))
+            return _graph(model, given, sizes=False)
         except (ValueError, TypeError):
-            entry = keras.Input(array.shape[1:], dtype=str(array.dtype))
-            return keras.Model(entry, model.call(entry))
+            return _graph(model, given, sizes=True)
     except Exception as error:  # what a call of somebody's raises may be anything
         raise SpecError(
             f"the Keras model {name} is no graph of layers ({_line(error)}): write it with keras.Input and "
             "keras.Model(inputs, outputs), or export it as ONNX"
         ) from error
+
+
+def _graph(model: Any, given: Mapping[str, np.ndarray[Any, Any]], *, sizes: bool) -> Any:
+    """Call a model on inputs of any size, or of the example's."""
+    entries = {}
+    for key, array in given.items():
+        last = array.shape[-1:] if array.ndim > 1 else ()
+        shape = array.shape[1:] if sizes else (*(None for _ in array.shape[1:-1]), *last)
+        entries[key] = keras.Input(shape, dtype=str(array.dtype), name=key if len(given) > 1 else None)
+    found = _called(model, model.call, entries)
+    return keras.Model(entries if len(entries) > 1 else next(iter(entries.values())), found)
 
 
 def _exported(model: Any, array: np.ndarray[Any, Any], folder: Path, name: str) -> Saved | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from modelstac.registry.publishing.objects.saved import Arrays, Saved
 BANDS_FIRST = True
 
 
-def input_names(model: Any) -> Sequence[str] | None:  # noqa: ARG001 - the file tells
+def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001 - the file tells
     """Leave it to the file."""
     return None
 
@@ -35,5 +35,5 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         onnx.save(model, path)
     except (onnx.checker.ValidationError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InvalidItemError(f"the ONNX model is none by ONNX' own check: {reason}") from error
+        raise InvalidItemError(f"the ONNX model is none by ONNX' own check: {reason}: export it anew") from error
     return Saved(path)

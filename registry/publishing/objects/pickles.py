@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import pickletools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def _written_by(path: Path) -> str | None:
     return None
 
 
-def input_names(model: Pickle) -> Sequence[str] | None:  # noqa: ARG001
+def input_names(model: Pickle, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001
     """Name the one input: a table of numbers."""
     from modelstac.registry.publishing.objects.classical import INPUT
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -55,8 +55,10 @@ class Kind(Protocol):
 
     BANDS_FIRST: bool
 
-    def input_names(self, model: Any) -> Sequence[str] | None:  # pragma: no cover - a shape, not code
-        """Name the inputs as the file will; None where it is saved without an example."""
+    def input_names(
+        self, model: Any, given: Collection[str] = ()
+    ) -> Sequence[str] | None:  # pragma: no cover - a shape, not code
+        """Name the inputs as the file will, of which some are given; None where it is saved without an example."""
         ...
 
     def save(self, model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:  # pragma: no cover

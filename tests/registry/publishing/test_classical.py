@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import modelstac
-from modelstac.catalog.errors import InvalidItemError, SpecError
+from modelstac.catalog.errors import DataError, InvalidItemError, SpecError
 from modelstac.catalog.messages import ignore
 from modelstac.registry.publishing.comparing import _hold
 
@@ -146,3 +146,41 @@ def test_labels_are_the_same_or_others_however_large_they_are() -> None:
     with pytest.raises(InvalidItemError, match="gives other numbers for 'label'"):
         _hold({"label": own + 1}, [own], ignore, "the example's values")
     _hold({"label": own.astype(np.float32)}, [own], ignore, "the example's values")
+
+
+def test_columns_that_are_chosen_by_name_lie_at_their_places(tmp_path: Path) -> None:
+    """Transformers of a table choose columns by name, and a file has an array; the model stays as it was."""
+    compose = pytest.importorskip("sklearn.compose")
+    table = pd.DataFrame(X, columns=BANDS)
+    chosen = compose.ColumnTransformer(
+        [("scaled", StandardScaler(), ["B08", "B02"]), ("as it is", "passthrough", ["B03"])]
+    )
+    model = make_pipeline(chosen, RandomForestClassifier(5, random_state=0)).fit(table, Y)
+    item = modelstac.publish(model, catalog=tmp_path, example=table[:50], classes=["land", "water"], **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(table[["B04", "B08", "B03", "B02"]])
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(table), atol=1e-5)
+    assert chosen.transformers_[0][2] == ["B08", "B02"]
+
+
+def test_several_labels_at_once_are_refused_in_a_line(tmp_path: Path) -> None:
+    model = RandomForestClassifier(2).fit(X, np.stack([Y, 1 - Y], 1))
+    with pytest.raises(SpecError, match="gives 2 labels of each row: fit and publish a model for each"):
+        modelstac.publish(model, catalog=tmp_path, example=X[:5], bands=BANDS, **SAID)
+
+
+def test_columns_of_a_table_are_found_by_the_names_of_bands(tmp_path: Path) -> None:
+    model = fitted("scikit-learn")
+    item = modelstac.publish(model, catalog=tmp_path, example=X[:50], bands=BANDS, classes=["land", "water"], **SAID)
+    found, expected = modelstac.load(item.id, catalog=tmp_path), model.predict_proba(X)
+    table = pd.DataFrame(X, columns=BANDS)
+    for given in (
+        table,
+        table[[*reversed(BANDS)]],
+        table.assign(label=1)[["label", *reversed(BANDS)]],
+        pd.DataFrame(X),
+    ):
+        np.testing.assert_allclose(found.predict(given)["probabilities"], expected, atol=1e-5)
+    with pytest.raises(DataError, match="found the columns B02, B03, B04, B8A: B08 missing"):
+        found.predict(table.rename(columns={"B08": "B8A"}))
+    with pytest.raises(DataError, match="name 'B02' twice"):
+        found.predict(pd.concat([table, table[["B02"]]], axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import warnings
@@ -179,6 +180,34 @@ def test_a_script_is_refused_with_the_way_on_and_translated_for_one_who_trusts_i
     model = published(tmp_path / "net.pt", tmp_path / "c", trust="pickle", **said)
     larger = np.random.default_rng(1).normal(size=(2, 3, 24, 40)).astype(np.float32)
     np.testing.assert_allclose(model.predict(larger), net(torch.tensor(larger)).detach().numpy(), atol=1e-5)
+
+
+DIFFERENCE = """
+import torch
+class Difference(torch.nn.Module):
+    def forward(own, after, before):
+        return after - before
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_script_of_several_inputs_takes_them_by_name_whatever_it_calls_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+
+    (tmp_path / "their_difference.py").write_text(DIFFERENCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    their: Any = importlib.import_module("their_difference")
+    torch.jit.save(torch.jit.script(their.Difference()), tmp_path / "difference.pt")
+    after, before = np.random.default_rng(0).normal(size=(2, 1, 3, 16, 16)).astype(np.float32)
+    said: dict[str, Any] = {"example": {"before": before, "after": after}, "task": "regression", "architecture": "none"}
+    said["bands"] = {name: ["red", "green", "blue"] for name in ("after", "before")}
+    model = published(
+        tmp_path / "difference.pt", tmp_path / "c", trust="pickle", output_dims="batch,channel,height,width", **said
+    )
+    np.testing.assert_allclose(model.predict(before=before, after=after), after - before, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

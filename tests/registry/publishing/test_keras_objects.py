@@ -11,7 +11,7 @@ import pytest
 from tests.registry.publishing.test_objects import SAID
 
 import modelstac
-from modelstac.catalog.errors import InvalidItemError, SpecError
+from modelstac.catalog.errors import InvalidItemError, SpecError, UntrustedError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, as it saves
 IMAGE = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
@@ -57,3 +57,55 @@ def test_a_subclass_that_is_no_function_of_its_input_is_refused(tmp_path: Path) 
     with pytest.raises(InvalidItemError, match=r"other numbers for .* than the model itself"):
         modelstac.publish(Drawing(), catalog=tmp_path / "models", example=IMAGE, **said)
     assert not (tmp_path / "models").exists()
+
+
+def test_a_chain_of_layers_that_was_built_by_a_call_takes_any_number_of_samples(tmp_path: Path) -> None:
+    net = keras.Sequential([keras.layers.Conv2D(2, 3, padding="same")])
+    net(IMAGE)
+    item = modelstac.publish(
+        net, catalog=tmp_path, example=IMAGE, classes=["water", "land"], architecture="a net", **SAID
+    )
+    model = modelstac.load(item.id, catalog=tmp_path)
+    other = np.random.default_rng(1).uniform(0, 1, (5, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(other), keras.ops.convert_to_numpy(net(other)), atol=1e-6)
+
+
+class Joined(keras.Model):  # type: ignore[misc,unused-ignore]
+    def __init__(self) -> None:
+        super().__init__()
+        self.join, self.last = keras.layers.Concatenate(), keras.layers.Conv2D(2, 1)
+
+    def call(self, images: Any) -> Any:
+        return self.last(self.join([images["fine"], images["extra"]]))
+
+
+class Apart(Joined):
+    def call(self, fine: Any, extra: Any) -> Any:
+        return super().call({"fine": fine, "extra": extra})
+
+
+@pytest.mark.parametrize("kind", [Joined, Apart])
+def test_a_subclass_of_several_inputs_takes_them_by_name(kind: Any, tmp_path: Path) -> None:
+    net, extra = kind(), IMAGE[..., :1]
+    said = SAID | {
+        "bands": {"fine": SAID["bands"]},
+        "input_dims": {"extra": ["batch", "height", "width", "channel"]},
+        "classes": ["water", "land"],
+    }
+    item = modelstac.publish(net, catalog=tmp_path, example={"fine": IMAGE, "extra": extra}, **said)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(fine=IMAGE[:1, :8], extra=extra[:1, :8])
+    expected = Joined.call(net, {"fine": IMAGE[:1, :8], "extra": extra[:1, :8]})
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), atol=1e-6)
+
+
+def test_a_layer_of_a_package_of_somebodys_own_is_named_as_it_was_registered(tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable("indices")
+    class Ratio(keras.layers.Layer):  # type: ignore[misc,unused-ignore]
+        __module__ = "__main__"  # of a script
+
+        def call(self, image: Any) -> Any:
+            return image[..., :1] / (image[..., 1:2] + 1)
+
+    entry = keras.Input((None, None, 3))
+    with pytest.raises(UntrustedError, match="wants indices>Ratio as 'ratio'"):
+        modelstac.publish(keras.Model(entry, Ratio(name="ratio")(entry)), catalog=tmp_path, **SAID)

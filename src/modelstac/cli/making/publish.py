@@ -186,6 +186,7 @@ def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
 
     from modelstac.catalog.backends.oddities import oddity
     from modelstac.catalog.errors import InvalidItemError, NotFoundError, UntrustedError
+    from modelstac.catalog.items.digests import check_size
     from modelstac.catalog.items.links import local_file
     from modelstac.catalog.items.validation import is_foreign_model
     from modelstac.catalog.items.writing import file_fields
@@ -223,6 +224,7 @@ def read_item(path: Path, *, by_reference: bool = False) -> pystac.Item:
             raise NotFoundError(f"no file {asset}, asset {key!r} of {path}: put it there or take it out of the item")
         found.href = str(asset)
         if foreign and "file:checksum" not in found.extra_fields:
+            check_size(item, key, asset, asset.stat().st_size)
             found.extra_fields |= file_fields(asset, None, None)
     return _placed(item) if foreign else item
 
