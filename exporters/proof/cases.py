@@ -207,7 +207,12 @@ class _Maker:
             return
         beyond, before = "whole numbers larger than models are fed", STREWN
         for name, highest in WHOLE:
-            inputs = {t.name: self._rng.integers(0, highest, given[t.name].shape, endpoint=True) for t in unknown}
+            inputs = {
+                t.name: self._rng.integers(
+                    0, min(highest, int(np.iinfo(t.dtype).max)), given[t.name].shape, endpoint=True
+                )
+                for t in unknown
+            }
             yield Case(name, given | _of_types(inputs, unknown), beyond=beyond, after=before)
             before = name
         inputs = {t.name: self._of_any_length(t, given[t.name].shape) for t in unknown}
@@ -215,7 +220,7 @@ class _Maker:
 
     def _of_any_length(self, tensor: TensorSignature, shape: Sequence[int]) -> NDArray[Any]:
         limits = np.iinfo(tensor.dtype)
-        most = self._rng.integers(8, int(limits.max).bit_length(), shape)
+        most = self._rng.integers(0, int(limits.max).bit_length(), shape)
         size = (2.0 ** (most + self._rng.random(shape))).astype(np.int64 if limits.min else np.uint64)
         return size * self._rng.choice([-1, 1], shape) if limits.min else size
 
@@ -306,7 +311,7 @@ class _Maker:
 
 def _is_long(dtype: str) -> bool:
     kind = np.dtype(dtype)
-    return kind.kind in "iu" and kind.itemsize > 2
+    return kind.kind in "iu" and kind.itemsize > 1
 
 
 def _of_types(inputs: Mapping[str, NDArray[Any]], tensors: Sequence[TensorSignature]) -> dict[str, NDArray[Any]]:

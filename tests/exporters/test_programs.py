@@ -215,6 +215,25 @@ def test_wind_from_the_west_and_large_logits_are_those_of_pytorch(target, publis
     np.testing.assert_allclose(found, Wind()(torch.from_numpy(x)).numpy(), rtol=1e-6, atol=1e-5)
 
 
+class Quality(torch.nn.Module):
+    """One bit of a quality band."""
+
+    def forward(self, x):
+        return ((x >> 10) & 1).float()
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_bit_of_a_quality_band_is_that_of_pytorch(target, publish, workers):
+    """OpenVINO's reader of programs rounds those below 0 up: then it is converted over ONNX."""
+    dims = ("batch", "pixel")
+    given = torch.ones(2, 3, dtype=torch.int16)
+    catalog, source = publish("quality", Quality(), given, {0: AUTO}, dims=dims, results=dims)
+    x = np.array([[1024, -1, -32768], [3072, -1025, 32767]], np.int16)
+    with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
+        found = model.predict(x)
+    np.testing.assert_array_equal(found, Quality()(torch.from_numpy(x)).numpy())
+
+
 class Later(torch.nn.Module):
     """Seconds after a time, or what of an id is its table's."""
 

@@ -172,15 +172,15 @@ def test_whole_numbers_of_which_nothing_is_known_are_those_of_their_type(dtype, 
     assert most - (most - least) / 10 < x.max() <= most
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "int64", "uint32", "uint64"])
 def test_long_whole_numbers_are_small_first_and_then_of_every_length(dtype):
     cases = cases_of(given(dtype), dtype)
-    assert set(np.unique(cases["random"].inputs["x"])) == {0, 1}
+    assert set(np.unique(cases["random"].inputs["x"])) == {0, 1} or dtype.endswith("16")
     assert 9000 < cases["whole numbers up to 10,000"].inputs["x"].max() <= 10_000
     large, limits = cases[LARGE_WHOLE].inputs["x"], np.iinfo(dtype)
     assert large.dtype == dtype
     assert large.max() > limits.max // 16
-    assert (np.abs(large.astype(float)) < 2**16).any()
+    assert (np.abs(large.astype(float)) < 2**8).any()
     assert (large < 0).any() == (limits.min < 0)
     known = cases_of(given(dtype, **{"interop:range": [0, 50]}), dtype)
     assert all(case.inputs["x"].max() <= 50 for case in known.values())

@@ -19,6 +19,7 @@ _DETACHED = torch.ops.aten.detach_.default
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 _ANGLE = torch.ops.aten.atan2.default
 _LOG_SIGMOID = torch.ops.aten.log_sigmoid.default
+_SHIFT = torch.ops.aten.__rshift__.Scalar
 _LOG_ADD = torch.ops.aten.logaddexp.default
 
 
@@ -145,6 +146,13 @@ def _angle(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return torch.where(x == 0, upright, found)
 
 
+def _shifted(x: torch.Tensor, places: int) -> Any:
+    """Shift 8 and 16 bits, as of a quality band, to the right by a division, which is exact in 32."""
+    if x.dtype.itemsize > 2 or not 0 <= places < 8 * x.dtype.itemsize:
+        return NotImplemented
+    return torch.div(x.to(torch.int32), 1 << places, rounding_mode="floor").to(x.dtype)
+
+
 _WRITTEN_OUT = MappingProxyType(
     {
         _ANGLE: _angle,
@@ -154,6 +162,7 @@ _WRITTEN_OUT = MappingProxyType(
         _DETACHED: _itself,
         _LOG_ADD: _log_add,
         _LOG_SIGMOID: _log_sigmoid,
+        _SHIFT: _shifted,
     }
 )
 
