@@ -207,10 +207,8 @@ class _Maker:
             return
         beyond, before = "whole numbers larger than models are fed", STREWN
         for name, highest in WHOLE:
-            inputs = {
-                t.name: self._rng.integers(
-                    0, min(highest, int(np.iinfo(t.dtype).max)), given[t.name].shape, endpoint=True
-                )
+            inputs: dict[str, NDArray[Any]] = {
+                t.name: self._rng.integers(0, min(highest, int(np.iinfo(t.dtype).max)) + 1, given[t.name].shape)
                 for t in unknown
             }
             yield Case(name, given | _of_types(inputs, unknown), beyond=beyond, after=before)

@@ -88,7 +88,7 @@ def compare(
     report(Started("parity", len(cases)))
     measured = {ours.name: Measured(pair, source.signature.inputs) for pair in sides.outputs for ours in pair[:1]}
     scores: tuple[Scores, Scores] | None = None
-    batch, taken = Beside(sides.outputs), _Taken()
+    batch, taken = Beside(sides.outputs), Taken()
     for case in cases:
         start = time.perf_counter()
         ran = _run_both(source, target, sides, case) if taken.steadily(case.after) else None
@@ -131,13 +131,14 @@ def compare(
 
 
 @dataclass
-class _Taken:
-    """Which cases were run, for how long, and of which shapes the outputs were."""
+class Taken:
+    """Which cases were run, in how many seconds, and of which shapes the outputs were."""
 
     shapes: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, case: Case, found: Arrays, seconds: float) -> None:
+        """Keep what a case took and gave."""
         self.shapes[case.name], self.seconds[case.name] = [array.shape for array in found.values()], seconds
 
     def steadily(self, name: str) -> bool:
@@ -203,7 +204,8 @@ def _moved_whole(array: Array) -> Array:
     """Move large whole numbers by one, or as far as float32 rounds them, towards zero; smaller ones stay."""
     step = np.abs(array.astype(np.float64)) * float(np.finfo(np.float32).eps)
     step = np.where(np.abs(array.astype(np.float64)) < EXACT, 0, np.maximum(1, step))
-    return array - (np.sign(array) * step.astype(array.dtype)).astype(array.dtype)
+    moved: Array = array - (np.sign(array) * step.astype(array.dtype)).astype(array.dtype)
+    return moved
 
 
 def _run_both(

@@ -12,10 +12,10 @@ import pytest
 from modelstac.catalog.errors import ConversionError, DataError
 from modelstac.catalog.items.mlm import InputStructure, ModelInput
 from modelstac.catalog.items.sizes import Size
-from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, LARGE_WHOLE, Case, make_cases
+from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, LARGE_WHOLE, STREWN, Case, make_cases
 from modelstac.exporters.proof.evidence import larger_least
 from modelstac.exporters.proof.measuring import measure
-from modelstac.exporters.proof.parity import compare
+from modelstac.exporters.proof.parity import Taken, compare
 from modelstac.exporters.proof.ranges import known_ranges
 from modelstac.exporters.proof.tolerances import TOLERANCES, tolerance_of
 from modelstac.registry.running.signature import Signature, TensorSignature
@@ -241,6 +241,18 @@ def test_whole_numbers_that_are_lengths_are_tried_with_nothing_larger():
     one.signature = dataclasses.replace(one.signature, outputs=(TensorSignature("y", sizes, dims, "float32"),))
     assert compare(one, one).passed
     assert max(seen) <= 10_000
+
+
+def test_whole_numbers_that_are_numbers_of_steps_are_known_by_what_they_take():
+    taken, found = Taken(), {"y": np.zeros(3)}
+    for name, seconds in ((STREWN, 0.5), ("as quick", 5.0), ("as many steps", 8.0)):
+        taken.add(Case(name, {}), found, seconds)
+    assert [taken.steadily(name) for name in ("", "as quick", "as many steps", "never run")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_float_of_a_large_whole_number_may_be_as_far_as_its_own_rounding():
