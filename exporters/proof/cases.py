@@ -208,7 +208,7 @@ class _Maker:
         beyond, before = "whole numbers larger than models are fed", STREWN
         for name, highest in WHOLE:
             inputs: dict[str, NDArray[Any]] = {
-                t.name: self._rng.integers(0, min(highest, int(np.iinfo(t.dtype).max)) + 1, given[t.name].shape)
+                t.name: np.asarray(self._rng.integers(0, _at_most(t, highest), given[t.name].shape, endpoint=True))
                 for t in unknown
             }
             yield Case(name, given | _of_types(inputs, unknown), beyond=beyond, after=before)
@@ -310,6 +310,10 @@ class _Maker:
 def _is_long(dtype: str) -> bool:
     kind = np.dtype(dtype)
     return kind.kind in "iu" and kind.itemsize > 1
+
+
+def _at_most(tensor: TensorSignature, highest: int) -> int:
+    return min(highest, int(np.iinfo(tensor.dtype).max))
 
 
 def _of_types(inputs: Mapping[str, NDArray[Any]], tensors: Sequence[TensorSignature]) -> dict[str, NDArray[Any]]:
