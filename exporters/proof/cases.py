@@ -29,15 +29,21 @@ FAR = "far"
 """With what names of grids far away end."""
 USUAL = "random"
 """Name of the case that is timed, and published as the example where the source has none."""
+STREWN = "special values"
 DIM = "random, a tenth of the range"
 BESIDE = "a tenth of the range, beside the largest values"
 GAPS = "random, with gaps (NaN)"
 SPECIAL = (0.0, 1e-8, -1e-8, 1e-4, -1e-4, 1.0, -1.0)
 """What is strewn into random numbers: values that a branch, a division or a logarithm is guarded for."""
+SPECIAL_VALUES = 2048
+"""As many samples as make so many values get special ones, where the batch is open."""
 MOST_SPECIAL = 0.3
 """Share of the values that are special ones."""
 COUNTS = 10_000
 """Greatest value of whole numbers of 16 bits of which nothing is known: reflectances are stored so."""
+WHOLE = (("whole numbers up to 10,000", 10_000), ("whole numbers up to a million", 1_000_000))
+"""What longer ones of which nothing is known are tried with before they are as large as their type allows."""
+LARGE_WHOLE = "large whole numbers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +66,9 @@ class Case:
         Whether somebody said what the model is fed, so that beyond it nothing is promised.
     gaps
         Whether there is NaN among them.
+    after
+        Name of the case that this one goes beyond, with whole numbers that may be indices, lengths or numbers of
+        steps: it is run where the source takes that one, as quickly as others and without larger outputs.
     """
 
     name: str
@@ -68,6 +77,7 @@ class Case:
     beyond: str = ""
     stated: bool = False
     gaps: bool = False
+    after: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -91,7 +101,8 @@ def make_cases(
     Of others they are from 0 to 1; whole numbers of 8 bits are any, of 16 bits up to 10,000, and longer ones 0 and 1
     only, as they may be indices. Beside them there are, in the shape of the case :data:`USUAL`: zeros, numbers around
     0, special values strewn in (zeros, tiny numbers of both signs, the ends of the range; whole pixels, rows and
-    samples of them), and large numbers. What lies outside a known range is measured and not judged.
+    samples of them), and large numbers: of longer whole ones of which nothing is known as far as their type goes, where
+    the source takes them. What lies outside a known range is measured and not judged.
 
     Parameters
     ----------
@@ -141,16 +152,36 @@ class _Maker:
         if optional := [tensor.name for tensor in self._shared.inputs if tensor.optional]:
             needed = {name: array for name, array in given.items() if name not in optional}
             yield Case(f"random, without {', '.join(optional)}", needed)
-        yield Case("special values", {t.name: self._special(t, given[t.name]) for t in self._shared.inputs})
+        many = self._drawn(self._many())
+        yield Case(STREWN, {t.name: self._special(t, many[t.name]) for t in self._shared.inputs})
         dim = {t.name: self._dim(t, given[t.name]) for t in self._shared.inputs}
         if (beside := self._beside(dim)) is not None:
             yield Case(DIM, dim)
             yield Case(BESIDE, beside)
         yield from self._others(given)
+        yield from self._whole(many)
         if gaps and self._floats:
             fed = any(known.gaps for known in self._ranges.values())
             inputs = {t.name: self._with_gaps(t, given[t.name]) for t in self._shared.inputs}
             yield Case(GAPS, inputs, beyond="" if fed else "nobody says that it is fed gaps", gaps=True)
+
+    def _many(self) -> dict[str, tuple[int, ...]]:
+        """Give the usual shapes with so many samples that special values meet each other, where that is free."""
+        found = dict(self._usual)
+        for tensor in self._shared.inputs:
+            size = tensor.axes.get(BATCH)
+            if size is None or size.is_fixed or size.symbol is not None:
+                return dict(self._usual)
+            shape, axis = found[tensor.name], tensor.dim_order.index(BATCH)
+            length = size.above(self._samples)
+            found[tensor.name] = (*shape[:axis], length, *shape[axis + 1 :])
+        return found
+
+    @property
+    def _samples(self) -> int:
+        """Steps of the batch above its least, until all inputs together have :data:`SPECIAL_VALUES`."""
+        total = sum(int(np.prod(shape)) for shape in self._usual.values())
+        return SPECIAL_VALUES // max(1, total)
 
     def _others(self, given: dict[str, NDArray[Any]]) -> Iterator[Case]:
         """Yield numbers that have nothing to do with a known range."""
@@ -162,6 +193,34 @@ class _Maker:
             unit = {t.name: self._rng.random(self._usual[t.name], np.float32) for t in self._float_inputs()}
             yield self._within("from 0 to 1", given | {n: a.astype(given[n].dtype) for n, a in unit.items()})
         yield self._within("large values", given | self._normal(10.0), large=True)
+        if any(tensor.name not in self._ranges for tensor in self._float_inputs()):
+            # Exponentials overflow from 88 on, and a sigmoid that is rounded to 0 has no logarithm.
+            yield self._within("very large values", given | self._normal(100.0), large=True)
+
+    def _whole(self, given: dict[str, NDArray[Any]]) -> Iterator[Case]:
+        """Yield whole numbers of which nothing is known, larger and larger: runtimes compute them in 32 bits or less.
+
+        The largest have as many of each length in bits, and both signs.
+        """
+        unknown = [t for t in self._shared.inputs if t.name not in self._ranges and _is_long(t.dtype)]
+        if not unknown:
+            return
+        beyond, before = "whole numbers larger than models are fed", STREWN
+        for name, highest in WHOLE:
+            inputs: dict[str, NDArray[Any]] = {
+                t.name: np.asarray(self._rng.integers(0, _at_most(t, highest), given[t.name].shape, endpoint=True))
+                for t in unknown
+            }
+            yield Case(name, given | _of_types(inputs, unknown), beyond=beyond, after=before)
+            before = name
+        inputs = {t.name: self._of_any_length(t, given[t.name].shape) for t in unknown}
+        yield Case(LARGE_WHOLE, given | _of_types(inputs, unknown), beyond=beyond, after=before)
+
+    def _of_any_length(self, tensor: TensorSignature, shape: Sequence[int]) -> NDArray[Any]:
+        limits = np.iinfo(tensor.dtype)
+        most = self._rng.integers(0, int(limits.max).bit_length(), shape)
+        size = (2.0 ** (most + self._rng.random(shape))).astype(np.int64 if limits.min else np.uint64)
+        return size * self._rng.choice([-1, 1], shape) if limits.min else size
 
     def _float_inputs(self) -> Iterator[TensorSignature]:
         return (tensor for tensor in self._shared.inputs if np.dtype(tensor.dtype).kind == "f")
@@ -246,6 +305,19 @@ class _Maker:
         bands = tuple(i for i, name in enumerate(tensor.dim_order) if name in BAND_AXES)
         pixels = [1 if i in bands else length for i, length in enumerate(given.shape)]
         return np.where(self._rng.random(pixels) < MOST_SPECIAL / 3, np.nan, found).astype(given.dtype)
+
+
+def _is_long(dtype: str) -> bool:
+    kind = np.dtype(dtype)
+    return kind.kind in "iu" and kind.itemsize > 1
+
+
+def _at_most(tensor: TensorSignature, highest: int) -> int:
+    return min(highest, int(np.iinfo(tensor.dtype).max))
+
+
+def _of_types(inputs: Mapping[str, NDArray[Any]], tensors: Sequence[TensorSignature]) -> dict[str, NDArray[Any]]:
+    return {tensor.name: inputs[tensor.name].astype(tensor.dtype) for tensor in tensors}
 
 
 def usual_inputs(

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from modelstac.catalog import open_catalog  # noqa: E402
-from modelstac.catalog.errors import ConversionError, DownloadError  # noqa: E402
+from modelstac.catalog.errors import ConversionError, DownloadError, ParityError  # noqa: E402
 from modelstac.catalog.items.reading import read_item  # noqa: E402
 from modelstac.catalog.items.writing import write_item  # noqa: E402
 from modelstac.exporters.converters.programs import litert  # noqa: E402
@@ -21,6 +21,7 @@ from modelstac.exporters.routes import NODES, ROUTES  # noqa: E402
 from modelstac.exporters.workers import Workers  # noqa: E402
 from modelstac.registry.describing.describe import describe_file  # noqa: E402
 from modelstac.registry.loading import load  # noqa: E402
+from modelstac.registry.runtimes.torch_export import nodes  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # what PyTorch's tracer calls speaks of its own future
@@ -176,6 +177,97 @@ def test_bilinear_layers_and_detached_constants_are_written_out_exactly():
     assert not left & {"aten.bilinear.default", "aten.detach_.default"}
     torch.testing.assert_close(written.module()(x), network(x))
     torch.testing.assert_close(written.module()(x[:2]), network(x[:2]))
+
+
+@pytest.mark.parametrize("kind", [torch.logaddexp, torch.atan2, lambda x, y: torch.nn.functional.logsigmoid(x * y)])
+def test_logarithms_and_angles_are_written_out_for_numbers_of_any_size(kind):
+    class Two(torch.nn.Module):
+        def forward(self, x):
+            return kind(x[:, 0], x[:, 1])
+
+    values = torch.tensor([0.0, 1.0, -1.0, 0.3, -19.0, 70.0, -1e4, 1e4, torch.inf, -torch.inf, torch.nan])
+    x = torch.cartesian_prod(values, values)
+    program = ready(torch.export.export(Two(), (x,)))
+    aten = torch.ops.aten
+    written_out = {aten.log_sigmoid.default, aten.logaddexp.default, aten.atan2.default}
+    assert not written_out & {node.target for node in nodes(program)}
+    expected, found = Two()(x), program.module()(x)
+    if kind is torch.atan2:  # of two infinite numbers no tool makes an angle
+        kept = ~torch.isinf(x).all(1)
+        expected, found = expected[kept], found[kept]
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+class Wind(torch.nn.Module):
+    """From where it blows, and a logarithm of what is likely, of raw numbers."""
+
+    def forward(self, x):
+        return torch.atan2(x[:, :1], x[:, 1:]) + torch.nn.functional.logsigmoid(x[:, 1:])
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_wind_from_the_west_and_large_logits_are_those_of_pytorch(target, publish, workers):
+    dims = ("batch", "component")
+    catalog, source = publish("wind", Wind(), torch.rand(2, 2), {0: AUTO}, dims=dims, results=dims)
+    x = np.array([[0, -1], [0, 1], [1, 0], [-1, 0], [0, 0], [3, -70], [-3, 70], [1, -3000]], np.float32)
+    with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
+        found = model.predict(x)
+    np.testing.assert_allclose(found, Wind()(torch.from_numpy(x)).numpy(), rtol=1e-6, atol=1e-5)
+
+
+class Quality(torch.nn.Module):
+    """One bit of a quality band."""
+
+    def forward(self, x):
+        return ((x >> 10) & 1).float()
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_bit_of_a_quality_band_is_that_of_pytorch(target, publish, workers):
+    """OpenVINO's reader of programs rounds those below 0 up: then it is converted over ONNX."""
+    dims = ("batch", "pixel")
+    given = torch.ones(2, 3, dtype=torch.int16)
+    catalog, source = publish("quality", Quality(), given, {0: AUTO}, dims=dims, results=dims)
+    x = np.array([[1024, -1, -32768], [3072, -1025, 32767]], np.int16)
+    with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
+        found = model.predict(x)
+    np.testing.assert_array_equal(found, Quality()(torch.from_numpy(x)).numpy())
+
+
+class Later(torch.nn.Module):
+    """Seconds after a time, or what of an id is its table's."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x):
+        return (x - 7).float() / 60 if self.kind == "seconds" else x // 1000
+
+
+@pytest.mark.parametrize("kind", ["seconds", "ids"])
+def test_times_and_ids_beyond_32_bits_are_refused_where_they_are_not_computed(kind, publish, workers):
+    dims = ("batch", "time")
+    catalog, source = publish(
+        kind, Later(kind), torch.ones(2, 3, dtype=torch.int64), {0: AUTO}, dims=dims, results=dims
+    )
+    with pytest.raises(ParityError, match=r"in the case 'large whole numbers'.*publish with --range"):
+        export(ExportJob(source, "openvino"), catalog, workers=workers)
+    x = np.array([[3_000_000_000, 1_767_225_600_123_456_789, -5]])
+    with load(export(ExportJob(source, "onnx"), catalog, workers=workers)) as model:
+        found = model.predict(x)
+    expected = Later(kind)(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-6) if kind == "seconds" else np.testing.assert_array_equal(
+        found, expected
+    )
+
+
+def test_what_looks_something_up_goes_to_openvino(publish, workers):
+    module, x = torch.nn.Embedding(20, 4), torch.ones(2, 3, dtype=torch.int64)
+    catalog, source = publish("table", module, x, {0: AUTO}, dims=("batch", "time"), results=SERIES)
+    with load(export(ExportJob(source, "openvino"), catalog, workers=workers)) as model:
+        found = model.predict(np.array([[19, 0, 7]]))
+    np.testing.assert_array_equal(found, module(torch.tensor([[19, 0, 7]])).detach().numpy())
 
 
 def test_what_keeps_zeros_from_being_divided_stays_in_the_graph(publish, workers):

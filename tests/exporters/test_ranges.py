@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 from modelstac.catalog.errors import ConversionError, DataError
 from modelstac.catalog.items.mlm import InputStructure, ModelInput
 from modelstac.catalog.items.sizes import Size
-from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, Case, make_cases
+from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, LARGE_WHOLE, STREWN, Case, make_cases
 from modelstac.exporters.proof.evidence import larger_least
 from modelstac.exporters.proof.measuring import measure
-from modelstac.exporters.proof.parity import compare
+from modelstac.exporters.proof.parity import Taken, compare
 from modelstac.exporters.proof.ranges import known_ranges
 from modelstac.exporters.proof.tolerances import TOLERANCES, tolerance_of
 from modelstac.registry.running.signature import Signature, TensorSignature
@@ -169,7 +170,113 @@ def test_whole_numbers_of_which_nothing_is_known_are_those_of_their_type(dtype, 
     x = cases_of(given(dtype), dtype)["random"].inputs["x"]
     assert least <= x.min() < least + (most - least) / 10
     assert most - (most - least) / 10 < x.max() <= most
-    assert set(np.unique(cases_of(given("int64"), "int64")["random"].inputs["x"])) == {0, 1}
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "int32", "int64", "uint32", "uint64"])
+def test_long_whole_numbers_are_small_first_and_then_of_every_length(dtype):
+    cases = cases_of(given(dtype), dtype)
+    assert set(np.unique(cases["random"].inputs["x"])) == {0, 1} or dtype.endswith("16")
+    assert 9000 < cases["whole numbers up to 10,000"].inputs["x"].max() <= 10_000
+    large, limits = cases[LARGE_WHOLE].inputs["x"], np.iinfo(dtype)
+    assert large.dtype == dtype
+    assert large.max() > limits.max // 16
+    assert (np.abs(large.astype(float)) < 2**8).any()
+    assert (large < 0).any() == (limits.min < 0)
+    known = cases_of(given(dtype, **{"interop:range": [0, 50]}), dtype)
+    assert all(case.inputs["x"].max() <= 50 for case in known.values())
+
+
+def whole(function, result="float32"):
+    one = Function(function, "int64")
+    outputs = (dataclasses.replace(one.signature.outputs[0], dtype=result),)
+    one.signature = dataclasses.replace(one.signature, outputs=outputs)
+    return one
+
+
+def wrapped(x):
+    return x.astype(np.int32).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "result"),
+    [
+        (lambda x: x * 3, lambda x: wrapped(x * 3), "int64"),
+        (lambda x: (x - 7).astype("f"), lambda x: wrapped(x - 7).astype("f"), "float32"),
+        (lambda x: x // 7, lambda x: np.floor(x.astype("f") / 7).astype("i8"), "int64"),
+        (lambda x: x >> 14, lambda x: x * 0, "int64"),
+    ],
+    ids=["product", "difference", "quotient", "shift"],
+)
+def test_arithmetic_of_fewer_bits_is_found(source, target, result):
+    with np.errstate(all="ignore"):
+        assert compare(whole(source, result), whole(source, result)).passed
+        assert not compare(whole(source, result), whole(target, result)).passed
+
+
+def test_what_looks_something_up_is_tried_with_nothing_larger():
+    largest = 0
+
+    def table(x):
+        nonlocal largest
+        largest = max(largest, int(np.abs(x).max()))
+        if largest > 9:
+            raise DataError("out of bounds")
+        return x.astype("f")
+
+    report = compare(whole(table), whole(lambda x: np.where(x > 9, 7, x).astype("f")))
+    assert report.passed
+    assert largest <= 10_000
+
+
+def test_whole_numbers_that_are_lengths_are_tried_with_nothing_larger():
+    seen = []
+
+    def repeated(x):
+        seen.append(int(x.max()))
+        return np.ones((1 + seen[-1] // 10, *x.shape[1:]), np.float32)
+
+    one = whole(repeated)
+    sizes = (Size(at_least=0), *one.signature.outputs[0].sizes[1:])
+    dims = ("row", *DIMS[1:])
+    one.signature = dataclasses.replace(one.signature, outputs=(TensorSignature("y", sizes, dims, "float32"),))
+    assert compare(one, one).passed
+    assert max(seen) <= 10_000
+
+
+def test_whole_numbers_that_are_numbers_of_steps_are_known_by_what_they_take():
+    taken, found = Taken(), {"y": np.zeros(3)}
+    for name, seconds in ((STREWN, 0.5), ("as quick", 5.0), ("as many steps", 8.0)):
+        taken.add(Case(name, {}), found, seconds)
+    assert [taken.steadily(name) for name in ("", "as quick", "as many steps", "never run")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_float_of_a_large_whole_number_may_be_as_far_as_its_own_rounding():
+    def day(kind):
+        return lambda x: np.sin(x.astype(kind) * kind(2 * np.pi / 365)).astype("f")
+
+    report = compare(whole(day(np.float64)), whole(day(np.float32)))
+    assert report.passed
+    assert not next(case for case in report.cases if case.case == LARGE_WHOLE).judged
+    assert not compare(whole(day(np.float64)), whole(lambda x: day(np.float32)(wrapped(x) % 7))).passed
+
+
+def test_a_sigmoid_that_is_rounded_to_nothing_has_no_logarithm():
+    def stable(x):
+        return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+    with np.errstate(all="ignore"):
+        assert not judged(stable, lambda x: np.where(x < -35, -np.inf, stable(x))).passed
+
+
+def test_special_values_meet_in_small_inputs():
+    x = cases_of(given(bands=2))["special values"].inputs["x"]
+    assert x.size >= 2048
+    assert ((x[:, 0] == 0) & (x[:, 1] < 0)).any()
 
 
 # What comes of it.

@@ -17,15 +17,21 @@ _AVERAGE = torch.ops.aten.avg_pool2d.default
 _BILINEAR = torch.ops.aten.bilinear.default
 _DETACHED = torch.ops.aten.detach_.default
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
+_ANGLE = torch.ops.aten.atan2.default
+_LOG_SIGMOID = torch.ops.aten.log_sigmoid.default
+_SHIFT = torch.ops.aten.__rshift__.Scalar
+_LOG_ADD = torch.ops.aten.logaddexp.default
 
 
 def ready(program: ExportedProgram) -> ExportedProgram:
     """Give a program that computes the same, with what others compute in another way written out.
 
     Of a row of which everything is masked, attention makes zeros; PyTorch's exporter to ONNX makes the mean of all
-    values of them, or nothing that is a number, and takes no masks of three axes. In means over windows that go beyond
-    a padded edge (``ceil_mode``), OpenVINO counts other cells. litert-torch knows no bilinear layer, and cannot detach
-    a constant in its place, as every tensor made in ``forward`` is.
+    values of them, or nothing that is a number, and takes no masks of three axes. Of the logarithm of a sigmoid it
+    makes minus infinity from -20 on, of that of a sum of exponentials infinity from 88 on, and it gives the angle of a
+    point due west the wrong sign. In means over windows that go beyond a padded edge (``ceil_mode``), OpenVINO counts
+    other cells. litert-torch knows no bilinear layer, and cannot detach a constant in its place, as every tensor made
+    in ``forward`` is.
     """
     written_out = _written_out(program)
     if not written_out:
@@ -122,7 +128,43 @@ def _itself(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-_WRITTEN_OUT = MappingProxyType({_ATTENTION: _attention, _AVERAGE: _average, _BILINEAR: _bilinear, _DETACHED: _itself})
+def _log_sigmoid(x: torch.Tensor) -> torch.Tensor:
+    return x.clamp(max=0) - torch.log1p(torch.exp(-x.abs()))
+
+
+def _log_add(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Compute ``torch.logaddexp``; two that are equal, also infinite ones, are not subtracted."""
+    apart = torch.where(left == right, 0.0, (left - right).abs())
+    return torch.maximum(left, right) + torch.log1p(torch.exp(-apart))
+
+
+def _angle(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Compute ``torch.atan2``, but for the sign of zeros."""
+    found = torch.atan(y / x)
+    found = torch.where(x < 0, torch.where(y < 0, found - math.pi, found + math.pi), found)
+    upright = torch.where(y > 0, math.pi / 2, torch.where(y < 0, -math.pi / 2, y))
+    return torch.where(x == 0, upright, found)
+
+
+def _shifted(x: torch.Tensor, places: int) -> Any:
+    """Shift 8 and 16 bits, as of a quality band, to the right by a division, which is exact in 32."""
+    if x.dtype.itemsize > 2 or not 0 <= places < 8 * x.dtype.itemsize:
+        return NotImplemented
+    return torch.div(x.to(torch.int32), 1 << places, rounding_mode="floor").to(x.dtype)
+
+
+_WRITTEN_OUT = MappingProxyType(
+    {
+        _ANGLE: _angle,
+        _ATTENTION: _attention,
+        _AVERAGE: _average,
+        _BILINEAR: _bilinear,
+        _DETACHED: _itself,
+        _LOG_ADD: _log_add,
+        _LOG_SIGMOID: _log_sigmoid,
+        _SHIFT: _shifted,
+    }
+)
 
 
 @contextmanager
