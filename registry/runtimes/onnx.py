@@ -152,7 +152,6 @@ def _settings(options: Options, artifact: Artifact) -> onnxruntime.SessionOption
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = QUIET
     settings.use_deterministic_compute = True
-    settings.enable_mem_pattern = options.spin  # a second time the memory of a run, which others could use
     settings.intra_op_num_threads = options.threads or 0  # 0 is as many as there are cores
     settings.add_session_config_entry(SPINNING, "1" if options.spin else "0")
     _add_beside(settings, artifact)

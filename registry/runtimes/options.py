@@ -32,8 +32,7 @@ class Options:
         million; None: as much as there is, in this process.
     spin
         Whether threads of ONNX Runtime that wait for work keep their core busy: quickest for one caller who has the
-        machine for himself, slow where what works beside them needs the cores. Without it ONNX Runtime has no memory
-        pattern either, which would take the memory of a run a second time.
+        machine for himself, slow where what works beside them needs the cores.
 
     Raises
     ------

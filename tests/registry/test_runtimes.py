@@ -286,7 +286,6 @@ def test_waiting_threads_sleep_where_the_environment_says_so(
     assert modelstac.load(item).native.get_session_options().get_session_config_entry(entry) == "0"
     beside = Artifact("it", Path("m.onnx"), b"", "")
     assert _as_written(Options.of(), beside).get_session_config_entry(entry) == "0", "a proof's session, too"
-    assert not _as_written(Options.of(), beside).enable_mem_pattern, "nor do they keep the memory of a run twice"
     monkeypatch.setenv("MODELSTAC_SPIN", "no")
     with pytest.raises(SpecError, match="MODELSTAC_SPIN is 'no'"):
         Options.of()
