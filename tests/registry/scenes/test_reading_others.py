@@ -113,6 +113,15 @@ def test_numbered_bands_are_named_by_their_numbers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, VALUES[[2, 0]])
 
 
+def test_all_of_ten_numbered_bands_are_taken_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+    values = np.stack([VALUES[0] + number for number in range(10)])
+    numbers = [f"b{number}" for number in range(1, 11)]
+    path = tif(tmp_path / "all.tif", values, names=numbers)
+    reads = model(tensor([f"B{number:02}" for number in range(2, 12)]))
+    found = whole(open_source(path, reads, bands=numbers[::-1])).values
+    np.testing.assert_array_equal(found, values[::-1])
+
+
 def test_an_asset_that_lists_no_bands_has_those_of_its_file(tmp_path: Path) -> None:
     tif(tmp_path / "all.tif", VALUES[::-1], names=NAMES[::-1])
     np.testing.assert_array_equal(

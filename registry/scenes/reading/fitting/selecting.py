@@ -56,7 +56,7 @@ def selected(
         layout.shape[axis] if (axis := axis_of(layout.dim_order, layout.shape, len(selectors))) is not None else 1
     )
     nameless = all(band == Band() for band in seen)
-    if nameless and are_counted(sorted(map(str, selectors))):  # numbers, as programs write them
+    if nameless and are_counted(sorted(map(str, selectors), key=lambda name: (len(name), name))):  # b2 before b10
         selectors = [int(str(one)[1:]) for one in selectors]
     if nameless and len(selectors) == len(seen) and not any(_numeric(one) for one in selectors):
         named = [Band(str(one)) for one in selectors]  # which say what the file does not
