@@ -23,7 +23,7 @@ from modelstac.registry.choosing.candidates import model_asset
 from modelstac.registry.isolated.answers import Answers
 from modelstac.registry.loading import load
 from modelstac.registry.running.model import Model
-from modelstac.registry.runtimes.backends import BESIDE, SPARED
+from modelstac.registry.runtimes.backends import spare_beside
 from modelstac.registry.trust.policy import DEFAULT_POLICY, TrustPolicy
 
 KEPT = 4
@@ -119,7 +119,7 @@ def main() -> None:
     """Answer until there are no more requests."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     gc.set_threshold(*COLLECTED)
-    SPARED.update(BESIDE)
+    spare_beside()
     answers = Answers()
     worker = Worker(answers)
     answers.serve({verb: getattr(worker, verb) for verb in VERBS})

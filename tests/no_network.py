@@ -59,9 +59,9 @@ def main(program: Path, *arguments: str) -> None:
     sys.path.insert(0, str(program.parent))
     forbid()
     if backend := os.environ.get("KERAS_BACKEND"):
-        from modelstac.registry.runtimes.backends import BESIDE, SPARED, require_keras
+        from modelstac.registry.runtimes.backends import require_keras, spare_beside
 
-        SPARED.update(BESIDE)
+        spare_beside()
         require_keras(backend, purpose="the test")
     runpy.run_path(str(program), run_name="__main__")
     from modelstac.registry.isolated.answers import leave  # not before the program, which is to import what it wants

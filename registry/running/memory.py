@@ -1,7 +1,8 @@
-"""How much memory there is at all: what needs more cannot run, whatever else does; and how a large model's is freed."""
+"""How much memory there is at all: what needs more cannot run, whatever else does; and how it is freed."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,14 @@ def give_back(weights: int) -> None:
     """Free what a model of so many weights leaves that nobody holds any more: frameworks' objects hold each other."""
     if weights >= LARGE:
         gc.collect()
+
+
+def give_free_back() -> None:
+    """Give the system what is free in this process, where the C library can (glibc): growth into it is not seen."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache

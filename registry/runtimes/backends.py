@@ -25,8 +25,7 @@ VARIABLE = "KERAS_BACKEND"
 BESIDE = frozenset({"IPython", "matplotlib", "pandas", "sklearn"})
 """What Keras does without where it is not installed, and else imports in half of its time: for data frames, pictures of
 arrays and wrappers."""
-SPARED: set[str] = set()
-"""Those of :data:`BESIDE` without which Keras is imported in this process: all, where a command uses none of them."""
+_spared: set[str] = set()
 
 
 def running_backend() -> str | None:
@@ -109,6 +108,11 @@ def require_keras(wanted: str, *, purpose: str) -> None:
         _import_on(wanted)
 
 
+def spare_beside() -> None:
+    """Have Keras imported without :data:`BESIDE` from here on, for a process of ours that uses none of them."""
+    _spared.update(BESIDE)
+
+
 @contextlib.contextmanager
 def without_tensorflow() -> Iterator[None]:
     """Let Keras on another backend save a model, or set a seed, without importing TensorFlow, which takes seconds.
@@ -132,7 +136,7 @@ def _import_on(backend: str) -> None:
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
     try:
-        _import_without(SPARED)
+        _import_without(_spared)
     finally:
         if before is None:
             del os.environ[VARIABLE]

@@ -19,9 +19,9 @@ BUILD = """
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.describing.describe import describe_file
     from modelstac.registry.facts import read_facts
-    from modelstac.registry.runtimes.backends import BESIDE, SPARED, require_keras, without_tensorflow
+    from modelstac.registry.runtimes.backends import require_keras, spare_beside, without_tensorflow
 
-    SPARED.update(BESIDE)
+    spare_beside()
     require_keras(os.environ.get("KERAS_BACKEND", "tensorflow"), purpose="the test")
     import keras
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 VERTICAL = frozenset({"height", "y", "lat", "latitude", "row", "rows", "northing"})
 HORIZONTAL = frozenset({"width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting"})
 """Names of the axes of an image, of models and of data."""
+_IN_DEGREES = frozenset({"lat", "latitude", "lon", "longitude"})
 TRANSFORM = "GeoTransform"
 METRES_A_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
@@ -199,12 +200,7 @@ def positions_of(array: xr.DataArray, name: str) -> np.ndarray[Any, Any] | None:
     values = np.asarray(coordinate.values, np.float64)
     if not np.isfinite(values).all():
         return None
-    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name.casefold() in (
-        "lat",
-        "latitude",
-        "lon",
-        "longitude",
-    )
+    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name.casefold() in _IN_DEGREES
     counted = np.array_equal(values, values[0] + np.arange(values.size)) and values[0] in (0.0, 0.5, 1.0)
     return None if counted and not told and not _in_units_of_one(array) else values
 
@@ -222,8 +218,7 @@ def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float, str]:
     unit = written.casefold()
     if unit in _METRES:
         return False, _METRES[unit], ""
-    places = {"lat", "latitude", "lon", "longitude"}
-    if unit.startswith("degree") or places & {name.casefold(), attrs.get("standard_name")}:
+    if unit.startswith("degree") or _IN_DEGREES & {name.casefold(), attrs.get("standard_name")}:
         return True, 1.0, ""
     if unit and not counts_pixels(array[name]) and unit != "1":
         return None, 1.0, written

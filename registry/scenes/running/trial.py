@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from math import ceil, log2, prod
 from pathlib import Path
@@ -12,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.running.memory import give_free_back
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.options import Cost, Options
 from modelstac.registry.scenes.running.planning import NOT_RUN, make_plan, open_bands
@@ -134,14 +134,6 @@ def _sample(source: Source, tensor: TensorSignature, axes: Axes, *, skip_errors:
             if not skip_errors or place == _PLACES - 1:
                 raise
     raise AssertionError("the last place returns or raises")
-
-
-def give_free_back() -> None:
-    """Give the system what is free in this process, where the C library can (glibc): growth into it is not seen."""
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident() -> int:

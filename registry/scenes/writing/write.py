@@ -73,7 +73,7 @@ def check_places(
     """
     check_targets(layers, target, vector=vector, preview=preview)
     for layer in layers:
-        footprint(layer.grid)
+        footprint(layer.grid)  # what lies nowhere is refused before the run
     others = [place for place in (vector, preview) if place is not None]
     seen: set[str] = set()
     for place in (*_maps(layers, target), *others, sibling(target, f"{_stem(target)}.json")):

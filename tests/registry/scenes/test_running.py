@@ -13,11 +13,12 @@ from tests.registry.scenes.small_models import average, classifier, of_pixels, p
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import ZScore
+from modelstac.registry.running.memory import give_free_back
 from modelstac.registry.running.values.scaling import scale
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.running.options import Cost, Options
 from modelstac.registry.scenes.running.planning import make_plan
-from modelstac.registry.scenes.running.trial import give_free_back, measured, resident
+from modelstac.registry.scenes.running.trial import measured, resident
 
 RNG = np.random.default_rng(0)
 CLASSES = [

@@ -38,11 +38,8 @@ def of_file(dataset: DatasetReader, path: str) -> list[Band]:
     counted = are_counted([description or "" for description in dataset.descriptions])
     for number in range(1, dataset.count + 1):
         tags = _lowered(dataset.tags(number)) | _lowered(dataset.tags(number, ns="IMAGERY"))
-        name = (
-            ""
-            if counted
-            else (dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or "").strip()
-        )
+        said = dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or ""
+        name = "" if counted else said.strip()
         if not name and dataset.count == 1:
             name = by_file_name(path)
         common = tags.get("common_name", "")

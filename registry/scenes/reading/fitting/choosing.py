@@ -235,10 +235,10 @@ def _of_order(piles: Sequence[Sequence[Offer]], seen: Sequence[Band], names: Seq
 
 def _of_unnamed(of: str, seen: Sequence[Band]) -> tuple[str, ...]:
     """Say that a model that names none of its bands reads those of the scene as they come."""
+    if len(seen) < 2:
+        return ()
     shown = f", {', '.join(map(str, seen))}" if any(band != Band() for band in seen) else ""
-    return (f"input {of!r} does not name its bands: those of the scene are taken in their order{shown}",) * (
-        len(seen) > 1
-    )
+    return (f"input {of!r} does not name its bands: those of the scene are taken in their order{shown}",)
 
 
 def _of_others(offers: Sequence[Offer], names: Sequence[str], of: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def quiet_frameworks() -> None:
 
 def lean_frameworks() -> None:
     """Prepare as :func:`quiet_frameworks` does, and import Keras without what no command but those that train uses."""
-    from modelstac.registry.runtimes.backends import BESIDE, SPARED
+    from modelstac.registry.runtimes.backends import spare_beside
 
     quiet_frameworks()
-    SPARED.update(BESIDE)
+    spare_beside()
