@@ -113,7 +113,10 @@ def load(form: str, layers: int, folder: Path) -> Callable[[], Any]:  # noqa: AR
 
 
 def memory(kind: str) -> int:
-    """Give the resident memory of this process in bytes: what it is (``VmRSS``), or was at most (``VmHWM``)."""
+    """Give the resident memory of this process in bytes: what it is (``VmRSS``), or was at most (``VmHWM``).
+
+    ``ru_maxrss`` may be that of the process which started it.
+    """
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[kind].split()[0]) * 1024
 

@@ -21,7 +21,7 @@ import pystac
 
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
-from modelstac.catalog.base import as_item
+from modelstac.catalog.items.documents import as_item
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.testing import Examples
 

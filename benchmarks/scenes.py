@@ -3,8 +3,8 @@
 ``python -m benchmarks scenes`` takes a generated scene of 2,000 x 2,000 pixels, ten bands of 10 and 20 m; ``--size
 10980`` a whole tile of Sentinel-2, ``--kill 20`` kills and resumes a run at random points and compares the bytes,
 ``--only bare,scene`` takes some of the rows. Every row is a process of its own, so that its peak of memory is its own;
-rows are taken in turn, and ratios are of one run. The model is a U-Net of 9 classes, four levels from 32 filters (the
-original has 64).
+rows are taken in turn, and ratios are of one run. The model is a U-Net of 9 classes, four levels from 32 filters;
+``--filters 64`` takes as many as the original has, so that the model takes four times as long.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 CLASSES = tuple(f"class-{number}" for number in range(9))
-FILTERS = (32, 64, 128, 256)
+LEVELS = 4
 MEAN, SPREAD = 1500.0, 900.0
 ROWS = ("bare", "scene", "next", "dask", "loop", "terratorch")
 PLACE: Any = {"type": "Polygon", "coordinates": [[[5, 50], [10, 50], [10, 55], [5, 55], [5, 50]]]}
@@ -39,8 +39,8 @@ PARTNER = "MODELSTAC_BENCHMARK_PEER"
 """Python of an environment that has terratorch; without it that row is left out, and the output says so."""
 
 
-def write_unet(path: Path) -> None:
-    """Write the U-Net as ONNX."""
+def write_unet(path: Path, first: int) -> None:
+    """Write the U-Net as ONNX, with so many filters at full size, and twice as many at each half of it."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -57,20 +57,21 @@ def write_unet(path: Path) -> None:
 
     weights.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "twice"))
     x, before, skipped = "image", len(BANDS), []
-    for level, filters in enumerate(FILTERS):
+    filters = [first << level for level in range(LEVELS)]
+    for level, count in enumerate(filters):
         if level:
             nodes.append(helper.make_node("MaxPool", [x], [f"pool{level}"], kernel_shape=[2, 2], strides=[2, 2]))
             x = f"pool{level}"
-        x = convolution(convolution(x, f"down{level}a", before, filters), f"down{level}b", filters, filters)
-        skipped.append((x, filters))
-        before = filters
-    for level in reversed(range(len(FILTERS) - 1)):
-        other, filters = skipped[level]
+        x = convolution(convolution(x, f"down{level}a", before, count), f"down{level}b", count, count)
+        skipped.append(x)
+        before = count
+    for level in reversed(range(LEVELS - 1)):
+        count = filters[level]
         how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         nodes.append(helper.make_node("Resize", [x, "", "twice"], [f"large{level}"], **how))
-        nodes.append(helper.make_node("Concat", [f"large{level}", other], [f"both{level}"], axis=1))
-        x = convolution(f"both{level}", f"up{level}a", before + filters, filters)
-        x, before = convolution(x, f"up{level}b", filters, filters), filters
+        nodes.append(helper.make_node("Concat", [f"large{level}", skipped[level]], [f"both{level}"], axis=1))
+        x = convolution(f"both{level}", f"up{level}a", before + count, count)
+        x, before = convolution(x, f"up{level}b", count, count), count
     convolution(x, "scores", before, len(CLASSES), 1, rectified=False)
     sides = [
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", count, "height", "width"])]
@@ -80,14 +81,14 @@ def write_unet(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
-def publish(folder: Path) -> None:
+def publish(folder: Path, filters: int) -> None:
     """Publish it, as anybody would: its sizes and halo are measured."""
     import modelstac
     from modelstac.catalog.items.mlm import ZScore
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.describing.describe import Statement, describe_file
 
-    write_unet(folder / "unet.onnx")
+    write_unet(folder / "unet.onnx", filters)
     moment = datetime(2020, 1, 1, tzinfo=UTC)
     said = Statement(
         name="unet", version="1.0.0", tasks=("semantic-segmentation",), architecture="U-Net", license="MIT",
@@ -266,11 +267,10 @@ def measured(row: str, folder: Path, item: Path) -> dict[str, Any]:
 
 def child(row: str, folder: str, item: str) -> None:
     """Measure a row here, and print what was found with the peak of memory."""
-    import resource
+    from benchmarks.large import memory
 
     found = globals()[f"row_{row}"](Path(folder), Path(item))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"peak_bytes": peak} | found), flush=True)
+    print(json.dumps({"peak_bytes": memory("VmHWM")} | found), flush=True)
 
 
 def row_terratorch(folder: Path, item: Path) -> dict[str, float]:
@@ -321,6 +321,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks scenes", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--size", type=int, default=2000)
+    parser.add_argument("--filters", type=int, default=32)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--kill", type=int, default=0, metavar="TIMES")
     parser.add_argument("--only", default=",".join(ROWS))
@@ -330,7 +331,7 @@ def main(arguments: list[str] | None = None) -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "catalog").exists():
-            publish(folder)
+            publish(folder, options.filters)
         item = scene_item(folder, options.size)
         if options.kill:
             same = kill(folder, item, options.kill)

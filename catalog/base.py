@@ -22,17 +22,18 @@ from modelstac.catalog.errors import (
     NotFoundError,
     StorageError,
 )
-from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.documents import Document, as_item
 from modelstac.catalog.items.evidence import instead
 from modelstac.catalog.items.identity import differences, in_collection, reference
 from modelstac.catalog.items.links import local_file
 from modelstac.catalog.later import BEFORE_PUBLISHING, at
-from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.catalog.terminal import harmless
 
 if TYPE_CHECKING:
     import pystac
 
+    from modelstac.catalog.items.collections.merging import Change
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.catalog.journal import Asked, Entry
     from modelstac.catalog.search.page import Page
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("modelstac")
 ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
 _TIMES = ("datetime", "start_datetime", "end_datetime")
-_OF_A_LINK = frozenset({"rel", "href", "type", "title"})
 _OF_EVERY_ITEM = ("type", "stac_version", "geometry", "bbox", *(f"properties.{name}" for name in _TIMES))
 
 
@@ -77,9 +77,45 @@ class Catalog(ABC):
     def items(self) -> Iterator[pystac.Item]:
         """Return all items, one after the other."""
 
+    def readable(self, report: Report) -> Iterator[pystac.Item]:
+        """Return all items that can be read; a note names each that cannot."""
+        from modelstac.catalog.search.query import Query  # not at the top: who publishes searches nothing
+
+        if self.name_odd(report):
+            return (as_item(document) for document in self.page(Query()).documents)
+        return self.items()
+
+    def name_odd(self, report: Report) -> bool:
+        """Name each item that cannot be read in a note; tell whether there are any."""
+        from modelstac.catalog.search.query import Query
+
+        notes = self.page(Query(fields=("id",))).notes
+        for note in notes:
+            report(Note(note))
+        return bool(notes)
+
     @abstractmethod
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
+
+    def collection_documents(self) -> Iterable[Document]:
+        """Return all collections as JSON, as they are kept but with absolute hrefs."""
+        return (found.to_dict(transform_hrefs=False) for found in self.collections())
+
+    def change_collection(self, name: str, change: Change) -> None:  # noqa: ARG002 - to be overridden
+        """Make a collection say what a function makes of what it says, or make a new one, in one step.
+
+        Links that come from where it lies, aliases and their rules are left alone
+        (:func:`modelstac.catalog.items.collections.merging.said`).
+
+        Raises
+        ------
+        InvalidItemError
+            If it is no collection.
+        CatalogError
+            If this kind of catalog makes its collections from items.
+        """
+        raise CatalogError(f"{self.href} makes collections from items: {name!r} says there what its items say")
 
     @abstractmethod
     def find(self, item_id: str) -> pystac.Item | None:
@@ -308,8 +344,7 @@ class Catalog(ABC):
             If it points to something else than expected, or the item lacks what the alias requires
             (:meth:`protect_alias`); nothing is changed.
         """
-        if not ALIAS.fullmatch(alias):
-            raise InvalidItemError(f"alias {alias!r}: up to 64 letters, digits, '_', '.' and '-' are needed")
+        check_alias(alias)
         if item_id is not None and self.find(f"{name}/{item_id}") is None:
             self.get(item_id)  # there is none at all, or
             raise NotFoundError(f"item {item_id!r} is none of model {name!r}: an alias points into its own collection")
@@ -393,6 +428,20 @@ class Catalog(ABC):
         return published
 
 
+def check_alias(alias: str) -> None:
+    """Refuse what is no name that can point to an item.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is none.
+    """
+    if not ALIAS.fullmatch(alias):
+        raise InvalidItemError(
+            f"alias {alias!r} is none: a letter, then up to 63 letters, digits, '_', '.' and '-', such as champion"
+        )
+
+
 def look_into(item: pystac.Item, description: ModelDescription | None = None) -> None:
     """Refuse an item that does not go with its files.
 
@@ -434,56 +483,6 @@ def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
     for link in item.links:
         if isinstance(link.target, str):
             yield f"link {link.rel!r}", link.target
-
-
-def as_item(document: Document) -> pystac.Item:
-    """Return a document as an item; what ``fields`` left out is empty."""
-    import pystac  # not at the top: it brings a whole client for HTTP, which a search in a file does without
-
-    complete: Document = {"links": [], "assets": {}} | document
-    # pystac warns of deprecated items wherever one is read; here they are a field like any other.
-    properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
-    # Migrating copies the whole document: only what another version of STAC wrote needs it.
-    current = complete.get("stac_version") == pystac.get_stac_version()
-    if current and complete.get("type") == "Feature":
-        item = _built(complete)
-    else:
-        item = pystac.Item.from_dict(complete, migrate=not current, preserve_dict=False)
-    if deprecated is not None:
-        item.properties["deprecated"] = properties["deprecated"] = deprecated
-    return item
-
-
-_PARTS = frozenset(
-    {
-        *("type", "stac_version", "stac_extensions", "id", "geometry", "bbox"),
-        *("properties", "links", "assets", "collection"),
-    }
-)
-
-
-def _built(document: Document) -> pystac.Item:
-    """Return what :meth:`pystac.Item.from_dict` does, which spends most of its time on what is known here."""
-    import pystac
-    from pystac.utils import str_to_datetime
-
-    properties = document["properties"]
-    moment = properties.get("datetime")
-    item = pystac.Item(
-        id=document["id"],
-        geometry=document.get("geometry"),
-        bbox=document.get("bbox"),
-        stac_extensions=document.get("stac_extensions"),
-        collection=document.get("collection"),
-        datetime=None if moment is None else str_to_datetime(moment),
-        properties=properties,
-        extra_fields={name: value for name, value in document.items() if name not in _PARTS},
-        assets={key: pystac.Asset.from_dict(asset) for key, asset in document["assets"].items()},
-    )
-    for link in document["links"]:
-        rest = {name: value for name, value in link.items() if name not in _OF_A_LINK}
-        item.add_link(pystac.Link(link["rel"], link["href"], link.get("type"), link.get("title"), rest))
-    return item
 
 
 def refuse_unexpected(name: str, alias: str, found: str | None, expected: str | _Anything | None) -> None:

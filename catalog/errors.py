@@ -22,6 +22,7 @@
     ├── UntrustedError          (PermissionError)     refused by the loader's trust policy
     ├── MissingPackageError     (ImportError)         an optional package is needed: says which extra
     ├── CannotRunError          (RuntimeError)        nothing that was asked for can run on this machine
+    │   └── MachineError                              it lacks memory or an accelerator, which no environment brings
     ├── BackendError            (RuntimeError)        Keras already runs on another backend in this process
     ├── DownloadError           (ConnectionError)     a public file could not be had: no network, unknown there, cut off
     ├── DataError               (ValueError)          input frames or arrays that cannot be used
@@ -178,6 +179,10 @@ class MissingPackageError(ModelStacError, ImportError):
 
 class CannotRunError(ModelStacError, RuntimeError):
     """Nothing that was asked for can run on this machine."""
+
+
+class MachineError(CannotRunError):
+    """The machine lacks memory or an accelerator that the model insists on."""
 
 
 class BackendError(ModelStacError, RuntimeError):

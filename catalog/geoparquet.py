@@ -7,17 +7,22 @@ text in another is written as JSON text in all of them.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import CatalogError, InvalidItemError, MissingPackageError
 from modelstac.catalog.items.documents import located
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
     from modelstac.catalog.base import Catalog
 
-_NOWHERE = {"type": "GeometryCollection", "geometries": []}
+_TIMES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "expires", "published", "unpublished")
+_NOWHERE = {"type": "Polygon", "coordinates": []}
+"""Of an item without a place; stac-geoparquet itself reads no geometry that lacks coordinates, and no null."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Written:
     as_text: tuple[str, ...]
 
 
-def write_geoparquet(catalog: Catalog, path: Path) -> Written:
+def write_geoparquet(catalog: Catalog, path: Path, *, report: Report = ignore) -> Written:
     """Write all items of a catalog, one a row, with absolute hrefs; properties are columns.
 
     What one item of several does not say is null, as Parquet has it; an item without a place has an empty geometry.
@@ -47,6 +52,8 @@ def write_geoparquet(catalog: Catalog, path: Path) -> Written:
         The catalog.
     path
         The file to write.
+    report
+        Gets a note for each item that cannot be read, and is left out.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def write_geoparquet(catalog: Catalog, path: Path) -> Written:
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "geoparquet", "writing GeoParquet") from error
 
-    documents = [located(item) for item in catalog.items()]
+    documents = list(_timed(map(located, catalog.readable(report)), report))
     if not documents:
         raise CatalogError(f"{catalog.href} has no items: publish one before it is written as GeoParquet")
     solid = all(len(document.get("bbox") or ()) == 6 for document in documents)
@@ -90,6 +97,27 @@ def write_geoparquet(catalog: Catalog, path: Path) -> Written:
             f"items of {catalog.href} cannot be written as GeoParquet ({reason}): 'modelstac check' finds what is odd"
         ) from error
     return Written(len(documents), tuple(as_text))
+
+
+def _timed(documents: Iterable[dict[str, Any]], report: Report) -> Iterator[dict[str, Any]]:
+    """Yield the items whose times are such, as their columns are; a note names the others."""
+    for document in documents:
+        odd = [name for name in _TIMES if not _is_time(document["properties"].get(name))]
+        if odd:
+            found = repr(document["properties"][odd[0]])[:60]
+            report(Note(f"{document['id']} is left out: its {odd[0]} is {found}, and a time of RFC 3339 is needed"))
+        else:
+            yield document
+
+
+def _is_time(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        first_and_last(value)
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _bounds(geometry: dict[str, Any]) -> list[float]:
@@ -131,5 +159,6 @@ def _is_one(values: list[Any]) -> bool:
     """Tell whether plain values are all truths, all texts, or all numbers that Parquet can hold."""
     kinds = {type(value) for value in values}
     if kinds <= {int, float}:
-        return all(isinstance(value, float) or -(2**63) <= value < 2**63 for value in values)
+        most = 2**53 if float in kinds else 2**63 - 1  # a column of doubles holds no larger whole number
+        return all(isinstance(value, float) or abs(value) <= most for value in values)
     return len(kinds) <= 1 and not kinds & {dict, list}

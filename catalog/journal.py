@@ -261,6 +261,11 @@ def collection_changes(name: str, stored: Mapping[str, Any], changed: Mapping[st
     return found + ([Entry("change-model", name, None, {"fields": fields[:100]})] if fields else [])
 
 
+def deletion(name: str, stored: Mapping[str, Any]) -> list[Entry]:
+    """Return what the deletion of a model is: its aliases are gone, too, which others may wait for."""
+    return [*moves(name, stored.get("interop:aliases"), None), Entry("delete-model", name)]
+
+
 def moves(name: str, before: Any, after: Any) -> list[Entry]:
     """Return what happened to the aliases of a model, which are item ids by alias."""
     before, after = (found if isinstance(found, Mapping) else {} for found in (before, after))

@@ -1,12 +1,13 @@
-"""What is named by where it is, and imported when it is first asked for."""
+"""What is named by where it is, and imported when it is first asked for; what is imported already."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from modelstac.catalog.errors import MissingPackageError
@@ -40,6 +41,35 @@ def needing(purpose: str) -> Iterator[None]:
         if package not in EXTRAS:  # a broken installation is not a missing extra
             raise
         raise MissingPackageError.extra(package, EXTRAS[package], purpose) from error
+
+
+def imported(name: str) -> ModuleType | None:
+    """Return a module that somebody has imported, once it is whole: another thread may be in the middle of that.
+
+    Returns
+    -------
+    module
+        None where nobody has, or could; it is not imported for being asked for.
+    """
+    if sys.modules.get(name) is None:
+        return None
+    try:
+        return importlib.import_module(name)  # which waits where its entry is there and its content not yet
+    except ImportError:
+        return None
+
+
+def libraries(value: object) -> Iterator[str]:
+    """Name the packages that made the classes of a value, that of its own class first."""
+    return (str(kind.__module__).partition(".")[0] for kind in type(value).__mro__)
+
+
+def library_of(value: object, package: str) -> Any:
+    """Return the package that made a class of this value, which is imported then; None of what others made.
+
+    That it is among the imported modules would not do: another thread may be in the middle of importing it.
+    """
+    return importlib.import_module(package) if package in libraries(value) else None
 
 
 @cache

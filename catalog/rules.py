@@ -8,10 +8,8 @@ from typing import Any
 from modelstac.catalog.errors import ConflictError, InvalidItemError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import is_unproved
-from modelstac.catalog.items.identity import SIGNATURE
+from modelstac.catalog.items.identity import RULES, SIGNATURE
 
-RULES = "interop:alias_rules"
-"""The field of a collection: what an alias requires, by its name."""
 Rules = Mapping[str, Iterable[str]]
 
 

@@ -6,27 +6,43 @@ An item is copied whole or not at all and what is there already is compared, so 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pystac
 
 from modelstac.catalog.backends.bucket import download
-from modelstac.catalog.base import Catalog, as_item
-from modelstac.catalog.credentials import shown
-from modelstac.catalog.errors import IntegrityError, InvalidItemError, NotFoundError
+from modelstac.catalog.backends.oddities import oddity
+from modelstac.catalog.base import Catalog
+from modelstac.catalog.credentials import shown, without_secrets
+from modelstac.catalog.errors import (
+    CatalogError,
+    IntegrityError,
+    InvalidItemError,
+    NotFoundError,
+    SchemaUnavailableError,
+    StorageError,
+    UnauthorizedError,
+)
+from modelstac.catalog.items.collections import merging
 from modelstac.catalog.items.digests import from_multihash
-from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, reference
-from modelstac.catalog.items.links import ITEM_ID_FIELD, asset_href, is_local, local_path
-from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.catalog.items.documents import Document, leads
+from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, RULES, in_collection, reference
+from modelstac.catalog.items.links import asset_href, is_local, local_path, sources_first
+from modelstac.catalog.messages import Advanced, Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
-from modelstac.catalog.search.query import Query
 
 _AT_A_TIME = 1000
 _BYTES_AT_A_TIME = 64 << 20
+# What a catalog says that keeps no such collection, or not for everybody; the items are copied all the same.
+_NOT_TAKEN = (CatalogError, InvalidItemError, NotFoundError, SchemaUnavailableError, UnauthorizedError)
+Merge = Callable[..., tuple[Document, list[str]]]
+_DIFFER = "differ from the source, and stay as they are"
 
 
 @dataclass(frozen=True)
@@ -41,11 +57,14 @@ class Synced:
         Number of items that were there already, with the same content.
     aliases
         Aliases, as ``name@alias``, that point elsewhere now.
+    untold
+        Names of collections of which the target does not take what they say.
     """
 
     copied: tuple[str, ...]
     present: int
     aliases: tuple[str, ...]
+    untold: tuple[str, ...] = ()
 
 
 def sync(
@@ -55,9 +74,11 @@ def sync(
     artifacts: bool = True,
     at_a_time: int = _AT_A_TIME,
     items: Iterable[pystac.Item] | None = None,
+    before: Mapping[str, Document] = MappingProxyType({}),
+    theirs: bool = False,
     report: Report = ignore,
 ) -> Synced:
-    """Copy items, their files and the aliases of a catalog into another; nothing is removed there.
+    """Copy collections, items, their files, aliases and their rules into another catalog; nothing is removed there.
 
     Parameters
     ----------
@@ -67,6 +88,11 @@ def sync(
         Most items that are published in one step, all or none; fewer where their files are large.
     items
         Which items of the source; all of them by default.
+    before
+        What collections of the source said when they were copied last, by name: what changed on one side since then is
+        told from what changed on the other. Without it, what both say differently stays, and a note names it.
+    theirs
+        Take that of the source in its place.
 
     Raises
     ------
@@ -77,8 +103,9 @@ def sync(
     StorageError
         If something cannot be read or written.
     """
+    known = {document["id"] for document in _sound(target)}
     there = set(target.ids())
-    items = _in_order(map(_placed, readable(source, report) if items is None else items))
+    items = sources_first(map(_placed, source.readable(report) if items is None else items))
 
     task = f"sync {source.href} to {target.href}"
     report(Started(task, len(items)))
@@ -87,7 +114,7 @@ def sync(
     size = present = 0  # bytes of their files; what is there already
 
     def publish_those() -> None:
-        taken = _published(target, together, report)
+        taken = _published(source, target, together, report)
         copied.extend(item.id for item in taken)
         for item in taken:
             if item.properties.get("deprecated"):
@@ -115,7 +142,7 @@ def sync(
                 publish_those()
                 size = 0
             with tempfile.TemporaryDirectory(prefix="modelstac-") as folder:
-                if not (_fetched(item, Path(folder), report) and _published(target, [item], report)):
+                if not (_fetched(source, item, Path(folder), report) and _published(source, target, [item], report)):
                     continue
             copied.append(item.id)
             published = target.get(_named(item))
@@ -123,9 +150,14 @@ def sync(
         report(Advanced(task, note=item.id))
     if together:
         publish_those()
-    moved = tuple(_aliases(source, target))
+    sound = list(_sound(source))
+    merge = partial(merging.merged, yields=theirs)
+    said = _said(sound, source.href)
+    untold = tuple(_copy_collections(source, target, said, before, known=known, merge=merge, report=report))
+    moved = tuple(_aliases(sound, source, target, report))
+    _copy_rules(sound, target)
     report(Finished(task))
-    return Synced(tuple(copied), present, moved)
+    return Synced(tuple(copied), present, moved, untold)
 
 
 def _named(item: pystac.Item) -> str:
@@ -152,18 +184,6 @@ def _deprecate(target: Catalog, published: pystac.Item, item: pystac.Item) -> No
         target.deprecate(_named(item), deprecated=deprecated)
 
 
-def readable(source: Catalog, report: Report) -> Iterator[pystac.Item]:
-    """Yield all items that can be read; a note names each that cannot."""
-    page = source.page(Query(fields=("id",)))
-    for note in page.notes:
-        report(Note(note))
-    if not page.notes:
-        yield from source.items()
-        return
-    for document in source.page(Query()).documents:
-        yield as_item(document)
-
-
 def _placed(item: pystac.Item) -> pystac.Item:
     """Give somebody else's item, which may lack it, the link to its collection that STAC asks for."""
     if OUR_FIELD not in item.properties and item.collection_id and not item.get_links("collection"):
@@ -171,32 +191,36 @@ def _placed(item: pystac.Item) -> pystac.Item:
     return item
 
 
-def _in_order(found: Iterable[pystac.Item]) -> list[pystac.Item]:
-    """Give items after those that they are derived from; of those with one id the first stands for it."""
-    first: dict[str, pystac.Item] = {}
-    again = [item for item in found if first.setdefault(item.id, item) is not item]
-    return [*_sources_first(first), *again]
-
-
-def _published(target: Catalog, items: Sequence[pystac.Item], report: Report) -> list[pystac.Item]:
+def _published(source: Catalog, target: Catalog, items: Sequence[pystac.Item], report: Report) -> list[pystac.Item]:
     """Publish items; where one of somebody else's is none that the target takes, the others, and name it.
+
+    So it is with one that was deleted from the source meanwhile.
 
     Raises
     ------
     InvalidItemError
         If one of ours is invalid.
     """
+
+    def notes(message: Message) -> None:
+        if isinstance(message, Note):
+            report(message)
+
     try:
-        target.publish_many(items)
+        target.publish_many(items, report=notes)
     except InvalidItemError:
         if all(OUR_FIELD in item.properties for item in items):
             raise
+    except (NotFoundError, StorageError):
+        if not (gone := [item for item in items if _is_gone(source, item, report)]):
+            raise
+        return _published(source, target, [item for item in items if item not in gone], report)
     else:
         return list(items)
     taken = []
     for item in items:
         try:
-            target.publish(item)
+            target.publish(item, report=notes)
         except InvalidItemError as error:
             if OUR_FIELD in item.properties:
                 raise
@@ -206,28 +230,7 @@ def _published(target: Catalog, items: Sequence[pystac.Item], report: Report) ->
     return taken
 
 
-def _sources_first(items: dict[str, pystac.Item]) -> Iterator[pystac.Item]:
-    """Yield every item after those that it is derived from."""
-    done: set[str] = set()
-    for first in sorted(items):
-        waiting = [first]
-        while waiting:
-            item_id = waiting[-1]
-            missing = [s for s in _sources(items[item_id]) if s in items and s not in done and s not in waiting]
-            if missing:
-                waiting += missing[:1]
-                continue
-            waiting.pop()
-            if item_id not in done:
-                done.add(item_id)
-                yield items[item_id]
-
-
-def _sources(item: pystac.Item) -> list[str]:
-    return [str(link.extra_fields[ITEM_ID_FIELD]) for link in item.links if ITEM_ID_FIELD in link.extra_fields]
-
-
-def _fetched(item: pystac.Item, folder: Path, report: Report) -> bool:
+def _fetched(source: Catalog, item: pystac.Item, folder: Path, report: Report) -> bool:
     """Download the item's files; where one of somebody else's is gone, or is another, name it and go on without it.
 
     Raises
@@ -238,11 +241,19 @@ def _fetched(item: pystac.Item, folder: Path, report: Report) -> bool:
     try:
         _fetch(item, folder, report)
     except (NotFoundError, IntegrityError, InvalidItemError) as error:
-        if OUR_FIELD in item.properties:
+        if OUR_FIELD not in item.properties:
+            report(Note(f"{item.id} is left out: {error}"))
+        elif not _is_gone(source, item, report):
             raise
-        report(Note(f"{item.id} is left out: {error}"))
         return False
     return True
+
+
+def _is_gone(source: Catalog, item: pystac.Item, report: Report) -> bool:
+    """Tell whether an item was deleted from the source since it was read; then a note says so."""
+    if gone := source.find(_named(item)) is None:
+        report(Note(f"{item.id} is left out: it was deleted from {source.href} meanwhile"))
+    return gone
 
 
 def _fetch(item: pystac.Item, folder: Path, report: Report) -> None:
@@ -278,15 +289,116 @@ def _asset(item: pystac.Item, key: str) -> Any:
     return item.assets[key].to_dict() if key in item.assets else None
 
 
-def _aliases(source: Catalog, target: Catalog) -> Iterator[str]:
-    for name in [collection.id for collection in source.collections()]:
+def _aliases(sound: Iterable[Document], source: Catalog, target: Catalog, report: Report) -> Iterator[str]:
+    for name in [document["id"] for document in sound]:
         wanted = source.aliases(name)
         try:
             found = target.aliases(name)
         except NotFoundError:
-            # A collection without items is not copied, and has no aliases.
+            # One that the target does not take is not copied, and has no aliases there.
             continue
         for alias, item_id in wanted.items():
-            if found.get(alias) != item_id:
-                target.set_alias(name, alias, item_id, expected=found.get(alias))
-                yield f"{name}@{alias}"
+            if found.get(alias) == item_id:
+                continue
+            if target.find(f"{name}/{item_id}") is None:  # published, or made anew, since the items were read
+                report(
+                    Note(f"alias {name}@{alias} is left as it was: {item_id} is not copied yet, the next copy has both")
+                )
+                continue
+            target.set_alias(name, alias, item_id, expected=found.get(alias))
+            yield f"{name}@{alias}"
+
+
+def said_by_collections(source: Catalog) -> dict[str, Document]:
+    """Return what the collections of a catalog say, by their names."""
+    return _said(_sound(source), source.href)
+
+
+def _said(sound: Iterable[Document], href: str) -> dict[str, Document]:
+    return {document["id"]: without_secrets(merging.said(document, href)) for document in sound}
+
+
+def _sound(catalog: Catalog) -> Iterator[Document]:
+    return (document for document in catalog.collection_documents() if oddity(document) is None)
+
+
+def _copy_collections(
+    source: Catalog,
+    target: Catalog,
+    theirs: Mapping[str, Document],
+    before: Mapping[str, Document],
+    *,
+    known: Container[str],
+    merge: Merge,
+    report: Report,
+) -> Iterator[str]:
+    """Let collections say what those of the source say, beside what they say themselves; yield which do not.
+
+    Of those that the source has and the target has not, those without items are made; all others of which the target
+    takes items are there by now, made from these.
+
+    Parameters
+    ----------
+    theirs, before
+        What those of the source say, and said when they were copied last.
+    known
+        Names of those that the target had before its items came.
+    merge
+        As :func:`modelstac.catalog.items.collections.merging.merged`.
+    """
+    there = said_by_collections(target)
+    missing = theirs.keys() - there.keys()
+    filled = {in_collection(found)[0] for found in source.references()} if missing else set()
+    for name in sorted(theirs.keys() - (missing & filled)):
+        said = _elsewhere(theirs[name], target, report)
+        try:
+            merging_it = None if name not in known else partial(merge, before=before.get(name))
+            kept = _copy_collection(target, said, there.get(name), merging_it)
+        except _NOT_TAKEN as error:
+            report(Note(f"what collection {name!r} says is not copied: {error}"))
+            yield name
+            continue
+        if kept:
+            differ = "differs from the source, and stays as it is" if len(kept) == 1 else _DIFFER
+            report(Note(f"collection {name!r}: {', '.join(kept)} {differ} (--theirs takes that of the source)"))
+
+
+def _copy_collection(target: Catalog, theirs: Document, there: Document | None, merge: Merge | None) -> list[str]:
+    """Let a collection say what that of the source does; without a merge whatever it says itself."""
+    kept: list[str] = []
+
+    def change(here: Document | None) -> Document:
+        nonlocal kept
+        if here is None or merge is None:
+            return theirs
+        changed, kept = merge(here, theirs)
+        return changed
+
+    if there is None or change(there) != there:
+        target.change_collection(theirs["id"], change)
+    return kept
+
+
+def _elsewhere(document: Document, target: Catalog, report: Report) -> Document:
+    """Return a collection without what leads to files of this machine, where the target is elsewhere."""
+    if "://" not in target.href:
+        return document
+    said: Document = found if isinstance(found := document.get("assets"), dict) else {}
+    links = [found for found in document["links"] if local_path(found["href"]) is None]
+    assets = {key: asset for key, asset in said.items() if not (leads(asset) and local_path(asset["href"]) is not None)}
+    if left := len(document["links"]) - len(links) + len(said) - len(assets):
+        leave = "leads to this machine only, and is" if left == 1 else "lead to this machine only, and are"
+        report(Note(f"collection {document['id']!r}: {left} of its links or assets {leave} left out"))
+    return document | {"links": links} | ({"assets": assets} if said else {})
+
+
+def _copy_rules(sound: Iterable[Document], target: Catalog) -> None:
+    """Let aliases require what they require in the source, too; last, since they may point to what lacks it."""
+    there = {document["id"]: document.get(RULES) for document in _sound(target)}
+    for document in sound:
+        name, rules = document["id"], document.get(RULES)
+        known = found if isinstance(found := there.get(name), dict) else {}
+        for alias, required in rules.items() if isinstance(rules, dict) and name in there else ():
+            wanted = list(dict.fromkeys([*known.get(alias, ()), *required]))
+            if wanted != known.get(alias):
+                target.protect_alias(name, alias, wanted)

@@ -40,12 +40,12 @@ def closed_axes(source: ModelDescription, inputs: Sequence[ModelInput]) -> Close
     """
     made = {entry.name: dict(zip(entry.input.dim_order, entry.input.shape, strict=True)) for entry in inputs}
     found = {
-        entry.name: {
-            axis: made[entry.name][axis]
-            for axis, length in zip(entry.input.dim_order, entry.input.shape, strict=True)
-            if length == OPEN and made.get(entry.name, {}).get(axis, OPEN) != OPEN
+        tensor.name: {
+            axis: length
+            for axis, size in tensor.axes.items()
+            if not size.is_fixed and (length := made.get(tensor.name, {}).get(axis, OPEN)) != OPEN
         }
-        for entry in source.inputs
+        for tensor in Signature.of(source).inputs
     }
     return {name: axes for name, axes in found.items() if axes}
 

@@ -11,6 +11,8 @@ import os
 import sys
 from types import MappingProxyType
 
+from modelstac.catalog.later import imported
+
 VARIABLES = MappingProxyType(
     {
         "DO_NOT_TRACK": "1",  # what several tools agreed on: https://consoledonottrack.com
@@ -33,7 +35,7 @@ def opt_out() -> None:
         os.environ.setdefault(name, value)
     for name in MODULES:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # so Python says that it cannot be imported
-    earlier = sys.modules.get("onnxruntime")
+    earlier = imported("onnxruntime")
     if earlier is not None and os.environ["ORT_DISABLE_TELEMETRY"] == VARIABLES["ORT_DISABLE_TELEMETRY"]:
         earlier.disable_telemetry_events()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,35 @@ from tests.needs import left_out, table
 from modelstac.catalog.errors import DownloadError, MissingPackageError, NotFoundError
 
 LONGEST = (
-    *("test_docs.py", "test_notebooks.py", "exporters/test_several_tensors.py", "benchmarks/test_corpus.py"),
-    *("exporters/test_any_model.py", "exporters/test_every_route.py", "registry/test_runtimes.py"),
-    *("registry/probing/test_keras_networks.py", "registry/probing/test_table.py", "exporters/test_keras_routes.py"),
-    *("catalog/test_contract.py", "cli/test_jobs.py", "registry/test_describing_keras.py"),
-    *("exporters/test_several_proved.py", "exporters/test_jobs.py", "catalog/server/test_webhooks.py"),
+    *("test_docs.py", "exporters/test_every_route.py", "exporters/test_keras_routes.py", "test_notebooks.py"),
+    *("exporters/test_several_tensors.py", "benchmarks/test_corpus.py", "cli/test_jobs.py", "cli/test_matrix.py"),
+    *("catalog/test_contract.py", "exporters/test_any_model.py", "registry/test_runtimes.py"),
+    *("training/test_parallel.py", "exporters/test_several_proved.py", "catalog/server/test_many_writers.py"),
+    *("exporters/test_jobs.py", "exporters/test_programs.py", "registry/exchange/test_mlflow.py"),
+    *("catalog/server/test_webhooks.py", "registry/probing/test_table.py", "registry/scenes/test_running_exactly.py"),
+    *("registry/publishing/test_files.py", "registry/probing/test_keras_networks.py", "catalog/server/test_places.py"),
+    *("catalog/server/test_bulk.py", "exporters/test_unet.py", "exporters/test_diff.py", "training/test_fit.py"),
+    *("training/test_repeatable.py", "registry/publishing/test_scripts.py", "registry/test_describing_keras.py"),
+    *("registry/test_budgets.py", "registry/test_keras.py", "catalog/server/test_browser.py"),
 )
-"""Files that take about a minute or more, the longest first."""
+"""Files that take a quarter of a minute or more, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that at the end no process waits for another."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Have Python look for cycles less often, and never in the tests and what they import: they stay."""
+    gc.disable()
+    collected = yield
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+    return collected
 
 
 @pytest.fixture(autouse=True, scope="session")

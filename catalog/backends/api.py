@@ -6,6 +6,7 @@ as far as CQL2 can and decided here, item by item, by the rules of every other c
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -23,10 +24,11 @@ from modelstac.catalog.backends.api_query import filter_of, place_of, residual
 from modelstac.catalog.backends.http import Api, quoted
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, as_item, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import (
     AmbiguousError,
+    CatalogError,
     ChangedMeanwhileError,
     InvalidItemError,
     InvalidQueryError,
@@ -35,13 +37,15 @@ from modelstac.catalog.errors import (
     NotFoundError,
 )
 from modelstac.catalog.items import documents
-from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.collections import checking, merging, widening
+from modelstac.catalog.items.collections.merging import Change
+from modelstac.catalog.items.documents import Document, as_item, is_structural
 from modelstac.catalog.items.evidence import with_verified
-from modelstac.catalog.items.identity import ALIASES, in_collection, reference
-from modelstac.catalog.items.links import has_local_files, local_file
+from modelstac.catalog.items.identity import ALIASES, RULES, in_collection, reference
+from modelstac.catalog.items.links import ITEM_ID_FIELD, has_local_files, local_file, local_path
 from modelstac.catalog.journal import Asked, Entry
-from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
-from modelstac.catalog.rules import RULES, check_rules
+from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.catalog.rules import check_rules
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query
@@ -108,6 +112,28 @@ class ApiCatalog(Catalog):
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
         return self._api.collections()
+
+    def collection_documents(self) -> Iterator[Document]:
+        """Return all collections as JSON, with absolute hrefs."""
+        for document in self._api.collection_documents():
+            yield documents.absolute(document, f"{self.href}/collections/{quoted(str(document.get('id')))}")
+
+    def change_collection(self, name: str, change: Change) -> None:
+        """Make a collection say what a function makes of what it says, or make a new one."""
+        if name in {"", ".", ".."} or not name.isprintable():  # all else is for the server to judge
+            checking.check_name(name)
+        path = f"collections/{quoted(name)}"
+        try:
+            stored, tag = self._api.get(path)
+        except NotFoundError:
+            with contextlib.suppress(ItemExistsError):  # else somebody else was quicker
+                return self._api.send("POST", "collections", change(None))
+            stored, tag = self._api.get(path)
+        while (changed := merging.changed(stored, change, f"{self.href}/{path}")) != stored:
+            with contextlib.suppress(ChangedMeanwhileError):
+                return self._api.send("PUT", path, changed, if_match=tag)
+            stored, tag = self._api.get(path)
+        return None
 
     def collection(self, name: str) -> pystac.Collection:
         """Return the collection of a model."""
@@ -261,6 +287,9 @@ class ApiCatalog(Catalog):
         for item in items:
             if by_id.setdefault(item.id, item) is not item:
                 self.same_or_refuse(by_id[item.id], item)
+            for link in item.links:
+                if not is_structural(found := link.to_dict(transform_href=False)) and _only_here(found):
+                    report(Note(f"item {item.id!r}: its link {link.rel!r} leads to this machine only, and is left out"))
         # Asked for before their files are sent; what has none is refused by the server, or found to be there.
         present = {item.id for item in items if has_local_files(item) and self._is_there(item)}
         if self._api.takes_lines and len(by_id) > 1:
@@ -335,13 +364,14 @@ class ApiCatalog(Catalog):
                 hrefs[key] = self._api.upload(path, str(asset.extra_fields["file:checksum"]))
             report(Advanced(task, note=key))
         report(Finished(task))
-        return documents.stored_item(documents.located(item), hrefs, {})
+        document = documents.stored_item(documents.located(item), hrefs, {})
+        return document | {"links": [link for link in document["links"] if not _only_here(link)]}
 
     def _make_collection(self, name: str, items: list[Document]) -> None:
         try:
             self._api.get(f"collections/{quoted(name)}")
         except NotFoundError:
-            collection = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
+            collection = widening.widened(widening.new_collection(name, items[0]["properties"]), *items)
             try:
                 self._api.send("POST", "collections", documents.stored_collection(collection))
             except ItemExistsError:
@@ -357,7 +387,7 @@ class ApiCatalog(Catalog):
             collection, tag = self._collection(name)
             refuse_unexpected(name, alias, documents.aliases_of(collection).get(alias), expected)
             try:
-                self._api.send("PATCH", f"collections/{quoted(name)}", {ALIASES: {alias: item_id}}, if_match=tag)
+                self._set_field(name, collection, tag, ALIASES, {alias: item_id})
             except ChangedMeanwhileError:
                 continue
             return
@@ -365,8 +395,19 @@ class ApiCatalog(Catalog):
     def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
         """Let an alias of a model point only to items that show what is required."""
         check_rules({alias: list(required)})
-        self._collection(name)
-        self._api.send("PATCH", f"collections/{quoted(name)}", {RULES: {alias: list(required) or None}})
+        self._set_field(name, self._collection(name)[0], None, RULES, {alias: list(required) or None})
+
+    def _set_field(self, name: str, collection: Document, tag: str | None, field: str, values: Document) -> None:
+        """Change parts of a field of a collection; other servers take a patch, and leave out what they do not know."""
+        path = f"collections/{quoted(name)}"
+        if self._api.is_ours:
+            self._api.send("PATCH", path, {field: values}, if_match=tag)
+            return
+        known = collection.get(field)
+        wanted = {key: value for key, value in ((known or {}) | values).items() if value is not None}
+        self._api.send("PUT", path, collection | {field: wanted}, if_match=tag)
+        if (kept := self._api.get(path)[0].get(field) or {}) != wanted:
+            raise CatalogError(f"{self.href} keeps {str(kept)[:60]} of the {field} {wanted}: use another catalog")
 
     def audit(self, asked: Asked | None = None) -> tuple[list[Entry], int | None]:
         """Return who did what to the catalog, the newest first; needs a key."""
@@ -473,3 +514,8 @@ def _moments(text: str) -> str:
 
 def _directions(names: Iterable[str]) -> list[str]:
     return ["desc" if name.startswith("-") else "asc" for name in names]
+
+
+def _only_here(link: Document) -> bool:
+    """Tell whether a link leads to a file of this machine, which a server would take for an address below its own."""
+    return ITEM_ID_FIELD not in link and local_path(str(link["href"])) is not None

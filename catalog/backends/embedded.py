@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog import journal
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, as_item, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import AmbiguousError, CatalogError, NotFoundError
 from modelstac.catalog.items import documents
-from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.identity import ALIASES, reference
+from modelstac.catalog.items.collections import checking, merging, widening
+from modelstac.catalog.items.collections.merging import Change
+from modelstac.catalog.items.documents import Document, as_item
+from modelstac.catalog.items.identity import ALIASES, RULES, reference
 from modelstac.catalog.items.links import has_local_files, local_path
 from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.search.sql import rows
@@ -218,15 +220,22 @@ class EmbeddedCatalog(Catalog):
         with self.database.read() as connection:
             return journal.entries(connection, asked or journal.Asked())
 
-    def put_collection(self, document: Document) -> None:
-        """Store a collection's document, or replace what people wrote of it; its aliases are left alone."""
+    def change_collection(self, name: str, change: Change) -> None:
+        """Make a collection say what a function makes of what it says, or make a new one."""
+        href = f"{self.href}#/collections/{name}"
         with self.database.write() as connection:
-            before = rows.get_collection(connection, document["id"])
-            stored = documents.stored_collection(document)
-            rows.put_collection(connection, stored)
-            made = [journal.Entry("create-model", stored["id"])]
-            changes = made if before is None else journal.collection_changes(stored["id"], before, stored)
-            journal.record(connection, changes)
+            before = rows.get_collection(connection, name)
+            if before is None:
+                checking.check_name(name)
+                changed = change(None)
+                entries = [journal.Entry("create-model", name)]
+            else:
+                changed = merging.changed(before, change, href, self._resolved)
+                entries = journal.collection_changes(name, before, changed)
+            if changed != before:
+                checking.check_collection(changed)
+                rows.put_collection(connection, documents.stored_collection(changed))
+                journal.record(connection, entries)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the item ids that a model's aliases point to."""
@@ -236,7 +245,7 @@ class EmbeddedCatalog(Catalog):
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
-        from modelstac.catalog.rules import RULES, refuse_unfit
+        from modelstac.catalog.rules import refuse_unfit
 
         with self.database.write() as connection:
             self._known_collection(connection, name)
@@ -302,7 +311,7 @@ class EmbeddedCatalog(Catalog):
             collection = rows.get_collection(connection, name)
             assert collection is not None, "items refer to their collection"
             left = connection.execute("SELECT document FROM items WHERE collection = ? ORDER BY id", (name,))
-            rows.put_collection(connection, documents.covering(collection, (json.loads(text) for (text,) in left)))
+            rows.put_collection(connection, widening.covering(collection, (json.loads(text) for (text,) in left)))
             journal.record(connection, [journal.Entry("delete", name, document["id"])])
         if not files:
             return

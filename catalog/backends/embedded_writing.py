@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from modelstac.catalog import journal
 from modelstac.catalog.backends.artifacts import ArtifactFolder
-from modelstac.catalog.base import as_item
 from modelstac.catalog.errors import NotFoundError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import widening
 from modelstac.catalog.items.digests import from_multihash
-from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.documents import Document, as_item
 from modelstac.catalog.items.links import ITEM_ID_FIELD, is_image, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
 from modelstac.catalog.search.sql import rows
@@ -93,14 +93,14 @@ class Writer:
                     if found is None:
                         journal.record(connection, [journal.Entry("create-model", name)])
                     else:
-                        collections[name] = found if rows.has_items(connection, name) else documents.begun(found)
+                        collections[name] = found if rows.has_items(connection, name) else widening.begun(found)
                 rows.insert(connection, new)
                 journal.record(connection, [journal.Entry("publish", i["collection"], i["id"]) for i in new])
                 written += len(new)
                 # Part by part: thousands of documents that are kept cost as much again in garbage collection.
                 for name, of_model in by_name.items():
-                    collection = collections.get(name) or documents.new_collection(name, of_model[0]["properties"])
-                    collections[name] = documents.widened(collection, *of_model)
+                    collection = collections.get(name) or widening.new_collection(name, of_model[0]["properties"])
+                    collections[name] = widening.widened(collection, *of_model)
             for collection in collections.values():
                 rows.put_collection(connection, documents.stored_collection(collection))
         return written

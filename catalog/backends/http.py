@@ -31,10 +31,12 @@ _BY_STATUS: dict[int, type[ModelStacError]] = {
     401: errors.UnauthorizedError,
     403: errors.ForbiddenError,
     404: NotFoundError,
+    405: CatalogError,
     409: errors.ItemExistsError,
     412: errors.ChangedMeanwhileError,
     413: errors.TooLargeError,
     422: errors.InvalidItemError,
+    501: CatalogError,
 }
 _TRIES = 5
 _PATIENCE_SECONDS = 30.0
@@ -113,6 +115,17 @@ class Api:
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections."""
         return self._client.get_collections()
+
+    def collection_documents(self) -> Iterator[Document]:
+        """Return all collections as JSON; none of an API that has no list of them but as pystac-client finds them."""
+        if not self._client.conforms_to("COLLECTIONS"):
+            yield from (found.to_dict(transform_hrefs=False) for found in self.collections())
+            return
+        link: Document | None = {"href": f"{self.href}/collections{'?limit=250' if self.is_ours else ''}"}
+        while link is not None:
+            answer = self.follow(link)
+            yield from answer["collections"]
+            link = next((found for found in answer.get("links", ()) if found.get("rel") == "next"), None)
 
     def get(self, path: str) -> tuple[Document, str | None]:
         """Return a document and its entity tag."""

@@ -26,12 +26,14 @@ from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import CatalogError, ConflictError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import checking, widening
+from modelstac.catalog.items.collections.merging import Change
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
-from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.identity import ALIASES, RULES
 from modelstac.catalog.items.links import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
-from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
+from modelstac.catalog.rules import refuse_unfit, with_rule
 
 _ATTEMPTS = 200
 
@@ -111,11 +113,11 @@ class ObjectCatalog(TreeCatalog):
 
         def widen(collection: Document | None) -> Document | None:
             if collection is None:
-                collection = documents.new_collection(str(item.collection_id), item.properties)
+                collection = widening.new_collection(str(item.collection_id), item.properties)
             if f"{item.id}.json" in map(posixpath.basename, self.items_of(collection, path)):
                 return None
-            collection = collection if self.items_of(collection, path) else documents.begun(collection)
-            return documents.with_item(collection, item, folder=folder, path=path)
+            collection = collection if self.items_of(collection, path) else widening.begun(collection)
+            return widening.with_item(collection, item, folder=folder, path=path)
 
         self._swap(path, widen)
         if branch is None:
@@ -150,6 +152,16 @@ class ObjectCatalog(TreeCatalog):
             report(Advanced(task, note=name))
         report(Finished(task))
         return names
+
+    def change_collection(self, name: str, change: Change) -> None:
+        """Make a collection say what a function makes of what it says, or make a new one."""
+        branch = self._find_branch(name)
+        if branch is None:
+            checking.check_name(name)
+        path = documents.collection_path(name) if branch is None else branch.path
+        self._swap(path, lambda stored: self._saying(stored, path, change))
+        if branch is None:
+            self._swap(ROOT, lambda root: self._with_collection(root, path))
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
@@ -217,7 +229,7 @@ class ObjectCatalog(TreeCatalog):
                 raise ConflictError(f"item {item_id!r} was deleted by somebody else meanwhile")
             refuse_pointed_at(item["id"], collection["id"], documents.aliases_of(collection))
             left = (self._document(p, "Feature") for p in self.items_of(collection, path) if p != place)
-            return documents.covering(self._inside.without(Branch(path, collection), place), left)
+            return widening.covering(self._inside.without(Branch(path, collection), place), left)
 
         self._swap(path, narrow)
         folder, left = posixpath.dirname(place), self.items_of(self._document(path, BRANCH), path)

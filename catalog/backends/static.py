@@ -20,12 +20,14 @@ from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
 from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import CatalogError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import checking, widening
+from modelstac.catalog.items.collections.merging import Change
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import ROOT, Document
-from modelstac.catalog.items.identity import ALIASES, about, about_all
+from modelstac.catalog.items.identity import ALIASES, RULES, about, about_all
 from modelstac.catalog.items.links import PAGE_FIELD, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
-from modelstac.catalog.rules import RULES, refuse_unfit, with_rule
+from modelstac.catalog.rules import refuse_unfit, with_rule
 
 if TYPE_CHECKING:
     import pystac
@@ -127,6 +129,22 @@ class StaticCatalog(TreeCatalog):
             if root is not None and led not in root["links"]:
                 self._write(ROOT, root | {"links": [*root["links"], led]})
 
+    def change_collection(self, name: str, change: Change) -> None:
+        """Make a collection say what a function makes of what it says, or make a new one."""
+        with self._folder.lock():
+            branch = self._find_branch(name)
+            if branch is None:
+                checking.check_name(name)
+            path = self._free_path(name) if branch is None else branch.path
+            # Where no link leads to it, whoever made it died before the root had one.
+            before = self._document(path, "Collection") if self._folder.exists(path) else None
+            changed = self._saying(before, path, change)
+            if changed != before:
+                self._write(path, changed)
+            if branch is None:
+                root = self._root() or documents.new_root(self._folder.root.name)
+                self._write(ROOT, documents.with_collection(root, changed, path))
+
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
         with self._folder.lock():
@@ -182,7 +200,7 @@ class StaticCatalog(TreeCatalog):
             narrowed = self._inside.without(branch, place)
             if branch.document["type"] == "Collection":
                 left = (found for found in self.tried(others, "Feature") if not isinstance(found, CatalogError))
-                narrowed = documents.covering(narrowed, left)
+                narrowed = widening.covering(narrowed, left)
             self._write(branch.path, narrowed)
             self._remove_files(place, document, others)
             self._link_versions(branch.path, document)
@@ -252,7 +270,7 @@ class StaticCatalog(TreeCatalog):
         before = self._document(path, "Collection") if self._folder.exists(path) else None
         if before is not None and (reason := oddity(before)) is not None:
             raise CatalogError(f"{self._href(path)} cannot be written to: {reason}")
-        collection = before or documents.new_collection(name, item.properties)
+        collection = before or widening.new_collection(name, item.properties)
         folder = self._free_folder(posixpath.dirname(path), item.id)
         document = documents.item_document(item, names, self._sources(item), folder=folder, parent=path)
         document["properties"] |= dict.fromkeys(("created", "updated"), documents.now())
@@ -266,8 +284,8 @@ class StaticCatalog(TreeCatalog):
         try:
             staging.move_to(folder)
             unlinked = self._inside.without(Branch(path, collection), f"{folder}/{item.id}.json")
-            unlinked = unlinked if self.items_of(unlinked, path) else documents.begun(unlinked)
-            widened = documents.with_item(unlinked, item, folder=folder, path=path)
+            unlinked = unlinked if self.items_of(unlinked, path) else widening.begun(unlinked)
+            widened = widening.with_item(unlinked, item, folder=folder, path=path)
             self._folder.write(path, documents.dump(widened))
             if branch is None:
                 self._folder.write(ROOT, documents.dump(documents.with_collection(root, widened, path)))

@@ -184,11 +184,11 @@ class Folder:
             sync_folder(target.parent)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, name: str = _LOCK) -> Iterator[None]:
         """Keep other writers out. The operating system frees the lock when its process dies."""
         with explained(f"lock {self.root}"):
             self.root.mkdir(parents=True, exist_ok=True)
-        with _held(self.root / _LOCK, self._lock_timeout):
+        with _held(self.root / name, self._lock_timeout):
             yield
 
     @contextlib.contextmanager

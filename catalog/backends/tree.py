@@ -23,10 +23,12 @@ from modelstac.catalog.backends.branches import (
 )
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.storage import NoDocumentError
-from modelstac.catalog.base import Catalog, as_item
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import AmbiguousError, CatalogError, InvalidItemError, ModelStacError, NotFoundError
 from modelstac.catalog.items import documents
-from modelstac.catalog.items.documents import ROOT, Document
+from modelstac.catalog.items.collections import checking, merging
+from modelstac.catalog.items.collections.merging import Change
+from modelstac.catalog.items.documents import ROOT, Document, as_item
 from modelstac.catalog.items.identity import ALIASES, in_collection, reference
 from modelstac.catalog.items.links import ITEM_ID_FIELD, local_file
 from modelstac.catalog.items.versions import version_key
@@ -83,12 +85,15 @@ class TreeCatalog(Catalog):
         """Return all collections, one for every model name."""
         import pystac
 
-        for branch in self._branches():
-            if branch.document["type"] != "Collection":
-                continue
+        for document in self.collection_documents():
             # Others' collections may be of earlier versions, which pystac brings to this one by whatever it raises.
             with contextlib.suppress(*_of_incomplete()):
-                yield pystac.Collection.from_dict(documents.absolute(branch.document, self._href(branch.path)))
+                yield pystac.Collection.from_dict(document)
+
+    def collection_documents(self) -> Iterator[Document]:
+        """Return all collections as JSON, as they are kept but with absolute hrefs."""
+        found = (branch for branch in self._branches() if branch.document["type"] == "Collection")
+        return (documents.absolute(branch.document, self._href(branch.path)) for branch in found)
 
     def find(self, item_id: str) -> pystac.Item | None:
         """Return the item with an id, which may be ``collection/id``; None when there is none."""
@@ -243,6 +248,8 @@ class TreeCatalog(Catalog):
 
     def _document(self, path: str, kind: str | tuple[str, ...]) -> Document:
         kinds = (kind,) if isinstance(kind, str) else kind
+        if "://" in path:
+            raise CatalogError("it is in another place than this catalog: open that one by its own address")
         place = self._href(path)
         data = self._read(path)
         try:
@@ -358,6 +365,17 @@ class TreeCatalog(Catalog):
                     "item", source, self.ids(), where=self.href, hint=f"Publish the source of {item.id!r} first"
                 )
         return places
+
+    def _saying(self, stored: Document | None, path: str, change: Change) -> Document:
+        """Return the collection at a path, or a new one, that says what a function makes of what it says."""
+        if stored is None:
+            changed, up = change(None), documents.relative(ROOT, path)
+            changed |= {"links": [documents.link("root", up), documents.link("parent", up), *changed["links"]]}
+        else:
+            changed = merging.changed(stored, change, self._href(path))
+        if changed != stored:
+            checking.check_collection(changed)
+        return changed
 
     @abstractmethod
     def _change(self, path: str, change: Callable[[Document], Document]) -> None:

@@ -13,10 +13,9 @@ from typing import Protocol
 
 from modelstac.catalog.backends.branches import BRANCH, Branch, holds_items
 from modelstac.catalog.backends.oddities import oddity
-from modelstac.catalog.base import as_item
 from modelstac.catalog.errors import CatalogError, ModelStacError, StorageError
 from modelstac.catalog.items import documents
-from modelstac.catalog.items.documents import Document
+from modelstac.catalog.items.documents import Document, as_item
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import derived
 from modelstac.catalog.search.sql.fields import reduced

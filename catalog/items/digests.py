@@ -1,6 +1,7 @@
 """SHA-256 digests and their multihash form, which ``file:checksum`` of the STAC file extension uses.
 
 Source: https://github.com/multiformats/multihash; ``12`` is the code of sha2-256 and ``20`` its length of 32 bytes.
+Other people's items have digests of other algorithms, which are verified where hashlib knows these.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import IntegrityError, InvalidItemError, StorageError
 
@@ -17,10 +19,20 @@ if TYPE_CHECKING:
 
 _SHA256_PREFIX = "1220"
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ALGORITHMS: MappingProxyType[str, str] = MappingProxyType({
+    "11": "sha1", "13": "sha512", "14": "sha3_512", "15": "sha3_384", "16": "sha3_256", "17": "sha3_224",
+    "20": "sha384", "9320": "sha224", "d501": "md5", "c0e402": "blake2b", "e0e402": "blake2s",
+})  # fmt: skip
+"""By their code, a number of seven bits a byte: the algorithms of hashlib beside SHA-256."""
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits.
+    """Return the SHA-256 of a file as 64 hexadecimal digits; see :func:`digest_of`."""
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """Return the digest of a file by an algorithm of hashlib, in hexadecimal digits.
 
     Raises
     ------
@@ -29,7 +41,7 @@ def sha256(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
 
@@ -52,9 +64,21 @@ def from_multihash(checksum: str) -> str:
     digest = checksum.removeprefix(_SHA256_PREFIX)
     if not checksum.startswith(_SHA256_PREFIX) or not _HEX_DIGEST.fullmatch(digest):
         raise InvalidItemError(
-            f"checksum {checksum!r} is no SHA-256 multihash: '1220' and 64 hexadecimal digits are needed"
+            f"checksum {checksum!r} is no SHA-256 multihash: '1220' and 64 hexadecimal digits are needed; "
+            "modelstac check ITEM --fix FILE writes it of a file that is at hand"
         )
     return digest
+
+
+def other_digest(checksum: Any) -> tuple[str, str] | None:
+    """Return the algorithm of hashlib and the digest of a multihash that is not of SHA-256; None if it is none such."""
+    text = checksum if isinstance(checksum, str) else ""
+    for code, name in _ALGORITHMS.items():
+        length = hashlib.new(name, usedforsecurity=False).digest_size
+        digest = text.removeprefix(f"{code}{length:02x}")
+        if len(digest) + len(code) + 2 == len(text) and re.fullmatch(rf"[0-9a-f]{{{2 * length}}}", digest):
+            return name, digest
+    return None
 
 
 def check_size(item: pystac.Item, key: str, path: Path, length: int) -> None:

@@ -1,4 +1,4 @@
-"""The JSON documents of a static catalog: relative links between them, and what a collection says of its items.
+"""The JSON documents of a static catalog: links between them, what a collection says of its items, and items of them.
 
 Layout, below the root::
 
@@ -17,9 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import with_verified
-from modelstac.catalog.items.geometry import covering_box
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
 from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD, asset_href, is_image
 from modelstac.catalog.items.versions import is_version, version_key
@@ -34,9 +32,23 @@ Document = dict[str, Any]
 VERSION_FIELDS = ("version", "interop:variant")
 VERSION_RELS = ("predecessor-version", "successor-version", "latest-version")
 # Links that depend on what else is in the catalog, and where: every store writes its own.
-STRUCTURAL_RELS = frozenset({"root", "parent", "collection", "self", "item", "child", "items", *VERSION_RELS})
-_EVERYWHERE = (-180, -90, 180, 90)
-_SUMMARISED = ("mlm:framework", "mlm:architecture", "interop:format", "interop:backend", "version")
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
+# RFC 6861: pages to change this, and to add to it.
+FORMS = ("edit-form", "create-form")
+STRUCTURAL_RELS = frozenset(
+    {"root", "parent", "collection", "self", "item", "child", "items", QUERYABLES, SORTABLES, *FORMS, *VERSION_RELS}
+)
+
+
+_SOME_TIME = "1970-01-01T00:00:00Z"
+_PARTS = frozenset(
+    {
+        *("type", "stac_version", "stac_extensions", "id", "geometry", "bbox"),
+        *("properties", "links", "assets", "collection"),
+    }
+)
+_OF_A_LINK = frozenset({"rel", "href", "type", "title"})
 
 
 def collection_path(name: str) -> str:
@@ -108,41 +120,6 @@ def new_root(folder_name: str) -> Document:
     }
 
 
-def new_collection(name: str, properties: Document) -> Document:
-    """Return the collection of a model whose first item, with these properties, is published."""
-    import pystac
-
-    return {
-        "type": "Collection",
-        "stac_version": pystac.get_stac_version(),
-        "id": name,
-        "title": properties.get("interop:model_title") or properties.get("title") or name,
-        "description": properties.get("description") or name,
-        "license": properties.get("license", "other"),
-        "extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}},
-        "summaries": {},
-        "links": [link("root", f"../{ROOT}"), link("parent", f"../{ROOT}")],
-    }
-
-
-def with_item(
-    collection: Document, item: pystac.Item, *, folder: str | None = None, path: str | None = None
-) -> Document:
-    """Return a collection that links to one more item, with extent, keywords and summaries widened to it.
-
-    Parameters
-    ----------
-    folder, path
-        The item's folder and the collection's document, where they are not those of the layout.
-    """
-    here = path or collection_path(collection["id"])
-    href = relative(f"{folder or item_folder(item)}/{item.id}.json", here)
-    title = item.properties.get("title")
-    wider = widened(collection, item.to_dict(transform_hrefs=False))
-    version = {name: item.properties[name] for name in VERSION_FIELDS if name in item.properties}
-    return wider | {"links": [*wider["links"], link("item", href, "application/geo+json", title) | version]}
-
-
 def with_versions(document: Document, here: str, others: dict[str, str]) -> Document:
     """Return an item that links to its other versions, and no longer to those of before.
 
@@ -181,94 +158,6 @@ def relations(ordered: list[tuple[str, str]], index: int) -> dict[str, str]:
     if index < len(ordered) - 1:
         found |= {"successor-version": ordered[index + 1][1], "latest-version": ordered[-1][1]}
     return found
-
-
-def widened(collection: Document, *items: Document) -> Document:
-    """Return a collection with extent, keywords, providers, licences and summaries widened to more items.
-
-    Raises
-    ------
-    InvalidItemError
-        If it is no collection of STAC, as one that was written by hand.
-    """
-    try:
-        return _wider(collection, *items)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, ModelStacError):
-            raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise InvalidItemError(
-            f"collection {collection.get('id')!r} takes no items, its extent, summaries or links are none of STAC's "
-            f"({reason}): restore it from a copy"
-        ) from error
-
-
-def _wider(collection: Document, *items: Document) -> Document:
-    said = [item["properties"] for item in items]
-    extent = collection["extent"]
-    boxes = [*extent["spatial"]["bbox"][:1], *(i.get("bbox") or _EVERYWHERE for i in items)]
-    intervals = [*extent["temporal"]["interval"][:1], *map(_interval, said)]
-    known = collection.get("summaries", {})
-    summaries = {
-        name: values
-        for name in _SUMMARISED
-        if (values := _union(known.get(name, ()), [properties[name] for properties in said if name in properties]))
-    }
-    if tasks := _union(known.get("mlm:tasks", ()), _lists(said, "mlm:tasks")):
-        summaries["mlm:tasks"] = tasks
-    linked = {found["href"] for found in collection["links"]}
-    licences = {f["href"]: f for item in items for f in item["links"] if f["rel"] == "license"}
-    descriptions = [properties["description"] for properties in said if properties.get("description")]
-    wider = collection | {
-        "description": (descriptions or [collection["description"]])[-1],
-        "extent": {
-            "spatial": {"bbox": [list(covering_box(boxes))]},
-            # RFC 3339 in UTC with a "Z": the order of the strings is the order in time.
-            "temporal": {
-                "interval": [[_open_or(min, [i[0] for i in intervals]), _open_or(max, [i[1] for i in intervals])]]
-            },
-        },
-        "summaries": summaries,
-        "links": [*collection["links"], *(found for href, found in licences.items() if href not in linked)],
-    }
-    for name in ("keywords", "providers"):
-        if values := _union(collection.get(name, ()), _lists(said, name)):
-            wider[name] = values
-    return wider
-
-
-def _interval(properties: Document) -> list[str | None]:
-    moment = properties.get("datetime")
-    return [properties.get("start_datetime") or moment, properties.get("end_datetime") or moment]
-
-
-def _lists(said: Iterable[Document], name: str) -> list[Any]:
-    return [value for properties in said for value in properties.get(name, ())]
-
-
-def _open_or(choose: Callable[[list[str]], str], moments: list[str | None]) -> str | None:
-    # None is an open end, which no moment widens.
-    return None if None in moments else choose([moment for moment in moments if moment is not None])
-
-
-def covering(collection: Document, items: Iterable[Document]) -> Document:
-    """Return a collection with extent and summaries of just these items; as it is when there are none."""
-    covered = list(items)
-    return widened(collection | _covering_nothing(), *covered) if covered else collection
-
-
-def begun(collection: Document) -> Document:
-    """Return a collection without items as its first one should find it.
-
-    What it says of items is of those that were deleted; what somebody said of it who made it without any is kept.
-    """
-    summaries = collection.get("summaries")
-    said = isinstance(summaries, dict) and summaries.get("version")
-    return collection | _covering_nothing() if said else collection
-
-
-def _covering_nothing() -> Document:
-    return {"extent": {"spatial": {"bbox": []}, "temporal": {"interval": []}}, "summaries": {}}
 
 
 def with_collection(root: Document, collection: Document, path: str | None = None) -> Document:
@@ -321,6 +210,53 @@ def located(item: pystac.Item) -> Document:
     for key, asset in item.assets.items():
         document["assets"][key]["href"] = asset_href(asset)
     return document
+
+
+def as_item(document: Document) -> pystac.Item:
+    """Return a document as an item; what ``fields`` left out is empty."""
+    import pystac  # not at the top: it brings a whole client for HTTP, which a search in a file does without
+
+    complete: Document = {"links": [], "assets": {}} | document
+    # pystac warns of deprecated items wherever one is read; here they are a field like any other.
+    properties, deprecated = complete["properties"], complete["properties"].pop("deprecated", None)
+    timeless = not (properties.get("datetime") or (properties.get("start_datetime") and properties.get("end_datetime")))
+    if timeless:  # pystac builds none of these, which others have
+        properties["datetime"] = _SOME_TIME
+    # Migrating copies the whole document: only what another version of STAC wrote needs it.
+    current = complete.get("stac_version") == pystac.get_stac_version()
+    if current and complete.get("type") == "Feature":
+        item = _built(complete)
+    else:
+        item = pystac.Item.from_dict(complete, migrate=not current, preserve_dict=False)
+    if timeless:
+        item.datetime = item.properties["datetime"] = properties["datetime"] = None
+    if deprecated is not None:
+        item.properties["deprecated"] = properties["deprecated"] = deprecated
+    return item
+
+
+def _built(document: Document) -> pystac.Item:
+    """Return what :meth:`pystac.Item.from_dict` does, which spends most of its time on what is known here."""
+    import pystac
+    from pystac.utils import str_to_datetime
+
+    properties = document["properties"]
+    moment = properties.get("datetime")
+    item = pystac.Item(
+        id=document["id"],
+        geometry=document.get("geometry"),
+        bbox=document.get("bbox"),
+        stac_extensions=document.get("stac_extensions"),
+        collection=document.get("collection"),
+        datetime=None if moment is None else str_to_datetime(moment),
+        properties=properties,
+        extra_fields={name: value for name, value in document.items() if name not in _PARTS},
+        assets={key: pystac.Asset.from_dict(asset) for key, asset in document["assets"].items()},
+    )
+    for link in document["links"]:
+        rest = {name: value for name, value in link.items() if name not in _OF_A_LINK}
+        item.add_link(pystac.Link(link["rel"], link["href"], link.get("type"), link.get("title"), rest))
+    return item
 
 
 def stored_item(item: Document, assets: dict[str, str], places: dict[str, str]) -> Document:
@@ -399,12 +335,17 @@ def absolute(document: Document, href: str, resolved: Callable[[str, str], str] 
     links = [found | {"href": read(found["href"], href)} for found in document.get("links", ())]
     media_type = "application/geo+json" if document.get("type") == "Feature" else "application/json"
     result = document | {"links": [f for f in links if f.get("rel") != "self"] + [link("self", href, media_type)]}
-    if "assets" in document:
+    if isinstance(document.get("assets"), dict):
         result["assets"] = {
-            key: asset if is_image_asset(asset) else asset | {"href": read(asset["href"], href)}
+            key: asset | {"href": read(asset["href"], href)} if leads(asset) and not is_image_asset(asset) else asset
             for key, asset in document["assets"].items()
         }
     return result
+
+
+def leads(found: Any) -> bool:
+    """Tell whether what stands for a link or an asset is one: others' collections may have anything in its place."""
+    return isinstance(found, dict) and isinstance(found.get("href"), str)
 
 
 def is_image_asset(asset: Document) -> bool:
@@ -420,17 +361,3 @@ def resolve(href: str, base: str) -> str:
         # urljoin knows no schemes of object stores.
         return f"{scheme}:" + urljoin(base.removeprefix(f"{scheme}:"), href)
     return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(href)))
-
-
-def _union(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
-    merged, more = list(first), list(second)
-    try:
-        # Of texts, such as versions, there may be thousands.
-        return list(dict.fromkeys(merged + more))
-    except TypeError:  # of objects, such as providers, few
-        texts = {value for value in merged if isinstance(value, str)}
-        for value in more:
-            if value not in (texts if isinstance(value, str) else merged):
-                merged.append(value)
-                texts.update([value] if isinstance(value, str) else [])
-        return merged

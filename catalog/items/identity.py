@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD
+from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
     import pystac
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,198}", re.ASCII)
+"""Ids and names of collections that become folders and parts of addresses."""
 OUR_FIELD = "interop:variant"
 """What every item has that was made here."""
 # Pointers of the collection to an item, shown on the item by the store that returns it.
@@ -17,8 +21,14 @@ CONFORMANCE = "urn:modelstac:conformance:search"
 BULK_CONFORMANCE = "urn:modelstac:conformance:bulk"
 """What a server says that takes items of any models one a line, validates them and stores all or none."""
 ALIASES = "interop:aliases"
+RULES = "interop:alias_rules"
+"""The field of a collection: what an alias requires, by its name."""
+FROM_ITEMS = "interop:items_description"
+"""The field of a collection: what its items say of it, which its description is until somebody writes another."""
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
 MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})
+
+_TIMES = frozenset({"datetime", "start_datetime", "end_datetime"})
 
 SIGNATURE = "signature"
 EVIDENCE_ASSETS = frozenset({SIGNATURE})
@@ -86,7 +96,17 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
 def differences(first: pystac.Item, second: pystac.Item) -> list[str]:
     """Return the names of the immutable parts in which two items differ."""
     one, other = immutable_content(first), immutable_content(second)
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    return sorted(name for name in one.keys() | other.keys() if not _is_same(name, one.get(name), other.get(name)))
+
+
+def _is_same(name: str, one: Any, other: Any) -> bool:
+    """Tell whether two values are one: a time is, however it is written, and pystac writes those of an item anew."""
+    if one == other or name not in _TIMES or not isinstance(one, str) or not isinstance(other, str):
+        return bool(one == other)
+    try:
+        return first_and_last(one) == first_and_last(other)
+    except (OverflowError, ValueError):
+        return False
 
 
 def plain(value: Any) -> Any:

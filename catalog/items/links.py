@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -61,6 +62,17 @@ def asset_href(asset: pystac.Asset) -> str:
     return asset.get_absolute_href() or asset.href
 
 
+def copies(asset: pystac.Asset) -> list[str]:
+    """Return where else an asset lies, as it says: hrefs that may be relative to its item.
+
+    Source: alternate assets extension 1.2.
+    """
+    said = asset.extra_fields.get("alternate")
+    entries = said.values() if isinstance(said, Mapping) else ()
+    found = [entry.get("href") for entry in entries if isinstance(entry, Mapping)]
+    return [href for href in found if isinstance(href, str) and href]
+
+
 def is_local(asset: pystac.Asset) -> bool:
     """Tell whether an asset is a file on this machine."""
     return local_file(asset) is not None
@@ -76,3 +88,30 @@ def local_file(asset: pystac.Asset) -> Path | None:
 def has_local_files(item: pystac.Item) -> bool:
     """Tell whether an item has assets on this machine."""
     return any(map(is_local, item.assets.values()))
+
+
+def sources_first(found: Iterable[pystac.Item]) -> list[pystac.Item]:
+    """Give items after those that they are derived from; of those with one id the first stands for it."""
+    first: dict[str, pystac.Item] = {}
+    again = [item for item in found if first.setdefault(item.id, item) is not item]
+    return [*_after_sources(first), *again]
+
+
+def _after_sources(items: dict[str, pystac.Item]) -> Iterator[pystac.Item]:
+    done: set[str] = set()
+    for first in sorted(items):
+        waiting = [first]
+        while waiting:
+            item_id = waiting[-1]
+            missing = [s for s in _sources(items[item_id]) if s in items and s not in done and s not in waiting]
+            if missing:
+                waiting += missing[:1]
+                continue
+            waiting.pop()
+            if item_id not in done:
+                done.add(item_id)
+                yield items[item_id]
+
+
+def _sources(item: pystac.Item) -> list[str]:
+    return [str(link.extra_fields[ITEM_ID_FIELD]) for link in item.links if ITEM_ID_FIELD in link.extra_fields]

@@ -7,16 +7,16 @@ cache, and at last on the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
-from modelstac.catalog.items.geometry import bounding_box, check_bbox, cut, flat
-from modelstac.catalog.items.identity import plain
+from modelstac.catalog.items.geometry import bounding_box, check_bbox, check_geometry, cut, flat
+from modelstac.catalog.items.identity import NAME, plain
 from modelstac.catalog.items.links import is_image, local_path
 from modelstac.catalog.items.reading import read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
@@ -116,17 +116,34 @@ def validate_item(document: Document) -> ModelDescription | None:
 
 
 def validate_items(documents: Iterable[Document]) -> None:
-    """Refuse items of which one is invalid, as :func:`validate_item` does."""
+    """Refuse items of which one is invalid, as :func:`validate_item` does; the first that is."""
     for some in batches(documents, TOGETHER):
-        ours = []
-        for document in some:
-            if is_foreign_model(document):
-                _check_foreign(document)
-            else:
-                check_item(document)
-                ours.append(document)
+        ours, wrong = until_wrong(_ours(some))
         for document in ours:
             validate_document(document)
+        if wrong is not None:
+            raise wrong
+
+
+def _ours(documents: Iterable[Document]) -> Iterator[Document]:
+    """Check items, and yield those of this registry, which still are to be held against their schemas."""
+    for document in documents:
+        if is_foreign_model(document):
+            _check_foreign(document)
+        else:
+            check_item(document)
+            yield document
+
+
+def until_wrong(parts: Iterable[Part]) -> tuple[list[Part], ModelStacError | None]:
+    """Return what comes before the first error, and that error: what comes before it is judged to its end first."""
+    found: list[Part] = []
+    try:
+        for part in parts:
+            found.append(part)  # noqa: PERF402 - what came before the error is kept
+    except ModelStacError as error:
+        return found, error
+    return found, None
 
 
 def check_item(document: Document) -> ModelDescription | None:
@@ -171,13 +188,13 @@ def declares_mlm(document: Document) -> bool:
     return isinstance(declared, list) and any(str(uri).startswith(MLM_SCHEMAS) for uri in declared)
 
 
+Part = TypeVar("Part")
 TOGETHER = 50
 """Items that one library checks before the other does: taking turns after each, both take a fifth longer."""
 _LEGACY = "https://stac-extensions.github.io/ml-model/"
 """Where the extension is that was before MLM."""
 ROUNDED = 0.01
 """Degrees by which a box may differ from that of its geometry."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,198}", re.ASCII)
 
 
 def _check_foreign(document: Document) -> None:
@@ -186,7 +203,7 @@ def _check_foreign(document: Document) -> None:
     Names become folders and parts of addresses, and a file that lies on this machine is stored by its digest.
     """
     for name, found in (("id", document.get("id")), ("collection", document.get("collection"))):
-        if not isinstance(found, str) or not _NAME.fullmatch(found):
+        if not isinstance(found, str) or not NAME.fullmatch(found):
             raise InvalidItemError(
                 f"item {document.get('id')!r}: {name} {found!r} is no name of letters, digits, '.', '-' and '_': adopt "
                 "it under another one (modelstac adopt)"
@@ -206,7 +223,10 @@ def _check_typed(document: Document) -> ModelDescription | None:
         check_dataset(document)
         return None
     if not declares_mlm(document):
-        raise InvalidItemError(f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…")
+        raise InvalidItemError(
+            f"stac_extensions: a model declares the MLM extension, {MLM_SCHEMAS[0]}…; what is neither a model nor a "
+            "dataset is kept by a server with MODELSTAC_ITEMS=any"
+        )
     description = read_document(document, shared=True)
     check_evidence(document["properties"])
     _check_box(document, description.geometry)
@@ -254,12 +274,25 @@ def validate_document(document: Document, *, schemas: Iterable[str] | None = Non
             for uri in uris:
                 _explain(document, kind, uri)
         _check_hrefs(document, kind)
-    if kind == "item" and document.get("bbox"):
-        # The schemas take any numbers.
-        try:
-            check_bbox(document["bbox"])
-        except ValueError as error:
-            raise InvalidItemError(f"item {document.get('id')!r}: {error}") from error
+    if kind == "item" and (reason := _misplaced(document)) is not None:  # the schemas take any numbers
+        raise InvalidItemError(f"item {document.get('id')!r}: {reason}")
+
+
+def _misplaced(document: Document) -> str | None:
+    """Tell what is wrong with the box and the geometry of an item, as far as they are of the right types."""
+    bbox, geometry = document.get("bbox"), document.get("geometry")
+    if "geometry" in document and (bbox is None) != (geometry is None):
+        return f"{'geometry' if geometry is None else 'bbox'} is missing: give bbox and geometry, or neither"
+    try:
+        if geometry is not None:
+            check_geometry(geometry)
+        if bbox is not None:
+            check_bbox(bbox)
+    except ValueError as error:
+        return str(error)
+    except (AttributeError, LookupError, TypeError):
+        return None  # which the schemas name
+    return None
 
 
 def _is_plainly_valid(document: Document, uris: tuple[str, ...]) -> bool:
@@ -329,6 +362,9 @@ def _explain(document: Document, kind: str, uri: str) -> None:
 
     # JSON knows lists only, and to this one a tuple is no "array".
     error = best_match(_validator(uri).iter_errors(plain(document)))
+    if error is not None and kind == "item" and "/item-spec/" in uri and (reason := _misplaced(document)) is not None:
+        # The schema tells whoever gives a wrong geometry that without one there is no box.
+        raise InvalidItemError(f"{kind} {document.get('id')!r} breaks {uri}: {reason}")
     if error is not None:
         message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-100:]}"
         place = error.json_path.removeprefix("$").removeprefix(".") or "it"

@@ -223,10 +223,10 @@ def _files(item: Document, links: Links) -> Iterator[dict[str, Any]]:
         asset = mapping(one)
         found = number(asset.get("file:size"))
         yield {
-            "key": text(key),
+            "key": text(key) or "unnamed",
             "title": text(asset.get("title")),
             "href": safe_href(links.asset(item, key)),
-            "size": "" if found is None else size(found),
+            "size": "" if found is None or found < 0 else size(found),
             "checksum": text(asset.get("file:checksum")).removeprefix("1220"),
             "is_model": MODEL_ROLE in texts(asset.get("roles")),
         }

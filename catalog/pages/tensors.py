@@ -9,7 +9,7 @@ from typing import Any
 
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.evidence import sizes_and_halo
-from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, DTYPE_FIELD, RANGE_FIELD, TENSOR_FIELD
+from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, CLASSES_FIELD, DTYPE_FIELD, RANGE_FIELD, TENSOR_FIELD
 from modelstac.catalog.items.sizes import OPEN, Size
 from modelstac.catalog.pages.values import (
     NOTHING,
@@ -27,7 +27,6 @@ from modelstac.catalog.pages.values import (
 
 VERTICAL, HORIZONTAL = ("height", "y", "lat", "latitude", "rows"), ("width", "x", "lon", "longitude", "cols", "columns")
 MOST_SHEETS = 5
-CLASSES = "classification:classes"
 _COLOUR = re.compile(r"#?([0-9A-Fa-f]{6})", re.ASCII)
 _ALL = (*BAND_AXES, "variables", "class", "classes")
 
@@ -147,9 +146,9 @@ def _tensor(fields: Mapping[str, Any], side: str, said: Mapping[str, Any], detai
         bands=bands,
         scaling=() if each else tuple(steps),
         of="band" if listed(fields.get("bands")) or listed(fields.get(BANDS_FIELD)) else "variable",
-        classes=tuple(_classes(fields.get(CLASSES))),
+        classes=tuple(_classes(fields.get(CLASSES_FIELD))),
         more=tuple(_more(fields)),
-        sheets=_sheets(axes, names, classes=bool(listed(fields.get(CLASSES)))),
+        sheets=_sheets(axes, names, classes=bool(listed(fields.get(CLASSES_FIELD)))),
         example=_example(layout, sizes),
     )
 

@@ -16,6 +16,7 @@ from modelstac.catalog.backends.storage import Folder, explained
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import StorageError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import widening
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import is_model
 from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
@@ -65,6 +66,7 @@ def write_beside(catalog: StaticCatalog, *, address: str, footer: str = "", repo
         If a file that is none of these pages stands where one goes, or one cannot be written. The former is found
         before anything is written.
     """
+    catalog.name_odd(report)
     pages = list(_beside(catalog, address))
     _refuse_others(pages, catalog.read_file, catalog.href)
     report(Started(_TASK, len(pages)))
@@ -110,7 +112,7 @@ def write_elsewhere(
         As :func:`write_beside` does.
     """
     place = Folder(folder)
-    pages = list(_elsewhere(catalog, address, picture))
+    pages = list(_elsewhere(catalog, address, picture, report))
     with explained(f"write pages to {folder}"):
         _refuse_others(pages, place.read, str(folder))
         report(Started(_TASK, len(pages)))
@@ -162,18 +164,18 @@ def _links_beside(page: str, collection: str, places: Mapping[int, str], address
     )
 
 
-def _elsewhere(catalog: Catalog, address: str, picture: Picture) -> Iterator[Page]:
+def _elsewhere(catalog: Catalog, address: str, picture: Picture, report: Report) -> Iterator[Page]:
     by_model: dict[str, list[Document]] = {}
-    for item in catalog.items():
+    for item in catalog.readable(report):
         document = item.to_dict(transform_hrefs=False)
         if is_model(document):
             by_model.setdefault(item.collection_id or item.id, []).append(document)
     known = {one.id: one.to_dict(transform_hrefs=False) for one in catalog.collections()}
     taken: set[str] = {posixpath.splitext(INDEX)[0]}
     for name, items in sorted(by_model.items()):
-        collection = known.get(name) or documents.new_collection(name, items[0]["properties"])
+        collection = known.get(name) or widening.new_collection(name, items[0]["properties"])
         if not is_model(collection):
-            collection = documents.covering(collection, items)
+            collection = widening.widened(collection, *items)
         collection |= {"interop:aliases": _aliases(items)}
         links = Links(catalog=address, models=INDEX, asset=_on_the_web, item=_self, picture=picture)
         yield Page(name, f"{_slug(name, taken)}.html", collection, items, links)

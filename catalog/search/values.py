@@ -100,7 +100,10 @@ def truth(value: Any) -> bool:
 def box(value: Any) -> tuple[float, ...]:
     """Take a box in degrees."""
     found = numbers(value)
-    check_bbox(found)
+    try:
+        check_bbox(found)
+    except ValueError as error:  # which field it is, is said of every value
+        raise ValueError(str(error).removeprefix("bbox: ")) from error
     return found
 
 

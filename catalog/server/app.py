@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -39,7 +39,6 @@ from stac_fastapi.extensions.sort import (
     SortConformanceClasses,
 )
 from stac_fastapi.types.config import ApiSettings
-from stac_fastapi.types.search import APIRequest
 from stac_fastapi_catalogs_extension import CatalogsExtension, CatalogsSearchExtension, CatalogsTransactionExtension
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -49,7 +48,7 @@ from starlette.staticfiles import StaticFiles
 from modelstac.catalog.server.beside import Beside, Service
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.forms.pages import add_forms
-from modelstac.catalog.server.routes.bodies import FilterBody, SortBody
+from modelstac.catalog.server.routes.bodies import FilterBody, SortBody, TextBody, plain_address, plain_body
 from modelstac.catalog.server.routes.client import Reader
 from modelstac.catalog.server.routes.direct import add_direct_routes
 from modelstac.catalog.server.routes.downloads import Artifacts
@@ -57,6 +56,7 @@ from modelstac.catalog.server.routes.facets import Facets
 from modelstac.catalog.server.routes.incoming import Checks
 from modelstac.catalog.server.routes.keys import Keys, Open, admit
 from modelstac.catalog.server.routes.names import Queryables, Sortables
+from modelstac.catalog.server.routes.openapi import give_ids
 from modelstac.catalog.server.routes.pages import Pages
 from modelstac.catalog.server.routes.requests import objects_only
 from modelstac.catalog.server.routes.teams.arranging import Arranging
@@ -130,6 +130,7 @@ def create_app(
     _add_watching(app, store, metrics)
     _add_stac(app, settings, store, metrics, beside)
     add_forms(app)
+    give_ids(app)
     problems.add_handlers(app)
     if settings.browser_folder is not None:
         app.mount("/browser", _browser(settings.browser_folder), name="browser")
@@ -142,7 +143,11 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
     reader = Reader(store=store, landing_page_id=settings.landing_id)
     checks = Checks(any_items=settings.items == "any")
     search, items, collections = _extensions(store)
-    get_search, post_search = create_get_request_model(search), objects_only(create_post_request_model(search))
+    get_search = plain_address(create_get_request_model(search))
+    post_search = objects_only(plain_body(create_post_request_model(search)))
+    get_items = plain_address(create_request_model("Items", ItemCollectionUri, items))
+    facets = AggregationExtension(client=Facets(store=store))
+    facets.GET, facets.POST = plain_address(facets.GET), objects_only(plain_body(facets.POST))
     StacApi(
         app=app,
         settings=ApiSettings(
@@ -157,7 +162,7 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
             *search,
             *items,
             *collections,
-            AggregationExtension(client=Facets(store=store)),
+            facets,
             Transactions(store=store, keys=keys, checks=checks, largest=settings.max_body),
             *_catalogs(Arranging(store=store, reader=reader, checks=checks), keys, get_search, post_search),
             Audit(store=store, keys=keys),
@@ -171,8 +176,8 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
         ],
         search_get_request_model=get_search,
         search_post_request_model=post_search,
-        items_get_request_model=cast("type[APIRequest]", create_request_model("Items", ItemCollectionUri, items)),
-        collections_get_request_model=collections[0].GET,
+        items_get_request_model=get_items,
+        collections_get_request_model=plain_address(collections[0].GET),
         middlewares=_middlewares(settings, metrics, beside),
     )
     add_direct_routes(app, reader, post_search)
@@ -205,13 +210,14 @@ def _extensions(store: Store) -> tuple[list[Any], list[Any], list[Any]]:
     filters = SearchFilterExtension(client=queryables, conformance_classes=[*_CQL2, Cql2.SEARCH])
     classes = [SortConformanceClasses.ITEM_SEARCH_SORT, SortConformanceClasses.ITEM_SEARCH_SORTABLES, *_SORT_1_0]
     sorting = SearchSortExtension(client=sortables, conformance_classes=classes)
-    filters.POST, sorting.POST = FilterBody, SortBody
+    words = FreeTextExtension()
+    filters.POST, sorting.POST, words.POST = FilterBody, SortBody, TextBody
     search = [
         filters,
         sorting,
         FieldsExtension(),
         QueryExtension(),
-        FreeTextExtension(),
+        words,
         TokenPaginationExtension(),
     ]
     items = [

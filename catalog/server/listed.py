@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from modelstac.catalog.backends.storage import Folder
-from modelstac.catalog.errors import CatalogError, ItemExistsError, NotFoundError, StorageError
+from modelstac.catalog.errors import CatalogError, InvalidItemError, ItemExistsError, NotFoundError, StorageError
 
 
 class Named(Protocol):
@@ -19,6 +19,7 @@ class Named(Protocol):
         """What it is called, and no other in its file."""
 
 
+_LONGEST = 200
 Row = TypeVar("Row", bound=Named)
 
 
@@ -80,9 +81,13 @@ class Listed(Generic[Row]):
 
         Raises
         ------
+        InvalidItemError
+            If its name is none that one could be told by.
         ItemExistsError
             If its name is taken.
         """
+        if not 0 < len(row.name.strip()) <= len(row.name) <= _LONGEST or not row.name.isprintable():
+            raise InvalidItemError(f"{self._what} {row.name[:60]!r}: a name of 1 to {_LONGEST} characters is needed")
         folder = Folder(self.path.parent)
         with folder.lock():
             known = self.all()

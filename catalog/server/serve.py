@@ -9,8 +9,11 @@ import logging
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from pystac.errors import DeprecatedWarning
 
 from modelstac.catalog.errors import CatalogError, MissingPackageError, StorageError
 from modelstac.catalog.server.beside import Service
@@ -122,6 +125,8 @@ def _log(level: str, form: logging.Formatter) -> None:
     handler.setFormatter(form)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    # That an item is deprecated, which is read here for somebody, is no news for who keeps the server.
+    warnings.filterwarnings("ignore", category=DeprecatedWarning)
 
 
 def _keep_pauses_short() -> None:

@@ -10,13 +10,14 @@ Inherit :class:`CatalogContract` in a module of tests and give it a fixture ``ca
 What a search should find is told by :func:`modelstac.catalog.search.matching.matches`, item by item, and for what
 backends understand differently by answers that are written down (:class:`Meaning`).
 
-Order, each importing only from those before it: examples · fixtures, searches, meanings · publishing, searching,
-meaning, keeping, auditing.
+Order, each importing only from those before it: examples · fixtures, searches, meanings · publishing, describing,
+searching, meaning, keeping, auditing.
 """
 
 from __future__ import annotations
 
 from modelstac.catalog.testing.auditing import Auditing
+from modelstac.catalog.testing.describing import Describing
 from modelstac.catalog.testing.examples import KERAS, NEWER, ONNX, TORCH, UNET, Examples, example_fields
 from modelstac.catalog.testing.keeping import Keeping
 from modelstac.catalog.testing.meaning import Described, Meaning
@@ -44,5 +45,5 @@ __all__ = [
 ]
 
 
-class CatalogContract(Publishing, Searching, Meaning, Described, Keeping, Auditing):
+class CatalogContract(Publishing, Describing, Searching, Meaning, Described, Keeping, Auditing):
     """What every backend does in the same way."""

@@ -102,6 +102,7 @@ BAD_SEARCHES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"filter": {"op": "=", "args": [{"property": "x') OR 1=1 --"}, 1]}}, "cannot be searched"),
     ({"filter": "(" * 500 + "version = '1'" + ")" * 500}, "nested"),
     ({"sortby": "nothing"}, "'nothing' cannot be searched"),
+    ({"sortby": "geometry"}, "interop:scores.geometry; known: classification:…, collection, constellation"),
     ({"sortby": "-mlm:x' --"}, "cannot be searched"),
     ({"token": "nonsense"}, "token"),
     ({"token": "WzFd"}, "token"),

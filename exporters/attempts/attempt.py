@@ -133,7 +133,7 @@ class Attempt:
 
     def _failure(self) -> ModelStacError:
         [(_, first), *others] = self.failed
-        if not others:
+        if not others and not isinstance(first, InvalidItemError):  # that one names a file which is gone
             return first
         reasons: dict[str, list[str]] = {}
         for path, error in self.failed:

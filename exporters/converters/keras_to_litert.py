@@ -18,7 +18,7 @@ import keras
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.closing import asked
 from modelstac.exporters.conversion import EXPORTED, FIXED, Conversion, no_options
-from modelstac.exporters.converters.interfaces.keras import calling, recurrent, unrolled
+from modelstac.exporters.converters.interfaces.keras import calling, in_single_precision, recurrent, unrolled
 from modelstac.exporters.converters.interfaces.saved_model import write_keras
 from modelstac.exporters.converters.to_litert import written
 from modelstac.exporters.sizes import sized
@@ -27,8 +27,6 @@ from modelstac.registry.running.signature import BATCH
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
-
-UNROLLED = f"{EXPORTED}, recurrences unrolled"
 
 
 class _EndlessError(ConversionError):
@@ -52,14 +50,15 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     no_options(options, "LiteRT")
     network, item_id, unpacked = model.native, model.description.id, folder / "saved_model"
     fixed = asked(model.description, options)
-    with unrolled(network) as rolled, _counted_steps(network) as endless:
+    with in_single_precision(network) as mixed, unrolled(network) as rolled, _counted_steps(network) as endless:
         try:
             write_keras(network, model.signature, unpacked, item_id=item_id, fixed=fixed)
         except _EndlessError as error:
             if options.get(FIXED) is not True:
                 raise _endless(network, endless[0], item_id) from error
             write_keras(network, model.signature, unpacked, item_id=item_id, fixed=_any_lengths(model))
-    return written(model.description, unpacked, folder, method=UNROLLED if rolled else EXPORTED)
+    said = [EXPORTED, *(["recurrences unrolled"] if rolled else []), *(["computed in float32"] if mixed else [])]
+    return written(model.description, unpacked, folder, method=", ".join(said))
 
 
 def _endless(network: keras.Model, inner: Any, item_id: str) -> ConversionError:

@@ -26,7 +26,7 @@ from modelstac.exporters.sizes import sized
 from modelstac.exporters.tracing import WISHES, Shapes, shapes_near, shapes_that_run
 from modelstac.registry.facts import read_facts
 from modelstac.registry.running.signature import Signature
-from modelstac.registry.runtimes.torch_export import nodes
+from modelstac.registry.runtimes.torch_export import nodes, usual_operators
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
@@ -112,7 +112,7 @@ def _traced(
     reason: Exception | None = None
     for dims in ways:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), usual_operators():
                 return torch.export.export(module, examples, dynamic_shapes=dims)
         except Exception as error:  # noqa: BLE001 - torch.export has no root class of its own errors
             reason = error

@@ -30,13 +30,18 @@ FAR = "far"
 USUAL = "random"
 """Name of the case that is timed, and published as the example where the source has none."""
 STREWN = "special values"
+STEPS = "values in steps"
 DIM = "random, a tenth of the range"
 BESIDE = "a tenth of the range, beside the largest values"
 GAPS = "random, with gaps (NaN)"
+MASKS = MappingProxyType({"masks of everything": True, "masks of nothing": False})
+"""Which random ones of many steps never are: pixels under clouds all the year, of which some attention makes NaN."""
 SPECIAL = (0.0, 1e-8, -1e-8, 1e-4, -1e-4, 1.0, -1.0)
 """What is strewn into random numbers: values that a branch, a division or a logarithm is guarded for."""
 SPECIAL_VALUES = 2048
 """As many samples as make so many values get special ones, where the batch is open."""
+STEPS_OF = (1, 2, 4)
+"""By how many powers of ten steps are finer than the range of an input is long."""
 MOST_SPECIAL = 0.3
 """Share of the values that are special ones."""
 COUNTS = 10_000
@@ -99,10 +104,11 @@ def make_cases(
     Random numbers are given in every shape of :func:`modelstac.registry.probing.grids.grids`: the least, one step more
     and far away, in each open axis alone and in all together. They are from the range of each input where it is known.
     Of others they are from 0 to 1; whole numbers of 8 bits are any, of 16 bits up to 10,000, and longer ones 0 and 1
-    only, as they may be indices. Beside them there are, in the shape of the case :data:`USUAL`: zeros, numbers around
-    0, special values strewn in (zeros, tiny numbers of both signs, the ends of the range; whole pixels, rows and
-    samples of them), and large numbers: of longer whole ones of which nothing is known as far as their type goes, where
-    the source takes them. What lies outside a known range is measured and not judged.
+    only, as they may be indices. Beside them there are, in the shape of the case :data:`USUAL`: truth values all alike,
+    zeros, numbers around 0, special values strewn in (zeros, tiny numbers of both signs, the ends of the range; whole
+    pixels, rows and samples of them), numbers in decimal steps, and large ones: of longer whole ones of which nothing
+    is known as far as their type goes, where the source takes them. What lies outside a known range is measured and not
+    judged.
 
     Parameters
     ----------
@@ -149,11 +155,16 @@ class _Maker:
                 tried.append(found)
                 far = "a size far above the usual" if grid.name.endswith(FAR) else ""
                 yield Case(f"random, {grid.name}", self._drawn(found), beyond=far)
+        for name, value in MASKS.items():
+            if masks := {t.name: np.full(self._usual[t.name], value) for t in self._shared.inputs if t.dtype == "bool"}:
+                yield Case(name, given | masks)
         if optional := [tensor.name for tensor in self._shared.inputs if tensor.optional]:
             needed = {name: array for name, array in given.items() if name not in optional}
             yield Case(f"random, without {', '.join(optional)}", needed)
         many = self._drawn(self._many())
         yield Case(STREWN, {t.name: self._special(t, many[t.name]) for t in self._shared.inputs})
+        if self._floats:
+            yield Case(STEPS, {t.name: self._in_steps(t, many[t.name]) for t in self._shared.inputs})
         dim = {t.name: self._dim(t, given[t.name]) for t in self._shared.inputs}
         if (beside := self._beside(dim)) is not None:
             yield Case(DIM, dim)
@@ -272,6 +283,17 @@ class _Maker:
             found = np.where(self._rng.random(given.shape) < MOST_SPECIAL / 3, -found, found)
         if given.dtype.kind == "f":
             found = found + 0.0  # no negative zeros, which no data have and each runtime treats in its own way
+        return found.astype(given.dtype) if known is None else known.clipped(found).astype(given.dtype)
+
+    def _in_steps(self, tensor: TensorSignature, given: NDArray[Any]) -> NDArray[Any]:
+        """Round each number to decimal steps, as data are stored: they lie on jumps, which random ones hardly do."""
+        known = self._ranges.get(tensor.name)
+        if given.dtype.kind != "f" or (known is not None and known.classes):
+            return given
+        span = 1.0 if known is None else np.subtract(known.highest, known.lowest, dtype=np.float64)
+        length = np.floor(np.log10(np.where(span > 0, span, 1.0)))
+        step = 10.0 ** (length - self._rng.choice(STEPS_OF, given.shape))
+        found = np.round(given / step) * step
         return found.astype(given.dtype) if known is None else known.clipped(found).astype(given.dtype)
 
     def _beside(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:

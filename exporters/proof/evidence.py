@@ -17,13 +17,13 @@ import pystac
 from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError, DataError, MissingPackageError, ModelStacError, ParityError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Timing
-from modelstac.catalog.items.mlm import RANGE_FIELD, ModelInput
+from modelstac.catalog.items.mlm import BAND_AXES, RANGE_FIELD, ModelInput
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.exporters.proof.cases import USUAL, Case, make_cases, usual_inputs, usual_shapes
 from modelstac.exporters.proof.counterparts import Counterparts
-from modelstac.exporters.proof.examples import make_example
+from modelstac.exporters.proof.examples import make_example, published_example
 from modelstac.exporters.proof.measuring import Difference
 from modelstac.exporters.proof.parity import compare
 from modelstac.exporters.proof.ranges import Range, Ranges, indices, known_ranges
@@ -105,10 +105,9 @@ def prove(
         takes = _taken(converted, result, known, workers, report)
         fed = ranges_of(model, known, report=report)
         while True:
-            real = [*windows, *published_example(model, known, takes)]
+            real = [*windows, *published_example(model.item, known, takes)]
             cases = make_cases(known, takes, seed=seed, windows=real, ranges=fed, gaps=True)
-            usual = usual_shapes(Counterparts.of(known, takes).shared())
-            settled = partial(_is_settled, usual)
+            settled = partial(_is_settled, _usual(known, takes))
             parity = replace(
                 compare(Exact(model), result, cases=cases, tolerance=tolerance, settled=settled, report=report),
                 judged_on=judged_on(known, fed),
@@ -162,17 +161,6 @@ def ranges_of(model: Model | RemoteModel, known: Signature, *, report: Report = 
     return fed
 
 
-def published_example(model: Model | RemoteModel, known: Signature, takes: Signature) -> list[Case]:
-    """Give the example that is published with a source as a case, where both models take it."""
-    try:
-        inputs, _ = read_example(model.item)
-        case = Case("the published example", inputs)
-        make_cases(known, takes, windows=[case])
-    except ModelStacError:
-        return []
-    return [case]
-
-
 def judged_on(signature: Signature, fed: Ranges) -> str:
     """Say which values the judged cases have."""
     return "; ".join(f"{t.name} {fed.get(t.name, 'of unknown range')}" for t in signature.inputs)
@@ -183,25 +171,38 @@ def larger_least(known: Signature, takes: Signature, parity: ParityReport) -> tu
 
     An encoder of five halvings has maps of one pixel or none there, and each framework its own idea of them.
     """
-    usual = usual_shapes(Counterparts.of(known, takes).shared())
+    usual = _usual(known, takes)
     if parity.passed or any(_is_settled(usual, case) for case in parity.cases):
         return None
-    sides = Counterparts.of(known, takes)
     least = {
-        name: dict(zip(ours.dim_order, usual[name], strict=True)) for ours, _ in sides.inputs for name in [ours.name]
+        name: {dim: length for dim, length in found.items() if dim not in BAND_AXES} for name, found in usual.items()
     }
+    sides = Counterparts.of(known, takes)
     lifted = {theirs.name: least[ours.name] for ours, theirs in sides.inputs}
     return _lifted(known, least), _lifted(takes, lifted)
 
 
-def _is_settled(usual: Mapping[str, tuple[int, ...]], case: Difference) -> bool:
+def _usual(known: Signature, takes: Signature) -> dict[str, dict[str, int]]:
+    """Give the usual length of each axis; of bands the least, of which none are too few."""
+    shared = Counterparts.of(known, takes).shared()
+    shapes = usual_shapes(shared)
+    return {
+        tensor.name: {
+            dim: size.at_least if dim in BAND_AXES else length
+            for (dim, size), length in zip(tensor.axes.items(), shapes[tensor.name], strict=True)
+        }
+        for tensor in shared.inputs
+    }
+
+
+def _is_settled(usual: Mapping[str, Mapping[str, int]], case: Difference) -> bool:
     """Tell whether two models are known to be unequal: in this case, and no grid of it is a small one."""
     small = any(_smaller(case.shapes[name], shape) for name, shape in usual.items() if name in case.shapes)
     return case.judged and not case.passed and not small
 
 
-def _smaller(shape: tuple[int, ...], usual: tuple[int, ...]) -> bool:
-    return any(ours < other for ours, other in zip(shape, usual, strict=True))
+def _smaller(shape: tuple[int, ...], usual: Mapping[str, int]) -> bool:
+    return any(ours < other for ours, other in zip(shape, usual.values(), strict=True))
 
 
 def _lifted(signature: Signature, least: Mapping[str, Mapping[str, int]]) -> Signature:
@@ -210,7 +211,7 @@ def _lifted(signature: Signature, least: Mapping[str, Mapping[str, int]]) -> Sig
     for tensor in signature.inputs:
         for dim, size in tensor.axes.items():
             if not size.is_fixed:
-                steps[size.symbol or dim] = steps[dim] = size.steps(least[tensor.name][dim])
+                steps[size.symbol or dim] = steps[dim] = size.steps(least[tensor.name].get(dim, size.at_least))
 
     def raised(tensor: TensorSignature) -> TensorSignature:
         sizes = (
@@ -289,7 +290,7 @@ def with_evidence(
             path.write_bytes(data)
         assets[key] = ExtraAsset(path=path, media_type=media_type, roles=(role,), title=titles[key])
     parity = proof.parity.summary(source, proof.names)
-    known = {"sizes": proof.sizes, "halo": proof.halo}
+    known = {"sizes": _with_single(converted.sizes, proof.sizes), "halo": proof.halo}
     inputs = tuple(
         ModelInput(**{**one.model_dump(exclude_none=True), RANGE_FIELD: proof.ranges[one.name]})
         if one.name in proof.ranges
@@ -356,6 +357,15 @@ def kept_sizes(source: Signature, target: Signature) -> dict[str, dict[str, Size
         for ours, theirs in pairs
     }
     return {name: axes for name, axes in found.items() if axes}
+
+
+def _with_single(
+    before: Mapping[str, Mapping[str, Size]], proved: Mapping[str, Mapping[str, Size]]
+) -> dict[str, dict[str, Size]]:
+    """Add the axes that a source leaves open in name alone: the only length that they have."""
+    single = {name: {dim: size for dim, size in axes.items() if size.is_fixed} for name, axes in before.items()}
+    names = dict.fromkeys([*proved, *(name for name, axes in single.items() if axes)])
+    return {name: {**proved.get(name, {}), **single.get(name, {})} for name in names}
 
 
 def kept_halo(halo: dict[str, dict[str, Any]] | None, sides: Counterparts) -> dict[str, dict[str, Any]] | None:

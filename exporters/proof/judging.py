@@ -60,7 +60,8 @@ class Measured:
             found = unjudged(found, case, tolerance, unmade=unmade)
             counted = bool(case.after) and found.differing_ppm is not None  # what they are moved to is another number
             if found.judged and not found.passed and not counted:
-                found = unless_rounding(found, expected, [np.asarray(one[name]) for one in own()], tolerance)
+                itself = [np.asarray(one[name]) for one in own()]
+                found = unless_rounding(found, expected, actual, itself, tolerance)
             if expected.size and not found.values and not found.note:
                 found = dataclasses.replace(found, note=f"the case {case.name!r} shows nothing: NaN everywhere in both")
             if found.judged:
@@ -116,15 +117,17 @@ def unjudged(found: Difference, case: Case, tolerance: Tolerance, *, unmade: boo
     return dataclasses.replace(found, judged=False, note=f"the case {found.case!r} is not judged, {why}{apart}")
 
 
-def unless_rounding(found: Difference, expected: Array, itself: Sequence[Array], tolerance: Tolerance) -> Difference:
+def unless_rounding(
+    found: Difference, expected: Array, actual: Array, itself: Sequence[Array], tolerance: Tolerance
+) -> Difference:
     """Leave a difference unjudged that is no larger than the source's from itself.
 
     Parameters
     ----------
     found
         Out of tolerance.
-    expected
-        What the source gave.
+    expected, actual
+        What source and conversion gave.
     itself
         What it gives of the same input, and of one that is moved by rounding.
     """
@@ -133,7 +136,7 @@ def unless_rounding(found: Difference, expected: Array, itself: Sequence[Array],
     )
     if again is not None and not again.passed and (found.amount <= CHAOTIC * again.amount):
         why = f"gives another answer each time, {again.told()}"
-    elif moved is None or moved.passed or not _as_far(found, moved):
+    elif moved is None or moved.passed or not _as_far(*_of_known(found, expected, actual, itself[-1], tolerance)):
         return found
     else:
         why = f"is {moved.told()} from itself when its inputs are moved by rounding"
@@ -144,10 +147,22 @@ def unless_rounding(found: Difference, expected: Array, itself: Sequence[Array],
     return dataclasses.replace(found, judged=False, note=note)
 
 
+def _of_known(
+    found: Difference, expected: Array, actual: Array, moved: Array, tolerance: Tolerance
+) -> tuple[Difference, Difference]:
+    """Measure conversion and moved source where neither the source nor its moved self alone is missing or infinite.
+
+    A field that is constant, divided by its standard deviation, is missing, and after a rounding it is not.
+    """
+    known = np.isfinite(expected) == np.isfinite(moved)
+    ours, theirs = (measure(found.case, expected[known], other[known], tolerance) for other in (actual, moved))
+    return ours, theirs
+
+
 def _as_far(found: Difference, moved: Difference) -> bool:
     """Tell whether a difference is no larger than another, at its largest and in the mean: one value may be a tie."""
     pairs = ((found.amount, moved.amount), (found.rmse, moved.rmse))
-    return all(math.isfinite(other) and one <= CHAOTIC * other for one, other in pairs)
+    return found.passed or all(math.isfinite(other) and one <= CHAOTIC * other for one, other in pairs)
 
 
 def _unequal(tensor: TensorSignature, expected: Array, actual: Array) -> list[str]:

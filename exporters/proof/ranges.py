@@ -7,7 +7,7 @@ classes, a declared range, statistics of bands (scaled as the item says), the sc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,9 @@ class Range:
         Whether NaN is among them.
     stated
         Whether anybody said so.
+    blanks
+        Whether zeros may be among them wherever it lies: an example is cut where there are measurements, and what is
+        padded or was not measured is zero.
     """
 
     lowest: Array
@@ -60,6 +63,7 @@ class Range:
     classes: tuple[int, ...] = ()
     gaps: bool = False
     stated: bool = True
+    blanks: bool = False
 
     def holds(self, array: NDArray[Any]) -> bool:
         """Tell whether all values of an input that are numbers lie in it."""
@@ -85,14 +89,16 @@ class Range:
         return np.asarray(values, dtype)
 
     def clipped(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Move values that lie outside to its border."""
-        return np.clip(array, self.lowest, self.highest).astype(array.dtype)
+        """Move values that lie outside to its border, but for zeros that may be among them."""
+        found = np.clip(array, self.lowest, self.highest).astype(array.dtype)
+        return np.where(array == 0, array, found) if self.blanks else found
 
     def __str__(self) -> str:
         if self.classes:
             shown = ", ".join(map(str, self.classes[:5]))
             return f"{shown}{', …' if len(self.classes) > 5 else ''} ({self.whence})"
-        return f"{float(self.lowest.min()):.5g} to {float(self.highest.max()):.5g} ({self.whence})"
+        zeros = " and 0" if self.blanks and not self.lowest.min() <= 0 <= self.highest.max() else ""
+        return f"{float(self.lowest.min()):.5g} to {float(self.highest.max()):.5g}{zeros} ({self.whence})"
 
     def to_json(self) -> list[Any]:
         """Give it as ``interop:range`` has it: lowest and highest value, or those of each band."""
@@ -164,7 +170,7 @@ def _fitted(found: Range, dtype: np.dtype[Any]) -> Range:
         return found
     limits = np.iinfo(dtype)
     lowest, highest = (np.clip(side, float(limits.min), float(limits.max)) for side in (found.lowest, found.highest))
-    return Range(lowest, highest, found.whence, found.classes)
+    return replace(found, lowest=lowest, highest=highest)
 
 
 def _classes(one: ModelInput) -> Range | None:
@@ -228,7 +234,8 @@ def _of_example(array: NDArray[Any] | None, one: ModelInput) -> Range | None:
         return None
     pairs = [(float(part.min()), float(part.max())) for part in numbers]
     gaps = any(part.size < whole.size for part, whole in zip(numbers, parts, strict=True))
-    return _made(one, pairs, "the published example", gaps=gaps)
+    found = _made(one, pairs, "the published example", gaps=gaps)
+    return None if found is None else replace(found, blanks=True)
 
 
 def _of_statistics(item: pystac.Item, one: ModelInput) -> Range | None:

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 from modelstac.catalog.items.mlm import (
     BANDS_FIELD,
+    CLASSES_FIELD,
     RASTER_SCHEMA_URI,
     DataType,
     band_axis,
 )
 from modelstac.registry.checking.fault import MLM, Document, Fault, assets, declare, listed, objects, shown
-from modelstac.registry.describing.keeping import CLASSES
 from modelstac.registry.running.values.scaling import count_bands, obstacle, steps_of
 
 _SIDES = (("mlm:input", "input"), ("mlm:output", "result"))
@@ -155,11 +155,11 @@ def scaling(document: Document) -> Iterator[Fault]:
 def classes(document: Document) -> Iterator[Fault]:
     """A class has a value and a description, and a colour of six hexadecimal digits."""
     for place, entry in objects(document, "mlm:output"):
-        found = entry.get(CLASSES)
+        found = entry.get(CLASSES_FIELD)
         for number, one in enumerate(found if isinstance(found, list) else ()):
             if not isinstance(one, dict):
                 continue
-            at = f"{place}.{CLASSES}[{number}]"
+            at = f"{place}.{CLASSES_FIELD}[{number}]"
             name = one.get("name") or one.get("title")
             if "description" not in one:
                 made = None if name is None else str(name)

@@ -15,6 +15,7 @@ from modelstac.catalog.errors import (
     CannotRunError,
     InvalidItemError,
     InvalidQueryError,
+    MachineError,
     MissingPackageError,
     ModelStacError,
     UntrustedError,
@@ -211,12 +212,13 @@ def _if_trusted(asset: ModelAsset) -> str:
 def _lacking(item: pystac.Item, what: str, machine: Machine) -> ModelStacError | None:
     get = item.properties.get
     accelerator = get("mlm:accelerator")
-    if get("mlm:accelerator_constrained") is True and accelerator and accelerator not in machine.accelerators:
+    here_too = machine.accelerators | {"cpu"}  # which MLM does not list, and many write
+    if get("mlm:accelerator_constrained") is True and accelerator and str(accelerator).casefold() not in here_too:
         here = ", ".join(sorted(machine.accelerators)) or "none"
-        return CannotRunError(f"{what} needs the accelerator {accelerator}, here is {here}: use a machine that has it")
+        return MachineError(f"{what} needs the accelerator {accelerator}, here is {here}: use a machine that has it")
     needed = get("mlm:memory_size")
     if isinstance(needed, int) and machine.memory is not None and needed > machine.memory:
-        return CannotRunError(
+        return MachineError(
             f"{what} needs {needed / 1e9:.3g} GB of memory, {machine.memory / 1e9:.3g} GB are free: free some, or use "
             "a larger machine"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import CannotRunError, InvalidItemError, ModelStacError
-from modelstac.catalog.items.digests import from_multihash
+from modelstac.catalog.items.digests import from_multihash, other_digest
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.links import local_path
 from modelstac.catalog.items.reading import read_item
@@ -197,11 +197,12 @@ def check_published(item: pystac.Item, asset: ModelAsset, file: Artifact) -> Non
     if not file.sha256:
         return
     checksum = item.assets[asset.key].extra_fields.get("file:checksum")
-    published = from_multihash(checksum) if isinstance(checksum, str) else _pinned(file.path)
+    loose = not isinstance(checksum, str) or other_digest(checksum) is not None
+    published = _pinned(file.path) if loose else from_multihash(str(checksum))
     if published in {None, file.sha256}:
         return
     error = not_published(item, file.path, file.sha256, str(published))
-    raise error if isinstance(checksum, str) else changed(error, file.path)
+    raise changed(error, file.path) if loose else error
 
 
 def _pinned(href: str | Path) -> str | None:
@@ -216,7 +217,7 @@ def _in_cache(asset: pystac.Asset, href: str) -> Path | None:
     from modelstac.registry.files.cache import Cache
 
     checksum = asset.extra_fields.get("file:checksum")
-    if isinstance(checksum, str):
+    if isinstance(checksum, str) and other_digest(checksum) is None:
         return Cache().path(from_multihash(checksum))
     pinned = _pinned(href)
     return None if pinned is None else Cache().path(pinned)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelstac.catalog.errors import IntegrityError
-from modelstac.catalog.items.digests import multihash
+from modelstac.catalog.credentials import shown
+from modelstac.catalog.errors import DownloadError, IntegrityError, NotFoundError, StorageError
+from modelstac.catalog.items.digests import multihash, other_digest
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.links import copies, local_path
+from modelstac.catalog.messages import Note
 from modelstac.registry.choosing.model_assets import ModelAsset, file_name, is_foreign
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
-    """Fetch a file, with those that belong to it; one without checksum must be the one of the first time."""
+    """Fetch a file, with those that belong to it; one without SHA-256 must be the one of the first time."""
     from dataclasses import replace
 
     found = _one(item, asset.key, policy, rehash=rehash, report=report)
@@ -34,14 +37,42 @@ def fetched(item: pystac.Item, asset: ModelAsset, policy: TrustPolicy, *, rehash
 
 
 def _one(item: pystac.Item, key: str, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
+    """Fetch one file, or the first copy of it that can be had where its item says that there are some."""
+    try:
+        return _from_its_place(item, key, policy, rehash=rehash, report=report)
+    except (DownloadError, NotFoundError, StorageError):
+        for href in copies(item.assets[key]):
+            other = item.clone()
+            other.assets[key].href = href
+            if not _may_be_read(other, key):
+                continue
+            try:
+                found = _from_its_place(other, key, policy, rehash=rehash, report=report)
+            except (DownloadError, NotFoundError, StorageError):
+                continue
+            report(
+                Note(f"asset {key!r} of item {item.id!r} cannot be had where it lies: its copy {shown(href)} is read")
+            )
+            return found
+        raise
+
+
+def _may_be_read(item: pystac.Item, key: str) -> bool:
+    """Tell whether a copy has a place, and an item from elsewhere names no file of this machine as one."""
+    place, of_item = item.assets[key].get_absolute_href(), item.get_self_href()
+    return place is not None and (of_item is None or local_path(of_item) is not None or local_path(place) is None)
+
+
+def _from_its_place(item: pystac.Item, key: str, policy: TrustPolicy, *, rehash: bool, report: Report) -> Artifact:
     from modelstac.registry.files.fetch import fetch, place_of
 
-    if not is_foreign(item) or item.assets[key].extra_fields.get("file:checksum") is not None:
+    checksum = item.assets[key].extra_fields.get("file:checksum")
+    if not is_foreign(item) or (checksum is not None and other_digest(checksum) is None):
         return fetch(item, key, max_bytes=policy.max_bytes, rehash=rehash, report=report)
     from modelstac.registry.files.lock import changed, pinned
 
     href = place_of(item, key)
-    digest = pinned(href, item_id=item.id, key=key, max_bytes=policy.max_bytes, report=report)
+    digest = pinned(href, item_id=item.id, key=key, max_bytes=policy.max_bytes, checksum=checksum, report=report)
     try:
         return fetch(item, key, max_bytes=policy.max_bytes, checksum=multihash(digest), rehash=rehash, report=report)
     except IntegrityError as error:

@@ -19,7 +19,15 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.links import local_path
-from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, ModelInput, ModelOutput, ResizeType, band_axis
+from modelstac.catalog.items.mlm import (
+    BAND_AXES,
+    BANDS_FIELD,
+    CLASSES_FIELD,
+    ModelInput,
+    ModelOutput,
+    ResizeType,
+    band_axis,
+)
 from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
@@ -64,6 +72,8 @@ def describe(
     href = item.assets[asset.key].get_absolute_href() or item.assets[asset.key].href
     hyperparameters = get("mlm:hyperparameters")
     taken, given = sides(item)
+    beside = (item.assets[asset.key].extra_fields, item.properties) if len(given) == 1 else ()
+    given = [_with_classes(found, beside) for found in given]
     inputs = tuple(_tensor(ModelInput, "input", found, item, remarks) for found in _all_named(taken, "input"))
     outputs = tuple(_tensor(ModelOutput, "result", found, item, remarks) for found in _all_named(given, "output"))
     variables = {v if isinstance(v, str) else v.name for tensor in (*inputs, *outputs) for v in tensor.variables}
@@ -112,7 +122,7 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         raise InvalidItemError(
             f"item {item.id!r}: {name!r} has no {inner!r} with shape and dim_order: ask its publisher"
         )
-    shape = [size if isinstance(size, int) else -1 for size in layout.get("shape") or ()]
+    shape = [_length(size) for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
     for listed, axis in (("bands", band_axis(order)), ("variables", "variables")):
@@ -143,6 +153,25 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         return kind(**fields)
     except InvalidItemError as error:
         raise InvalidItemError(f"item {item.id!r}: {name!r} makes no sense: {error}") from error
+
+
+def _length(size: Any) -> int:
+    """Read the length of an axis as people write it: 3, 3.0 or "3"; no axis has none, so that 0 is open as -1 is."""
+    try:
+        number = float(size)
+    except (TypeError, ValueError):
+        return -1
+    return int(number) or -1 if number.is_integer() else -1
+
+
+def _with_classes(found: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give an output its classes, also those under a bare name; the only one those of its model, or of the item."""
+    places = (found.get(CLASSES_FIELD), found.get("classes"), *(fields.get(CLASSES_FIELD) for fields in beside))
+    listed = next((place for place in places if isinstance(place, list) and place), None)
+    if listed is None:
+        return dict(found)
+    entries = [{"value": n, "name": one} if isinstance(one, str) else one for n, one in enumerate(listed)]
+    return {**found, CLASSES_FIELD: entries}
 
 
 def _scaling(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -161,7 +161,11 @@ def artifact_type(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:
             return _UNSAFE_WORDS[word], ()
         if stated in UNSAFE_TYPES or word in {kind.casefold() for kind in UNSAFE_TYPES}:
             return stated, ()
-        return stated, (f"its artifact type {stated!r} is none that is known here",)
+        odd = f"its artifact type {stated!r} is none that is known here"
+        found = by_file(asset)
+        if found in _WORDS.values():  # what is loaded runs no code, whatever it is called
+            return str(found), (f"{odd}: it was taken as {found}, by its file",)
+        return stated, (odd,)
     return _by_file(asset)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import pystac
 
 from modelstac.catalog.backends.oddities import oddity
-from modelstac.catalog.base import Catalog, as_item
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.credentials import shown, typed
 from modelstac.catalog.errors import (
     AmbiguousError,
@@ -27,8 +27,9 @@ from modelstac.catalog.errors import (
     UntrustedError,
 )
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.documents import as_item
 from modelstac.catalog.items.identity import OUR_FIELD
-from modelstac.catalog.items.links import local_path
+from modelstac.catalog.items.links import copies, local_path
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.default import VARIABLE, default_catalog
@@ -273,6 +274,9 @@ def _item(document: dict[str, Any], base: str, place: str, *, folder: Path | Non
                     f"{shown(place)} names a file of this machine ({asset.href}, asset {key!r}), which an item from "
                     "elsewhere may not: ask its publisher"
                 )
+        found = [documents.resolve(href, base) for href in copies(asset)]
+        allowed = [href for href in found if "://" not in base or local_path(href) is None]
+        asset.extra_fields |= {"alternate": {href: {"href": href} for href in allowed}} if found else {}
         beside = folder / asset.href.rpartition("/")[2] if folder is not None else None
         if beside is not None and beside.is_file():  # the folder was fetched, the item still names where from
             asset.href = str(beside.absolute())

@@ -20,6 +20,7 @@ from modelstac.catalog.errors import (
     CannotRunError,
     InvalidItemError,
     InvalidQueryError,
+    MachineError,
     MissingPackageError,
     ModelStacError,
     NotFoundError,
@@ -228,7 +229,9 @@ def isolated_offer(candidate: Candidate) -> Candidate | None:
 
     What has the kind ``isolated`` is offered, and never chosen unasked.
     """
-    if not isinstance(candidate.error, (MissingPackageError, CannotRunError)):
+    if isinstance(candidate.error, MachineError) or not isinstance(
+        candidate.error, (MissingPackageError, CannotRunError)
+    ):
         return None
     reason = f"could run in an environment of its own ({candidate.reason})"
     return Candidate(

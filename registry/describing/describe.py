@@ -13,7 +13,7 @@ from modelstac.catalog.items.description import ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.catalog.items.mlm import RANGE_FIELD, InputStructure, ModelInput, ModelOutput, ResultStructure
 from modelstac.catalog.messages import Note, Report, ignore
-from modelstac.registry.describing.ranges import SaidRanges, stated_ranges
+from modelstac.registry.describing.ranges import SaidRanges, named, stated_ranges
 from modelstac.registry.describing.stating import (
     Dims,
     Said,
@@ -126,7 +126,10 @@ def describe_file(
     facts = read_facts(path, policy=policy)
     for note in facts.notes:
         report(Note(note))
-    description = measured(described(path, said, facts), policy=policy, report=report)
+    description = described(path, said, facts)
+    names = [one.name for one in description.inputs]
+    example = {} if said.examples is None else named(said.examples, names, "--example")
+    description = measured(description, policy=policy, report=report, example=example)
     return with_example(description, said.examples, policy=policy, report=report)
 
 

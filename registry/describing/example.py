@@ -30,10 +30,9 @@ def with_example(
     policy: TrustPolicy,
     report: Report = ignore,
     raw: Mapping[str, Any] = NO_RAW,
+    folder: Path | None = None,
 ) -> ModelDescription:
     """Describe a model with an example: arrays that it is fed, and what its own runtime makes of them.
-
-    The files lie in a temporary folder until this process ends, as publishing copies them.
 
     Parameters
     ----------
@@ -47,6 +46,8 @@ def with_example(
         Gets notes.
     raw
         The same before scaling, by name: published, too, so that a test replays the scaling.
+    folder
+        Where the files lie; by default a temporary one, until this process ends, as publishing copies them.
 
     Raises
     ------
@@ -67,8 +68,9 @@ def with_example(
     for name, array in outputs.items():
         if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
             raise DataError(f"of the example the model makes {name!r} without a number: give values that it is fed")
-    folder = Path(tempfile.mkdtemp(prefix="modelstac-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="modelstac-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return description.model_copy(
         update={"assets": description.assets | write_example(folder, inputs, outputs, raw=raw)}
     )

@@ -13,7 +13,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.description import MODEL_ASSET, ExtraAsset, KeptLink, Source
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.links import COMMON, KEPT_RELS, PAGE_FIELD, asset_href, local_file
-from modelstac.catalog.items.mlm import MODEL_ROLE, Accelerator, ModelOutput
+from modelstac.catalog.items.mlm import CLASSES_FIELD, MODEL_ROLE, Accelerator, ModelOutput
 from modelstac.catalog.items.provenance import Provider
 
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -62,15 +62,12 @@ def kept(item: pystac.Item, key: str, remarks: list[str]) -> dict[str, Any]:
     return found
 
 
-CLASSES = "classification:classes"
-
-
 def classes(output: ModelOutput) -> ModelOutput:
     """Return an output whose classes are as the extension that MLM refers to has them: each with a description.
 
     Version 2 of it asks for a name instead.
     """
-    stated = (output.model_extra or {}).get(CLASSES)
+    stated = (output.model_extra or {}).get(CLASSES_FIELD)
     if not isinstance(stated, list):
         return output
     made = [
@@ -78,7 +75,7 @@ def classes(output: ModelOutput) -> ModelOutput:
         for entry in stated
         if isinstance(entry, dict)
     ]
-    return output.model_copy(update={CLASSES: made})
+    return output.model_copy(update={CLASSES_FIELD: made})
 
 
 def sources(item: pystac.Item) -> list[Source]:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, StorageError
 from modelstac.catalog.items.description import ModelDescription
+from modelstac.catalog.items.mlm import ModelInput, ModelOutput
 from modelstac.catalog.items.sizes import Size
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note, Report, ignore
@@ -26,8 +29,8 @@ from modelstac.registry.inspecting.inspection import inspect
 from modelstac.registry.inspecting.onnx import external_files
 from modelstac.registry.probing.grids import grids
 from modelstac.registry.probing.measure import measure
-from modelstac.registry.probing.sizes import SECONDS
-from modelstac.registry.probing.trial import Trial
+from modelstac.registry.probing.sizes import NONE_WANTED, SECONDS
+from modelstac.registry.probing.trial import Axis, Trial
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import runtime
@@ -42,9 +45,16 @@ logger = logging.getLogger("modelstac")
 
 Sizes = Mapping[str, Mapping[str, Size]]
 """By tensor and axis."""
+NO_EXAMPLE: Mapping[str, Any] = MappingProxyType({})
 
 
-def measured(description: ModelDescription, *, policy: TrustPolicy, report: Report = ignore) -> ModelDescription:
+def measured(
+    description: ModelDescription,
+    *,
+    policy: TrustPolicy,
+    report: Report = ignore,
+    example: Mapping[str, Any] = NO_EXAMPLE,
+) -> ModelDescription:
     """Run a described file in its own runtime, and describe it with the sizes and the halo that were found.
 
     Parameters
@@ -56,6 +66,9 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     report
         Gets notes, also that no runtime is installed here: then the description is one of an unproved model. Without
         it, notes are logged.
+    example
+        Arrays that it must take, by name of an input: of lengths of which only those of one kind, such as odd ones,
+        have outputs that grow evenly, theirs are found.
 
     Raises
     ------
@@ -72,7 +85,7 @@ def measured(description: ModelDescription, *, policy: TrustPolicy, report: Repo
     except MissingPackageError as error:
         say(Note(not_run(description.id, f"was not run here ({error})")))
         return as_unproved(description)
-    return _ran(model, description, artifact, again, report=say)
+    return _ran(model, description, artifact, again, report=say, wanted=_lengths(description, example))
 
 
 def ran(
@@ -104,10 +117,11 @@ def _ran(
     again: Callable[[], Model],
     *,
     report: Report,
+    wanted: Mapping[Axis, int] = NONE_WANTED,
 ) -> ModelDescription:
     """Measure an opened file, hold its outputs against what it says of them, and run it several times; close it."""
     with model:
-        found = measure(model, _stated(description))
+        found = measure(model, _stated(description), wanted)
         if not found.runs:
             reason = "; ".join(found.notes)
             raise InvalidItemError(
@@ -121,7 +135,31 @@ def _ran(
     for note in found.notes:
         report(Note(note))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
-    return description.model_copy(update={"sizes": found.all_sizes, "halo": halo})
+    return _settled(description, found.all_sizes).model_copy(update={"sizes": found.all_sizes, "halo": halo})
+
+
+def _settled(description: ModelDescription, sizes: Sizes) -> ModelDescription:
+    """Write the only length that an axis has, where its file leaves it open: MLM's -1 is any length."""
+
+    def settled(tensor: ModelInput | ModelOutput, field: str) -> Any:
+        structure, known = getattr(tensor, field), sizes.get(tensor.name, {})
+        lengths = zip(structure.dim_order, structure.shape, strict=True)
+        shape = tuple(known.get(dim, Size.of(length)).mlm for dim, length in lengths)
+        return tensor.model_copy(update={field: structure.model_copy(update={"shape": shape})})
+
+    inputs = tuple(settled(tensor, "input") for tensor in description.inputs)
+    outputs = tuple(settled(tensor, "result") for tensor in description.outputs)
+    return description.model_copy(update={"inputs": inputs, "outputs": outputs})
+
+
+def _lengths(description: ModelDescription, arrays: Mapping[str, Any]) -> dict[Axis, int]:
+    """Give the lengths of the axes of arrays that have as many as their input."""
+    return {
+        (one.name, dim): length
+        for one in description.inputs
+        if one.name in arrays and np.ndim(arrays[one.name]) == len(one.input.dim_order)
+        for dim, length in zip(one.input.dim_order, np.shape(arrays[one.name]), strict=True)
+    }
 
 
 def _check_outputs(model: Model, signature: Signature) -> None:

@@ -36,9 +36,9 @@ TRANSLATED = 1e-4
 CHAOTIC = 10.0
 """How many times as far as the model from itself, its input moved by rounding, a quick way may be from it."""
 FLIPPED_PPM = 100.0
-HALVES = MappingProxyType({"fp16": (1e-2, 10_000.0), "bf16": (8e-2, 80_000.0)})
-"""Of files that compute in half precision, instead: a share of the largest value, and how many of a million labels."""
-_EPSILONS = MappingProxyType({"fp16": 2.0**-10, "bf16": 2.0**-7})
+COARSE = MappingProxyType({"fp16": (1e-2, 10_000.0), "bf16": (8e-2, 80_000.0), "int8": (1e-1, 100_000.0)})
+"""Of files that compute in less, instead: a share of the largest value, and how many of a million labels."""
+_EPSILONS = MappingProxyType({"fp16": 2.0**-10, "bf16": 2.0**-7, "int8": 2.0**-8})
 TRIED = 40
 """Shapes on which it is tried to run at most, where nobody knows what it takes."""
 
@@ -151,7 +151,7 @@ def _apart(
         if found := _differing(ours[0], later, ROUNDING):
             return _Apart(what, *found)
     for arrays, one, two in ((first, ours[0], again[1]), (second, ours[2], again[0])):
-        share, flipped = HALVES.get(precision, (TRANSLATED, FLIPPED_PPM)) if ways else (ROUNDING, FLIPPED_PPM)
+        share, flipped = COARSE.get(precision, (TRANSLATED, FLIPPED_PPM)) if ways else (ROUNDING, FLIPPED_PPM)
         if found := _differing(two, one, share, flipped):
             if not ways:
                 return _Apart("gives other numbers where it runs for the first time", *found)

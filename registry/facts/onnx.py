@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -9,7 +10,18 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.versions import semver
 from modelstac.catalog.later import needing
 from modelstac.registry.facts import Facts
-from modelstac.registry.facts.onnx_graph import GRAPH, NODE, OUTPUT, Constant, constants, values
+from modelstac.registry.facts.onnx_graph import (
+    FUNCTION_NODE,
+    FUNCTIONS,
+    GRAPH,
+    NODE,
+    OUTPUT,
+    Constant,
+    constants,
+    held,
+    learned,
+    values,
+)
 from modelstac.registry.facts.onnx_interface import interface
 from modelstac.registry.facts.records.onnx import read as read_record
 from modelstac.registry.inspecting.external import files_beside
@@ -49,13 +61,14 @@ def _read(data: bytes, path: Path) -> Facts:
     ir_version, opset = int(told["ir_version"]), told.get("opset")
     shaped = model if all(value.dims is not None for value in values(graph, OUTPUT)) else _inferred(data, path)
     inputs, outputs = interface(shaped, ir_version, path)
+    of_functions = (one for node in messages([model], FUNCTIONS, FUNCTION_NODE) for one in held(node))
     details = {"ir_version": ir_version, "nodes": len(messages([graph], NODE))}
     return Facts(
         format="onnx",
         framework_version=_release(ir_version, int(opset or 1), path),
         inputs=inputs,
         outputs=outputs,
-        parameters=sum(map(_count, constants(graph))),
+        parameters=sum(map(_count, itertools.chain(constants(graph), of_functions))) + learned(graph),
         details=details | {name: value for name, value in told.items() if name not in details},
     )
 

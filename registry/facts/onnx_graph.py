@@ -14,7 +14,8 @@ from modelstac.registry.inspecting.wire import fields, integers, messages, texts
 GRAPH, FUNCTIONS = 7, 25  # of ModelProto
 NODE, INITIALIZER, INPUT, OUTPUT, SPARSE = 1, 5, 11, 12, 15  # of GraphProto
 TAKEN, GIVEN, OPERATOR, ATTRIBUTE, DOMAIN = 1, 2, 4, 5, 7  # of NodeProto
-TENSOR, INNER, INNER_GRAPHS = 5, 6, 11  # of AttributeProto
+ATTRIBUTE_NAME, INNER, FLOATS, STRINGS, INNER_GRAPHS = 1, 6, 7, 9, 11  # of AttributeProto
+TENSORS, SPARSE_TENSORS = (5, 10), (22, 23)  # of it, one or several
 FUNCTION_NAME, FUNCTION_NODE = 1, 7  # of FunctionProto
 VALUES = 1  # of SparseTensorProto
 DIMS, DATA_TYPE, TENSOR_NAME = 1, 2, 8  # of TensorProto
@@ -110,16 +111,33 @@ def constant(view: memoryview) -> Constant:
 
 
 def constants(graph: memoryview) -> Iterator[Constant]:
-    """Yield every constant tensor of a graph and of those that its nodes hold."""
-    stack = [graph]
-    while stack:
-        for number, value in fields(stack.pop()):
-            if number == INITIALIZER and not isinstance(value, int):
+    """Yield every constant tensor of a graph and of those that its nodes hold; of sparse ones what is stored."""
+    for number, value in fields(graph):
+        if isinstance(value, int):
+            continue
+        if number == INITIALIZER:
+            yield constant(value)
+        elif number == SPARSE:
+            yield from map(constant, messages([value], VALUES))
+        elif number == NODE:
+            yield from held(value)
+
+
+def held(node: memoryview) -> Iterator[Constant]:
+    """Yield every constant tensor that a node holds, also in its graphs."""
+    for attribute in messages([node], ATTRIBUTE):
+        name = next(iter(texts([attribute], ATTRIBUTE_NAME)), "")
+        for number, value in fields(attribute):
+            if isinstance(value, int):
+                continue
+            if number in TENSORS:
                 yield constant(value)
-            elif number == NODE and not isinstance(value, int):
-                for attribute in messages([value], ATTRIBUTE):
-                    yield from map(constant, messages([attribute], TENSOR))
-                    stack += messages([attribute], INNER)
+            elif number in SPARSE_TENSORS:
+                yield from map(constant, messages([value], VALUES))
+            elif number in {INNER, INNER_GRAPHS}:
+                yield from constants(value)
+            elif number == FLOATS and name == "value_floats":
+                yield Constant(name, "float32", (len(value) // 4,))
 
 
 def nodes(found: Iterable[memoryview]) -> Iterator[memoryview]:
@@ -129,8 +147,9 @@ def nodes(found: Iterable[memoryview]) -> Iterator[memoryview]:
         node = stack.pop()
         yield node
         for attribute in messages([node], ATTRIBUTE):
-            for graph in (*messages([attribute], INNER), *messages([attribute], INNER_GRAPHS)):
-                stack += messages([graph], NODE)
+            for number, value in fields(attribute):
+                if number in (INNER, INNER_GRAPHS) and not isinstance(value, int):
+                    stack += messages([value], NODE)
 
 
 def operator(node: memoryview) -> tuple[str, str]:
@@ -142,3 +161,27 @@ def operator(node: memoryview) -> tuple[str, str]:
         elif number == OPERATOR and not isinstance(value, int):
             name = str(value, "utf-8")
     return domain, name
+
+
+def learned(graph: memoryview) -> int:
+    """Count the numbers that trees, linear models and their like (ai.onnx.ml) keep in attributes."""
+    count = 0
+    for node in nodes(messages([graph], NODE)):
+        domain, kind = operator(node)
+        if domain == "ai.onnx.ml" and kind != "LabelEncoder":  # which tells names apart
+            count += sum(map(_numbers, messages([node], ATTRIBUTE)))
+    return count
+
+
+def _numbers(attribute: memoryview) -> int:
+    name, floats, leaves = b"", 0, 0
+    for number, value in fields(attribute):
+        if isinstance(value, int):
+            continue
+        if number == FLOATS:
+            floats += len(value) // 4
+        elif number == STRINGS:
+            leaves += bytes(value) == b"LEAF"  # it splits nothing: what stands there for a threshold is none
+        elif number == ATTRIBUTE_NAME:
+            name = bytes(value)
+    return 0 if name.startswith(b"nodes_hitrates") else floats - leaves

@@ -8,6 +8,7 @@ import io
 import math
 import tempfile
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -39,6 +40,8 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         raise InvalidItemError(f"{path} is {called}, and not what its name says: give the file that was exported")
     inspect(Artifact(path.name, path, data, hashlib.sha256(data).hexdigest()), FORMATS[form].artifact_type, policy)
     told = record(data)
+    if told is not None and "lacks" in told.details:
+        raise InvalidItemError(f"{path} lacks {told.details['lacks']}: save it with what is to be served by that name")
     if told is None or not told.inputs or not told.outputs:
         raise InvalidItemError(f"{path} does not say what it takes and gives (no one signature): export it anew")
     return Facts(
@@ -48,7 +51,7 @@ def read(data: bytes, path: Path, policy: TrustPolicy) -> Facts:
         outputs=tuple(_tensor(slot, path) for slot in told.outputs),
         parameters=_parameters(data, path, form, policy),
         details=dict(told.details),
-        notes=_notes(data) if form == "openvino" else (),
+        notes=_notes(data) if form == "openvino" else tuple(_steps(told.details.get("quantization", {}))),
     )
 
 
@@ -59,6 +62,15 @@ def _notes(data: bytes) -> tuple[str, ...]:
         f"the file's constants hold 65,504, the largest number of float16, {number:,} times: OpenVINO's save_model "
         "writes all larger ones as that; where the model has larger ones, save it with compress_to_fp16=False",
     )
+
+
+def _steps(quantization: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Say of whole numbers what they stand for: the model takes and gives them as they are."""
+    for name, step in quantization.items():
+        yield (
+            f"the whole numbers of {name!r} stand for others, {step['scale']:g} * (number - {step['zero_point']}): the "
+            "item has scale and zero_point (mlm:hyperparameters), and nothing is computed of them"
+        )
 
 
 def _tensor(slot: Slot, path: Path) -> Tensor:

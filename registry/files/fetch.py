@@ -44,7 +44,7 @@ def fetch(
     max_bytes
         Largest file to read.
     checksum
-        What is known of a file whose item states no ``file:checksum`` (see ``registry/files/lock.py``).
+        What is known of a file whose item states no SHA-256 of it (see ``registry/files/lock.py``).
     cache
         Where files from elsewhere are kept; by default the user's.
     rehash
@@ -99,7 +99,7 @@ def _source(item: pystac.Item, key: str, checksum: str | None) -> Source:
     fields = item.assets[key].extra_fields
     href = item.assets[key].get_absolute_href() or item.assets[key].href
     what = f"asset {key!r} of item {item.id!r}"
-    checksum, size = fields.get("file:checksum", checksum), fields.get("file:size")
+    checksum, size = checksum or fields.get("file:checksum"), fields.get("file:size")
     if checksum is None:
         raise UntrustedError(f"{what} has no file:checksum, so {shown(href)} cannot be verified: publish it with one")
     if not isinstance(checksum, str):

@@ -1,5 +1,7 @@
 """``modelstac.lock``: the SHA-256 of files whose items state none, pinned when they were first fetched.
 
+Where an item states a checksum of another algorithm, a file is held against that before it is pinned.
+
 The file is JSON, sorted, one entry a file, made to be committed by a team. It is the one that ``MODELSTAC_LOCK`` names,
 else the nearest ``modelstac.lock`` in the working directory and the folders above it, else a new one in the working
 directory. An entry is named by where the file lies, without the query of a signed URL, which changes each time.
@@ -12,7 +14,7 @@ import hashlib
 import json
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from modelstac.catalog.errors import (
     StorageError,
     UntrustedError,
 )
-from modelstac.catalog.items.digests import sha256
+from modelstac.catalog.items.digests import digest_of, other_digest, sha256
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.registry.files.cache import Cache
 from modelstac.registry.files.download import Source, download
@@ -35,13 +37,18 @@ NAME, VARIABLE = "modelstac.lock", "MODELSTAC_LOCK"
 
 @dataclass(frozen=True)
 class Pin:
-    """One file: of which item and asset, its SHA-256, bytes, and the day on which it was pinned."""
+    """One file: of which item and asset, SHA-256, bytes, the day on which it was pinned, what it was held against."""
 
     item: str
     asset: str
     sha256: str
     size: int
     pinned: str
+    checksum: str | None = None
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return what is written of it."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 class Lock:
@@ -97,7 +104,7 @@ class Lock:
                 return pin
 
     def _write(self, pins: dict[str, Pin]) -> None:
-        files = {place: vars(pins[place]) for place in sorted(pins)}
+        files = {place: pins[place].to_json() for place in sorted(pins)}
         temporary = self.path.with_name(f".{uuid.uuid4().hex}")
         try:
             temporary.write_text(json.dumps({"version": 1, "files": files}, indent=2, ensure_ascii=False) + "\n")
@@ -112,6 +119,7 @@ def pinned(
     item_id: str,
     key: str,
     max_bytes: int,
+    checksum: str | None = None,
     lock: Lock | None = None,
     cache: Cache | None = None,
     report: Report = ignore,
@@ -126,6 +134,8 @@ def pinned(
         Item and asset.
     max_bytes
         Largest file to fetch.
+    checksum
+        Multihash of another algorithm than SHA-256 that the item states.
 
     Raises
     ------
@@ -133,15 +143,19 @@ def pinned(
         If the lock file cannot be read or written.
     NotFoundError, DownloadError, UntrustedError
         If the file cannot be had, or is too large.
+    IntegrityError
+        If it has not the checksum that the item states.
     """
     lock, cache = lock or Lock(), cache or Cache()
     place, what = lock.place(href), f"asset {key!r} of item {item_id!r}"
-    if (known := lock.pins().get(place)) is not None:
+    known = lock.pins().get(place)
+    if known is not None and known.checksum == checksum:
         return known.sha256
-    made = _pin(href, item_id, key, max_bytes=max_bytes, cache=cache, report=report)
-    found = lock.add(place, made)
-    if found.sha256 == made.sha256:
-        report(Note(f"{what} has no checksum: pinned to sha256 {made.sha256[:12]}… in {lock.path}"))
+    made = _pin(href, item_id, key, checksum, max_bytes=max_bytes, cache=cache, report=report)
+    found = lock.add(place, made, anew=known is not None and known.sha256 == made.sha256)
+    if found == made:
+        has = "no checksum" if checksum is None else "no SHA-256, and the checksum that it says"
+        report(Note(f"{what} has {has}: pinned to sha256 {made.sha256[:12]}… in {lock.path}"))
     return found.sha256
 
 
@@ -151,24 +165,27 @@ def update(
     item_id: str,
     key: str,
     max_bytes: int,
+    checksum: str | None = None,
     lock: Lock | None = None,
     cache: Cache | None = None,
     report: Report = ignore,
 ) -> tuple[Pin | None, Pin]:
-    """Fetch a file whose item states no checksum, and pin it as it is now; return what was pinned, and what is.
+    """Fetch a file whose item states no SHA-256, and pin it as it is now; return what was pinned, and what is.
 
     The parameters and errors are those of :func:`pinned`.
     """
     lock, cache = lock or Lock(), cache or Cache()
     place = lock.place(href)
     before = lock.pins().get(place)
-    made = _pin(href, item_id, key, max_bytes=max_bytes, cache=cache, report=report)
-    if before is not None and (before.sha256, before.size) == (made.sha256, made.size):
+    made = _pin(href, item_id, key, checksum, max_bytes=max_bytes, cache=cache, report=report)
+    if before is not None and replace(before, pinned=made.pinned) == made:
         return before, before
     return before, lock.add(place, made, anew=True)
 
 
-def _pin(href: str | Path, item_id: str, key: str, *, max_bytes: int, cache: Cache, report: Report) -> Pin:
+def _pin(
+    href: str | Path, item_id: str, key: str, checksum: str | None, *, max_bytes: int, cache: Cache, report: Report
+) -> Pin:
     what = f"asset {key!r} of item {item_id!r}"
     if isinstance(href, Path):
         if not href.is_file():
@@ -176,7 +193,15 @@ def _pin(href: str | Path, item_id: str, key: str, *, max_bytes: int, cache: Cac
         digest, size = sha256(href), href.stat().st_size
     else:
         digest, size = _learn(href, what, max_bytes, cache, report)
-    return Pin(item_id, key, digest, size, datetime.now(UTC).date().isoformat())
+    path = href if isinstance(href, Path) else cache.path(digest)
+    if (stated := other_digest(checksum)) is not None:
+        name, published = stated
+        if (found := digest_of(path, name)) != published:
+            raise IntegrityError(
+                f"{shown(str(href))} of item {item_id!r} is not the published file: {name} is {found}, published was "
+                f"{published}; fetch it again from its publisher"
+            )
+    return Pin(item_id, key, digest, size, datetime.now(UTC).date().isoformat(), checksum)
 
 
 def changed(error: IntegrityError, href: str | Path, lock: Lock | None = None) -> IntegrityError:

@@ -117,6 +117,7 @@ def inspect_archive(
     except _DAMAGED as error:
         raise _no_archive(path, error) from error
     _check_count(config, path)
+    _check_training(config, path, lambdas, packages)
     code = any([_check_class(value, path, lambdas, packages) for value in objects(config)])  # noqa: C419 - check all
     weights = weights_of(data, path, max_bytes=max_bytes)
     for value in objects(config):
@@ -192,6 +193,20 @@ def _check_count(config: Any, path: Path) -> None:
         calls += "args" in value and "kwargs" in value
     if layers > MAX_LAYERS or calls > MAX_LAYERS:
         raise UntrustedError(f"{path} describes {max(layers, calls):,} layers, more than the limit of {MAX_LAYERS:,}")
+
+
+def _check_training(config: Any, path: Path, lambdas: bool, packages: Sequence[str]) -> None:
+    """Refuse a loss or metric of somebody's own, which a model does not need, in words of its own."""
+    trained = config.get("compile_config") if isinstance(config, dict) else None
+    try:
+        for value in objects(trained):
+            _check_class(value, path, lambdas, packages)
+    except UntrustedError as error:
+        text = str(error).partition(", which runs code")[0]
+        raise UntrustedError(
+            f"{text} for its training, which is code of somebody's own: save it without how it was trained, "
+            "keras.Model(model.inputs, model.outputs).save('model.keras')"
+        ) from error
 
 
 def _check_class(value: dict[str, Any], path: Path, lambdas: bool, packages: Sequence[str]) -> bool:

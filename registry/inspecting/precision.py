@@ -1,23 +1,25 @@
-"""In which precision a model file computes: float32 (or more), float16 or bfloat16, read without opening it.
+"""In which precision a model file computes: float32 (or more), float16, bfloat16 or 8 bits, read without opening it.
 
 What a file stores is not what it computes with: weights of half precision that are cast to float32 before they are used
-compress a file, and its arithmetic is that of float32. A model that multiplies in half precision differs from the same
-model in another runtime by roundings of half precision.
+compress a file, and its arithmetic is that of float32. So do weights of 8 bits. A model that multiplies in half
+precision differs from the same model in another runtime by roundings of half precision, and one whose values in between
+are whole numbers of 8 bits by steps of these.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any
 
 from modelstac.catalog.items.formats import FORMATS
-from modelstac.registry.inspecting.wire import fields, messages
+from modelstac.registry.inspecting.wire import Table, fields, messages, root
 
-FULL, HALF, BRAIN = "fp32", "fp16", "bf16"
+FULL, HALF, BRAIN, WHOLE = "fp32", "fp16", "bf16", "int8"
 _NAMES = MappingProxyType(
     {"float16": HALF, "mixed_float16": HALF, "F16": HALF, "bfloat16": BRAIN, "mixed_bfloat16": BRAIN, "BF16": BRAIN}
 )
@@ -27,11 +29,25 @@ _ONNX = MappingProxyType({10: HALF, 16: BRAIN})
 """``TensorProto.DataType``: onnx/onnx.proto."""
 _TENSORFLOW = MappingProxyType({19: HALF, 14: BRAIN})
 """``DataType``: tensorflow/core/framework/types.proto."""
+_WHOLE = frozenset({"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QuantizeLinear"})
+"""Operators of ONNX that make whole numbers of values in between, or take them; others begin with ``QLinear``."""
+_CODES, _GRAPHS = 1, 2  # of Model: tensorflow/compiler/mlir/lite/schema/schema.fbs
+_TENSORS, _OPERATORS = 0, 3  # of SubGraph
+_SCALES = 4, 2  # of Tensor and of its QuantizationParameters
+_CODE, _TAKEN = 0, 1  # of Operator
+_EIGHT_BITS = frozenset({3, 7, 9})  # uint8, int16 and int8 of TensorType
+_KIND = 3  # of OperatorCode
+_DEQUANTIZE = 6  # of BuiltinOperator
 _MOVES = frozenset({"Cast", "Const", "Constant", "Identity", "VarHandleOp", "ReadVariableOp", "Placeholder", "NoOp"})
+
+_UNREADABLE = (
+    *(zipfile.BadZipFile, struct.error, KeyError, ValueError),
+    *(IndexError, TypeError, AttributeError, RecursionError),
+)
 
 
 def precision_of(data: bytes, artifact_type: str) -> str:
-    """Tell in which precision a file computes: ``fp32``, ``fp16`` or ``bf16``; the lowest that it says.
+    """Tell in which precision a file computes: ``fp32``, ``fp16``, ``bf16`` or ``int8``; the lowest that it says.
 
     ``fp32`` also where its format does not say, or the file cannot be read: whoever opens it tells why.
     """
@@ -40,9 +56,9 @@ def precision_of(data: bytes, artifact_type: str) -> str:
         return FULL
     try:
         found = set(read(data))
-    except (zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError, AttributeError, RecursionError):
+    except _UNREADABLE:
         return FULL
-    return next((name for name in (BRAIN, HALF) if name in found), FULL)
+    return next((name for name in (WHOLE, BRAIN, HALF) if name in found), FULL)
 
 
 def _keras(data: bytes) -> Iterator[str]:
@@ -98,7 +114,9 @@ def _onnx(data: bytes) -> Iterator[str]:
         for node in nodes:
             kind, used, attributes = _text(node, 4), [str(v, "utf-8") for v in messages([node], 1)], messages([node], 5)
             stack += [g for attribute in attributes for g in (*messages([attribute], 6), *messages([attribute], 11))]
-            if kind == "Cast":
+            if kind in _WHOLE or kind.startswith("QLinear"):
+                yield WHOLE
+            elif kind == "Cast":
                 yield from filter(None, (_ONNX.get(_number(a, 3)) for a in attributes if _text(a, 1) == "to"))
             elif kind not in _MOVES:
                 yield from (half[name] for name in used if name in half)
@@ -119,6 +137,25 @@ def _saved_model(data: bytes) -> Iterator[str]:
             for entry in messages([node], 5):
                 if _text(entry, 1) == "T":
                     yield from filter(None, (_TENSORFLOW.get(_number(value, 6)) for value in messages([entry], 2)))
+
+
+def _litert(data: bytes) -> Iterator[str]:
+    """Look for whole numbers with a scale that more is done with than giving them back as what they stand for."""
+    model = root(data)
+    kinds = [code.number(_KIND) or code.number(0, "b") for code in model.tables(_CODES)]
+    for graph in model.tables(_GRAPHS):
+        scaled = [_is_scaled(tensor) for tensor in graph.tables(_TENSORS)]
+        for operator in graph.tables(_OPERATORS):
+            if kinds[operator.number(_CODE)] != _DEQUANTIZE and any(
+                scaled[n] for n in operator.numbers(_TAKEN) if n >= 0
+            ):
+                yield WHOLE
+
+
+def _is_scaled(tensor: Table) -> bool:
+    """Tell whether a tensor is of whole numbers of 8 or 16 bits that stand for others."""
+    parameters = tensor.table(_SCALES[0])
+    return tensor.number(1, "b") in _EIGHT_BITS and parameters is not None and parameters.length(_SCALES[1]) > 0
 
 
 def _text(view: memoryview, number: int) -> str:
@@ -145,6 +182,7 @@ _READERS: MappingProxyType[str, Callable[[bytes], Iterator[str]]] = MappingProxy
         FORMATS["keras"].artifact_type: _keras,
         FORMATS["torch-export"].artifact_type: _torch_export,
         FORMATS["torch"].artifact_type: _safetensors,
+        FORMATS["litert"].artifact_type: _litert,
         FORMATS["onnx"].artifact_type: _onnx,
         FORMATS["saved-model"].artifact_type: _saved_model,
     }

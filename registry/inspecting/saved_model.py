@@ -85,10 +85,14 @@ NETWORKS = words(
     LRN ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate ImageProjectiveTransformV2
     ImageProjectiveTransformV3 CropAndResize ExtractImagePatches ExtractVolumePatches Dilation2D Conv MaxPoolWithArgmax
     NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 CombinedNonMaxSuppression RGBToHSV
-    HSVToRGB AdjustContrastv2 AdjustHue AdjustSaturation RandomUniform StatelessRandomUniformV2 StatelessRandomNormalV2
-    StatelessRandomGetKeyCounter"""
+    HSVToRGB AdjustContrastv2 AdjustHue AdjustSaturation"""
 )
-OPERATORS = VALUES | SHAPES | ARITHMETIC | COMPLEX | MATRICES | NETWORKS
+RANDOM = words(
+    """RandomUniform RandomUniformInt RandomStandardNormal TruncatedNormal StatelessRandomUniformV2
+    StatelessRandomUniformIntV2 StatelessRandomNormalV2 StatelessTruncatedNormalV2 StatelessRandomGetKeyCounter"""
+)
+"""Of functions for training, such as noise: whether what is served draws any is seen when it runs."""
+OPERATORS = VALUES | SHAPES | ARITHMETIC | COMPLEX | MATRICES | NETWORKS | RANDOM
 _OBJECTS = frozenset({"user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor"})
 
 
@@ -121,14 +125,22 @@ def inspect_saved_model(content: bytes, path: Path) -> None:
 def _inspect(saved_model: list[memoryview], path: Path) -> None:
     meta_graphs = messages(saved_model, META_GRAPHS)
     objects = messages(meta_graphs, OBJECT_GRAPH, OBJECTS)
-    if len(meta_graphs) != 1 or not objects:
-        raise InvalidItemError(f"{path} holds no SavedModel of TensorFlow 2: export the model anew")
+    if len(meta_graphs) != 1:
+        raise InvalidItemError(f"{path} holds {len(meta_graphs)} graphs of a SavedModel: export one, for serving")
+    if not objects:
+        raise InvalidItemError(
+            f"{path} holds no SavedModel of TensorFlow 2: export the model anew, or make ONNX of it "
+            "(python -m tf2onnx.convert --saved-model FOLDER --output model.onnx) and publish that"
+        )
     library = messages(meta_graphs, GRAPH, LIBRARY)
     if messages(meta_graphs, ASSETS) or messages(library, GRADIENTS):
         raise UntrustedError(f"{path} has assets or gradients of its own, which a model for prediction does not need")
     kinds = {kind for view in objects for kind in _kinds(view)}
     if foreign := sorted(str(kind) for kind in kinds - _OBJECTS):
-        raise UntrustedError(f"{path} holds objects of the kind {foreign[0]!r}, which run code when they are loaded")
+        raise UntrustedError(
+            f"{path} holds objects of the kind {foreign[0]!r}, such as tables, which run code when they are loaded: "
+            "export the model without"
+        )
     functions: dict[str, list[memoryview]] = {}
     for view in messages(library, FUNCTIONS):
         for name in texts([view], SIGNATURE, NAME) or [""]:

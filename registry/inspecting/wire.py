@@ -1,4 +1,4 @@
-"""Protobuf's wire format, walked by hand: what a message holds, without the package that defines it.
+"""Protobuf's wire format and flat buffers, walked by hand: what they hold, without the packages that define them.
 
 The walk is the stricter of two readers: what it cannot read is refused, and of a field that should occur once it gives
 every occurrence. Source: https://protobuf.dev/programming-guides/encoding.
@@ -6,7 +6,9 @@ every occurrence. Source: https://protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
 
@@ -98,3 +100,66 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("a number of more than ten bytes")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a flat buffer: its fields lie where the table of offsets before it says.
+
+    Source: https://flatbuffers.dev/internals.
+    """
+
+    data: bytes
+    at: int
+
+    def _field(self, number: int) -> int:
+        (back,) = struct.unpack_from("<i", self.data, self.at)
+        (size,) = struct.unpack_from("<H", self.data, self.at - back)
+        place = 4 + 2 * number
+        if place >= size:
+            return 0
+        (offset,) = struct.unpack_from("<H", self.data, self.at - back + place)
+        return self.at + int(offset) if offset else 0
+
+    def _vector(self, number: int) -> tuple[int, int]:
+        """Return where the values of a list begin, and how many there are."""
+        field = self._field(number)
+        if not field:
+            return 0, 0
+        place = field + struct.unpack_from("<I", self.data, field)[0]
+        return place + 4, struct.unpack_from("<I", self.data, place)[0]
+
+    def number(self, number: int, kind: str = "I") -> int:
+        """Give a number, 0 where there is none."""
+        field = self._field(number)
+        return int(struct.unpack_from(f"<{kind}", self.data, field)[0]) if field else 0
+
+    def text(self, number: int) -> str:
+        """Give a text."""
+        begin, length = self._vector(number)
+        return self.data[begin : begin + length].decode()
+
+    def numbers(self, number: int, kind: str = "i") -> tuple[int, ...]:
+        """Give a list of numbers, by default whole ones of 32 bits."""
+        begin, length = self._vector(number)
+        return struct.unpack_from(f"<{length}{kind}", self.data, begin)
+
+    def length(self, number: int) -> int:
+        """Say how long a list is."""
+        return self._vector(number)[1]
+
+    def table(self, number: int) -> Table | None:
+        """Give the table of a field."""
+        field = self._field(number)
+        return Table(self.data, field + struct.unpack_from("<I", self.data, field)[0]) if field else None
+
+    def tables(self, number: int) -> Iterator[Table]:
+        """Yield the tables of a list."""
+        begin, length = self._vector(number)
+        for place in range(begin, begin + 4 * length, 4):
+            yield Table(self.data, place + struct.unpack_from("<I", self.data, place)[0])
+
+
+def root(data: bytes) -> Table:
+    """Give the table of a flat buffer that all others hang on."""
+    return Table(data, struct.unpack_from("<I", data)[0])

@@ -38,9 +38,11 @@ def main(root: Path, memory: int | None = None) -> None:
     if memory is not None:
         hold_to(memory)
     stand_in(root)
+    from modelstac.catalog.ahead import seldom_collected
     from modelstac.registry import telemetry
     from modelstac.registry.isolated.answers import Answers
 
+    seldom_collected()
     telemetry.opt_out()
     answers = Answers()
     worker = Worker(answers)

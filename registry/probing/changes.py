@@ -16,6 +16,9 @@ AMPLITUDES = (1.0, 1e4, 1e10, 1e-2, 1e7, 1e15, 1e22, 1e30)
 LSTM, or a sigmoid, shows small ones only."""
 KINDS = (("uniform", "mixed"), ("zeros", "mixed"), ("normal", "mixed"), ("uniform", "up"), ("uniform", "down"))
 """Backgrounds, and whether values rise, fall, or each does as chance will have it."""
+FAR = (("large", 1e4), ("huge", 1e7))
+"""Backgrounds of large values, and one change of each: where values themselves say from where an output is taken, as
+those of a flow by which a field is moved, small ones reach their neighbours only."""
 COUNTS = (1, 3, 255, 60000)
 ROOM = 100.0
 """By how much a change stays below the largest number of a type."""
@@ -67,7 +70,9 @@ def changes(dtype: str) -> tuple[Change, ...]:
     kind = np.dtype(dtype)
     if kind.kind == "b":
         return tuple(Change(background, 1.0, "mixed") for background in ("uniform", "large", "zeros"))
-    return tuple(Change(background, amplitude, sign) for background, sign in KINDS for amplitude in _amplitudes(kind))
+    usual = [Change(background, amplitude, sign) for background, sign in KINDS for amplitude in _amplitudes(kind)]
+    most = max(_amplitudes(kind))
+    return (*usual, *(Change(background, min(amplitude, most), "mixed") for background, amplitude in FAR))
 
 
 def _amplitudes(kind: np.dtype[Any]) -> Iterator[float]:

@@ -48,9 +48,13 @@ def _stated(ground: Ground, axes: Sequence[Axis]) -> Iterator[Group]:
         symbol = ground.stated[axis].symbol
         if symbol is not None:
             symbols.setdefault(symbol, []).append(axis)
+    batch = [axis for axis in axes if is_batch(axis[1])]
     for symbol, members in symbols.items():
         if len(members) == 1:
             continue
+        if not set(batch).isdisjoint(members):  # there are as many samples in an input that is not used
+            members += [axis for axis in batch if axis not in members]
+            batch = []
         group = ground.grow({axis: ground.stated[axis].step for axis in members})
         if group is None:
             shown = " and ".join(f"{dim} of {name!r}" for name, dim in members)

@@ -65,12 +65,17 @@ class Ground:
         Of the axes of all inputs; the model runs on them.
     stated
         What the file says of some axes.
+    wanted
+        Lengths of some axes that are to be among those found, such as of an example.
     """
 
-    def __init__(self, trial: Trial, lengths: dict[Axis, int], stated: Mapping[Axis, Size]) -> None:
+    def __init__(
+        self, trial: Trial, lengths: dict[Axis, int], stated: Mapping[Axis, Size], wanted: Mapping[Axis, int]
+    ) -> None:
         self.trial = trial
         self.lengths = lengths
         self.stated = stated
+        self.wanted = wanted
         self.ignored: frozenset[Axis] = trial.by_data(self.shapes({}))
 
     def shapes(self, changed: Mapping[Axis, int]) -> dict[str, tuple[int, ...]]:
@@ -132,17 +137,21 @@ class Ground:
         return None
 
     def _at_multiple(self, group: Group) -> Group | None:
-        """Move the start to a multiple of the step, where the model runs on that, too."""
+        """Move the start to a multiple of the step, or to as much above one as what is wanted, where it runs."""
         if len(group.deltas) != 1:
             return None
         [(axis, step)] = group.deltas.items()
         before = self.lengths[axis]
-        if before % step == 0 or (axis in self.stated and is_claim(self.stated[axis])):
+        if axis in self.stated and is_claim(self.stated[axis]):
             return None
-        self.lengths[axis] = -(-before // step) * step
-        if (found := self.group(group.deltas)) is None:
+        for rest in dict.fromkeys((self.wanted.get(axis, 0) % step, 0)):
+            if before % step == rest:
+                return None
+            self.lengths[axis] = before + (rest - before) % step
+            if (found := self.group(group.deltas)) is not None:
+                return found
             self.lengths[axis] = before
-        return found
+        return None
 
     def least(self, group: Group, lowest: Mapping[Axis, int]) -> int:
         """Find how many steps below the start the least lengths are, none below some lowest."""

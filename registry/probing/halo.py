@@ -161,7 +161,7 @@ class _Probe:
             self._trial.require_time_for(LEAST_RUNS * took)
             line = self._line(axis, size.step if open_ else min(FIXED_PERIOD, max(1, length // 4)))
             places = _places(length, line.period, open_=open_)
-            if (found := self._on(line, shapes, places, only=0 if open_ else length)) is not None:
+            if (found := self._on(line, shapes, places, only=0 if open_ else length, slow=took > SLOW)) is not None:
                 return found
             most = self._most(lengths, axis)
             if not line.follows or not open_ or length >= most or (took > SLOW and took > STEEP * before):
@@ -174,9 +174,9 @@ class _Probe:
         self._trial.run(self._trial.inputs(shapes, "uniform"))
         return time.process_time() - began
 
-    def _on(self, line: Line, shapes: Shapes, places: Sequence[int], *, only: int) -> int | None:
+    def _on(self, line: Line, shapes: Shapes, places: Sequence[int], *, only: int, slow: bool) -> int | None:
         """Measure on one grid, which may have the only length; None where changes reach its edge from every place."""
-        reach = Reach(self._trial, line, shapes)
+        reach = Reach(self._trial, line, shapes, slow=slow)
         for start in places:
             try:
                 least = reach.at_least(start)

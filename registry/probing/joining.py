@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 1 << 24
 """Values of all inputs of a shape that is tried; larger ones are left out, and a note says so."""
-MOST_RAISES = 8
+RAISES = (*range(8), 12, 16, 24, 32, 48, 64, 96, 128)
+"""Steps by which least lengths are raised where all together do not run: a few for what pools, more for what takes the
+hundred largest values of a grid."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Sizes:
 def join(ground: Ground, groups: Sequence[Group], found: Mapping[Axis, Size]) -> Sizes:
     """Run the model at the least of all lengths together, a step more and far away, and say what its outputs follow.
 
-    Least lengths are raised by a step, all of them, where each fits alone and all together do not: a network that
+    Least lengths are raised by some steps, all of them, where each fits alone and all together do not: a network that
     normalises an image of one pixel takes one row, or one column.
 
     Raises
@@ -92,17 +94,17 @@ def join(ground: Ground, groups: Sequence[Group], found: Mapping[Axis, Size]) ->
 
 
 def _raised(ground: Ground, found: Mapping[Axis, Size]) -> Sizes:
-    signature, sizes = ground.trial.signature, dict(found)
-    for _ in range(MOST_RAISES):
-        whole = _nested(sizes)
+    signature = ground.trial.signature
+    for steps in RAISES:
+        whole = _nested({axis: _above(size, 0 if is_batch(axis[1]) else steps) for axis, size in found.items()})
         least = next(grids(whole.signature(signature)))
         if ground.trial.lengths(least.shapes) is not None:
             return whole
-        sizes = {
-            axis: size if is_batch(axis[1]) or size.is_fixed else replace(size, at_least=size.at_least + size.step)
-            for axis, size in sizes.items()
-        }
     raise DataError(f"it takes {_shown(_nested(found).sizes)} each, and not together: {ground.trial.reason}")
+
+
+def _above(size: Size, steps: int) -> Size:
+    return size if size.is_fixed else replace(size, at_least=size.above(steps))
 
 
 def _nested(found: Mapping[Axis, Size]) -> Sizes:

@@ -10,10 +10,11 @@ from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.probing.halo import measure_halo
 from modelstac.registry.probing.proof import prove_halo
-from modelstac.registry.probing.sizes import UNSTATED, NothingRunsError, measure_sizes
+from modelstac.registry.probing.sizes import NONE_WANTED, UNSTATED, NothingRunsError, measure_sizes
 
 if TYPE_CHECKING:
     from modelstac.registry.probing.relation import Follows
+    from modelstac.registry.probing.trial import Axis
     from modelstac.registry.running.signature import Runnable
 
 
@@ -59,7 +60,11 @@ class Measured:
         return found
 
 
-def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED) -> Measured:
+def measure(
+    model: Runnable,
+    stated: Mapping[str, Mapping[str, Size]] = UNSTATED,
+    wanted: Mapping[Axis, int] = NONE_WANTED,
+) -> Measured:
     """Measure sizes and halo, and prove them; what cannot be found is a note and no error.
 
     Parameters
@@ -68,6 +73,8 @@ def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED
         What runs; of the axes that its signature leaves open every length must be allowed.
     stated
         What the file itself says of open axes of inputs, by tensor and axis.
+    wanted
+        Lengths of open axes that are to be among those found, such as of an example.
 
     Raises
     ------
@@ -75,7 +82,7 @@ def measure(model: Runnable, stated: Mapping[str, Mapping[str, Size]] = UNSTATED
         If the model does not run on sizes that its file states.
     """
     try:
-        sizes = measure_sizes(model, stated=stated)
+        sizes = measure_sizes(model, stated=stated, wanted=wanted)
     except DataError as error:
         runs = not isinstance(error, NothingRunsError)
         return Measured({}, None, notes=(f"sizes were not measured: {error}",), runs=runs)

@@ -13,6 +13,7 @@ from modelstac.catalog.errors import DataError
 from modelstac.registry.probing.halo import GLOBAL, SECONDS, pixels, third
 from modelstac.registry.probing.layout import Layout
 from modelstac.registry.probing.trial import Trial
+from modelstac.registry.running.differences import differences, largest
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.sizes import Size
@@ -223,7 +224,7 @@ class _Tiles:
         compared: dict[Axis, list[int]] = {}
         for output in dict.fromkeys(f.output for f in self._follows):
             left, right = one.outputs[output], other.outputs[output]
-            largest = float(np.abs(left.astype(np.float64)).max(initial=0))
+            most = largest(left)
             for along, dim in enumerate(self._dims[output]):
                 if follows := [f for f in self._follows if (f.output, f.axis) == (output, dim)]:
                     ours = self._kept(one, follows, left.shape[along], scene)
@@ -232,7 +233,7 @@ class _Tiles:
                     left = np.take(left, [ours[place] for place in common], along)
                     right = np.take(right, [theirs[place] for place in common], along)
                     compared[output, dim] = common
-            _require_equal(output, left, right, largest)
+            _require_equal(output, left, right, most)
         return {axis: places for axis, places in compared.items() if places}
 
     def _kept(self, ran: Ran, follows: Sequence[Follows], count: int, scene: Mapping[Axis, int]) -> dict[int, int]:
@@ -248,17 +249,18 @@ class DifferError(DataError):
     """Tiles differ from the whole."""
 
 
-def _require_equal(output: str, left: Array, right: Array, largest: float) -> None:
+def _require_equal(output: str, left: Array, right: Array, most: float) -> None:
+    """Raise DifferError unless two are equal; what is missing in both, as pixels that are masked, is so."""
     if left.dtype.kind not in "fc":
         if (different := np.count_nonzero(left != right)) > 0:
             raise DifferError(
                 f"tiles that overlap by the halo differ from the whole in {different} values of {output!r}"
             )
         return
-    tolerance = max(TOLERANCE, ROUNDINGS * float(np.finfo(left.dtype).eps)) * largest
-    with np.errstate(invalid="ignore"):  # of infinite values the difference is NaN, which is no proof either
-        difference = np.abs(left.astype(np.float64) - right.astype(np.float64)).max(initial=0)
-    if not difference <= tolerance:
+    tolerance = max(TOLERANCE, ROUNDINGS * float(np.finfo(left.dtype).eps)) * most
+    if left.size and not np.isfinite(left).any():
+        raise DifferError(f"{output!r} has no numbers by which tiles and the whole could be told apart")
+    if not (difference := float(differences(left, right).max(initial=0))) <= tolerance:
         raise DifferError(
-            f"tiles that overlap by the halo differ by {difference:.2g} in {output!r}, which goes up to {largest:.2g}"
+            f"tiles that overlap by the halo differ by {difference:.2g} in {output!r}, which goes up to {most:.2g}"
         )

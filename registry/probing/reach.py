@@ -68,9 +68,11 @@ class Reach:
         The axis along which it is probed.
     shapes
         Of all inputs.
+    slow
+        Whether a run takes long: then several together take as long as one by one, of which the first may tell all.
     """
 
-    def __init__(self, trial: Trial, line: Line, shapes: Shapes) -> None:
+    def __init__(self, trial: Trial, line: Line, shapes: Shapes, *, slow: bool = False) -> None:
         self._trial = trial
         self._line = line
         self._shapes = shapes
@@ -79,7 +81,8 @@ class Reach:
         self._plain: dict[tuple[str, ...], list[dict[str, Array]]] = {}
         self._samples = Samples(trial)
         values = sum(map(math.prod, shapes.values()))
-        self._together = max(1, min(TOGETHER, MOST_VALUES // max(1, values) - 2)) if self._samples.may_be_several else 1
+        several = self._samples.may_be_several and not slow
+        self._together = max(1, min(TOGETHER, MOST_VALUES // max(1, values) - 2)) if several else 1
         self._known: dict[tuple[int, Change, bool], dict[str, int]] = {}
         tensor = next(t for t in trial.signature.inputs if t.name == line.axis[0])
         self._changes = changes(tensor.dtype)

@@ -20,18 +20,23 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 UNSTATED: Mapping[str, Mapping[str, Size]] = MappingProxyType({})
+NONE_WANTED: Mapping[Axis, int] = MappingProxyType({})
 
 
 def measure_sizes(
-    model: Runnable, *, stated: Mapping[str, Mapping[str, Size]] = UNSTATED, seconds: float = SECONDS
+    model: Runnable,
+    *,
+    stated: Mapping[str, Mapping[str, Size]] = UNSTATED,
+    wanted: Mapping[Axis, int] = NONE_WANTED,
+    seconds: float = SECONDS,
 ) -> Sizes:
     """Find the least length and the step of every open axis of the inputs, alone and together, by running the model.
 
-    A length fits where the model runs and each axis of its outputs has the length that grows evenly with it: ``scale``
-    times the length, plus an ``offset``. That it runs is not enough. An encoder that halves the grid and rounds up runs
-    on every length, and 5 and 6 pixels both give 3; so its step is 2, and of the two kinds of lengths that grow evenly
-    (odd, even) multiples of the step are taken. A network that pads and crops its output to the size of its input has
-    the step 1.
+    A length fits where the model runs and each axis of its outputs has the length that grows evenly with it:
+    ``scale`` times the length, plus an ``offset``. That it runs is not enough. An encoder that halves the grid and
+    rounds up runs on every length, and 5 and 6 pixels both give 3; so its step is 2, and of the two kinds of
+    lengths that grow evenly (odd, even) multiples of the step are taken, unless another is wanted. A network that
+    pads and crops its output to the size of its input has the step 1.
 
     Axes that do not grow alone are tried together: the same axis of several inputs, in proportion to their resolution;
     height and width of a network that takes squares. They get one ``symbol``.
@@ -43,6 +48,8 @@ def measure_sizes(
     stated
         What the file itself says of open axes of inputs, by tensor and axis. It bounds the search, and is tried like
         anything else.
+    wanted
+        Lengths of open axes that are to be among those found, such as of an example.
     seconds
         How long the search may take.
 
@@ -60,7 +67,7 @@ def measure_sizes(
     """
     trial = Trial(model, seconds)
     said = _said(model.signature, stated)
-    ground = _start(trial, said)
+    ground = _start(trial, said, wanted)
     groups = grow_all(ground, [axis for axis in said if not said[axis].is_fixed])
     found = {axis: Size.fixed(ground.lengths[axis]) for axis in said}
     for group in groups:
@@ -83,14 +90,14 @@ def _said(signature: Signature, stated: Mapping[str, Mapping[str, Size]]) -> dic
     }
 
 
-def _start(trial: Trial, said: Mapping[Axis, Size]) -> Ground:
+def _start(trial: Trial, said: Mapping[Axis, Size], wanted: Mapping[Axis, int]) -> Ground:
     fixed = {(t.name, dim): size.at_least for t in trial.signature.inputs for dim, size in t.axes.items()}
     tried = 0
     for lengths in starts(list(said), said):
         tried += 1
         shapes = {t.name: tuple((fixed | lengths)[t.name, dim] for dim in t.dim_order) for t in trial.signature.inputs}
         if trial.lengths(shapes) is not None:
-            return Ground(trial, fixed | lengths, said)
+            return Ground(trial, fixed | lengths, said, wanted)
     axes = ", ".join(dict.fromkeys(dim for _, dim in said))
     if any(map(is_claim, said.values())):
         raise InvalidItemError(f"{_claims(said)}, and it runs on none of {tried} such shapes: {trial.reason}")

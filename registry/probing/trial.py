@@ -160,19 +160,19 @@ class OutOfTimeError(DataError):
 
 
 def values(tensor: TensorSignature, shape: tuple[int, ...], kind: str, rng: np.random.Generator) -> Array:
-    """Make values of a kind in the type of an input; whole numbers are small unless they are to be large."""
+    """Make values of a kind in the type of an input; whole numbers are small unless they are to be large, or huge."""
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         if kind == "uniform":
             return rng.random(shape).astype(dtype)
-        spread = {"zeros": 0.0, "normal": 1.0, "large": 1e3}[kind]
+        spread = {"zeros": 0.0, "normal": 1.0, "large": 1e3, "huge": min(1e6, float(np.finfo(dtype).max) / 16)}[kind]
         return (spread * rng.standard_normal(shape)).astype(dtype)
     if kind == "zeros":
         return np.zeros(shape, dtype)
     if dtype.kind == "b":
         return rng.random(shape) < (0.1 if kind == "large" else 0.5)
     if dtype.kind in "iu":
-        most = min(int(np.iinfo(dtype).max), {"uniform": 1, "normal": 7, "large": 255}[kind])
+        most = min(int(np.iinfo(dtype).max), {"uniform": 1, "normal": 7, "large": 255, "huge": 10_000}[kind])
         return rng.integers(0, most, shape, endpoint=True).astype(dtype)
     raise DataError(f"input {tensor.name!r} is of {tensor.dtype}: give numbers to try it with")
 

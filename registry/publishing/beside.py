@@ -42,7 +42,12 @@ def read_scores(said: Any, folder: Path) -> dict[str, float]:
     with values_of(said, folder) as stated:
         if not isinstance(stated, Mapping) or not stated:
             raise SpecError(f"metrics are names with numbers, such as mIoU: 0.71, not {stated!r:.60}")
-        return dict(_flat(stated, ""))
+        found: dict[str, float] = {}
+        for name, number in _flat(stated, ""):
+            if not name or name in found:
+                raise SpecError(f"metrics: {name!r} is {'there twice' if name else 'no name'}: call each by its own")
+            found[name] = number
+        return found
 
 
 def _flat(said: Mapping[Any, Any], before: str) -> Iterator[tuple[str, float]]:
@@ -56,9 +61,11 @@ def _flat(said: Mapping[Any, Any], before: str) -> Iterator[tuple[str, float]]:
 
 
 def _number(value: Any, name: str) -> float:
+    if isinstance(value, list) and len(value) == 1:  # as frameworks give one
+        (value,) = value
     try:
         number = float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # text, arrays, tensors, 10**400
         raise SpecError(f"metrics: {name!r} is {value!r:.40}, no number") from error
     if isinstance(value, str | bool) or not math.isfinite(number):
         raise SpecError(f"metrics: {name!r} is {value!r:.40}, no finite number")

@@ -11,11 +11,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from modelstac.catalog.base import Catalog
-from modelstac.catalog.errors import DataError, ModelStacError, SpecError, at
+from modelstac.catalog.base import Catalog, check_alias
+from modelstac.catalog.errors import DataError, ModelStacError, SpecError, UntrustedError, at
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.publishing.feeding import Fed, as_batch, feed, type_of, with_outputs, with_statistics
-from modelstac.registry.publishing.saying import Said, statement
+from modelstac.registry.publishing.saying import WORDS, Said, plain, statement
 from modelstac.registry.trust.policy import DEFAULT_POLICY, PICKLE, TrustPolicy
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from modelstac.catalog.items.description import ModelDescription
     from modelstac.registry.exchange.taken import Taken
+    from modelstac.registry.facts import Facts
     from modelstac.registry.publishing.objects.saved import Kind, Saved
 
 _FLAG = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?![\w-])")
@@ -88,6 +89,8 @@ def publish(
     from modelstac.catalog.items.writing import write_item
     from modelstac.registry.choosing.default import default_catalog
 
+    if alias is not None:
+        check_alias(alias)
     policy = policy.trusting(*([trust] if isinstance(trust, str) else trust))
     given = dict(said) | {"code": said.get("code", True)}
     with _in_words_of_python():
@@ -133,6 +136,7 @@ def made(
     """
     from modelstac.registry.publishing.values import check_values
 
+    said = {name: plain(value) if name in WORDS else value for name, value in said.items()}
     check_values(said, folder)
     said = {name: value for name, value in said.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name, _without(f"{name}/taken/", f"{name}/"):
@@ -149,6 +153,8 @@ class _Begun:
     ----------
     saved
         The file.
+    facts
+        What it says.
     taken
         What another registry says of it; None where it is from none.
     own
@@ -164,6 +170,7 @@ class _Begun:
     """
 
     saved: Saved
+    facts: Facts
     taken: Taken | None
     own: bool
     said: Mapping[str, Any]
@@ -195,18 +202,23 @@ def _begun(
         policy = policy if taken.pickles else policy.without(PICKLE)
     own = not isinstance(model, str | PathLike)
     alone = unproved and not own
-    kind, model = (find(model), model) if own else _opened(folder / model, said, policy, into, alone=alone)
+    kind, model = (
+        (find(model), model) if own else _opened(folder / model, said, policy, into, alone=alone, report=report)
+    )
     if kind is None:
         saved = find_file(model, into)
     else:
         saved, said = _saved(kind, model, said, folder, into)
-    for note in saved.notes:
+    saved, facts = _facts(saved, policy, alone=alone)
+    for note in (*saved.notes, *facts.notes):
         report(Note(note))
     first = True if kind is None else kind.BANDS_FIRST
-    return _Begun(saved, taken, own, dict(saved.known) | dict(said), alone, first, folder, into, policy, report)
+    return _Begun(saved, facts, taken, own, dict(saved.known) | dict(said), alone, first, folder, into, policy, report)
 
 
-def _opened(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, *, alone: bool) -> Any:
+def _opened(
+    path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, *, alone: bool, report: Report
+) -> Any:
     """Tell what saves a model file, and of what; None and its path where it is published as it is."""
     from modelstac.registry.publishing.objects.files import check_alone, merged
 
@@ -215,20 +227,29 @@ def _opened(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path
         return None, path
     from modelstac.registry.publishing.objects.opening import open_file
 
-    return open_file(merged(path, into), said, policy, into)
+    return open_file(merged(path, into), said, policy, into, report=report)
+
+
+def _facts(saved: Saved, policy: TrustPolicy, *, alone: bool) -> tuple[Saved, Facts]:
+    """Read what a file says; of one with code that nobody trusts, what stands in its place does."""
+    from modelstac.registry.facts import read_facts
+
+    try:
+        return saved, read_facts(saved.path, policy=policy, alone=alone)
+    except UntrustedError:
+        other = None if saved.instead is None else saved.instead()
+        if other is None:
+            raise
+    return other, read_facts(other.path, policy=policy, alone=alone)
 
 
 def _described(begun: _Begun) -> tuple[ModelDescription, dict[str, Fed]]:
     """Describe a model by its file and by what is said of it; give also the example, by input."""
     from modelstac.registry.describing.describe import described
-    from modelstac.registry.facts import read_facts
     from modelstac.registry.publishing.completing import completed
     from modelstac.registry.publishing.objects.files import with_files_beside
 
-    saved, folder, into = begun.saved, begun.folder, begun.into
-    facts = read_facts(saved.path, policy=begun.policy, alone=begun.alone)
-    for note in facts.notes:
-        begun.report(Note(note))
+    saved, facts, folder, into = begun.saved, begun.facts, begun.folder, begun.into
     given, said = feed(begun.said, facts.inputs, folder, first=begun.first)
     said = with_outputs(said, facts, folder, begun.report)
     description = described(saved.path, statement(said, folder), facts)
@@ -266,13 +287,15 @@ def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fe
     saved, taken, policy, report = begun.saved, begun.taken, begun.policy, begun.report
     if saved.weights is not None:
         policy = policy.allowing(str(begun.said["entrypoint"]).partition(":")[0])
-    description = measured(description, policy=policy, report=report)
+    scaled = {name: one.scaled for name, one in given.items()}
+    description = measured(description, policy=policy, report=report, example=scaled)
     if taken is not None and taken.finish is not None:
         description = taken.finish(description)
-    scaled = {name: one.scaled for name, one in given.items()}
     raw = {name: one.raw for name, one in given.items() if one.raw is not None}
     with at("example"):
-        description = with_example(description, scaled or None, policy=policy, report=report, raw=raw)
+        description = with_example(
+            description, scaled or None, policy=policy, report=report, raw=raw, folder=begun.into
+        )
     if taken is not None and taken.check is not None:
         taken.check(description)
     if saved.run is not None and (scaled or saved.table):

@@ -11,7 +11,6 @@ from typing import Any
 
 from modelstac.catalog.errors import Place, SpecError, at
 
-CLASSES = "classification:classes"
 # https://www.w3.org/TR/html401/types.html#h-6.5
 _NAMED = {
     "black": "000000",
@@ -37,7 +36,7 @@ _NAMED = {
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})", re.ASCII)
 _ODD = re.compile(r"[^0-9A-Za-z_-]+")
 _COLOUR = ("color", "colour", "color_hint", "color-hint")
-FIELDS = frozenset({"value", "name", "description", "title", *_COLOUR})
+FIELDS = frozenset({"value", "name", "description", "title", "nodata", *_COLOUR})
 
 Class = dict[str, Any]
 
@@ -48,8 +47,9 @@ def read_classes(said: Any) -> list[Class]:
     Parameters
     ----------
     said
-        A list of names, or of mappings with ``name``, ``value`` and ``color``; or a mapping from a value to a name,
-        from a name to a value or a colour, or from either to such a mapping. Values count from 0 where none is given.
+        A list of names, or of mappings with ``name``, ``value``, ``color`` and ``nodata`` (of one that is nothing); or
+        a mapping from a value to a name, from a name to a value or a colour, or from either to such a mapping. Values
+        count from 0 where none is given.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _class(number: int, fields: Mapping[str, Any]) -> Class:
     for name in fields:
         if name not in FIELDS:
             with at(str(name)):
-                raise SpecError(f"a class has no field {name!r}: it has name, value, color and description")
+                raise SpecError(f"a class has no field {name!r}: it has name, value, color, description and nodata")
     title = fields.get("name", fields.get("title", fields.get("description")))
     if not title:
         raise SpecError(f"class {number} has no name: {dict(fields)!r:.80}")
@@ -121,6 +121,10 @@ def _class(number: int, fields: Mapping[str, Any]) -> Class:
     # The extension wants names without spaces, and says in the description what people read.
     name = _ODD.sub("-", str(title)).strip("-") or f"class-{value}"
     made: Class = {"value": value, "name": name, "description": str(fields.get("description") or title)}
+    if not isinstance(none := fields.get("nodata", False), bool):
+        with at("nodata"):
+            raise SpecError(f"class {title!r} has the nodata {none!r:.40}: true says that it stands for nothing")
+    made |= {"nodata": True} if none else {}
     stated = next((key for key in _COLOUR if fields.get(key) is not None), None)
     if stated is None:
         return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,42 @@ _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 _SECONDS = 10.0
 
 
-def commit_of(script: Path) -> dict[str, Any] | None:
+def commit_of(script: Path, beside: Iterable[Path] = ()) -> dict[str, Any] | None:
     """Say what made a model; None where the script lies in no repository, or git is not here.
 
     Parameters
     ----------
     script
         The file that runs.
+    beside
+        Other files that it has loaded.
 
     Returns
     -------
     dict or None
         ``commit``; ``path`` of the script in the repository; ``repository``, the address of its remote without user
-        and password, where there is one; ``changed``, whether the script differs from the commit.
+        and password, where there is one; ``changed``, whether the script, or a file of the repository that it has
+        loaded, differs from the commit; left out where git does not answer.
     """
+    script = script.resolve()  # which may be a link into another repository
     top = _git(script.parent, "rev-parse", "--show-toplevel")
     commit = _git(script.parent, "rev-parse", "--verify", "HEAD")
     if top is None or commit is None:
         return None
-    found: dict[str, Any] = {"commit": commit, "path": script.resolve().relative_to(Path(top).resolve()).as_posix()}
+    found: dict[str, Any] = {"commit": commit, "path": script.relative_to(Path(top).resolve()).as_posix()}
     if (remote := _git(script.parent, "remote", "get-url", "origin")) is not None:
         found["repository"] = _LOGIN.sub("", remote)
-    return found | {"changed": bool(_git(script.parent, "status", "--porcelain", "--", str(script)))}
+    loaded = sorted({str(file) for file in beside if file.is_relative_to(Path(top).resolve())} - {str(script)})
+    status = _git(script.parent, "status", "--porcelain", "--", str(script), *loaded)
+    return found if status is None else found | {"changed": bool(status)}
+
+
+def _loaded() -> Iterator[Path]:
+    """Yield the files of the modules of this process that nobody installed."""
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__file__", None)
+        if isinstance(name, str) and "site-packages" not in name:
+            yield Path(name).resolve()
 
 
 def running_script() -> Path | None:
@@ -56,7 +71,7 @@ def read_code(said: Any) -> dict[str, Any] | None:
         return None
     if said is True:
         script = running_script()
-        return None if script is None else commit_of(script)
+        return None if script is None else commit_of(script, _loaded())
     if isinstance(said, dict) and said.get("commit"):
         return {str(key): value for key, value in said.items()}
     if isinstance(said, str | Path):

@@ -11,6 +11,7 @@ import numpy as np
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
+from modelstac.registry.publishing.objects.saved import APART, SHARE
 from modelstac.registry.publishing.objects.tables import tables
 from modelstac.registry.running.differences import LABELS, differences, largest
 from modelstac.registry.running.examples import OUTPUT, example_keys
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from modelstac.registry.trust.policy import TrustPolicy
 
 _NOT_THE_SAME = "it is not the same model, and was not published"
-_APART, _SHARE = 1e-3, 0.01
-"""By how much of the largest value, in how many of the values, a file may differ from the object it was made of."""
 _EXAMPLE = "the example's values"
 
 
@@ -102,9 +101,9 @@ def _hold(given: Mapping[str, np.ndarray[Any, Any]], expected: Sequence[Any], re
             )
         away = differences(own, found)
         # Labels are the same or others, however large their numbers are.
-        most = 0.0 if own.dtype.kind in LABELS else _APART * max(1.0, largest(own))
+        most = 0.0 if own.dtype.kind in LABELS else APART * max(1.0, largest(own))
         share = float(np.mean(away > most)) if away.size else 0.0
-        if share > _SHARE:
+        if share > SHARE:
             raise InvalidItemError(
                 f"the file gives other numbers for {name!r} than the model itself, by {away.max():.2g} at most, in "
                 f"{share:.0%} of {where}: {_NOT_THE_SAME}"

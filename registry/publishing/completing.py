@@ -9,10 +9,10 @@ from typing import Any
 from modelstac.catalog.errors import SpecError, at
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.digests import sha256
-from modelstac.catalog.items.mlm import ModelInput, ModelOutput, Structure, ValueScaling, band_axis
+from modelstac.catalog.items.mlm import CLASSES_FIELD, ModelInput, ModelOutput, Structure, ValueScaling, band_axis
 from modelstac.catalog.items.provenance import KeptLink, Source
 from modelstac.registry.publishing import beside
-from modelstac.registry.publishing.classes import CLASSES, Class, read_classes
+from modelstac.registry.publishing.classes import Class, read_classes
 from modelstac.registry.publishing.code import read_code
 from modelstac.registry.publishing.fitting import CLASS
 from modelstac.registry.publishing.saying import by_input, listed, unknown
@@ -147,7 +147,7 @@ def _with_classes(
             made.append(output)
             continue
         _check_count(output, found[output.name])
-        made.append(ModelOutput(**output.model_dump() | {CLASSES: found[output.name]}))
+        made.append(ModelOutput(**output.model_dump() | {CLASSES_FIELD: found[output.name]}))
     return tuple(made), [one for classes in found.values() for one in classes]
 
 
@@ -176,7 +176,8 @@ def _as_labelled(classes: list[Class], labels: Sequence[int]) -> list[Class]:
 def _check_count(output: ModelOutput, classes: Sequence[Class]) -> None:
     lengths = dict(zip(output.result.dim_order, output.result.shape, strict=True))
     length = lengths.get(CLASS, -1)
-    if length not in {-1, 1, len(classes)} or (length == 1 and len(classes) > 2):
+    there = sum(not one.get("nodata") for one in classes)  # what is nothing has a score, or most often none
+    if length not in {-1, 1, there, len(classes)} or (length == 1 and there > 2):
         shown = ", ".join(str(one["description"]) for one in classes[:6])
         found = f"the output {output.name!r} has {length} along its axis {CLASS!r}"
         raise SpecError(f"there are {len(classes)} classes ({shown}), and {found}: name one for each")

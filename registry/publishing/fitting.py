@@ -13,6 +13,8 @@ from modelstac.catalog.items.mlm import band_axis
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.facts import Tensor
 from modelstac.registry.probing.axes import is_spatial
+from modelstac.registry.running.arrays import table_of
+from modelstac.registry.runtimes.sharing.settings import undrawn
 
 if TYPE_CHECKING:  # an example alone takes NumPy
     import numpy as np
@@ -92,13 +94,16 @@ def read_examples(
 
 
 def first_batch(said: Any) -> Any:
-    """Take the first batch of a loader of PyTorch, a dataset of TensorFlow or a sequence of Keras."""
+    """Take the first batch of a loader of PyTorch, a dataset of TensorFlow or a sequence of Keras, and draw nothing."""
     if isinstance(said, str | Path | Mapping | tuple | list) or hasattr(said, "shape"):
         return said
     if hasattr(said, "data_vars") or not (hasattr(said, "__iter__") or hasattr(said, "__getitem__")):
         return said
+    owners = (said, getattr(said, "sampler", None))
+    found = {id(one): one for owner in owners if hasattr(one := getattr(owner, "generator", None), "get_state")}
     try:
-        return next(iter(said))
+        with undrawn(*found.values()):
+            return next(iter(said))
     except StopIteration:
         raise DataError("the example is a loader without a batch: give one that has data") from None
 
@@ -123,11 +128,12 @@ def _is_dataset(said: Any) -> bool:
 def _example(value: Any, name: str, folder: Path) -> Example:
     if isinstance(value, str | Path):
         value = _read_array(folder / value)
+    if (table := table_of(value)) is not None:
+        columns, take = table
+        return Example(_numbers(take(list(range(len(columns)))), name), (BATCH, BANDS), tuple(columns))
     array = _numbers(value, name)
     if hasattr(value, "dims") and hasattr(value, "coords"):
         return _labelled(value, array)
-    if hasattr(value, "columns") and hasattr(value, "iloc"):  # a table of pandas
-        return Example(array, (BATCH, BANDS), tuple(map(str, value.columns)))
     return Example(array)
 
 
@@ -149,7 +155,8 @@ def _numbers(value: Any, name: str) -> np.ndarray[Any, Any]:
 
     try:
         if hasattr(value, "detach"):  # a tensor of PyTorch, maybe on another device
-            value = value.detach().cpu().numpy()
+            value = value.detach().cpu()
+            value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
         array = np.asarray(value)
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("=")) if array.ndim else array
     except (TypeError, ValueError, RuntimeError) as error:
@@ -313,6 +320,8 @@ def statistics(array: np.ndarray[Any, Any], dims: Dims, bands: Sequence[str]) ->
     if axis is None or array.shape[dims.index(axis)] != len(bands):
         return
     for name, values in zip(bands, np.moveaxis(array, dims.index(axis), 0), strict=True):
+        if not np.isfinite(values).all():
+            continue
         found = {"minimum": values.min(), "maximum": values.max(), "mean": values.mean(), "stddev": values.std()}
         if all(np.isfinite(number) for number in found.values()):
             yield name, {key: float(f"{float(number):.7g}") for key, number in found.items()}

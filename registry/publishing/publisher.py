@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from modelstac.catalog.base import Catalog
+from modelstac.catalog.base import Catalog, check_alias
 from modelstac.catalog.errors import MissingPackageError, ModelStacError, NotFoundError, SpecError
 from modelstac.catalog.messages import Report, ignore
 from modelstac.registry.publishing.call import publish
@@ -28,7 +29,17 @@ LOG = logging.getLogger("modelstac")
 _OTHERS = frozenset({"load_state_dict", "set_params", "setup", "teardown"})
 _NEEDED = ("name", "license", "datetime")
 _FLAVOURS = ("keras", "pytorch", "sklearn", "xgboost", "lightgbm", "onnx", "tensorflow")
-_HIGHER = ("acc", "iou", "f1", "auc", "precision", "recall", "dice", "r2", "score")
+_LOWER = (
+    *("loss", "error", "mse", "mae", "mape", "rmsd", "brier", "entropy", "divergence", "distance", "perplexity"),
+    *("crps", "false"),
+)
+_HIGHER = (
+    *("acc", "iou", "f1", "auc", "precision", "recall", "dice", "r2", "score", "psnr", "ssim", "kappa", "jaccard"),
+    *("map", "csi", "mcc", "nse", "kge", "corr", "sensitivity", "specificity", "true"),
+)
+"""Parts of names of scores of which the lowest is best, which go first (``dice_loss``), and of which the highest is."""
+_LOSSES = ("val_loss", "val/loss", "valid_loss", "validation_loss", "loss")
+_OF_VALIDATION = re.compile(r"(?:val|valid|validation)[_/.]")
 
 
 class ModelstacPublisher:
@@ -43,9 +54,9 @@ class ModelstacPublisher:
     catalog, alias, unproved
         As in :func:`modelstac.publish`.
     monitor
-        Score to choose the best epoch by; by default ``val_loss``, or ``loss`` where there is none.
+        Score to choose the best epoch by; by default ``val_loss`` (``val/loss``), or ``loss`` where there is none.
     mode
-        ``min`` or ``max``; by default by the name of the score.
+        ``min`` or ``max``; by default by the name of the score, where that tells.
     report
         Gets notes.
     **said
@@ -78,6 +89,8 @@ class ModelstacPublisher:
     ) -> None:
         given: dict[str, Any] = dict(said)
         check_values(given, Path(), later=True)
+        if alias is not None:
+            check_alias(alias)
         missing = [name for name in _NEEDED if not given.get(name)]
         if not given.get("bbox") and not given.get("geometry"):
             missing.append("bbox")
@@ -85,14 +98,24 @@ class ModelstacPublisher:
             raise SpecError(f"a model is published with {', '.join(missing)}, too: give them now, before the training")
         if mode not in {None, "min", "max"}:
             raise SpecError(f"mode is 'min' or 'max', not {mode!r}")
+        if monitor is not None and mode is None and (mode := _mode_of(monitor)) is None:
+            raise SpecError(f"monitor {monitor!r} does not tell which is best: say mode='min' or mode='max', too")
         self.item: pystac.Item | None = None
-        self.error: ModelStacError | None = None
+        self.error: Exception | None = None
         self._how: dict[str, Any] = {"catalog": catalog, "alias": alias, "unproved": unproved, "report": report}
         self._said, self._monitor, self._mode = given, monitor, mode
+        self._begin()
+
+    def _begin(self, *_: Any, **__: Any) -> None:
+        """Forget what another training left: its best weights are those of another model."""
+        self.item = self.error = None
         self._best = math.inf
         self._weights: Any = None
         self._scores: dict[str, float] = {}
         self._batch: Any = None
+
+    on_train_begin = on_fit_start = _begin
+    """Of Keras, and of Lightning, whose ``on_train_start`` comes after a first validation."""
 
     def publish(self, model: Any, **more: Any) -> pystac.Item:
         """Publish a model with all that was said, and more.
@@ -208,19 +231,18 @@ class ModelstacPublisher:
         return item
 
     def _keep(self, logs: Mapping[str, Any], weights: Callable[[], Any]) -> None:
-        name = self._monitor or next((n for n in ("val_loss", "loss") if n in logs), None)
+        name = self._monitor or next((n for n in _LOSSES if n in logs), None)
         if name is None or name not in logs:
             if self._monitor is not None and self._weights is None:
                 LOG.warning("no score %r among %s: the last epoch is published", name, ", ".join(logs))
             return
-        mode = self._mode or ("max" if any(part in name.casefold() for part in _HIGHER) else "min")
-        value = _number(logs[name]) * (-1 if mode == "max" else 1)
+        value = _number(logs[name]) * (-1 if self._mode == "max" else 1)
         if value < self._best:
             self._best, self._weights = value, weights()
-            self._scores = {str(n): _number(v) for n, v in logs.items() if str(n).startswith("val_")}
+            self._scores = {str(n): _number(v) for n, v in logs.items() if _OF_VALIDATION.match(str(n))}
 
     def _finish(self, model: Any, **more: Any) -> None:
-        scores = {name.removeprefix("val_"): v for name, v in self._scores.items() if math.isfinite(v)}
+        scores = {_OF_VALIDATION.sub("", name, 1): v for name, v in self._scores.items() if math.isfinite(v)}
         if scores and "metrics" not in self._said:
             more["metrics"] = scores
         try:
@@ -230,6 +252,19 @@ class ModelstacPublisher:
             LOG.error(  # noqa: TRY400 - one line, as everywhere
                 "the model was trained and not published: %s; put it right and call publish(model)", error
             )
+        except Exception as error:  # whatever it is, hours of training are not lost by it
+            self.error = error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            LOG.error(  # noqa: TRY400 - as above
+                "the model was trained and not published (%s): save it, and give the file to modelstac publish", reason
+            )
+            LOG.debug("where it failed", exc_info=error)
+
+
+def _mode_of(name: str) -> str | None:
+    text = name.casefold()
+    modes = (mode for mode, parts in (("min", _LOWER), ("max", _HIGHER)) if any(part in text for part in parts))
+    return next(modes, None)
 
 
 @contextmanager

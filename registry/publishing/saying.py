@@ -111,6 +111,7 @@ class Said(TypedDict, total=False):
 
 
 FIELDS: tuple[str, ...] = tuple(Said.__annotations__)
+_LICENSE = re.compile(r"[\w.+-]+", re.ASCII)  # of STAC's schema
 _TEXTS = (
     *("name", "version", "title", "description", "license", "architecture", "variant"),
     *("backend", "backend_version", "pretrained_source", "region", "entrypoint", "citation", "doi"),
@@ -122,10 +123,25 @@ _WORDS = {"task": "tasks", "input_dims": "input_dims", "output_dims": "output_di
 }
 
 
+WORDS = frozenset({"bands", "output_bands", "input_dims", "output_dims", "keywords", "task"})
+"""Fields of words, which may lie in an array."""
+
+
 def unknown(name: str, known: Sequence[str] = FIELDS) -> str:
     """Say which field is meant, in half a line."""
     near = difflib.get_close_matches(name, known, 1, 0.5)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def plain(value: Any) -> Any:
+    """Give arrays, tensors and single numbers of frameworks as lists and numbers of Python, also inside of others."""
+    if isinstance(value, Mapping):
+        return {plain(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    if not hasattr(value, "tolist") and hasattr(value, "numpy"):  # a tensor of TensorFlow
+        value = value.numpy()
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def check_names(said: Mapping[str, Any]) -> None:
@@ -197,6 +213,15 @@ def check_name(name: str | None) -> None:
         )
 
 
+def check_license(said: str) -> None:
+    """Refuse what STAC has not for a license: an expression of several, or words."""
+    if not _LICENSE.fullmatch(said):
+        raise SpecError(
+            f"license {said!r} is none that STAC knows: write one of SPDX, such as CC-BY-4.0, else 'other' and say "
+            "which in the description"
+        )
+
+
 def check_version(version: str | None) -> None:
     """Refuse what is no semantic version, or has build metadata."""
     if version is not None and (not SEMVER.fullmatch(version) or "+" in version):
@@ -224,7 +249,7 @@ def words(said: Any, name: str) -> Any:
             with at(key):
                 found[str(key)] = words(value, f"{name} of {key!r}")
         return found
-    each = [part.strip() for part in said.split(",")] if isinstance(said, str) else listed(said)
+    each = [part.strip() for part in said.split(",")] if isinstance(said, str) else listed(plain(said))
     for number, word in enumerate(each):
         if not isinstance(word, str):
             with at(*(number,) if isinstance(said, list | tuple) else ()):

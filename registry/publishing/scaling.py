@@ -41,8 +41,8 @@ def read_scaling(said: Any, bands: Sequence[str], count: int | None, *, of: str)
     ----------
     said
         A step for all values; a list with one for each band, or a mapping by the names of bands. A step is a mapping
-        (``{"type": "z-score", "mean": 1354, "stddev": 245}``), a number that values are divided by, or arithmetic of
-        ``x`` as text; or a list of these, taken one after the other.
+        (``{"type": "z-score", "mean": 1354, "stddev": 245}``, or with a list of one number for each band), a number
+        that values are divided by, or arithmetic of ``x`` as text; or a list of these, taken one after the other.
     bands
         Names of the bands of the input.
     count
@@ -55,6 +55,7 @@ def read_scaling(said: Any, bands: Sequence[str], count: int | None, *, of: str)
     SpecError
         If it is none, or not one for each band.
     """
+    said = _by_step(said)
     if isinstance(said, Mapping) and "type" not in said:
         entries = _by_band(said, bands, of)
     elif isinstance(said, list | tuple):
@@ -84,6 +85,7 @@ def check_scaling(said: Any) -> None:
     SpecError
         If a step is none.
     """
+    said = _by_step(said)
     if isinstance(said, Mapping) and _OF_A_STEP.isdisjoint(said):
         parts = [*said.items()]
     elif isinstance(said, list | tuple):
@@ -96,6 +98,20 @@ def check_scaling(said: Any) -> None:
     for name, one in parts:
         with at(name):
             check_scaling(one)
+
+
+def _by_step(said: Any) -> Any:
+    """Read a step with a list of numbers, one for each band (``{"mean": [0.1, 0.2], …}``), as a list of steps."""
+    if not isinstance(said, Mapping) or "type" not in said:
+        return said
+    lists = {name: value for name, value in said.items() if isinstance(value, list | tuple)}
+    lengths = {len(value) for value in lists.values()}
+    if not lists:
+        return said
+    if len(lengths) > 1 or not min(lengths):
+        shown = ", ".join(f"{name} {len(value)}" for name, value in lists.items())
+        raise SpecError(f"scaling has lists of other lengths ({shown}): give one number of each for each band")
+    return [{**said, **{name: value[n] for name, value in lists.items()}} for n in range(lengths.pop())]
 
 
 def _by_band(said: Mapping[str, Any], bands: Sequence[str], of: str) -> list[tuple[Place, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from modelstac.registry.publishing import beside
 from modelstac.registry.publishing.classes import FIELDS, read_classes
 from modelstac.registry.publishing.places import read_box, read_geometry, read_period
 from modelstac.registry.publishing.saying import (
+    check_license,
     check_name,
     check_names,
     check_tasks,
@@ -88,22 +90,30 @@ def read_hyperparameters(said: Any, folder: Path) -> dict[str, Any]:
     """Return names and values, as JSON has these; said is a mapping or the file of one."""
     with values_of(said, folder) as stated:
         if not isinstance(stated, Mapping):
-            raise SpecError(f"hyperparameters are names with values, not {stated!r:.60}")
+            raise SpecError(f"hyperparameters are names with values, such as vars(args), not {stated!r:.60}")
         for name in stated:
             if not _KEY.fullmatch(str(name)):
                 with at(name):
                     raise SpecError(f"hyperparameters: name {str(name)!r}: letters, digits, '_', '.' and '-' only")
-        return {str(name): _plain(value) for name, value in stated.items()}
+        return {str(name): _in_json(value) for name, value in stated.items()}
 
 
-def _plain(value: Any) -> Any:
+def _in_json(value: Any) -> Any:
+    """Write as text what JSON has not: numbers that are none, as ``missing`` of boosted trees is, and objects."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(one) for one in value]
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)
+        return {str(name): _in_json(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_in_json(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    return value if isinstance(value, str | int | float | bool | type(None)) else _text(value)
+
+
+def _text(value: Any) -> str:
+    """Write an object as it writes itself; a class or function, and what tells but its place in memory, by its name."""
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    text = str(value)
+    return f"{kind.__module__}.{kind.__qualname__}" if kind is value or " at 0x" in text else text
 
 
 def read_authors(said: Any) -> Iterator[Provider]:
@@ -247,6 +257,7 @@ def _entrypoint(said: str, _: Path) -> None:
 _CHECKS: Mapping[str, Callable[[Any, Path], Any]] = MappingProxyType(
     {
         "name": lambda said, _: check_name(said),
+        "license": lambda said, _: check_license(said),
         "version": lambda said, _: check_version(said),
         "task": lambda said, _: check_tasks(words(said, "task")),
         "bbox": lambda said, _: read_box(said),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import SpecError, at
-from modelstac.registry.publishing.saying import check_names
+from modelstac.registry.publishing.saying import check_names, plain
 
 if TYPE_CHECKING:  # YAML is loaded where there is a file of it
     from modelstac.catalog.written import Document
@@ -94,7 +94,7 @@ def read_file(path: Path) -> Document:
 
 @contextmanager
 def values_of(said: Any, folder: Path, *, texts: bool = False) -> Iterator[Any]:
-    """Give what is said, or what its file holds, of which errors inside then name the line.
+    """Give what is said, as lists and numbers of Python, or what its file holds, of which errors then name the line.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def values_of(said: Any, folder: Path, *, texts: bool = False) -> Iterator[Any]:
     """
     is_file = isinstance(said, str) and not (texts and not said.casefold().endswith(FILES))
     if not is_file and not isinstance(said, Path):
-        yield said
+        yield plain(said)
         return
     from modelstac.catalog.written import read_file as read_yaml
 

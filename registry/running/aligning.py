@@ -19,6 +19,7 @@ import xarray as xr
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.running.arrays import as_array
 from modelstac.registry.running.bands import (
+    CALLED,
     axis_of,
     bands_of_axis,
     bands_of_model,
@@ -27,10 +28,19 @@ from modelstac.registry.running.bands import (
     listed,
     one_band,
 )
+from modelstac.registry.running.labels.grids import image_axis, image_axis_of
 from modelstac.registry.running.labels.packing import missing_codes
-from modelstac.registry.running.labels.reading import in_units, marked, read_values, stacked, upright, with_mapping
+from modelstac.registry.running.labels.reading import (
+    check_packed,
+    in_units,
+    marked,
+    read_values,
+    stacked,
+    upright,
+    with_mapping,
+)
 from modelstac.registry.running.labels.stated import stated
-from modelstac.registry.running.labels.times import by_time
+from modelstac.registry.running.labels.times import by_time, time_dim
 from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.scaling import AXES
 
@@ -41,7 +51,7 @@ ALIASES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "height": ("y", "lat", "latitude"),
         "width": ("x", "lon", "longitude"),
-        **{axis: tuple(name for name in (*AXES, "variable") if name != axis) for axis in AXES},
+        **{axis: tuple(name for name in CALLED if name != axis) for axis in AXES},
     }
 )
 """Names of MLM, and what data call the same dimension."""
@@ -175,6 +185,10 @@ def _one_array(dataset: xr.Dataset, source: Any, model: Runnable, scaled: bool) 
         raise InvalidItemError(
             f"input {source.name!r} lists {len(wanted)} bands and has no axis of them: stack the data"
         )
+    if not scaled:
+        units = stated(listed(source), model.item, alone=len(model.signature.inputs) == 1).units
+        for name, band in zip(names, wanted, strict=True):
+            check_packed(dataset[name], [units.get(band.name)], of=source.name)
     parts = [read_values(dataset[name], of=source.name, scaled=scaled) for name in names]
     return stacked(parts, order[axis], [band.name for band in wanted])
 
@@ -214,6 +228,8 @@ def align(
     array = array.transpose(*(names[dim] for dim in layout.dim_order))
     said = stated(listed(source), model.item, alone=len(model.signature.inputs) == 1)
     axis = next((names[dim] for dim in layout.dim_order if dim in AXES), None)
+    if not scaled:
+        check_packed(array, said.units.values(), of=layout.name)
     array = read_values(array, of=layout.name, axis=axis, scaled=scaled)
     array, chosen = _by_band(array, names, layout, source, model)
     sure = False
@@ -229,6 +245,11 @@ def _dimensions(array: xr.DataArray, layout: TensorSignature) -> dict[str, str]:
     names = {}
     for dim, size in zip(layout.dim_order, layout.shape, strict=True):
         candidates = [name for name in (dim, *ALIASES.get(dim, ())) if name in array.dims]
+        # GDAL and others call them Y, X and Band.
+        candidates = candidates or [
+            str(one) for one in array.dims if str(one).casefold() in (dim, *ALIASES.get(dim, ()))
+        ]
+        candidates = candidates or _told(array, dim)
         if candidates:
             names[dim] = candidates[0]
         elif dim not in SINGLE or size not in (1, -1):
@@ -236,6 +257,14 @@ def _dimensions(array: xr.DataArray, layout: TensorSignature) -> dict[str, str]:
     if unknown := [str(name) for name in array.dims if name not in names.values()]:
         raise _unlike(array, layout, f"the dimension {unknown[0]!r} is none of them")
     return names
+
+
+def _told(array: xr.DataArray, dim: str) -> list[str]:
+    """Name the dimensions of the data that are one of the model's by what their coordinates say."""
+    if dim == TIME:
+        return [] if (found := time_dim(array)) is None else [found]
+    axis = image_axis(dim)
+    return [] if axis is None else [str(one) for one in array.dims if image_axis_of(array, str(one)) == axis]
 
 
 def _scalar_of(dim: str, array: xr.DataArray) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.later import library_of
 
 _OTHER_FLOATS = ("bfloat16", "float8_")
 """Of ml_dtypes, which NumPy takes for bytes."""
@@ -25,14 +25,13 @@ def as_array(values: Any) -> Any:
     DataError
         If a tensor has no values yet, or is sparse.
     """
-    torch, tensorflow = sys.modules.get("torch"), sys.modules.get("tensorflow")
     try:
-        if torch is not None and isinstance(values, torch.Tensor):
+        if (torch := library_of(values, "torch")) and isinstance(values, torch.Tensor):
             values = values.detach().cpu()
             # NumPy has no bfloat16.
             return (values.float() if values.dtype is torch.bfloat16 else values).resolve_conj().resolve_neg().numpy()
-        if tensorflow is not None and isinstance(values, tensorflow.Tensor | tensorflow.Variable):
-            return (tensorflow.cast(values, "float32") if values.dtype == "bfloat16" else values).numpy()
+        if (tf := library_of(values, "tensorflow")) and isinstance(values, tf.Tensor | tf.Variable):
+            return (tf.cast(values, "float32") if values.dtype == "bfloat16" else values).numpy()
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
         kind = f"{type(values).__module__.partition('.')[0]}.{type(values).__name__}"
         reason = " ".join(str(error).split())[:200]
@@ -62,12 +61,12 @@ def as_numbers(values: Any, *, of: str) -> Any:
 
 def is_labelled(values: object) -> bool:
     """Tell whether it is an array or dataset of xarray, which is not imported for that."""
-    xarray = sys.modules.get("xarray")
+    xarray = library_of(values, "xarray")
     return xarray is not None and isinstance(values, xarray.DataArray | xarray.Dataset)
 
 
 def as_named(values: Any, bands: Sequence[str], *, of: str) -> Any:
-    """Return what has names as it is read by them: a table of pandas in the order of the bands, a variable of xarray.
+    """Return what has names as it is read by them: a table in the order of the bands, a variable of xarray.
 
     Anything else is returned as it is, and so is a table whose columns are only numbered.
 
@@ -85,15 +84,14 @@ def as_named(values: Any, bands: Sequence[str], *, of: str) -> Any:
     DataError
         If a table lacks a band, or has one twice.
     """
-    xarray, pandas = sys.modules.get("xarray"), sys.modules.get("pandas")
-    if xarray is not None and isinstance(values, xarray.Variable):
+    if (xarray := library_of(values, "xarray")) and isinstance(values, xarray.Variable):
         return xarray.DataArray(values)
-    if pandas is None or not bands or not isinstance(values, pandas.DataFrame):
+    if (table := table_of(values)) is None:
         return values
-    found = [str(column) for column in values.columns]
+    found, take = table
     missing = [band for band in bands if band not in found]
-    if missing and all(column.isdigit() for column in found):
-        return values
+    if not bands or (missing and all(column.isdigit() for column in found)):
+        return take(list(range(len(found))))
     if missing:
         raise DataError(
             f"input {of!r} needs the bands {', '.join(bands)}; found the columns {', '.join(found)}: "
@@ -101,4 +99,41 @@ def as_named(values: Any, bands: Sequence[str], *, of: str) -> Any:
         )
     if twice := [band for band in bands if found.count(band) > 1]:
         raise DataError(f"input {of!r}: the columns name {twice[0]!r} twice: select one of them")
-    return values.iloc[:, [found.index(band) for band in bands]]
+    return take([found.index(band) for band in bands])
+
+
+def table_of(values: Any) -> tuple[list[str], Callable[[list[int]], Any]] | None:
+    """Read a table of pandas, polars or Arrow, or an array with named fields.
+
+    Returns
+    -------
+    names, take
+        Names of its columns, and what gives some of them as an array (row, column). None of anything else.
+    """
+    if (pandas := library_of(values, "pandas")) and isinstance(values, pandas.DataFrame):
+        return [str(column) for column in values.columns], lambda places: _of_pandas(values.iloc[:, places])
+    if (polars := library_of(values, "polars")) and isinstance(values, polars.DataFrame):
+        return list(values.columns), lambda places: values[:, places].to_numpy()
+    if (arrow := library_of(values, "pyarrow")) and isinstance(values, arrow.Table):
+        return list(values.column_names), lambda places: _beside([values.column(n).to_numpy() for n in places])
+    if names := getattr(getattr(values, "dtype", None), "names", None):
+        return list(names), lambda places: _beside([values[names[n]] for n in places])
+    return None
+
+
+def _of_pandas(frame: Any) -> Any:
+    """Give columns as an array, those of pandas' own types and of Arrow's too: what is missing in them is NaN."""
+    import numpy as np
+
+    kinds = [getattr(dtype, "numpy_dtype", dtype) for dtype in frame.dtypes]
+    own = any(kind is not dtype for kind, dtype in zip(kinds, frame.dtypes, strict=True))
+    if not own or not all(isinstance(kind, np.dtype) and kind.kind in "fiub" for kind in kinds):
+        return frame
+    wide = np.result_type(*kinds, *([np.float32] if frame.isna().to_numpy().any() else []))
+    return frame.to_numpy(dtype=wide, na_value=np.nan) if wide.kind == "f" else frame.to_numpy(dtype=wide)
+
+
+def _beside(columns: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return np.stack([np.asarray(column) for column in columns], axis=-1) if columns else np.empty((0, 0))

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
@@ -26,10 +27,25 @@ COMMON_NAMES = words(
     "swir22 lwir lwir11 lwir12"
 )
 """Of the EO extension: a band that has such a name says its common name by it."""
+_RANGES: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
+    {
+        "coastal": (0.40, 0.45), "blue": (0.45, 0.53), "green": (0.51, 0.60), "green05": (0.51, 0.55),
+        "yellow": (0.58, 0.62), "red": (0.62, 0.69), "rededge": (0.69, 0.79), "rededge071": (0.69, 0.73),
+        "rededge075": (0.73, 0.76), "rededge078": (0.76, 0.79), "nir": (0.76, 1.00), "nir08": (0.80, 0.90),
+        "nir09": (0.90, 1.00), "cirrus": (1.35, 1.40), "swir16": (1.55, 1.75), "swir22": (2.05, 2.45),
+        "lwir": (10.5, 12.5), "lwir11": (10.5, 11.5), "lwir12": (11.5, 12.5),
+    }
+)  # fmt: skip
+"""Micrometres that common names stand for (EO extension 2.0)."""
+_NEAR = 0.05
+"""Share by which a centre may be off another, where no width is said: those of two satellites of a kind are."""
 _SENSORS = re.compile(r"B[ _]?\d{1,2}A?", re.IGNORECASE)
 """What sensors call their bands: B4, B04, B8A."""
+_NUMBERED = re.compile(r"band_\d+")
 RESERVED = ("bands", "variables")
 """Axes that MLM reserves for its lists."""
+CALLED = (*AXES, "variable", "wavelength", "wavelengths")
+"""What data call the axis of bands; imaging spectrometers by what lies along it."""
 _COMMON = ("common_name", "eo:common_name")
 _CENTRES = ("center_wavelength", "eo:center_wavelength", "central_wavelength", "wavelength", "wavelengths")
 _WIDTHS = ("full_width_half_max", "eo:full_width_half_max", "fwhm")
@@ -74,6 +90,23 @@ class Band:
             return False
         return abs(self.centre - other.centre) <= width / 2
 
+    def is_apart(self, other: Band) -> bool:
+        """Tell whether both say which light they see, and it is not the same: B05 of Landsat and of Sentinel-2."""
+        here, there = self._seen, other._seen
+        return here is not None and there is not None and (here[1] < there[0] or there[1] < here[0])
+
+    @property
+    def _seen(self) -> tuple[float, float] | None:
+        if self.centre is None:
+            return _RANGES.get(self.common)
+        half = max((self.width or 0.0) / 2, _NEAR * self.centre)
+        return self.centre - half, self.centre + half
+
+    @property
+    def light(self) -> str:
+        """What it sees, for messages."""
+        return self.common if self.centre is None else f"{self.centre:g} µm"
+
 
 def listed(tensor: Any) -> list[str]:
     """Return the names of bands and variables that an input or output lists."""
@@ -112,6 +145,11 @@ def band_entries(item: pystac.Item) -> Iterator[Mapping[str, Any]]:
         for key in _LISTS if isinstance(place, Mapping) else ():
             found = place.get(key)
             yield from (entry for entry in found if isinstance(entry, Mapping)) if isinstance(found, list) else ()
+
+
+def has_classes(entry: Mapping[str, Any]) -> bool:
+    """Tell whether a band is said to hold names or bits and no quantity."""
+    return any(entry.get(f"classification:{kind}") for kind in ("classes", "bitfields"))
 
 
 def bands_of_axis(array: xr.DataArray, axis: str, wanted: Sequence[Band] = ()) -> list[Band] | None:
@@ -155,11 +193,16 @@ def one_band(array: xr.DataArray) -> str | None:
 
 
 def bands_of_variables(dataset: xr.Dataset) -> list[Band]:
-    """Return what the names and attributes of a dataset's variables say."""
+    """Return what the names and attributes of a dataset's variables say; rioxarray numbers them, and says the names."""
     return [
-        _band(str(name), lambda key, of=variable: _with_unit(of.attrs.get(key), {}))  # type: ignore[misc]
+        _band(_name_of(str(name), variable), lambda key, of=variable: _with_unit(of.attrs.get(key), {}))  # type: ignore[misc]
         for name, variable in dataset.data_vars.items()
     ]
+
+
+def _name_of(name: str, variable: xr.DataArray) -> str:
+    said = variable.attrs.get("long_name")
+    return said if isinstance(said, str) and said and _NUMBERED.fullmatch(name) else name
 
 
 def choose(wanted: Sequence[Band], found: Sequence[Band], *, of: str, kind: str) -> list[int]:
@@ -197,6 +240,11 @@ def choose(wanted: Sequence[Band], found: Sequence[Band], *, of: str, kind: str)
 def _place(band: Band, found: Sequence[Band], *, of: str, kind: str) -> int | None:
     for number, other in enumerate(found):
         if band.name == other.name:
+            if band.is_apart(other):
+                raise DataError(
+                    f"input {of!r}: its band {band} sees {band.light}, and that of the data, of the same name, "
+                    f"{other.light}: give {kind} of the model's sensor, or rename them"
+                )
             return number
     same = [n for n, other in enumerate(found) if band.common and band.common == other.common]
     if len(same) > 1:  # three red edges: the wavelength may tell them apart

@@ -42,8 +42,10 @@ MEDIA_TYPE = "application/octet-stream; format=npy"
 MAX_BYTES = 256 << 20
 ABSOLUTE, RELATIVE, PPM = 1e-5, 1e-4, 100.0
 """What an example may differ by where the item has no parity with a tolerance of its own."""
-HALVES = MappingProxyType({"fp16": (5e-3, 1e-2, 10_000.0), "bf16": (4e-2, 8e-2, 80_000.0)})
-"""The same of a file that computes in half precision."""
+COARSE = MappingProxyType(
+    {"fp16": (5e-3, 1e-2, 10_000.0), "bf16": (4e-2, 8e-2, 80_000.0), "int8": (5e-2, 1e-1, 100_000.0)}
+)
+"""The same of a file that computes in less than float32."""
 _ODD = re.compile(r"[^0-9A-Za-z_.-]+")
 
 Array = np.ndarray[Any, Any]
@@ -263,7 +265,7 @@ def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
     inputs, expected = read_example(model.item, report=report)
     found = model.run(inputs)
     known = model.description
-    by_half = f"the file computes in {known.precision}" if known.precision in HALVES else None
+    by_precision = f"the file computes in {known.precision}" if known.precision in COARSE else None
     outputs = {
         name: _compare(np.asarray(found[name]), array, known) for name, array in expected.items() if name in found
     }
@@ -289,7 +291,7 @@ def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
         differing_ppm_tolerance=ppm,
         output=worst,
         outputs=outputs,
-        tolerance_by=by_half if known.parity is None else known.parity.tolerance_by,
+        tolerance_by=by_precision if known.parity is None else known.parity.tolerance_by,
         **asdict(outputs[worst]),
     )
 
@@ -297,7 +299,7 @@ def self_test(model: Runnable, *, report: Report = ignore) -> SelfTest:
 def _allowed(known: ModelDescription) -> tuple[float, float, float]:
     """Say what the proof of a model allows; of one without, its precision."""
     if (parity := known.parity) is None:
-        return HALVES.get(str(known.precision), (ABSOLUTE, RELATIVE, PPM))
+        return COARSE.get(str(known.precision), (ABSOLUTE, RELATIVE, PPM))
     ppm = parity.differing_ppm_tolerance
     return parity.absolute_tolerance, parity.relative_tolerance, PPM if ppm is None else ppm
 

@@ -16,10 +16,12 @@ import xarray as xr
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.aligning import Aligned, aligned
 from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.running.labels.stated import unit_of_output
 from modelstac.registry.running.labels.times import duration
 from modelstac.registry.running.places import place
 from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.physical import runner
+from modelstac.registry.running.values.steps import computed
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Runnable, TensorSignature
@@ -78,14 +80,11 @@ def predict_labelled(
 
 
 def _as_given(model: Runnable, scaled: bool | None) -> list[TensorSignature]:
-    """Give the layouts of the outputs; whole numbers that are made physical have fractions."""
-    post = {output.name for output in model.description.outputs if output.post_processing_function is not None}
+    """Give the layouts of the outputs; whole numbers and half precision that are made physical have more digits."""
+    post = {output.name for output in model.description.outputs if computed(output.post_processing_function)[0]}
     return [
         replace(layout, dtype=str(np.result_type(layout.dtype, np.float32)))
-        if layout.name in post
-        and scaled is not True
-        and layout.dtype != "other"
-        and np.dtype(layout.dtype).kind in "iub"
+        if layout.name in post and scaled is not True and layout.dtype != "other"
         else layout
         for layout in model.signature.outputs
     ]
@@ -111,9 +110,9 @@ def _labelled(
         dim = names[layout.dim_order[axis]]
         coordinates[dim] = (dim, bands)
     attributes = {"item": model.item.id}
-    if physical and output.post_processing_function is not None and len(bands) == 1:
-        unit = model.description.cube_variables.get(bands[0], {}).get("unit")
-        attributes |= {"units": unit} if unit else {}
+    steps, complete = computed(output.post_processing_function)
+    if physical and steps and complete and (unit := unit_of_output(bands, model)):
+        attributes["units"] = unit
     name = bands[0] if len(bands) == 1 else layout.name
     result = xr.DataArray(values, coordinates, [names[dim] for dim in lengths], name, attributes)
     dropped = [names[dim] for dim, one in where.owners.items() if dim in one.added and lengths[dim] == 1]

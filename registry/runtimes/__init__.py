@@ -17,8 +17,8 @@ Other packages add runtimes by entry points (:data:`modelstac.catalog.items.form
 and show by :class:`modelstac.registry.testing.RuntimeContract` that theirs is one. Theirs looks into the file
 itself before it hands it to a framework.
 
-Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, opened, options,
-sharing · names, quick · keras, litert, onnx, openvino, saved_model, torch_export · torch ·
+Order, each importing only from those before it: backends, custom_objects, installed, keras_on_torch, options, sharing ·
+opened · names, quick · keras, litert, onnx, openvino, saved_model, torch_export · torch ·
 torch_pickle.
 """
 
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, cast
 
+from modelstac.catalog.ahead import uncollected
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.formats import FORMATS
 from modelstac.registry.runtimes.sharing.opening import opening
@@ -130,7 +131,7 @@ def runtime(artifact_type: str, *, item_id: str) -> Runtime:
     """
     entry = RUNS_CODE[artifact_type][1] if artifact_type in RUNS_CODE else RUNTIMES[artifact_type]
     try:
-        with opening(item_id):
+        with opening(item_id), uncollected():
             return cast(Runtime, importlib.import_module(entry.module))
     except ModuleNotFoundError as error:
         if error.name not in entry.packages:  # a broken installation is not a missing extra

@@ -17,7 +17,9 @@ from threading import get_ident
 from types import MappingProxyType
 from typing import Any
 
+from modelstac.catalog.ahead import uncollected
 from modelstac.catalog.errors import BackendError, MissingPackageError
+from modelstac.catalog.later import imported
 from modelstac.catalog.messages import Note, Report, ignore
 
 PACKAGES = MappingProxyType({"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"})
@@ -30,7 +32,7 @@ _spared: set[str] = set()
 
 def running_backend() -> str | None:
     """Return the backend that Keras runs on in this process, or None while Keras is not imported."""
-    keras = sys.modules.get("keras")
+    keras = imported("keras")
     return None if keras is None else str(keras.config.backend())
 
 
@@ -120,7 +122,7 @@ def without_tensorflow() -> Iterator[None]:
     When it saves, it only asks whether something is of a type of TensorFlow (Keras 3.15). Where it cannot be told that
     TensorFlow is not there, it is imported as ever.
     """
-    lazy: Any = getattr(sys.modules.get("keras.src.utils.module_utils"), "tensorflow", None)
+    lazy: Any = getattr(imported("keras.src.utils.module_utils"), "tensorflow", None)
     if "tensorflow" in sys.modules or getattr(lazy, "_available", ...) is not None:
         yield
         return
@@ -136,7 +138,8 @@ def _import_on(backend: str) -> None:
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
     try:
-        _import_without(_spared)
+        with uncollected():
+            _import_without(_spared)
     finally:
         if before is None:
             del os.environ[VARIABLE]

@@ -142,7 +142,8 @@ def read_archive(artifact: Artifact, policy: TrustPolicy = DEFAULT_POLICY) -> ke
     except ModelStacError:
         raise
     except Exception as error:  # Keras raises whatever its layers do on a configuration without sense
-        reason = " ".join(str(error).split())
+        # Of errors within errors each tells the configuration of what it was in: the last says what it is.
+        reason = " ".join(str(error).rpartition("Exception encountered: ")[2].split())[:300]
         raise InvalidItemError(f"{artifact.path} cannot be read by Keras {keras.__version__}: {reason}") from error
 
 

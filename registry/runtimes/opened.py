@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from modelstac.registry.runtimes.sharing.settings import apart
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -57,12 +59,12 @@ class Opened:
     parallel: bool = False
 
     def for_threads(self) -> Opened:
-        """Give the same for any number of threads: as it is, or with a lock."""
-        if self.parallel:
-            return self
-        lock = Lock()
-        exactly = None if self.exactly is None else locked(self.exactly, lock)
-        return replace(self, run=locked(self.run, lock), exactly=exactly, parallel=True)
+        """Give the same for any number of threads, which may set what they like: with a lock where it needs one."""
+        run, exactly = self.run, self.exactly
+        if not self.parallel:
+            lock = Lock()
+            run, exactly = locked(run, lock), None if exactly is None else locked(exactly, lock)
+        return replace(self, run=apart(run), exactly=None if exactly is None else apart(exactly), parallel=True)
 
 
 def locked(run: Callable[[_Given], _Found], lock: Lock) -> Callable[[_Given], _Found]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import typing
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,18 @@ def nodes(program: torch.export.ExportedProgram) -> Iterator[torch.fx.Node]:
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             yield from module.graph.nodes
+
+
+@contextmanager
+def usual_operators() -> Iterator[None]:
+    """Have PyTorch compute transformers by the operators that others have, too: one of its own does a layer at once."""
+    mha = torch.backends.mha
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
 
 
 def keeps_state(program: torch.export.ExportedProgram) -> bool:

@@ -3,6 +3,6 @@
 The model knows nothing of rasters, and neither reading nor writing knows anything of models: they meet in
 :mod:`modelstac.registry.scenes.rasters`.
 
-Order, each importing only from those before it: rasters, software · reading, running, writing · predicting ·
+Order, each importing only from those before it: lettering, rasters, software · reading, running, writing · predicting ·
 evaluating.
 """

@@ -100,7 +100,8 @@ def predict_scene(
         ``"softmax"``, ``"clip:0:1"``, ``"scale:10000"``, ``"stretch:2:98"``, ``"none"``.
     fill
         Physical value that the model is given where there is nothing; by default what the item calls ``nodata`` of its
-        bands, else 0 after scaling. Such pixels are masked in the map in any case.
+        bands, else 0 after scaling. Such pixels are masked in the map in any case; of several times those that have
+        nothing at any of them.
     tile
         Longest side of a tile in pixels of the finest input; by default up to 1024, as memory allows.
     batch
@@ -339,7 +340,8 @@ def _written(
 
 def _when(scene: Source) -> When | None:
     """Give the time of what was read, or its first and last; None where nothing says it."""
-    said = [time for times in getattr(scene, "times", {}).values() for time in times if time is not None]
+    both = [getattr(scene, name, {}).values() for name in ("times", "ends")]
+    said = [time for found in both for times in found for time in times if time is not None]
     if not said:
         return None
     first, last = (time.astype("datetime64[us]").item().replace(tzinfo=UTC) for time in (min(said), max(said)))

@@ -73,11 +73,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Class:
-    """A class of a map: what stands for it in the pixels, what it is called, and its colour as ``#rrggbb``."""
+    """A class of a map: what stands for it in the pixels, what it is called, and its colour as ``#rrggbb``.
+
+    One of ``nothing`` says that there is none, and is in no map: it has a score all the same, or is among labels.
+    """
 
     value: int
     name: str
     color: str | None = None
+    nothing: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any
 
+from modelstac.catalog.later import libraries
 from modelstac.registry.choosing.machine import Machine
 from modelstac.registry.runtimes import PACKAGES
 
@@ -24,8 +25,8 @@ def software(model: Any) -> dict[str, str]:
         asked = {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in environment.asked}
         pins = (_PIN.match(one) for one in environment.packages)
         return {pin[1]: pin[2] for pin in pins if pin is not None and pin[1].lower() in asked - _READERS}
-    tops = (kind.__module__.partition(".")[0] for kind in type(getattr(model, "native", None)).__mro__)
-    if (package := next((top for top in tops if top in PACKAGES - _READERS), None)) is None:
+    made = libraries(getattr(model, "native", None))
+    if (package := next((name for name in made if name in PACKAGES - _READERS), None)) is None:
         return {}
     machine = Machine.here()
     names = [package]

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -72,14 +73,14 @@ class Inference:
         self._settings = settings
         self._keys = keys if settings.access == "keys" else None
         memory = Memory(settings.max_memory)
-        model = "/v2/models/{name}"
+        model = "/v2/models/{name:model}"
         routes = [
             _Route("/v2", self._server),
             _Route("/v2/health/live", self._live),
             _Route("/v2/health/ready", self._ready),
             _Route("/v2/repository/index", self._index, methods=["POST"]),
         ]
-        for path in (model, f"{model}/versions/{{version}}"):
+        for path in (f"{model}/versions/{{version}}", model):
             routes += [
                 _Route(path, self._model),
                 _Route(f"{path}/ready", self._model_ready),
@@ -174,6 +175,7 @@ class Inference:
                 share.take(_OF_A_NUMBER * length + others)
                 asked = await _perhaps_in_thread(length, read_request, body, length)
                 served = self._asked(request)  # only now: its alias may have moved while the body came
+                served.check_kinds(asked.arrays)
                 share.take(expected := served.bytes_of(asked.arrays))
                 names = [tensor.name for tensor in served.model.signature.outputs]
                 wanted = asked.wanted(names)  # what is not there is said before anything runs
@@ -207,11 +209,24 @@ class Inference:
             share.take(len(part))
             parts.append(part)
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return body if coding == "identity" else _unpacked(body, coding, limit, share, error)
+        return body if coding == "identity" else await _unpacked(body, coding, limit, share, error)
+
+
+class _Name(StringConvertor):
+    """The name of a model; one with a slash, as of an item with its collection, too."""
+
+    regex = "[^/]+(?:/(?!(?:infer|ready)$|versions/)[^/]+)?"
+
+
+register_url_convertor("model", _Name())
 
 
 class _Route(Route):
     """A route that the figures of the server know by its path, whatever its model is called."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], *, methods: list[str] | None = None) -> None:
+        super().__init__(path, endpoint, methods=methods)
+        self.path = self.path_format
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
@@ -248,8 +263,8 @@ class _Infer:
                     return
 
 
-def _unpacked(body: bytes, coding: str, limit: int, share: Share, error: TooLargeError) -> bytes:
-    """Unpack a body, piece by piece: a small one may become a very large one."""
+async def _unpacked(body: bytes, coding: str, limit: int, share: Share, error: TooLargeError) -> bytes:
+    """Unpack a body, piece by piece: a small one may become a very large one, and others are answered meanwhile."""
     unpacker = zlib.decompressobj(_WINDOW[coding])
     parts: list[bytes] = []
     size, rest = 0, body
@@ -260,10 +275,13 @@ def _unpacked(body: bytes, coding: str, limit: int, share: Share, error: TooLarg
                 raise error
             share.take(len(part))
             parts.append(part)
+            await asyncio.sleep(0)
     except zlib.error as problem:
         raise DataError(f"the body is not {coding}: {problem}") from problem
     if not unpacker.eof:
         raise DataError(f"the body is not {coding}: it is cut off")
+    if unpacker.unused_data:
+        raise DataError(f"the body is {coding}, and {len(unpacker.unused_data)} bytes after it: pack all of it as one")
     return b"".join(parts)
 
 

@@ -17,9 +17,11 @@ from modelstac.catalog.errors import (
     UnavailableError,
     UntrustedError,
 )
-from modelstac.registry.choosing.resolve import resolve
+from modelstac.catalog.items.identity import immutable_content
+from modelstac.registry.choosing.resolve import Resolution, resolve
 from modelstac.registry.isolated import choice
 from modelstac.registry.loading import load
+from modelstac.registry.running.model import Model
 from modelstac.registry.serving.served import Served, may_run_together
 from modelstac.registry.serving.settings import InferenceSettings
 from modelstac.registry.trust.policy import DEFAULT_POLICY
@@ -39,20 +41,13 @@ class Slot:
 
     reference: str
     served: Served | None = None
+    content: dict[str, Any] | None = None  # of the item that answers
     problem: str | None = None
 
     @property
     def alias(self) -> str | None:
         """The alias by which it is named; None for others."""
         return self.reference.partition("@")[2] or None
-
-    @property
-    def follows(self) -> bool:
-        """Whether another item may be meant later: anything but an item's id."""
-        return self.served is None or self.reference not in {
-            self.served.item_id,
-            f"{self.served.collection}/{self.served.item_id}",
-        }
 
 
 class Models:
@@ -118,7 +113,7 @@ class Models:
             If it is not loaded yet.
         """
         found = [slot for slot in self.slots if slot.reference == name and _is(slot, version)]
-        found = found or [s for s in self.slots if s.served and s.served.item_id == name and _is(s, version)]
+        found = found or [s for s in self.slots if s.served and name in s.served.names and _is(s, version)]
         found = found or [slot for slot in self.slots if _collection(slot) == name and _is(slot, version)]
         if not found:
             asked = name if version is None else f"{name}, version {version}"
@@ -127,7 +122,7 @@ class Models:
                 raise _not_loaded(waits)
             known = ", ".join(slot.reference for slot in self.slots)
             raise NotFoundError(f"no model {asked!r} is served here: {known} are")
-        if len({slot.served.item_id if slot.served else slot.reference for slot in found}) > 1:
+        if len({slot.served.names if slot.served else slot.reference for slot in found}) > 1:
             usual = [slot for slot in found if slot.alias == USUAL]
             if not usual:
                 raise AmbiguousError(
@@ -151,12 +146,13 @@ class Models:
             await self._load(slot)
 
     async def follow(self) -> None:
-        """Look every few seconds whether names mean other items than before, and load those; does not return."""
-        while True:
+        """Look every few seconds whether names mean other items than before, and load those; does not return.
+
+        An id may mean another one, too, once its item was deleted and one was published anew.
+        """
+        while not self._trust:
             await asyncio.sleep(self._settings.refresh_seconds)
             for slot in self.slots:
-                if not slot.follows:
-                    continue
                 try:
                     await self._load(slot)
                     slot.problem = None
@@ -169,38 +165,42 @@ class Models:
     async def close(self) -> None:
         """Let go of all models once they have answered."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-        served = [slot.served for slot in self.slots if slot.served is not None]
+        served = {slot.served for slot in self.slots if slot.served is not None}
         await asyncio.gather(*(one.close() for one in served), *self._closing)
 
     async def _load(self, slot: Slot) -> None:
-        """Load what a reference means now, unless it is loaded already."""
+        """Load what a reference means now, unless it is loaded already, by this name or another."""
         before = slot.served
-        found = await self._in_thread(lambda: self._new(slot.reference, None if before is None else before.item_id))
-        if found is None:
+        chosen, content = await self._in_thread(lambda: self._meant(slot.reference))
+        if content == slot.content:
             return
-        model, together = found
-        slot.served = Served(model, self._settings, together=together)
+        served = next((other.served for other in self.slots if other.content == content), None)
+        if served is None:
+            model, together = await self._in_thread(lambda: self._loaded(chosen))
+            served = Served(model, self._settings, together=together)
+        slot.served, slot.content = served, content
         if before is None:
-            LOG.info("%s: %s answers", slot.reference, slot.served.item_id)
+            LOG.info("%s: %s answers", slot.reference, served.item_id)
             return
-        LOG.info("%s: %s answers in place of %s", slot.reference, slot.served.item_id, before.item_id)
-        closing = asyncio.create_task(before.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        LOG.info("%s: %s answers in place of %s", slot.reference, served.item_id, before.item_id)
+        if all(other.served is not before for other in self.slots):
+            closing = asyncio.create_task(before.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
-    def _new(self, reference: str, before: str | None) -> tuple[Any, bool] | None:
-        """Load what a reference means now; None where that is the item that is there."""
+    def _meant(self, reference: str) -> tuple[Resolution, dict[str, Any]]:
+        """Find what a reference means now, and what its item says."""
         assert self._catalog is not None
         chosen = resolve(reference, catalog=self._catalog, isolated=choice(None), code=self._code)
-        if chosen.item.id == before:
-            return None
         if self._trust and chosen.item.id != reference.rpartition("/")[2]:
             raise UntrustedError(
                 f"{reference!r} means {chosen.item.id} now, and may mean another item later: --trust holds for items "
                 f"that are named by their id; serve {chosen.item.id!r}, or leave --trust out"
             )
-        item = self._local(chosen.item)
-        model = load(item, asset=chosen.asset.key, trust=self._trust)
+        return chosen, immutable_content(chosen.item) | {"id": chosen.item.id}
+
+    def _loaded(self, chosen: Resolution) -> tuple[Model, bool]:
+        model = load(self._local(chosen.item), asset=chosen.asset.key, trust=self._trust)
         return model, may_run_together(model, self._settings)
 
     def _still(self, slot: Slot, problem: str) -> None:

@@ -110,7 +110,9 @@ def read_request(body: bytes, length: int) -> Asked:
             f"the body is no JSON: {error} (NaN and Infinity are none; send such tensors binary)"
         ) from error
     request = _mapping(request, "the body")
-    parameters = _mapping(request.get("parameters", {}), "'parameters'")
+    parameters = _mapping(_given(request, "parameters"), "'parameters'")
+    if "sequence_id" in parameters:
+        raise DataError("the request is one of a sequence (sequence_id): no model here remembers the one before it")
     inputs, rest = _list(request.get("inputs"), "'inputs'"), data[length:]
     arrays: dict[str, Array] = {}
     for place, given in enumerate(inputs):
@@ -127,7 +129,7 @@ def read_request(body: bytes, length: int) -> Asked:
                 f"tensor {name!r} has the binary_data_size {size!r:.40}, and {len(rest)} bytes are left after the "
                 f"JSON and the tensors before it: send {HEADER_LENGTH} and all its bytes"
             )
-        if "data" in tensor:
+        if tensor.get("data") is not None:
             raise DataError(f"tensor {name!r} has both data and binary_data_size: send one of them")
         arrays[name] = from_bytes(name, tensor.get("datatype"), shape, rest[:size])
         rest = rest[size:]
@@ -135,8 +137,8 @@ def read_request(body: bytes, length: int) -> Asked:
         raise DataError(f"{len(rest)} bytes are left after the last tensor: each says its binary_data_size")
     binary = _flag(parameters.get("binary_data_output", False), "binary_data_output")
     outputs = None
-    if request.get("outputs"):
-        outputs = tuple(_wanted(one, place, binary) for place, one in enumerate(_list(request["outputs"], "'outputs'")))
+    if request.get("outputs") is not None and (wanted := _list(request["outputs"], "'outputs'")):
+        outputs = tuple(_wanted(one, place, binary) for place, one in enumerate(wanted))
         if len({one.name for one in outputs}) < len(outputs):  # each is written as often as it is asked for
             raise DataError("an output is asked for twice: name each once")
     return Asked(_id(request.get("id")), arrays, outputs, binary)
@@ -212,10 +214,16 @@ def _named(given: object, where: str) -> tuple[str, dict[str, Any]]:
 
 
 def _parameters(tensor: Mapping[str, Any], name: str) -> dict[str, Any]:
-    said = _mapping(tensor.get("parameters", {}), f"'parameters' of {name!r}")
+    said = _mapping(_given(tensor, "parameters"), f"'parameters' of {name!r}")
     if odd := next((word for word in _ELSEWHERE if word in said), None):
         raise DataError(f"tensor {name!r} asks for {odd}, which this server does not do: send and take its values")
     return said
+
+
+def _given(holder: Mapping[str, Any], name: str) -> Any:
+    """Return what may be left out, or be null, as some clients write it."""
+    value = holder.get(name)
+    return {} if value is None else value
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

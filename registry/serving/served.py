@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from modelstac.catalog.errors import CannotRunError, ModelStacError
+from modelstac.catalog.errors import CannotRunError, DataError, ModelStacError
 from modelstac.catalog.items.sizes import Size
 from modelstac.registry.running.examples import read_example
 from modelstac.registry.running.model import Model
@@ -54,6 +54,7 @@ class Served:
         self.model = model
         self.item_id = model.item.id
         self.collection = str(model.item.collection_id)
+        self.names = (f"{self.collection}/{self.item_id}", self.item_id)
         self.version = model.description.version
         axes = Axes.of(signature, settings.max_batch) if together else None
         self.batcher = Batcher(model, axes, settings.workers)
@@ -71,6 +72,23 @@ class Served:
             "outputs": [_tensor(tensor) for tensor in signature.outputs],
             "parameters": {"item": self.item_id, "title": description.title},
         }
+
+    def check_kinds(self, arrays: Mapping[str, Array]) -> None:
+        """Refuse numbers of another kind in the words of the protocol; the model's own are those of Python.
+
+        Raises
+        ------
+        DataError
+            If some are.
+        """
+        for tensor in self.model.signature.inputs:
+            array, declared = arrays.get(tensor.name), np.dtype(tensor.dtype)
+            if array is None or array.dtype.kind == declared.kind or {array.dtype.kind, declared.kind} == {"i", "u"}:
+                continue
+            kind, scaled = DATATYPES[tensor.dtype], ", scaled as its item says" if tensor.scaling else ""
+            raise DataError(
+                f"input {tensor.name!r} is {kind}, and was sent as {DATATYPES[array.dtype.name]}: send {kind}{scaled}"
+            )
 
     def bytes_of(self, arrays: Mapping[str, Array]) -> int:
         """Return about how many bytes the results of these inputs have, as far as the item says it."""
@@ -95,7 +113,7 @@ def may_run_together(model: Model, settings: InferenceSettings) -> bool:
     """Tell whether the result of a sample is the same whatever other samples are in its batch, by trying it.
 
     Dynamic quantisation takes its scale of the whole batch: run with those of others, a sample would get another
-    result. Not tried where the item says so already. What is found is logged.
+    result. Not tried where the item says that it does; that it does not is believed of none. What is found is logged.
     """
     axes = Axes.of(model.signature, settings.max_batch)
     if axes is None:
@@ -103,7 +121,7 @@ def may_run_together(model: Model, settings: InferenceSettings) -> bool:
     parity = model.description.parity
     moved = None if parity is None else parity.batch_difference
     try:
-        moved = _moved(model, axes) if moved is None else moved
+        moved = moved or _moved(model, axes)
     except ModelStacError as error:
         LOG.warning("requests of %s run one by one: %s", model.item.id, error)
         return False
@@ -113,12 +131,13 @@ def may_run_together(model: Model, settings: InferenceSettings) -> bool:
 
 
 def _moved(model: Model, axes: Axes) -> float:
-    """Return how far a neighbour with large values moves a result; 0 where it is rounding alone."""
+    """Return how far a neighbour with large values, on either side, moves a result; 0 where it is rounding alone."""
     one = _sample(model, axes)
     other = {name: np.flip(a) * a.dtype.type(100) if a.dtype.kind == "f" else np.flip(a) for name, a in one.items()}
     alone = model.run(one)
-    together = axes.parts(model.run(axes.join([one, other])), [1, 1])[0]
-    return max(_apart(alone[name], together[name]) for name in alone)
+    first = axes.parts(model.run(axes.join([one, other])), [1, 1])[0]
+    last = axes.parts(model.run(axes.join([other, one])), [1, 1])[1]
+    return max(_apart(alone[name], together[name]) for together in (first, last) for name in alone)
 
 
 def _apart(expected: Array, found: Array) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +35,8 @@ DTYPES = MappingProxyType(
 """NumPy's data types by the protocol's."""
 DATATYPES = MappingProxyType({name: datatype for datatype, name in DTYPES.items()})
 """The protocol's data types by NumPy's."""
-_KINDS = MappingProxyType({"b": "b", "i": "iu", "u": "iu", "f": "fiu"})
+_TYPES: Mapping[str, set[type]] = MappingProxyType({"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}})
+"""What JSON's values are in Python; true and false are no numbers, in Triton neither."""
 _MOST = 1 << 48
 """No array has more numbers; a shape with a 0 could say anything else beside it."""
 _NAMES = MappingProxyType({"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"})
@@ -88,7 +89,7 @@ def from_bytes(name: str, datatype: object, shape: Sequence[int], data: memoryvi
         raise DataError(
             f"tensor {name!r} has {len(data)} bytes: {datatype} of shape {list(shape)} are {wanted}, little-endian"
         )
-    if dtype.kind == "b" and not np.isin(np.frombuffer(data, "u1"), (0, 1)).all():
+    if dtype.kind == "b" and np.frombuffer(data, "u1").max(initial=0) > 1:
         raise DataError(f"tensor {name!r} has bytes that are neither 0 nor 1: BOOL is one byte for each value")
     return np.frombuffer(data, dtype).reshape(shape)
 
@@ -109,25 +110,22 @@ def from_json(name: str, datatype: object, shape: Sequence[int], data: object) -
     while set(map(type, level)) == {list}:
         level = list(chain.from_iterable(level))
     # Of texts NumPy makes an array of the longest, as often as there are values: a small body would fill the memory.
-    if not {int, float, bool}.issuperset(map(type, level)):
+    if not _TYPES[dtype.kind].issuperset(map(type, level)):
         raise DataError(
-            f"{begin}; found lists of unequal lengths, or data that are not all {_NAMES[dtype.kind]} (null is none)"
+            f"{begin}; found lists of unequal lengths, or data that are not all {_NAMES[dtype.kind]} (NaN and null are "
+            "none in JSON, nor is true a number)"
         )
+    # Whole numbers each for itself: NumPy makes floats of [1, 2**63].
+    if dtype.kind in "iu" and level and not (np.iinfo(dtype).min <= min(level) and max(level) <= np.iinfo(dtype).max):
+        raise DataError(f"{begin}; found whole numbers that do not fit into {datatype}")
     try:
-        found = np.array(data)
+        found = np.array(data, "f8" if dtype.kind == "f" else dtype)
     except (ValueError, OverflowError, RecursionError) as error:
         raise DataError(f"{begin}; found lists of unequal lengths, or numbers that nothing holds") from error
-    if found.size == 0:
-        found = found.astype(dtype)
-    if found.dtype.kind not in _KINDS[dtype.kind]:
-        raise DataError(f"{begin}; found data that are not all {_NAMES[dtype.kind]} (NaN and null are none in JSON)")
     if found.shape != tuple(shape) and (found.ndim != 1 or found.size != math.prod(shape)):
         raise DataError(f"{begin}; found data of shape {list(found.shape)}: give one list, or lists of that shape")
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused where it is checked
-        converted = found.astype(dtype)
-    if dtype.kind in "iu" and not np.array_equal(converted, found):
-        raise DataError(f"{begin}; found whole numbers that do not fit into {datatype}")
-    return converted.reshape(shape)
+        return found.astype(dtype, copy=False).reshape(shape)
 
 
 def datatype_of(name: str, array: Array) -> str:

@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from modelstac.catalog.ahead import seldom_collected
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.messages import Message, Note
 from modelstac.catalog.terminal import harmless
@@ -76,6 +77,7 @@ def _end_with_stdin() -> None:
 
 
 if __name__ == "__main__":
+    seldom_collected()
     from modelstac.registry.isolated.answers import leave
 
     leave(main())

@@ -21,10 +21,10 @@ from modelstac.catalog.items.evidence import is_unproved, told_allowance
 from modelstac.catalog.items.versions import parse_version
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.catalog.pages.scores import BASELINES, MAIN, in_order, title
+from modelstac.catalog.pages.values import NOTHING, mapping, mappings, number, text, texts, whole
 from modelstac.registry.files.fetch import fetch
 from modelstac.report import Picture, Section, Table, write_html
 
-NOTHING = "–"
 LARGEST_PICTURE = 4 << 20
 SCORES = ("rmse_mm_h", "mae_mm_h", "bias_mm_h", "ssim", "csi_0.5_mm_h", "csi_1_mm_h", "csi_2_mm_h")
 """Scores of forecasts, in this order; of others the main metric first, and :data:`MOST_SCORES` of them."""
@@ -54,9 +54,9 @@ def write_overview(
         If the page cannot be written.
     """
     by_model: dict[str, list[pystac.Item]] = {}
-    for item in catalog.items():
+    for item in catalog.readable(report):
         by_model.setdefault(item.collection_id or item.id, []).append(item)
-    titles = {collection.id: collection.title for collection in catalog.collections()}
+    titles = {found["id"]: text(found.get("title")) for found in catalog.collection_documents()}
     report(Started("report", len(by_model)))
     sections = []
     for name, items in sorted(by_model.items()):
@@ -95,8 +95,8 @@ def _index(by_model: Mapping[str, Sequence[pystac.Item]]) -> Table:
         items = sorted(unsorted, key=_order)
         versions = list(dict.fromkeys(str(item.properties.get("version")) for item in items))
         formats = sorted({str(item.properties.get("interop:format") or NOTHING) for item in items})
-        places = {_environment(one) for item in items for one in item.properties.get("interop:verified") or ()}
-        aliases = [alias for item in items for alias in item.properties.get("interop:aliases", ())]
+        places = {_environment(one) for item in items for one in _verified(item)}
+        aliases = [alias for item in items for alias in texts(item.properties.get("interop:aliases"))]
         rows.append(
             (name, str(len(items)), versions[-1], ", ".join(formats), str(len(places)), ", ".join(aliases) or NOTHING)
         )
@@ -127,15 +127,16 @@ def _files(items: Sequence[pystac.Item]) -> Table:
     for item in items:
         get = item.properties.get
         marks = ["deprecated"] * bool(get("deprecated")) + ["not proved"] * is_unproved(item.properties)
-        status = ", ".join([*marks, *get("interop:aliases", ())]) or NOTHING
-        size = sum(asset.extra_fields.get("file:size", 0) for asset in item.assets.values())
+        status = ", ".join([*marks, *texts(get("interop:aliases"))]) or NOTHING
+        size = sum(number(asset.extra_fields.get("file:size")) or 0 for asset in item.assets.values())
+        parameters = whole(get("mlm:total_parameters"))
         rows.append(
             (
                 _short(item),
                 _texts(get("mlm:framework"), get("mlm:framework_version")),
                 _texts(get("interop:backend"), get("interop:backend_version")),
                 _texts(get("interop:precision")),
-                NOTHING if get("mlm:total_parameters") is None else f"{get('mlm:total_parameters'):,}",
+                NOTHING if parameters is None else f"{parameters:,}",
                 f"{size / 1000:,.0f}",
                 _texts(str(get("start_datetime") or get("datetime") or "")[:10]),
                 _texts(get("license")),
@@ -147,9 +148,9 @@ def _files(items: Sequence[pystac.Item]) -> Table:
 
 
 def _scores(items: Sequence[pystac.Item]) -> Table | None:
-    scored = {_short(item): scores for item in items if (scores := item.properties.get("interop:scores"))}
+    scored = {_short(item): scores for item in items if (scores := mapping(item.properties.get("interop:scores")))}
     own = {name for scores in scored.values() for name in scores if name.split("_")[0] not in BASELINES}
-    main = next((name for item in reversed(items) if (name := item.properties.get(MAIN)) in own), None)
+    main = next((name for item in reversed(items) if (name := text(item.properties.get(MAIN))) in own), None)
     names = [name for name in SCORES if name in own]
     names = names if names and main is None else in_order(main, own)
     names = names[:MOST_SCORES]
@@ -167,16 +168,16 @@ def _scores(items: Sequence[pystac.Item]) -> Table | None:
 def _proofs(items: Sequence[pystac.Item]) -> Table | None:
     rows = []
     for item in items:
-        if not (parity := item.properties.get("interop:parity")):
+        parity, timing = (mapping(item.properties.get(f"interop:{name}")) for name in ("parity", "timing"))
+        apart = [number(parity.get(name)) for name in ("max_absolute_difference", "root_mean_square_difference")]
+        if not parity:
             continue
-        timing = item.properties.get("interop:timing", {})
         rows.append(
             (
                 _short(item),
-                parity["source"].removeprefix(f"{item.collection_id}-"),
-                " → ".join(_formats(item.properties.get("interop:route") or ())) or NOTHING,
-                f"{parity['max_absolute_difference']:.1e}",
-                f"{parity['root_mean_square_difference']:.1e}",
+                text(parity.get("source")).removeprefix(f"{item.collection_id}-") or NOTHING,
+                " → ".join(_formats(mappings(item.properties.get("interop:route")))) or NOTHING,
+                *(NOTHING if value is None else f"{value:.1e}" for value in apart),
                 told_allowance(parity).removeprefix("allowed "),
                 _judged(parity),
                 _verdict(parity),
@@ -194,12 +195,12 @@ def _proofs(items: Sequence[pystac.Item]) -> Table | None:
 
 def _judged(parity: dict[str, Any]) -> str:
     """Give how many cases were judged of how many."""
-    judged = parity.get("judged_cases")
-    return str(parity["cases"]) if judged in {None, parity["cases"]} else f"{judged} of {parity['cases']}"
+    judged, cases = whole(parity.get("judged_cases")), whole(parity.get("cases"))
+    return _texts(cases) if judged in {None, cases} else f"{judged} of {_texts(cases)}"
 
 
 def _verdict(parity: dict[str, Any]) -> str:
-    if not parity["passed"]:
+    if parity.get("passed") is not True:
         return "differs"
     return "equal" if parity.get("tolerance_by") is None else f"equal, {parity['tolerance_by']}"
 
@@ -208,7 +209,7 @@ def _environments(items: Sequence[pystac.Item]) -> Table | None:
     """Return how far from its writer each item was in each environment in which it was verified."""
     cells: dict[str, dict[str, str]] = {}
     for item in items:
-        for environment in item.properties.get("interop:verified") or ():
+        for environment in _verified(item):
             cells.setdefault(_short(item), {})[_environment(environment)] = _agreed(environment)
     heads = sorted({name for found in cells.values() for name in found})
     rows = [(item_id, *(found.get(name, NOTHING) for name in heads)) for item_id, found in cells.items()]
@@ -223,7 +224,7 @@ def _effects(items: Sequence[pystac.Item]) -> Table | None:
     """Return what the environments change in the forecasts of each item, at most, where forecasts were compared."""
     rows = []
     for item in items:
-        environments = item.properties.get("interop:verified") or ()
+        environments = _verified(item)
         if not any("rmse_change" in one or "csi_change" in one for one in environments):
             continue
         apart = (_largest(environments, name) for name in _CHANGES)
@@ -258,7 +259,7 @@ _RUNTIMES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "onnxruntime", "o
 
 
 def _environment(environment: Mapping[str, Any]) -> str:
-    packages = environment.get("packages", {})
+    packages = mapping(environment.get("packages"))
     kept = {name for name in packages if name in _RUNTIMES} or {name for name in packages if name != "numpy"}
     named = [f"{name.removesuffix('-cpu')} {packages[name]}" for name in sorted(kept)]
     return ", ".join([*named, f"Python {environment['python']}"] if environment.get("python") else named) or "unnamed"
@@ -291,10 +292,10 @@ def _pictures(items: Sequence[pystac.Item], report: Report) -> Iterator[Picture]
 
 
 def _formats(route: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for number, step in enumerate(route):
-        if not number:
-            yield str(step["source_format"])
-        yield str(step["target_format"])
+    for place, step in enumerate(route):
+        if not place:
+            yield _texts(step.get("source_format"))
+        yield _texts(step.get("target_format"))
 
 
 def _short(item: pystac.Item) -> str:
@@ -306,8 +307,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def _verified(item: pystac.Item) -> list[dict[str, Any]]:
+    return mappings(item.properties.get("interop:verified"))
+
+
 def _texts(*parts: Any) -> str:
-    return " ".join(str(part) for part in parts if part) or NOTHING
+    return " ".join(filter(None, map(text, parts))) or NOTHING
 
 
 def _number(value: Any) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from modelstac import __version__
 from modelstac.catalog.backends.static import StaticCatalog
-from modelstac.catalog.base import Catalog, as_item
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, SpecError
+from modelstac.catalog.items.documents import as_item
 from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.catalog.pages.values import PICTURES
 from modelstac.catalog.pages.writing import Picture, write_beside, write_elsewhere

@@ -237,3 +237,13 @@ def test_a_collection_of_a_version_that_is_none(root: Path) -> None:
     changed(root / "pacific/collection.json", lambda d: d.update(stac_version="\0x"))
     assert NAME in {collection.id for collection in StaticCatalog(root).collections()}
     assert len(list(StaticCatalog(root).search())) >= 8
+
+
+def test_a_link_to_another_place_is_named_by_its_address(root: Path) -> None:
+    for href in ("https://example.org/eo/collection.json", "s3://bucket/eo/collection.json"):
+        changed(root / "catalog.json", lambda d, href=href: d["links"].append({"rel": "child", "href": href}))
+    notes = StaticCatalog(root).page(Query(fields=("id",))).notes
+    assert len(notes) == 2
+    said = "is left out: it is in another place than this catalog: open that one by its own address"
+    assert notes[0] == f"https://example.org/eo/collection.json {said}"
+    assert len(StaticCatalog(root).search()) == 9

@@ -17,6 +17,7 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import CatalogError, InvalidItemError
 from modelstac.catalog.geoparquet import write_geoparquet
 from modelstac.catalog.items.documents import located
+from modelstac.catalog.search.page import Page
 from modelstac.catalog.testing import Examples
 
 
@@ -69,6 +70,9 @@ class Documents(Catalog):
     def collections(self) -> Any:
         return iter(())
 
+    def page(self, *_: Any, **__: Any) -> Any:
+        return Page((), None, None)
+
 
 Documents.__abstractmethods__ = frozenset()
 
@@ -87,6 +91,7 @@ def test_fields_of_several_types_are_json_text(tmp_path: Path) -> None:
     ):
         item = examples.item(version=f"1.{number}.0")
         item.properties |= {"x:depth": depth, "x:nested": nested, "x:flags": [True], "x:none": {}, "x:ok": number / 2}
+        item.properties["x:time"] = [(1 << 60) + 1, 0.5, 1, 1, 1][number]
         item.bbox = box
         item.assets["model"].extra_fields["x:size"] = number if number % 2 else str(number)
         if number == 2:
@@ -98,6 +103,7 @@ def test_fields_of_several_types_are_json_text(tmp_path: Path) -> None:
         "properties.x:depth",
         "properties.x:nested.a",
         "properties.x:none",
+        "properties.x:time",
         "assets.model.x:size",
     }
     table = pq.read_table(path)
@@ -109,6 +115,8 @@ def test_fields_of_several_types_are_json_text(tmp_path: Path) -> None:
         1 << 70,
     ]
     assert table["x:nested"].to_pylist()[1] == {"a": '"x"', "b": [1.0, 2.5]}
+    assert json.loads(table["x:time"].to_pylist()[0]) == (1 << 60) + 1
+    assert [back["geometry"] for back in arrow.stac_table_to_items(table)][2] == {"type": "Polygon", "coordinates": []}
     assert table["x:ok"].to_pylist() == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert table["bbox"].to_pylist()[1] == {"xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}
     assert duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE \"x:ok\" > 0.7").fetchall() == [(3,)]
@@ -121,5 +129,12 @@ def test_nothing_is_written_of_nothing_and_of_what_is_no_time(tmp_path: Path) ->
     assert not path.exists()
     item = Examples(tmp_path).item()
     item.properties["created"] = "yesterday"
+    heard: list[Any] = []
+    with pytest.raises(CatalogError, match="has no items"):
+        write_geoparquet(Documents([item]), path, report=heard.append)
+    assert [note.text for note in heard] == [
+        f"{item.id} is left out: its created is 'yesterday', and a time of RFC 3339 is needed"
+    ]
+    item.properties["created"], item.geometry = "2020-01-01T00:00:00Z", {"type": "Point", "coordinates": ["a", "b"]}
     with pytest.raises(InvalidItemError, match="cannot be written as GeoParquet"):
         write_geoparquet(Documents([item]), path)

@@ -17,7 +17,7 @@ from modelstac.catalog.errors import IntegrityError, ItemExistsError
 from modelstac.catalog.items.digests import multihash
 from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.items.reading import read_item
-from modelstac.catalog.messages import Message, Note
+from modelstac.catalog.messages import Message, Note, Started
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 
@@ -76,6 +76,32 @@ def test_an_interrupted_sync_goes_on(tmp_path: Path, bucket: str) -> None:
     assert 0 < half < 9
     done = sync(source, target)
     assert (len(done.copied), done.present) == (9 - half, half)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_what_the_source_deletes_and_publishes_meanwhile_is_of_the_next_copy(
+    tmp_path: Path, bucket: str, place: str
+) -> None:
+    source = open_catalog(bucket if place == "bucket" else tmp_path / "a", create=True)
+    target, examples, notes = open_catalog(tmp_path / "b.sqlite", create=True), Examples(tmp_path / "made"), []
+    old, kept, new = (examples.item(name="rain", version=f"{major}.0.0") for major in (1, 2, 3))
+    source.publish_many([old, kept])
+
+    def change(message: Message) -> None:
+        if isinstance(message, Started) and message.task.startswith("sync"):  # its items are read by now
+            source.delete(old.id)
+            source.publish(new)
+            source.set_alias("rain", "champion", new.id)
+        notes.extend([message.text] if isinstance(message, Note) else [])
+
+    done = sync(source, target, report=change)
+    assert (done.copied, done.aliases, list(target.ids())) == ((kept.id,), (), [kept.id])
+    first, second = notes
+    assert first.startswith(f"{old.id} is left out: it was deleted from ")
+    assert second.startswith("alias rain@champion is left as it was")
+    done = sync(source, target)
+    assert (done.copied, done.aliases) == ((new.id,), ("rain@champion",))
+    assert content(target) == content(source)
 
 
 def test_what_needs_no_download_is_copied_many_at_a_time(tmp_path: Path) -> None:

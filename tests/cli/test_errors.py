@@ -83,7 +83,13 @@ def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_interrupt_while_waiting_leaves_nothing(catalog: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "said"),
+    [(signal.SIGINT, 130, "error: interrupted"), (signal.SIGTERM, 143, "error: ended by SIGTERM")],
+)
+def test_a_signal_while_waiting_leaves_nothing(
+    catalog: Path, tmp_path: Path, sent: signal.Signals, code: int, said: str
+) -> None:
     # The radar file is a pipe that nobody writes to, so the command is surely at work when the signal comes.
     os.mkfifo(tmp_path / "x.npy")
     source = str(Path(sys.modules["modelstac"].__file__).parents[1])
@@ -104,8 +110,8 @@ def test_interrupt_while_waiting_leaves_nothing(catalog: Path, tmp_path: Path) -
     )
     with (tmp_path / "x.npy").open("wb"):  # returns once the command has opened the pipe for reading
         time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, text = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert text.strip() == "error: interrupted"
+    assert process.returncode == code
+    assert text.strip() == said
     assert sorted(path.name for path in tmp_path.glob("*y.npy*")) == []

@@ -246,6 +246,9 @@ def test_a_series_on_every_pixel(predict: Any, tmp_path: Path, catalog: Path) ->
         (("--from", "https://127.0.0.1:1/", "--output", "map.tif"), "--collections"),
         (("{scene}", "--from", "https://127.0.0.1:1/", "--output", "map.tif"), "--from"),
         (("{scene}", "--input", "image={scene}", "--output", "map.tif"), "--input"),
+        (("{scene}", "--collections", "sentinel-2", "--output", "map.tif"), "--from"),
+        (("{scene}", "--datetime", "1999", "--output", "map.tif"), "nothing at the time 1999"),
+        (("{scene}", "--datetime", "noon", "--output", "map.tif"), "'noon' cannot be read"),
         (("x.npy", "--tile", "32"), "--tile"),
     ],
 )

@@ -7,6 +7,7 @@ them, keeps inputs and eager results beside the catalog, and prints what happene
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import sys
 import tempfile
@@ -21,10 +22,13 @@ CASES = {
     "statistics": ("litert", "onnx", "saved-model"),
     "masked": ("litert", "torch-export"),
     "both-ways": ("litert",),
+    "masked-both-ways": ("litert", "torch-export"),
     "cells": ("torch-export",),
     "coarse": ("torch-export",),
     "upsampled": ("saved-model", "litert", "onnx", "openvino"),
+    "chain": ("litert",),
     "chosen": ("onnx",),
+    "half": ("litert",),
     "strided": ("litert",),
     "named": ("litert", "onnx", "saved-model"),
     "bits": ("saved-model",),
@@ -75,6 +79,8 @@ def models():
     yield "masked", keras.Model(x, layers.GRU(4)(layers.Masking()(x))), SERIES, FLAT, [steps]
     x = keras.Input((5, 3), name="x")
     yield "both-ways", keras.Model(x, layers.Bidirectional(layers.LSTM(4))(x)), SERIES, FLAT, [steps]
+    y = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(layers.Masking()(x))
+    yield "masked-both-ways", keras.Model(x, layers.GlobalAveragePooling1D()(y)), SERIES, FLAT, [steps]
     x = keras.Input((5, 3), name="x")
     cells = layers.RNN([layers.LSTMCell(4), layers.GRUCell(3)])
     yield "cells", keras.Model(x, cells(x)), SERIES, FLAT, [steps]
@@ -98,6 +104,21 @@ def models():
     bits = ops.cast(ops.bitwise_and(x, ops.right_shift(ops.flip(x, 1), 1)), "float32")
     numbers = [rng.integers(0, 99, (3, 6)).astype("int32")]
     yield "bits", keras.Model(x, ops.roll(bits, 2, axis=1)), FLAT, FLAT, numbers
+
+
+def chains():
+    """Yield the same of models that are a chain of layers."""
+    import keras
+    from keras import layers
+
+    rng = np.random.default_rng(1)
+    small, large = (rng.normal(0.3, 1, (2, *shape, 3)).astype("float32") for shape in ((8, 8), (20, 12)))
+    half = [layers.Conv2D(4, 3, dtype="mixed_float16"), layers.BatchNormalization(dtype="mixed_float16")]
+    x = keras.Input((8, 8, 3), name="x")
+    yield "half", keras.Sequential([x, *half, layers.Conv2D(2, 1)]), GRID, GRID, [small]
+    open_ = [layers.Conv2D(4, 3, padding="same"), layers.UpSampling2D(2, interpolation="bilinear")]
+    x = keras.Input((None, None, 3), name="x")
+    yield "chain", keras.Sequential([x, *open_, layers.Conv2D(2, 1)]), GRID, GRID, [small, large]
 
 
 def steps(folder):
@@ -154,7 +175,7 @@ def main(href):
     statement = _neighbour("any_models.py").statement
     catalog, found = open_catalog(href, create=True), {}
     with tempfile.TemporaryDirectory() as folder, Workers() as workers:
-        for name, model, dims, output_dims, inputs in models():
+        for name, model, dims, output_dims, inputs in itertools.chain(models(), chains()):
             path = Path(folder) / f"{name}.keras"
             with without_tensorflow():
                 model.save(path)

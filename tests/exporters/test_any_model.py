@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import helper
 
+import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError, StorageError, UntrustedError
 from modelstac.catalog.items.reading import read_item
@@ -282,3 +283,43 @@ def test_graphs_of_another_tool_are_compared_node_by_node(catalog, files, models
     assert [(row.name, row.largest) for row in found.weights] == [("w", 0.0), ("b", pytest.approx(0.5))]
     assert not unlike.layers
     assert unlike.layers_note.startswith("nothing that they compute can be compared: ")
+
+
+def _publish_graph(folder, name, text, initializers, **said):
+    graph = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> g {text}')
+    graph.graph.initializer.extend(onnx.numpy_helper.from_array(value, key) for key, value in initializers.items())
+    onnx.save(graph, folder / f"{name}.onnx")
+    place = {"license": "MIT", "bbox": (5, 50, 10, 55), "datetime": "2020", "task": "regression", "architecture": "Net"}
+    catalog = open_catalog(folder / "catalog", create=True)
+    return catalog, modelstac.publish(folder / f"{name}.onnx", catalog=catalog, name=name, **place, **said).id
+
+
+def test_an_axis_that_a_graph_calls_open_and_takes_at_one_length_is_not_closed_by_a_conversion(workers, tmp_path):
+    """A table of sizes that says 2 samples, as of a graph that was traced with two."""
+    text = "(float[N,F] x) => (float[N,K] y) { y = Reshape (x, two) }"
+    two, dims = {"two": np.array([2, -1], np.int64)}, ("batch", "feature")
+    catalog, source = _publish_graph(
+        tmp_path, "two", text, two, example=np.ones((2, 3), np.float32), input_dims=dims, output_dims=dims
+    )
+    item = export(ExportJob(source, "openvino"), catalog, workers=workers)
+    description = read_item(item)
+    assert description.closed == {}
+    assert description.inputs[0].input.shape == (2, -1)
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    with load(item) as model:
+        np.testing.assert_array_equal(model.predict(x), x)
+
+
+def test_outputs_of_as_many_values_as_are_found_are_compared_with_gaps_in_the_input(workers, tmp_path):
+    x = np.random.default_rng(0).normal(size=(12, 14)).astype(np.float32).clip(0)
+    catalog, source = _publish_graph(
+        tmp_path,
+        "found",
+        "(float[H,W] x) => (int64[A,K] y) { y = NonZero (x) }",
+        {},
+        example=x,
+        input_dims=("height", "width"),
+        output_dims=("axis", "found"),
+    )
+    with load(export(ExportJob(source, "openvino"), catalog, workers=workers)) as model:
+        np.testing.assert_array_equal(model.predict(x), np.stack(np.nonzero(x)))

@@ -108,7 +108,7 @@ def test_the_parity_report_is_an_asset_and_agrees_with_the_summary(catalog, job)
     assert names[-1] == "real windows"
     for axis in ("time of frames", "height of frames", "width of frames", "batch", "all"):
         assert {f"random, {axis} one step more", f"random, {axis} far"} <= set(names)
-    assert len(names) == len(set(names)) == 21
+    assert len(names) == len(set(names)) == 22
     summary = read_item(item).parity
     assert summary.cases == len(report["cases"])
     assert summary.judged_cases == sum(case["judged"] for case in report["cases"]) >= 18

@@ -53,7 +53,8 @@ def test_a_conversion_gives_what_keras_gives_eagerly(made, workers, name, target
                 got = dict(zip(wanted, got.values(), strict=True))
             assert got.keys() == wanted.keys()
             for key, array in wanted.items():
-                np.testing.assert_allclose(got[key], array, rtol=1e-5, atol=1e-5 * max(1, np.abs(array).max()))
+                share = 5e-3 if name == "half" else 1e-5
+                np.testing.assert_allclose(got[key], array, rtol=share, atol=share * max(1, np.abs(array).max()))
 
 
 def test_a_route_that_failed_stands_in_the_record_of_the_one_that_was_taken(made):

@@ -309,6 +309,48 @@ def logistic(wrong=0.0):
     return Function(function)
 
 
+def _standardised(mean, wrong=0.0):
+    def function(x):
+        centred = x - mean(x) + np.float32(wrong)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return centred / np.sqrt((centred * centred).mean((1, 2), keepdims=True))
+
+    return Function(function)
+
+
+def test_a_constant_field_by_its_standard_deviation_is_not_judged_where_rounding_makes_it_a_number():
+    def mean(x):
+        return x.mean((1, 2), keepdims=True)
+
+    def rounded(x):
+        return np.nextafter(mean(x), np.float32(0)) if (x == x[:, :1, :1]).all() else mean(x)
+
+    x = np.random.default_rng(0).random((2, 5, 4)).astype(np.float32)
+    cases = [Case("random", {"x": x}), Case("constant", {"x": np.full_like(x, 0.5)})]
+    report = compare(_standardised(mean), _standardised(rounded), cases=cases)
+    assert report.passed
+    assert [case.judged for case in report.cases] == [True, False]
+    assert "'constant' is not judged: 'y' of the source is" in report.cases[1].note
+    assert not compare(_standardised(mean), _standardised(rounded, wrong=0.1), cases=cases).passed
+
+
+@pytest.mark.parametrize("wrong", ["other numbers", "missing"])
+def test_what_rounding_makes_of_one_field_excuses_no_other(wrong):
+    def mean(x):
+        return x.mean((1, 2), keepdims=True)
+
+    def target(x):
+        found = np.array(_standardised(mean).function(x))
+        found[0, 0, 0] = np.nan if wrong == "missing" else found[0, 0, 0] + 0.1
+        found[1] = 1
+        return found
+
+    x = np.full((2, 5, 4), 0.5, np.float32)
+    x[0] = np.random.default_rng(0).random((5, 4))
+    report = compare(_standardised(mean), Function(target), cases=[Case("one of two is constant", {"x": x})])
+    assert not report.passed
+
+
 def test_chaos_beyond_what_models_are_fed_is_measured_and_not_judged():
     heard = []
 

@@ -113,6 +113,31 @@ def test_means_over_windows_beyond_a_padded_edge_are_written_out_exactly(kernel,
     assert list(pool.args[3:4]) in ([], [[0, 0]])
 
 
+class Parcels(torch.nn.Module):
+    """Sums over windows by a divisor of one's own, and the means of parcels."""
+
+    def __init__(self, include_self):
+        super().__init__()
+        self.include_self = include_self
+        self.register_buffer("parcels", torch.tensor([0, 0, 2, 2, 2, 0, 4, 4]).repeat(4, 1))
+
+    def forward(self, x):
+        sums = torch.nn.functional.avg_pool2d(x, 3, 2, 1, ceil_mode=True, divisor_override=4)
+        index = self.parcels.expand(*sums.shape[:2], *self.parcels.shape)[..., : sums.shape[-2], : sums.shape[-1]]
+        means = torch.full_like(sums, 2.0).scatter_reduce(3, index, sums, "mean", include_self=self.include_self)
+        return torch.cat([sums, means], 1)
+
+
+@pytest.mark.parametrize("include_self", [True, False])
+def test_sums_by_a_divisor_and_means_of_parcels_are_as_pytorch_makes_them(publish, include_self, workers):
+    module, name = Parcels(include_self), f"parcels-{include_self}".lower()
+    catalog, source = publish(name, module, torch.rand(2, 3, 6, 14), {0: AUTO}, dims=IMAGE, results=IMAGE)
+    x = np.random.default_rng(0).normal(size=(3, 3, 6, 14)).astype(np.float32)
+    for target in ("onnx", "openvino"):
+        with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
+            np.testing.assert_allclose(model.predict(x), module(torch.from_numpy(x)), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["boolean", "added"])
 def test_a_row_of_attention_of_which_all_is_masked_is_zeros(publish, kind, workers):
     module = Masked(kind)
@@ -213,6 +238,112 @@ def test_wind_from_the_west_and_large_logits_are_those_of_pytorch(target, publis
     with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
         found = model.predict(x)
     np.testing.assert_allclose(found, Wind()(torch.from_numpy(x)).numpy(), rtol=1e-6, atol=1e-5)
+
+
+def _on_grids(function):
+    class Network(torch.nn.Module):
+        def forward(self, x):
+            return function(x)
+
+    return Network()
+
+
+def _exported(function, x):
+    return torch.export.export(_on_grids(function), (x,), dynamic_shapes=({0: AUTO, 2: AUTO, 3: AUTO},))
+
+
+SMOOTHED = {
+    "a size": {"size": (11, 13)},
+    "a factor": {"scale_factor": 0.5},
+    "another factor": {"scale_factor": 1.7},
+    "corners": {"size": (11, 40), "align_corners": True},
+}
+
+
+@pytest.mark.parametrize("kind", SMOOTHED)
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_what_is_smoothed_when_it_is_resized_is_written_out_on_open_grids(mode, kind):
+    def resized(x):
+        return torch.nn.functional.interpolate(x, mode=mode, antialias=True, **SMOOTHED[kind])
+
+    program = ready(_exported(resized, torch.rand(2, 3, 24, 28)))
+    assert not [node for node in nodes(program) if "upsample" in str(node.target)]
+    for shape in ((24, 28), (16, 40), (90, 10)):
+        x = torch.rand(3, 3, *shape)
+        torch.testing.assert_close(program.module()(x), resized(x), rtol=1e-5, atol=1e-5)
+
+
+def _pooled(x):
+    """Pool as a pyramid does, over any grid."""
+    average = torch.nn.functional.adaptive_avg_pool2d(x, (3, 5))
+    rows = torch.nn.functional.adaptive_avg_pool2d(x, (None, 5)).mean(2, keepdim=True)
+    return average + rows + torch.nn.functional.adaptive_max_pool2d(x, (3, 5))
+
+
+def _smoothed(x):
+    exact = torch.nn.functional.interpolate(x, size=(30, 22), mode="nearest-exact")
+    return exact + torch.nn.functional.interpolate(x, size=(30, 22), mode="bicubic", antialias=True)
+
+
+def _ranked(x):
+    """Values by their rank and how often they are, of four bands."""
+    steps, found = (4 * x).round(), torch.searchsorted(torch.tensor([0.2, 0.5]), x[:, :1], right=True)
+    ranks = x.median(1, keepdim=True).values + x.nanmedian(1, keepdim=True).values + x.kthvalue(3, 1, True).values
+    return ranks + steps.mode(1, keepdim=True).values + torch.hypot(x[:, :1], x[:, 1:2]) + found
+
+
+@pytest.mark.parametrize(
+    ("function", "target"),
+    [(_pooled, "onnx"), (_smoothed, "openvino"), (_ranked, "onnx"), (_ranked, "openvino")],
+)
+def test_resampling_and_ranks_on_open_grids_are_those_of_pytorch(function, target, publish, workers):
+    dynamic = {0: AUTO, 2: AUTO, 3: AUTO}
+    catalog, source = publish("open", _on_grids(function), torch.rand(2, 4, 24, 28), dynamic, dims=IMAGE, results=IMAGE)
+    with load(export(ExportJob(source, target), catalog, workers=workers)) as model:
+        for shape in ((24, 28), (37, 31)):
+            x = np.random.default_rng(0).normal(size=(3, 4, *shape)).astype(np.float32)
+            np.testing.assert_allclose(model.predict(x), function(torch.from_numpy(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_adaptive_pooling_with_windows_of_several_sizes_goes_to_onnx_from_a_fixed_grid(publish, workers):
+    network = torch.nn.AdaptiveAvgPool2d((5, 4))
+    catalog, source = publish("fixed", network, torch.rand(2, 3, 13, 8), {0: AUTO}, dims=IMAGE, results=IMAGE)
+    x = torch.rand(3, 3, 13, 8)
+    with load(export(ExportJob(source, "onnx"), catalog, workers=workers)) as model:
+        np.testing.assert_allclose(model.predict(x.numpy()), network(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [[3.0, 1.0, 2.0, 4.0], [torch.nan, 2.0, 1.0, 3.0], [torch.nan] * 4])
+def test_ranks_among_missing_values_are_those_of_pytorch(values):
+    def ranks(x):
+        return torch.cat([x.median(1).values, x.nanmedian(1).values, x.kthvalue(2, 1).values, x.kthvalue(4, 1).values])
+
+    x = torch.tensor(values).view(1, 4, 1, 1).expand(1, 4, 2, 2).contiguous()
+    program = ready(_exported(ranks, torch.rand(2, 4, 3, 5)))
+    torch.testing.assert_close(program.module()(x), ranks(x), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", [torch.hypot, torch.cdist, lambda x, y: torch.cdist(x, y, p=1.0)])
+def test_distances_are_written_out_for_numbers_of_any_size(kind):
+    def function(x):
+        return kind(x[:, 0], x[:, 1])
+
+    values = torch.tensor([0.0, 1.0, -1.0, 0.3, 3e-20, -1e4, 2e37, torch.inf])
+    x = torch.cartesian_prod(values, values).T.reshape(1, 2, 8, 8)
+    x = torch.cat([x, -x]) if kind is torch.hypot else x.nan_to_num(posinf=7.0).clamp(-1e9, 1e9)
+    program = ready(_exported(function, torch.rand(2, 2, 5, 6)))
+    torch.testing.assert_close(program.module()(x), function(x), rtol=1e-6, atol=0)
+
+
+def test_a_file_that_its_runtime_does_not_open_is_a_conversion_that_failed(publish, workers):
+    """ONNX Runtime convolves no double precision on CPUs."""
+    network = torch.nn.Conv2d(3, 2, 3).double()
+    given = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    catalog, source = publish("double", network, given, {0: AUTO}, dims=IMAGE, results=IMAGE)
+    said = r"no route from .* torch-export → onnx: [^/].*cannot be opened by"
+    with pytest.raises(ConversionError, match=said) as caught:
+        export(ExportJob(source, "onnx"), catalog, workers=workers)
+    assert str(caught.value).endswith(": nothing was published")
 
 
 class Quality(torch.nn.Module):

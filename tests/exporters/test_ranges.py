@@ -12,7 +12,7 @@ import pytest
 from modelstac.catalog.errors import ConversionError, DataError
 from modelstac.catalog.items.mlm import InputStructure, ModelInput
 from modelstac.catalog.items.sizes import Size
-from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, LARGE_WHOLE, STREWN, Case, make_cases
+from modelstac.exporters.proof.cases import BESIDE, DIM, GAPS, LARGE_WHOLE, STEPS, STREWN, Case, make_cases
 from modelstac.exporters.proof.evidence import larger_least
 from modelstac.exporters.proof.measuring import measure
 from modelstac.exporters.proof.parity import Taken, compare
@@ -122,7 +122,7 @@ def test_an_axis_of_any_number_of_bands_has_one_range():
 
 
 def signature(dtype="float32", bands=2):
-    sizes = (Size(), Size.fixed(bands), Size(), Size())
+    sizes = (Size(), Size() if bands is None else Size.fixed(bands), Size(), Size())
     return Signature((TensorSignature("x", sizes, DIMS, dtype),), (TensorSignature("y", sizes, DIMS, dtype),))
 
 
@@ -163,6 +163,39 @@ def test_special_values_reach_guarded_branches():
     assert (x == 0).all(axis=1).any()  # whole pixels
     assert (x == 0).all(axis=3).any()  # whole rows
     assert ((x > 0.1) & (x < 0.9)).mean() > 0.3
+
+
+def test_values_in_steps_are_tenths_hundredths_and_finer_of_the_range():
+    cases = cases_of(given(**{"interop:range": [[0, 10000], [-25, 5]]}))
+    reflectance, decibel = (cases[STEPS].inputs["x"][:, band].astype(np.float64) for band in (0, 1))
+    np.testing.assert_array_equal(reflectance, reflectance.round())
+    assert {0, 1000} <= set(reflectance.ravel().tolist())
+    assert (reflectance % 100 == 0).mean() > 0.5
+    np.testing.assert_allclose(decibel, decibel.round(3), atol=2e-6)
+    assert -25 <= decibel.min() < decibel.max() <= 5
+    x = cases_of(given())[STEPS].inputs["x"]
+    assert (x == (x * 10).round() / np.float32(10)).mean() > 0.25
+    assert STEPS not in cases_of(given("uint16"), "uint16")
+
+
+def test_another_bin_at_values_in_steps_is_said():
+    heard = []
+    by = np.float32(0.07)
+    report = judged(lambda x: np.floor(x / by), lambda x: np.floor(x * (1 / by)), report=heard.append)
+    (case,) = (case for case in report.cases if case.case == STEPS)
+    assert report.passed
+    assert case.max_absolute == 1
+    assert any(f"{STEPS!r} is not judged: 'y' of the source is 1.0e+00 apart" in str(one) for one in heard)
+    assert not judged(lambda x: x * 10, lambda x: np.where(np.rint(x * 10) / 10 == x, x * 10 + 1, x * 10)).passed
+
+
+def test_masks_of_everything_are_tried_which_random_ones_are_not():
+    source, target = Function(lambda x: x & ~x.all((1, 2, 3), keepdims=True), "bool"), Function(lambda x: x, "bool")
+    cases = make_cases(source.signature, target.signature)
+    report = compare(source, target, cases=cases)
+    assert not report.passed
+    assert "masks of everything" in {case.case for case in report.cases if not case.passed}
+    assert compare(source, source, cases=cases).passed
 
 
 @pytest.mark.parametrize(("dtype", "least", "most"), [("uint8", 0, 255), ("int8", -128, 127), ("uint16", 0, 10000)])
@@ -271,6 +304,34 @@ def test_a_sigmoid_that_is_rounded_to_nothing_has_no_logarithm():
 
     with np.errstate(all="ignore"):
         assert not judged(stable, lambda x: np.where(x < -35, -np.inf, stable(x))).passed
+
+
+def test_zeros_are_judged_where_an_example_alone_says_what_a_model_is_fed():
+    """A tile at the edge of a scene, a series that was filled up to its length."""
+    array = np.random.default_rng(0).uniform(100, 3000, (1, 2, 8, 8)).astype(np.float32)
+    one = given()
+    ranges = known_ranges(item(), [one], {"x": array})
+    assert str(ranges["x"]).endswith(" and 0 (the published example)")
+    x = {case.name: case for case in make_cases(signature(), signature(), ranges=ranges)}["special values"].inputs["x"]
+    assert (x == 0).all(axis=1).any()  # whole pixels
+    assert (x == 0).all(axis=3).any()  # whole rows
+    assert x[x != 0].min() >= array.min()
+
+    def unit(x):
+        length = np.sqrt((x * x).sum(1, keepdims=True))
+        return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+    def without_guard(x):
+        return x / np.sqrt((x * x).sum(1, keepdims=True))
+
+    with np.errstate(invalid="ignore"):
+        for function, passed in ((unit, True), (without_guard, False)):
+            found = compare(
+                Function(unit), Function(function), cases=make_cases(signature(), signature(), ranges=ranges)
+            )
+            assert found.passed is passed
+    declared = cases_of(given(**{"interop:range": [100, 3000]}))["special values"].inputs["x"]
+    assert declared.min() >= 100
 
 
 def test_special_values_meet_in_small_inputs():
@@ -491,3 +552,12 @@ def test_where_small_grids_alone_differ_the_proof_is_done_on_larger_ones():
     assert report.passed
     wrong = compare(Function(source), Function(lambda x: x + 2), cases=make_cases(known, takes))
     assert larger_least(known, takes, wrong) is None
+
+
+def test_bands_are_not_as_many_as_in_a_usual_image_where_small_grids_differ():
+    source, target = Function(np.copy), Function(lambda x: x + (0.5 if x.shape[2] < 8 else 0))
+    source.signature = target.signature = known = takes = signature(bands=None)
+    report = compare(source, target, cases=make_cases(known, takes))
+    known, takes = larger_least(known, takes, report)
+    assert [size.at_least for size in takes.inputs[0].sizes] == [1, 1, 24, 20]
+    assert compare(source, target, cases=make_cases(known, takes)).passed

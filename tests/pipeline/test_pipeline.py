@@ -38,7 +38,6 @@ def checksum(folder, item_id):
 
 def test_the_same_grid_anywhere_gives_the_same_models(grid, pipeline, tmp_path):
     # Many steps, so that there is time to kill; a checkpoint after every one of them.
-    # Many steps, so that there is time to kill; a checkpoint after every one of them.
     path = grid(("epochs: 2", "epochs: 15"), more="score: true\ncheckpoint_every: 0.001s\n")
     folder = tmp_path / "jobs"
     assert pipeline(path, "--write-jobs", folder).returncode == 0

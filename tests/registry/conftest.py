@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pystac
 import pytest
+from tests import prepared
 
 import modelstac
 from modelstac.catalog.items.description import ModelDescription
@@ -116,25 +117,42 @@ def make_item() -> Callable[..., pystac.Item]:
     return make
 
 
+def _program(code: str, *arguments: object) -> list[object]:
+    prelude = "import json, sys\ndef answer(**values): print('\\n' + json.dumps(values))\n"
+    end = "\nfrom modelstac.registry.isolated.answers import leave\nleave()\n"  # frameworks take seconds to end
+    return ["-c", prelude + textwrap.dedent(code) + end, *arguments]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if k not in {"KERAS_BACKEND", "MODELSTAC_CATALOG"}}
+    return clean | {"PYTHONPATH": str(Path(modelstac.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"} | more
+
+
+def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture
 def python() -> Callable[..., dict[str, object]]:
     """Return a function that runs code in a fresh process; the code's ``answer(...)`` is what it returns."""
 
     def run(code: str, *arguments: object, **environment: str) -> dict[str, object]:
-        source = str(Path(modelstac.__file__).parents[1])
-        clean = {k: v for k, v in os.environ.items() if k not in {"KERAS_BACKEND", "MODELSTAC_CATALOG"}}
-        prelude = "import json, sys\ndef answer(**values): print('\\n' + json.dumps(values))\n"
-        end = "\nfrom modelstac.registry.isolated.answers import leave\nleave()\n"  # frameworks take seconds to end
-        done = subprocess.run(
-            [sys.executable, "-c", prelude + textwrap.dedent(code) + end, *map(str, arguments)],
-            env=clean | {"PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        command = [sys.executable, *map(str, _program(code, *arguments))]
+        variables = _environment(**environment)
+        options = {"capture_output": True, "text": True, "timeout": 300}
+        return _answer(subprocess.run(command, env=variables, check=False, **options))
+
+    return run
+
+
+@pytest.fixture
+def on_keras() -> Callable[..., dict[str, object]]:
+    """Return a function that does the same in a process that has imported Keras on a backend already."""
+
+    def run(backend: str, code: str, *arguments: object, **environment: str) -> dict[str, object]:
+        variables = _environment(KERAS_BACKEND=backend, **environment)
+        return _answer(prepared.run(_program(code, *arguments), environment=variables))
 
     return run
 

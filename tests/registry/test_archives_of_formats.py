@@ -180,6 +180,23 @@ def test_a_saved_model_that_reads_files_is_refused(tmp_path):
         inspect_saved_model(b"\x0a\xff", path)
 
 
+def test_a_saved_model_without_what_is_served_is_refused_with_what_it_has(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    from modelstac.registry.facts import read_facts
+    from modelstac.registry.inspecting.folders import pack
+
+    class Doubles(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None,))])
+        def __call__(self, x):
+            return 2 * x
+
+    module = Doubles()
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures={"doubled": module.__call__})
+    pack(tmp_path / "model", tmp_path / "model.savedmodel.zip")
+    with pytest.raises(InvalidItemError, match=r"lacks the signature 'serving_default' \(it has doubled\): save it"):
+        read_facts(tmp_path / "model.savedmodel.zip")
+
+
 def test_field_numbers_of_saved_models_are_tensorflows_own():
     pytest.importorskip("tensorflow")
     from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2

@@ -174,6 +174,18 @@ def test_descriptions_of_gdals_bands_are_names(make: Callable[..., Model]) -> No
         assert pixel(make().predict(data)) == RIGHT
 
 
+def test_variables_that_are_numbered_say_their_names(make: Callable[..., Model]) -> None:
+    """As rioxarray reads a raster with ``band_as_variable``."""
+    bands = {
+        f"band_{n}": image((name,))[0].drop_vars("band").assign_attrs(long_name=name)
+        for n, name in enumerate(("B02", "B03", "B04"), 1)
+    }
+    assert pixel(make().predict(xr.Dataset(bands))) == RIGHT
+    other = {name: array.drop_attrs() for name, array in bands.items()}
+    with pytest.raises(DataError, match="needs the variables B04, B03, B02; found band_1, band_2, band_3"):
+        make().predict(xr.Dataset(other))
+
+
 def test_names_that_stand_beside_the_axis_or_are_bytes(make: Callable[..., Model]) -> None:
     names = ["B02", "B03", "B04"]
     numbered = image(tuple(names), labels=[1, 2, 3])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 from tests.registry.statements import IMAGE, PLAIN, graph, statement
 
 import modelstac
@@ -380,7 +380,59 @@ def test_samples_that_were_not_given_are_refused_of_other_peoples_items(tmp_path
     )
     item, _, _ = published(path, tmp_path, input_dims=PLAIN, output_dims=PLAIN)
     del item.properties["interop:sizes"]
+    item.properties["mlm:input"][0]["input"]["shape"] = [-1, 2, -1, -1]
     model = modelstac.load(item)
     assert model.predict(np.ones((1, 2, 8, 8), np.float32)).shape == (1, 2, 8, 8)
     with pytest.raises(DataError, match=r"gives 2 samples in 'y' for a batch of 1: sizes in it are numbers"):
         model.predict(np.ones((1, 2, 16, 8), np.float32))
+
+
+def test_parameters_of_trees_and_linear_models_are_counted(tmp_path: Path) -> None:
+    ensemble, linear = pytest.importorskip("sklearn.ensemble"), pytest.importorskip("sklearn.linear_model")
+    skl2onnx = pytest.importorskip("skl2onnx")
+    rows = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    kinds = (rows[:, 0] > 0).astype(int) + (rows[:, 1] > 1)
+    forest = ensemble.RandomForestRegressor(4, random_state=0).fit(rows, rows[:, 0])
+    logistic = linear.LogisticRegression().fit(rows, kinds)
+    found = []
+    for model, options in ((forest, {}), (logistic, {"zipmap": False})):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(skl2onnx.to_onnx(model, rows[:1], options={id(model): options}).SerializeToString())
+        found.append(read_facts(path).parameters)
+    # A threshold where a tree splits and a value at its leaf; a factor for each column and a constant, for each class.
+    assert found == [sum(tree.tree_.node_count for tree in forest.estimators_), 3 * (5 + 1)]
+
+
+WEIGHTS_EVERYWHERE = """
+<ir_version: 8, opset_import: ["" : 17, "of.mine" : 1]>
+net (float[n, 3] x) => (float[n, 3] y) {
+    m = of.mine.Mixed (x)
+    c = Constant <value = bool {1}> ()
+    b = If (c) <
+        then_branch = first () => (float[n, 3] r) <float[3] w = {1, 2, 3}> { r = Mul (m, w) },
+        else_branch = second () => (float[n, 3] r) <float[3] w = {4, 5, 6}> { r = Add (m, w) }
+    >
+    f = Constant <value_floats = [1.0, 2.0, 3.0]> ()
+    a = Add (b, f)
+    y = MatMul (a, s)
+}
+<domain: "of.mine", opset_import: ["" : 17]>
+Mixed (a) => (b) {
+    w = Constant <value = float[3, 3] {1, 2, 3, 4, 5, 6, 7, 8, 9}> ()
+    b = MatMul (a, w)
+}
+"""
+
+
+def test_parameters_are_counted_wherever_a_graph_keeps_them(tmp_path: Path) -> None:
+    made, path = parser.parse_model(WEIGHTS_EVERYWHERE), tmp_path / "net.onnx"
+    places = helper.make_tensor("places", TensorProto.INT64, [2], [0, 4])
+    stored = helper.make_tensor("s", TensorProto.FLOAT, [2], [1.0, 2.0])
+    made.graph.sparse_initializer.append(helper.make_sparse_tensor(stored, places, [3, 3]))
+    path.write_bytes(made.SerializeToString())
+    # in a function, in the two branches, in a list of numbers, and of a sparse matrix what is stored
+    assert read_facts(path).parameters == 3 * 3 + 3 + 3 + 3 + 2
+    made.ClearField("ir_version")
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(InvalidItemError, match=r"\(it states no version of its representation, ir_version\): export"):
+        read_facts(path)

@@ -112,9 +112,9 @@ TYPES = """
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 @pytest.mark.parametrize(("kind", "names"), [("lists", ["mask", "height"]), ("dictionaries", ["relief", "water"])])
 def test_two_inputs_and_two_outputs_are_published_and_run(
-    tmp_path: Path, python: Python, backend: str, kind: str, names: list[str]
+    tmp_path: Path, on_keras: Python, backend: str, kind: str, names: list[str]
 ) -> None:
-    found = python(BUILD + SEVERAL, tmp_path, kind, ",".join(names), KERAS_BACKEND=backend)
+    found = on_keras(backend, BUILD + SEVERAL, tmp_path, kind, ",".join(names))
     assert sorted(found["inputs"]) == ["s1", "s2"]
     assert sorted(found["outputs"]) == sorted(names)
     assert found["bands"][found["inputs"].index("s1")] == ["VV", "VH"]
@@ -125,9 +125,9 @@ def test_two_inputs_and_two_outputs_are_published_and_run(
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_whole_numbers_go_in_and_an_optional_input_may_be_left_out(
-    tmp_path: Path, python: Python, backend: str
+    tmp_path: Path, on_keras: Python, backend: str
 ) -> None:
-    found = python(BUILD + OPTIONAL, tmp_path, KERAS_BACKEND=backend)
+    found = on_keras(backend, BUILD + OPTIONAL, tmp_path)
     assert found["optional"] == [["words", "int32", False], ["allowed", "bool", True]]
     assert (found["without"], found["both"]) == (["words"], ["words", "allowed"])
     assert found["alike"]
@@ -135,8 +135,8 @@ def test_whole_numbers_go_in_and_an_optional_input_may_be_left_out(
     assert found["matters"] > 1e-4
 
 
-def test_a_type_that_numpy_has_not_is_refused_by_name(tmp_path: Path, python: Python) -> None:
-    error = python(BUILD + TYPES, tmp_path)["error"]
+def test_a_type_that_numpy_has_not_is_refused_by_name(tmp_path: Path, on_keras: Python) -> None:
+    error = on_keras("tensorflow", BUILD + TYPES, tmp_path)["error"]
     assert "the output 'y' is of bfloat16" in str(error)
     assert "\n" not in str(error)
 
@@ -154,9 +154,9 @@ BILINEAR = """
 """
 
 
-def test_layers_that_no_graph_of_every_size_takes(tmp_path: Path, python: Python) -> None:
+def test_layers_that_no_graph_of_every_size_takes(tmp_path: Path, on_keras: Python) -> None:
     """Bilinear upsampling asks for the height that TensorFlow's graph leaves open; ``Model.predict`` runs it."""
-    found = python(BUILD + BILINEAR, tmp_path, KERAS_BACKEND="tensorflow")
+    found = on_keras("tensorflow", BUILD + BILINEAR, tmp_path)
     assert found["apart"] < 1e-6
     assert found["sizes"] == {"at_least": 2, "step": 2}
 
@@ -171,6 +171,6 @@ TRAINED = """
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
-def test_a_file_with_its_optimizer_is_read(tmp_path: Path, python: Python, backend: str) -> None:
+def test_a_file_with_its_optimizer_is_read(tmp_path: Path, on_keras: Python, backend: str) -> None:
     """On PyTorch Keras writes an optimizer as a class of that backend."""
-    assert python(BUILD + TRAINED, tmp_path, KERAS_BACKEND=backend) == {"parameters": 10}
+    assert on_keras(backend, BUILD + TRAINED, tmp_path) == {"parameters": 10}

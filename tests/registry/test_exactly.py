@@ -153,8 +153,8 @@ KERAS = """
 """
 
 
-def test_keras_on_tensorflow_gives_what_keras_computes_on_each_shape(python: Python) -> None:
-    found = python(KERAS, KERAS_BACKEND="tensorflow")["found"]
+def test_keras_on_tensorflow_gives_what_keras_computes_on_each_shape(on_keras: Python) -> None:
+    found = on_keras("tensorflow", KERAS)["found"]
     assert len(found) == 11
     assert max(found.values()) < 1e-6, found
 
@@ -184,8 +184,8 @@ TORCH = """
 """
 
 
-def test_keras_on_torch_runs_its_layers_until_the_quick_ones_were_compared_with_them(python: Python) -> None:
-    answer = python(TORCH, KERAS_BACKEND="torch")
+def test_keras_on_torch_runs_its_layers_until_the_quick_ones_were_compared_with_them(on_keras: Python) -> None:
+    answer = on_keras("torch", TORCH)
     assert answer["calls"] == [1, 1, 0, 0] * 2
     assert answer["apart"] < 1e-5
     assert answer["plain"] is True  # of a model without such layers there is no other way
@@ -243,9 +243,9 @@ PUBLISH = """
 
 
 def test_a_keras_model_that_keeps_a_state_is_refused_and_layers_for_training_are_inert(
-    python: Python, tmp_path: Path
+    on_keras: Python, tmp_path: Path
 ) -> None:
-    answer = python(PUBLISH, str(tmp_path), KERAS_BACKEND="tensorflow")
+    answer = on_keras("tensorflow", PUBLISH, tmp_path)
     assert "(LSTM, stateful=True) begins where the last call ended" in answer["refused"]["lstm"]
     assert "(GRU, stateful=True)" in answer["refused"]["both"]
     assert answer["inert"] == 0

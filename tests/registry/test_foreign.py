@@ -175,6 +175,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "no checksum": ("1.5.2", {"model": asset("{onnx}", **{"mlm:artifact_type": "onnx"})}, {"mlm_framework": "ONNX"}),
     "no artifact type": ("1.0.0", {"model": asset("{onnx}")}, {"mlm_framework": "onnx"}),
     "other word": ("1.4.0", {"model": asset("{onnx}", **{"mlm:artifact_type": "torch.onnx.export"})}, {}),
+    "unknown word": ("1.5.2", {"model": asset("{onnx}", **{"mlm:artifact_type": "onnxruntime.InferenceSession"})}, {}),
     "no role": ("1.2.0", {"weights": {"href": "{onnx}"}, "code": {"href": "{onnx}", "roles": ["code"]}}, {}),
     "fAIr, checkpoint beside": (
         "1.5.1",
@@ -369,6 +370,8 @@ def canary(path: Path) -> bytes:
         ("model.pt", {}),
         ("model.pth", {"mlm:artifact_type": "torch.jit.save"}),
         ("model.onnx", {"mlm:artifact_type": "torch.save"}),
+        ("model.onnx", {"mlm:artifact_type": "onnxruntime.InferenceSession"}),
+        ("model.pth", {"mlm:artifact_type": "mmseg.checkpoint"}),
         ("model.onnx", {}),
         ("model.safetensors", {"mlm:artifact_type": "safetensors"}),
         ("model.pt2", {"mlm:artifact_type": "torch.export.save"}),

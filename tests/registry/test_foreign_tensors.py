@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, numpy_helper
 from tests.registry.foreign_items import RGB, item
+from tests.registry.scenes.reading_models import model as scene_model
+from tests.registry.scenes.reading_models import tensor
 from tests.registry.statements import graph
 from tests.registry.test_foreign import asset, write
 
@@ -182,3 +184,37 @@ def test_what_is_no_list_is_one_line_from_everybody(tmp_path: Path, name: str, w
         raised = done.exception
         text = str(raised) if isinstance(raised, InvalidItemError) else done.output
         assert f"has an {name} that is no list of objects" in text
+
+
+CLASSES = "classification:classes"
+LISTED = [{"value": 10, "name": "water"}, {"value": 20, "name": "land"}, {"value": 30, "name": "ice"}]
+
+
+@pytest.mark.parametrize("place", ["output", "output, bare", "output, words", "model", "item"])
+def test_classes_are_found_wherever_they_are_listed(tmp_path: Path, place: str) -> None:
+    """And adopted: somebody writes them at the output under a bare name, at the file, or for the whole item."""
+    more = {"output": {CLASSES: LISTED}, "output, bare": {"classes": LISTED}}.get(place, {})
+    more = {"classes": [one["name"] for one in LISTED]} if place == "output, words" else more
+    shape: list[int | str | None] = ["n", 3, 8, 8]
+    graph(tmp_path / "net.onnx", [("Identity", ["x"], ["y"])], [("x", shape)], [("y", shape)])
+    file = asset("./net.onnx", **({CLASSES: LISTED} if place == "model" else {}))
+    said: dict[str, Any] = {"mlm_output": [output("mask", **more)], "mlm_framework": "ONNX"}
+    document = item("one", "1.5.1", {"model": file}, **said)
+    document["properties"] |= {CLASSES: LISTED} if place == "item" else {}
+    path = write(tmp_path, document)
+    ours = open_catalog(tmp_path / "ours", create=True)
+    adopt(path, ours, said=SAID)
+    values = [0, 1, 2] if place == "output, words" else [10, 20, 30]
+    for model in (modelstac.load(path), modelstac.load("one-1.0.0-onnx", catalog=ours)):
+        (found,) = model.description.outputs
+        entries = (found.model_extra or {})[CLASSES]
+        assert [(one["value"], one["name"]) for one in entries] == list(
+            zip(values, ("water", "land", "ice"), strict=True)
+        )
+
+
+@pytest.mark.parametrize("length", [0, None, "h", -1, "-1", 0.0, [1]])
+def test_an_axis_of_no_length_is_open(length: Any) -> None:
+    shape: Any = (length, "2", 64.0, length)
+    (found,) = scene_model(tensor([], shape, ("batch", "bands", "height", "width"))).signature.inputs
+    assert found.shape == (-1, 2, 64, -1)

@@ -56,9 +56,9 @@ COMPARE = """
 
 
 def test_quick_is_equal_for_the_layers_it_knows_and_leaves_the_rest_alone(
-    python: Callable[..., dict[str, object]],
+    on_keras: Callable[..., dict[str, object]],
 ) -> None:
-    answer = python(COMPARE, KERAS_BACKEND="torch")
+    answer = on_keras("torch", COMPARE)
     differences, slow = zip(*answer["known"], strict=True)
     assert max(differences) < 1e-5
     assert slow[0] == ["kept"]

@@ -273,6 +273,35 @@ def test_a_null_entry_leaves_its_band_alone(document: dict[str, Any]) -> None:
         np.testing.assert_array_equal(model.predict(labelled()), VALUES - np.array([1, 0, 1])[:, None, None])
 
 
+def test_a_postprocessing_that_is_code_leaves_the_numbers_as_they_are_from_there_on(document: dict[str, Any]) -> None:
+    """As a note of the loading says; what comes after it is of other numbers."""
+    double, add, code = ({"format": form, "expression": text} for form, text in
+                         (("numpy", "x * 2"), ("numpy", "x + 1"), ("python", "package:function")))  # fmt: skip
+    for functions, factor in (([double, code, add], 2), (code, 1), ([code, double], 1), ([double, double], 4)):
+        item, notes = somebodys(document, [{"type": "scale", "value": 10}]), []
+        item.properties["mlm:output"][0]["post_processing_function"] = functions
+
+        def note(message: Message, notes: list[str] = notes) -> None:
+            if isinstance(message, Note):
+                notes.append(message.text)
+
+        model = modelstac.load(item, report=note)
+        for values in (labelled(), labelled().chunk(y=4)):
+            np.testing.assert_allclose(model.predict(values, overlap={"y": 0} if values.chunks else {}),
+                                       VALUES / 10 * factor, rtol=1e-6)  # fmt: skip
+        assert ("wants a postprocessing that is not run here" in " ".join(notes)) == (factor < 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_half_precision_is_scaled_and_made_physical_with_more_digits(document: dict[str, Any], dtype: str) -> None:
+    """5,860 has no neighbours nearer than 4 in half precision, and nothing lies above 65,504."""
+    item = somebodys(document, [{"type": "offset", "value": 5000.25}])
+    item.properties["mlm:output"][0]["post_processing_function"] = {"format": "numpy", "expression": "x * 1000"}
+    values = np.full((1, 3, 4, 5), 5860, dtype)
+    found = modelstac.load(item).predict(values, scaled=False)
+    np.testing.assert_allclose(found, 859_750, rtol=1e-6)
+
+
 WRONG = [
     ([{"type": "offset", "value": 1}, {"type": "scale", "value": 2}], "2 entries for 3 bands"),
     ([{"type": "scale", "value": 0}], "divide by zero"),

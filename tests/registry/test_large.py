@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import tracemalloc
 import weakref
@@ -54,12 +55,19 @@ def saved(path: Path, width: int = WIDTH, layers: int = LAYERS) -> keras.Model:
 
 def copies(path: Path, run: Callable[[], Any]) -> float:
     """Measure how often a file lies in memory that Python and NumPy take; a framework's own tensors do not count."""
+    gc.collect()
+    gc.freeze()  # what other tests left would delay collections of what is made here, as in no process of its own
+    gc.collect()  # and so would their number, which is counted anew by this: a layer waits in a cycle, or two
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)  # as Python has it, unlike tests/conftest.py
     tracemalloc.start()
     try:
         run()
         return tracemalloc.get_traced_memory()[1] / path.stat().st_size
     finally:
         tracemalloc.stop()
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def test_the_weights_of_a_keras_file_are_not_copied_beside_it(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from modelstac.registry.trust.policy import DEFAULT_POLICY
 # State of a model's own: variables, a generator of numbers, and calls of functions that are looked into as well.
 STATEFUL = {
     *("AssignAddVariableOp", "AssignVariableOp", "ReadVariableOp", "ResourceGather", "VarHandleOp"),
-    *("VarIsInitializedOp", "Case", "If", "RandomUniform", "StatefulPartitionedCall", "While"),
+    *("VarIsInitializedOp", "Case", "If", "StatefulPartitionedCall", "While"),
+    *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"),
 }
 PLACES = ("file", "path", "library", "url", "shared")
 

@@ -19,7 +19,8 @@ HALF, FLOAT = TensorProto.FLOAT16, TensorProto.FLOAT
 
 def graph(nodes, kind, weight):
     x, y = (helper.make_tensor_value_info(name, kind, [1, 3]) for name in "xy")
-    made = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(weight, "w")])
+    constants = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.float32(0.1), "s")]
+    made = helper.make_graph(nodes, "g", [x], [y], constants)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
@@ -55,6 +56,25 @@ ONES = np.ones((3, 3))
             FLOAT,
             ONES.astype("f4"),
             "bf16",
+        ),
+        (  # values in between are whole numbers
+            [
+                helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
+                helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+                helper.make_node("MatMul", ["d", "w"], ["y"]),
+            ],
+            FLOAT,
+            ONES.astype("f4"),
+            "int8",
+        ),
+        (  # weights alone are
+            [
+                helper.make_node("DequantizeLinear", ["w", "s"], ["d"]),
+                helper.make_node("MatMul", ["x", "d"], ["y"]),
+            ],
+            FLOAT,
+            ONES.astype("i1"),
+            "fp32",
         ),
     ],
 )
@@ -92,3 +112,19 @@ def test_a_program_and_weights_of_pytorch_say_by_their_types(half, expected):
 def test_what_cannot_be_read_is_not_this_modules_to_refuse(name):
     assert precision_of(b"no model at all", FORMATS[name].artifact_type) == "fp32"
     assert precision_of(onnx.ModelProto().SerializeToString(), FORMATS[name].artifact_type) == "fp32"
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converter, about its own future
+@pytest.mark.parametrize(("scales", "expected"), [("none", "fp32"), ("of weights", "fp32"), ("of all", "int8")])
+def test_a_litert_file_says_by_what_its_operators_take(scales, expected):
+    tf = pytest.importorskip("tensorflow")
+    weights = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 3, 64)).astype(np.float32))
+    spec = tf.TensorSpec((1, 8, 8, 3), tf.float32)
+    network = tf.function(lambda x: tf.nn.conv2d(x, weights, 1, "SAME"), input_signature=[spec])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()])
+    if scales != "none":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [] if scales == "of all" else [tf.float16]
+    if scales == "of all":
+        converter.representative_dataset = lambda: ([np.full(spec.shape, n / 4, np.float32)] for n in range(5))
+    assert precision_of(converter.convert(), FORMATS["litert"].artifact_type) == expected

@@ -189,6 +189,8 @@ def test_order_and_names_of_dimensions_do_not_matter(make: Make, rain: xr.DataAr
     xr.testing.assert_allclose(
         model.predict(turned).rename(width="x", latitude="y").transpose("time", "y", "x"), expected
     )
+    shouted = model.predict(rain.rename(x="X", y="Lat"))  # as GDAL writes them
+    xr.testing.assert_allclose(shouted.rename(X="x", Lat="y"), expected)
     batch = xr.concat([rain, rain / 2], dim="batch").assign_coords(batch=["a", "b"])
     found = model.predict(batch)
     assert found.dims == ("batch", "time", "y", "x")
@@ -238,7 +240,7 @@ def test_times_since_a_start_are_in_order(make: Make, rain: xr.DataArray) -> Non
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda x: x.rename(y="northing"), "no dimension 'height'"),
+        (lambda x: x.rename(y="along").drop_vars("along"), "no dimension 'height'"),
         (lambda x: x.isel(time=0), "no dimension 'time'"),
         (lambda x: x.expand_dims("member"), "'member' is none of them"),
         (lambda x: x.isel(time=[0, 1, 2]), r"time 4.*found shape \[1, 3, 1, 6, 5\]"),
@@ -273,6 +275,10 @@ def test_blocks_of_an_area_need_tiles_or_an_overlap(make: Make, rain: xr.DataArr
     model = make()
     with pytest.raises(DataError, match=r"overlap=\{'y': 16\}"):
         model.predict(rain.chunk(y=2))
+    unknown = rain.chunk(y=2)
+    unknown = xr.DataArray(unknown.data[:, da.from_array(np.ones(6, bool), 2)], dims=rain.dims)
+    with pytest.raises(DataError, match="nobody knows yet how long its blocks are along 'y'"):
+        model.predict(unknown)
     found = model.predict(rain.chunk(y=2, x=3), overlap={"height": 1, "x": 1})
     assert found.chunks == ((4,), (2, 2, 2), (3, 2))
     xr.testing.assert_allclose(found.compute(), model.predict(rain))

@@ -246,8 +246,10 @@ RANDOM_IN_TENSORFLOW = """
     spec = tf.TensorSpec((None, 4, 1, 6, 5), tf.float32, name="frames")
     found = {}
 
-    def tried(name, function):
+    def tried(name, function, trained=None):
         module = tf.Module()
+        if trained is not None:
+            module.trained = tf.function(trained, input_signature=[spec])
         module.count = tf.Variable(0.0)
         module.serve = tf.function(lambda frames: {"forecast": function(module, frames)}, input_signature=[spec])
         tf.saved_model.save(module, str(folder / name), signatures=module.serve)
@@ -262,6 +264,7 @@ RANDOM_IN_TENSORFLOW = """
 
     tried("plain", lambda module, x: 3 * x)
     tried("random", lambda module, x: x + tf.random.uniform(tf.shape(x)))
+    tried("noise", lambda module, x: 3 * x, lambda x: x + tf.random.normal(tf.shape(x)))
     tried("counts", lambda module, x: x + module.count.assign_add(1.0))
     tried("unused", lambda module, x: (module.count.assign_add(1.0), x)[1])
     answer(found=found)
@@ -276,6 +279,7 @@ def test_a_saved_model_is_run_and_what_may_be_to_blame_is_named(
     item.save_object(include_self_link=False, dest_href=str(tmp_path / "item.json"))
     found = python(RANDOM_IN_TENSORFLOW, tmp_path)["found"]
     assert found["plain"] == found["unused"] == "published"  # running tells: nothing reads the count
+    assert found["noise"] == "published"  # in training alone
     assert "gives other numbers for the same input each time: 'forecast' is" in found["random"]
     assert "; RandomUniform in the node" in found["random"]
     assert "gives other numbers for the same input each time: 'forecast' is 1.0e+00 apart" in found["counts"]

@@ -17,6 +17,7 @@ from modelstac.catalog.errors import (
     CannotRunError,
     InvalidItemError,
     InvalidQueryError,
+    MachineError,
     MissingPackageError,
     NotFoundError,
     UntrustedError,
@@ -169,12 +170,17 @@ def test_accelerator_and_memory(tmp_path: Path, make_item: MakeItem) -> None:
     (tmp_path / "model.bin").write_bytes(b"never read")
     item = make_item(tmp_path / "model.bin", "onnx", accelerator="cuda", memory_size=8 * GIGABYTE)
     assert chosen(item, None, machine(memory=9 * GIGABYTE))[1] == "compatible"
-    with pytest.raises(CannotRunError, match=r"asset 'model' of item .* needs 8 GB of memory, 2 GB are free"):
+    # No environment brings memory or an accelerator.
+    with pytest.raises(MachineError, match=r"asset 'model' of item .* needs 8 GB of memory, 2 GB are free.* machine$"):
         chosen(item, None, machine(memory=2 * GIGABYTE))
     item.properties["mlm:accelerator_constrained"] = True
-    with pytest.raises(CannotRunError, match="needs the accelerator cuda, here is amd64"):
+    with pytest.raises(MachineError, match=r"needs the accelerator cuda, here is amd64: use a machine that has it$"):
         chosen(item, None, machine(accelerators=frozenset({"amd64"})))
     assert chosen(item, None, machine(accelerators=frozenset({"cuda"})))[1] == "compatible"
+    item.properties = {key: value for key, value in item.properties.items() if not key.startswith("interop:")}
+    for spelled in ("cpu", "CPU", "AMD64"):  # as others write
+        item.properties["mlm:accelerator"] = spelled
+        assert chosen(item, None, machine(accelerators=frozenset({"amd64"})))[1] == "compatible"
 
 
 def test_every_candidate_says_why_it_lost(catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
+from tests import prepared
 from tests.registry import pairs
 
 import modelstac
@@ -34,10 +35,10 @@ from modelstac.registry.trust.policy import TrustPolicy
 SHAPE = (4, 1, 6, 5)
 
 
-def write_onnx(folder: Path) -> Path:
+def write_onnx(folder: Path, nodes: Sequence[onnx.NodeProto] = (helper.make_node("Mul", ["x", "w"], ["y"]),)) -> Path:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *SHAPE]) for name in ("x", "y"))
     weights = [numpy_helper.from_array(np.array([3], np.float32), "w")]
-    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", [x], [y], weights)
+    graph = helper.make_graph(nodes, "g", [x], [y], weights)
     path = folder / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
@@ -86,9 +87,9 @@ def write_litert(folder: Path) -> Path:
     return folder / "model.tflite"
 
 
-def write_openvino(folder: Path) -> Path:
+def write_openvino(folder: Path, graph: Path | None = None) -> Path:
     openvino = pytest.importorskip("openvino")
-    model = openvino.convert_model(write_onnx(folder))
+    model = openvino.Core().read_model(graph or write_onnx(folder))  # convert_model writes divisions in another way
     (folder / "ov").mkdir()
     openvino.save_model(model, folder / "ov" / "model.xml", compress_to_fp16=False)
     pack(folder / "ov", folder / "model.openvino.zip")
@@ -175,15 +176,11 @@ class TestTwoInputsAndTwoOutputs(RuntimeContract):
 def test_keras_keeps_the_contract_too(backend: str) -> None:
     """In a process of its own, as Keras' backend is one for life."""
     program = Path(__file__).with_name("keras_contract.py")
-    source = Path(modelstac.__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(program)],
-        env=os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(source), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    variables = {"KERAS_BACKEND": backend, "PYTHONPATH": str(Path(modelstac.__file__).parents[1])}
+    done = prepared.run(
+        ["-c", "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))", "-q", "-p", "no:cacheprovider", program],
+        environment=os.environ | variables | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        folder=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "28 passed" in done.stdout
@@ -262,6 +259,36 @@ def test_threads_reach_the_runtime(
     assert modelstac.load(item).native.get_session_options().intra_op_num_threads == 2
     compiled = modelstac.load(make_item(write_openvino(tmp_path), "openvino")).native
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+
+
+def divide_in(body: str) -> list[onnx.NodeProto]:
+    """Make the nodes of ``floor(x / 0.3)``: in a loop that runs once, in both branches of a condition, or plainly."""
+    by = helper.make_node("Constant", [], ["by"], value_float=0.3)
+    nodes = [by, helper.make_node("Div", ["x", "by"], ["q"]), helper.make_node("Floor", ["q"], ["out"])]
+    there = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", *SHAPE])
+    if body == "If":
+        branch = helper.make_graph(nodes, "branch", [], [there])
+        true = helper.make_node("Greater", ["size", "none"], ["true"])
+        size = [helper.make_node("Size", ["x"], ["size"]), helper.make_node("Constant", [], ["none"], value_int=0)]
+        return [*size, true, helper.make_node("If", ["true"], ["y"], then_branch=branch, else_branch=branch)]
+    if body == "Loop":
+        flags = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("on", "still")]
+        number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
+        state = helper.make_tensor_value_info("state", TensorProto.FLOAT, ["batch", *SHAPE])
+        again = helper.make_node("Identity", ["on"], ["still"])
+        nodes[1] = helper.make_node("Div", ["state", "by"], ["q"])
+        loop = helper.make_graph([*nodes, again], "body", [number, flags[0], state], [flags[1], there])
+        once = helper.make_node("Constant", [], ["once"], value_int=1)
+        return [once, helper.make_node("Loop", ["once", "", "x"], ["y"], body=loop)]
+    return [*nodes, helper.make_node("Identity", ["out"], ["y"])]
+
+
+@pytest.mark.parametrize("body", ["", "If", "Loop"])
+def test_openvino_divides_as_numpy_does(body: str, tmp_path: Path, make_item: Callable[..., pystac.Item]) -> None:
+    graph = write_onnx(tmp_path, divide_in(body))
+    x = (np.arange(1200) / 10).reshape(-1, *SHAPE).astype(np.float32)
+    model = modelstac.load(make_item(write_openvino(tmp_path, graph), "openvino"))
+    np.testing.assert_array_equal(model.predict(x), np.floor(x / np.float32(0.3)))
 
 
 @pytest.mark.parametrize("threads", [0, -1, True])

@@ -60,6 +60,50 @@ def test_threads_that_begin_at_once_import_frameworks_and_load(
     assert float(str(python(LOAD, *paths)["apart"])) < 1e-5
 
 
+HALF = """
+    sys.path.insert(0, sys.argv[1])
+    import threading
+    import numpy as np
+    from modelstac.registry.publishing.objects.finding import find
+    from modelstac.registry.running.arrays import as_named, as_numbers, is_labelled
+    from modelstac.registry.runtimes.backends import running_backend
+
+    sys.begun, sys.end = threading.Barrier(7, timeout=60), threading.Event()
+    packages = ("torch", "tensorflow", "xarray", "pandas", "polars", "pyarrow")
+    threads = [threading.Thread(target=__import__, args=(package,)) for package in packages]
+    [thread.start() for thread in threads]
+    sys.begun.wait()
+    given = np.ones((2, 3))
+    same = as_numbers(given, of="x") is given and as_named(given, ["a"], of="x") is given and not is_labelled(given)
+    waiting = not sys.end.is_set()
+    sys.end.set()
+    [thread.join() for thread in threads]
+
+    sys.begun, sys.end = threading.Barrier(2, timeout=60), threading.Event()
+    keras = threading.Thread(target=__import__, args=("keras",))
+    keras.start()
+    sys.begun.wait()
+    threading.Timer(0.1, sys.end.set).start()
+    answer(same=same, waiting=waiting, backend=running_backend(), found=find(sys.modules["keras"].Model()).__name__)
+"""
+
+
+def test_what_another_thread_is_importing_is_waited_for_or_left_alone(
+    tmp_path: Path, python: Callable[..., dict[str, object]]
+) -> None:
+    slow = "import sys\nsys.begun.wait()\nassert sys.end.wait(60)\n"
+    for package in ("torch", "tensorflow", "xarray", "pandas", "polars", "pyarrow"):
+        (tmp_path / f"{package}.py").write_text(slow)
+    keras = "import types\nModel = type('Model', (), {})\nconfig = types.SimpleNamespace(backend=lambda: 'jax')\n"
+    (tmp_path / "keras.py").write_text(slow + keras)
+    assert python(HALF, tmp_path) == {
+        "same": True,
+        "waiting": True,
+        "backend": "jax",
+        "found": "modelstac.registry.publishing.objects.keras",
+    }
+
+
 class Busy:
     """Triples its input, and notes how many callers it had at most."""
 

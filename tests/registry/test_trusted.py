@@ -107,7 +107,7 @@ def test_torchscript_runs_when_trusted(tmp_path: Path, make_item: MakeItem, fram
         assert model.predict(frames).shape == frames.shape
 
 
-def test_lambda_and_custom_layers_of_keras(python: Python, tmp_path: Path, make_item: MakeItem) -> None:
+def test_lambda_and_custom_layers_of_keras(on_keras: Python, tmp_path: Path, make_item: MakeItem) -> None:
     """A Lambda layer runs elsewhere; a layer of an installed package here; neither unless it is trusted."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "own_layers.py").write_text(
@@ -177,7 +177,7 @@ def test_lambda_and_custom_layers_of_keras(python: Python, tmp_path: Path, make_
         answer(first=first, second=second, tripled=tripled, doubled=doubled, elsewhere=elsewhere, said=said)
         """
     code = code.replace("CANARY", repr(str(tmp_path / "canary")))
-    found = python(code, tmp_path, KERAS_BACKEND="torch", MODELSTAC_CACHE=str(tmp_path / "cache"))
+    found = on_keras("torch", code, tmp_path, MODELSTAC_CACHE=str(tmp_path / "cache"))
     *refusals, sung = found["first"]
     assert not sung
     assert all("load it with trust='lambda'" in text for text in refusals)

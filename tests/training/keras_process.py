@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,14 +19,13 @@ BACKENDS = ("tensorflow", "torch")
 TRAINING_STEPS = 3
 
 
-def run(backend: str, *arguments: object, program: Path = Path(__file__), network: bool = False) -> str:
+def run(backend: str, *arguments: object, program: Path = Path(__file__), network: bool = False, **more: str) -> str:
     """Run ``program`` with Keras on ``backend``, without a network unless it is asked for; give what it printed."""
-    from tests import no_network  # not at the top: this file is a program, too, which finds no tests
+    from tests import no_network, prepared  # not at the top: this file is a program, too, which finds no tests
 
     source = str(Path(modelstac.__file__).parent.parent)
-    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, *(() if network else [no_network.__file__]), str(program), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    environment = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": source, "TF_CPP_MIN_LOG_LEVEL": "3"} | more
+    done = prepared.run([program, *arguments], environment=environment, timeout=600, network=network)
     assert done.returncode == 0, done.stderr
     assert no_network.MARK not in done.stderr, done.stderr
     return done.stdout

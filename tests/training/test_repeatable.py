@@ -97,7 +97,8 @@ def test_equal_runs_of_keras_give_equal_files(job, tmp_path):
     spec.loader.exec_module(keras_process)
     (tmp_path / "job.json").write_text(dataclasses.replace(job, variant="keras-torch").to_json())
     program, files = Path(__file__).with_name("train_process.py"), []
-    for name in ("first", "second"):
-        keras_process.run("torch", tmp_path / "job.json", tmp_path / name, program=program)
-        files += sorted((tmp_path / name).rglob("*.keras"))
+    for seed in ("1", "2"):  # of Python's hashes
+        output = tmp_path / seed
+        keras_process.run("torch", tmp_path / "job.json", output, program=program, PYTHONHASHSEED=seed)
+        files += sorted(output.rglob("*.keras"))
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from modelstac.catalog.ahead import uncollected
 from modelstac.catalog.errors import MissingPackageError, SpecError
 from modelstac.registry.runtimes.backends import require_keras
 
@@ -119,7 +120,8 @@ class Variant:
             require_keras(self.backend, purpose=purpose)
         elif missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
             raise MissingPackageError.extra(missing[0], "torch", purpose)
-        return cast("Framework", importlib.import_module(self.module))
+        with uncollected():
+            return cast("Framework", importlib.import_module(self.module))
 
 
 def _keras(backend: str, title: str) -> Variant:

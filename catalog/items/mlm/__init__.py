@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelstac.catalog.items.mlm.names import (
     BAND_AXES,
     BANDS_FIELD,
+    CLASSES_FIELD,
     DATACUBE_SCHEMA_URI,
     DTYPE_FIELD,
     FILE_SCHEMA_URI,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BANDS_FIELD",
     "BAND_AXES",
+    "CLASSES_FIELD",
     "DATACUBE_SCHEMA_URI",
     "DTYPE_FIELD",
     "FILE_SCHEMA_URI",

@@ -223,9 +223,11 @@ class _Array(Fragment):
             axis = (band_axis(structure.dim_order) if reserved == "bands" else None) or reserved
             # MLM reserves "bands"; a channel may be anything, and has a list where it is made of bands.
             if bool(names) != (axis in axes) and (names or axis == reserved):
+                how = f"call the axis of these names {axis!r}" if names else "name what is along it"
+                if not names and reserved == "bands":
+                    how = "name them (--bands, --output-bands), or call the axis 'channel'"
                 raise ValueError(
-                    f"{self.name!r}: the axis {axis!r} in dim_order and the list {reserved!r} need each other: give "
-                    "both, or neither"
+                    f"{self.name!r}: the axis {axis!r} in dim_order and the list {reserved!r} need each other: {how}"
                 )
             if names and axes[axis] not in {-1, len(names)}:
                 raise ValueError(f"{self.name!r}: axis {axis!r} has length {axes[axis]}, the list {len(names)} names")

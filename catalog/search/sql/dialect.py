@@ -66,7 +66,7 @@ class Filter(Walk):
         return f"(CASE WHEN {_type(name)} = 'text' THEN {property_sql(name)} END)"
 
     def _number_of(self, name: str) -> str:
-        return f"(CASE WHEN {_type(name)} IN {_NUMBERS} THEN {property_sql(name)} END)"
+        return f"(CASE WHEN {_type(name)} IN {_NUMBERS} THEN CAST({property_sql(name)} AS REAL) END)"
 
     def _list_of(self, name: str) -> str:
         if name.removeprefix("properties.") in {"interop:aliases", *LISTS}:

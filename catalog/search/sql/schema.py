@@ -203,9 +203,12 @@ def property_sql(name: str) -> str:
         return f"(SELECT {found} HAVING count(*))"
     if not _NAME.fullmatch(plain):
         shown = name if len(name) <= 60 else f"{name[:60]}…"
-        known = ("id", "collection", "geometry", *COMMON_NAMES, *(f"{prefix}:…" for prefix in PREFIXES))
+        known = [name for name in ("id", "collection", "geometry", *COMMON_NAMES) if name != plain]
+        known += [f"{prefix}:…" for prefix in PREFIXES]
         if _SCORE.fullmatch(plain):  # a word alone may be meant as a score
-            hint = f"a score of that name is {SCORES}.{shown}{nearest(shown, (*known, *_WORDS))}"
+            found = nearest(shown, (*known, *_WORDS))
+            listed = found if found.startswith(":") else nearest(shown, known)  # the words of scores are many
+            hint = f"a score of that name is {SCORES}.{shown}{listed}"
             raise InvalidQueryError(f"property {shown!r} cannot be searched for; {hint}")
         raise InvalidQueryError(f"property {shown!r} cannot be searched for{nearest(shown, known)}")
     if plain == "datetime":

@@ -44,7 +44,7 @@ async def _form(request: Request) -> Response:
 def _page() -> tuple[str, str]:
     page = files(__package__).joinpath("form.html").read_text("utf-8")
     (script,), (style,) = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S) for tag in ("script", "style"))
-    own = "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    own = "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     return page, f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; {own}"
 
 

@@ -18,9 +18,9 @@ from starlette.requests import ClientDisconnect
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.errors import InvalidItemError, ModelStacError, StorageError, TooLargeError
 from modelstac.catalog.items.documents import Document, now
-from modelstac.catalog.items.validation import TOGETHER, validate_document
+from modelstac.catalog.items.validation import TOGETHER, until_wrong, validate_document
 from modelstac.catalog.server.routes.incoming import Checks, check_id
-from modelstac.catalog.server.routes.patches import refuse_unstorable
+from modelstac.catalog.server.routes.patches import read_json, refuse_unstorable
 from modelstac.catalog.server.stores.links import base_url
 
 Checked = TypeVar("Checked")
@@ -210,11 +210,13 @@ def _write(file: int, text: bytes, place: int) -> None:
 def _checked(lines: list[bytes], first: int, checks: Checks, base: str) -> list[Document]:
     moment, stored = now(), []
     for some in batches(enumerate(lines, first), TOGETHER):
-        begun = [(number, item, *_begun(item, number, checks, base)) for number, item in _items(some)]
+        begun, wrong = until_wrong((number, item, *_begun(item, number, checks, base)) for number, item in _items(some))
         for number, item, document, judged in begun:
             _named(item, number, lambda judged=judged: validate_document(judged))  # type: ignore[misc]
             document["properties"] |= {"created": moment, "updated": moment}
             stored.append(document)
+        if wrong is not None:
+            raise wrong
     return stored
 
 
@@ -224,9 +226,9 @@ def _items(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Document]]
 
 def _read(line: bytes, number: int) -> Document:
     try:
-        item = orjson.loads(line)
-    except ValueError as error:
-        raise InvalidItemError(f"line {number}: no JSON: {error}") from error
+        item = read_json(line)
+    except InvalidItemError as error:
+        raise InvalidItemError(f"line {number}: {error}") from error
     if not isinstance(item, dict):
         raise InvalidItemError(f"line {number}: expected a JSON object, found {type(item).__name__}")
     return item

@@ -12,7 +12,7 @@ from stac_fastapi.types.core import AsyncBaseCoreClient
 from starlette.responses import Response
 
 from modelstac.catalog.errors import NotFoundError
-from modelstac.catalog.items.documents import Document, link
+from modelstac.catalog.items.documents import SORTABLES, Document, link
 from modelstac.catalog.items.identity import about_all
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
@@ -23,7 +23,6 @@ from modelstac.catalog.server.stores.links import (
     JSON,
     MODELS,
     SCHEMA,
-    SORTABLES,
     base_url,
     etag,
     form,

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import pystac
 from fastapi import HTTPException, Request
+from pystac.serialization import identify_stac_object, migrate_to_latest
 
+from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.base import ALIAS
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document, is_image_asset
-from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS
+from modelstac.catalog.items.geometry import check_bbox
+from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS, RULES
 from modelstac.catalog.items.validation import (
     check_item,
     declares_mlm,
@@ -21,10 +23,12 @@ from modelstac.catalog.items.validation import (
     known_schemas,
     validate_document,
 )
-from modelstac.catalog.rules import RULES, check_rules
+from modelstac.catalog.rules import check_rules
+from modelstac.catalog.search.facts import moments
 from modelstac.catalog.server.files.named import check_digests
-from modelstac.catalog.server.routes.patches import refuse_unstorable
+from modelstac.catalog.server.routes.patches import read_json, refuse_unstorable
 from modelstac.catalog.server.stores.links import stored_document
+from modelstac.catalog.times import first_and_last
 
 _UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
 _LONGEST_ID = 200
@@ -40,18 +44,35 @@ async def json_body(request: Request, kinds: tuple[type, ...] = (dict,)) -> Any:
     InvalidItemError
         If it is none, of another kind, or what cannot be stored by every backend and answered again.
     """
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    media_type = _media_type(request)
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise HTTPException(415, f"Content-Type: {media_type[:60]!r} is not understood, application/json is")
     body = await request.body()
     try:
-        document = orjson.loads(body)
-    except ValueError as error:
-        raise InvalidItemError(f"the body is no JSON: {error}") from error
+        document = read_json(body)
+    except InvalidItemError as error:
+        raise InvalidItemError(f"the body: {error}") from error
     if not isinstance(document, kinds):
-        raise InvalidItemError(f"the body: expected a JSON object, found {type(document).__name__}")
+        expected = " or ".join("a list of operations" if kind is list else "a JSON object" for kind in kinds)
+        raise InvalidItemError(f"the body: expected {expected}, found {type(document).__name__}")
     refuse_unstorable(document)
     return document
+
+
+async def patch_body(request: Request) -> Any:
+    """Return the patch of a request's body: operations where its type says so, what is merged where it says that.
+
+    Raises
+    ------
+    InvalidItemError
+        As :func:`json_body` does.
+    """
+    kinds = {"application/json-patch+json": (list,), "application/merge-patch+json": (dict,)}
+    return await json_body(request, kinds.get(_media_type(request), (dict, list)))
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
 
 @dataclass(frozen=True)
@@ -85,6 +106,7 @@ class Checks:
         for name, kind in (("properties", dict), ("links", list), ("assets", dict)):
             if not isinstance(item.setdefault(name, kind()), kind):
                 raise InvalidItemError(f"{name}: expected {'an object' if kind is dict else 'a list'}")
+        _refuse_odd(item)
         stored: Document = _read(lambda: stored_document(item, base))
         for key, asset in stored["assets"].items():
             href = asset["href"]
@@ -107,7 +129,7 @@ class Checks:
         links = [*stored["links"], {"rel": "collection", "href": f"collections/{collection_id}"}]
         document = stored | {"links": links}
         current = pystac.get_stac_version()
-        if foreign or stored["stac_version"] != current:
+        if stored["stac_version"] != current:
             read: pystac.Item = _read(lambda: pystac.Item.from_dict(document))
             document = read.to_dict(include_self_link=False, transform_hrefs=False)
         # As the current version of STAC has it, which is what every backend stores.
@@ -122,9 +144,14 @@ class Checks:
         if collection.get("type") != "Collection":
             raise InvalidItemError("type: expected a STAC collection of type 'Collection'")
         check_id(collection.get("id"), expected_id)
+        _refuse_odd(collection)
         stored: Document = _read(lambda: stored_document(collection, base))
-        _refuse_unknown(stored, (pystac.get_stac_version(),))
-        validate_document(stored)
+        _refuse_unknown(stored, _MIGRATED, extensions=False)
+        if stored["stac_version"] != pystac.get_stac_version():
+            stored = _read(lambda: migrate_to_latest(stored, identify_stac_object(stored)))
+        _refuse_unknown(stored, _MIGRATED, extensions=not self.any_items)
+        validate_document(stored | {"stac_extensions": known_schemas(stored.get("stac_extensions", ()))})
+        _check_extent(stored["extent"])
         _check_aliases(stored.get(ALIASES, {}))
         check_rules(stored.get(RULES, {}))
         return stored
@@ -159,6 +186,31 @@ def _refuse_unknown(document: Document, versions: tuple[str, ...], *, extensions
         raise InvalidItemError("stac_extensions: expected a list of addresses")
     if extensions and (unknown := set(declared) - set(known_schemas(declared))):
         raise InvalidItemError(f"stac_extensions: this server has no schema {min(unknown)[:120]!r}")
+
+
+def _refuse_odd(document: Document) -> None:
+    """Refuse what of a document could not be searched or read; the schemas take any text as a time."""
+    what = "collection" if document["type"] == "Collection" else "item"
+    if (odd := oddity(document)) is not None:
+        raise InvalidItemError(f"{what} {document['id']!r}: {odd}")
+    if what == "item" and (found := moments(document)) is not None and found[0] > found[1]:
+        raise InvalidItemError(f"item {document['id']!r}: properties.start_datetime is after properties.end_datetime")
+
+
+def _check_extent(extent: Document) -> None:
+    """Refuse an extent in which nothing could be searched: the schemas take any numbers, and any text as a time."""
+    for number, box in enumerate(extent["spatial"]["bbox"]):
+        try:
+            check_bbox(box)
+        except ValueError as error:
+            raise InvalidItemError(f"extent.spatial.bbox[{number}]: {str(error).removeprefix('bbox: ')}") from error
+    for number, ends in enumerate(extent["temporal"]["interval"]):
+        try:
+            first, last = (end and first_and_last(end)[0] for end in ends)
+        except (OverflowError, ValueError) as error:
+            raise InvalidItemError(f"extent.temporal.interval[{number}]: {ends} are no times of RFC 3339") from error
+        if first and last and first > last:
+            raise InvalidItemError(f"extent.temporal.interval[{number}]: {ends[0]} is after {ends[1]}")
 
 
 def check_id(found: Any, expected: str | None = None, *, what: str = "id") -> None:

@@ -1,8 +1,11 @@
-"""What the routes that write take, as OpenAPI says it; the checks themselves are in ``incoming.py``."""
+"""What OpenAPI says of routes: what those that write take (the checks are in ``incoming.py``), and their ids."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
+
+from fastapi import FastAPI
 
 _STRING, _OBJECT = {"type": "string"}, {"type": "object"}
 _LINK = {"type": "object", "properties": {"rel": _STRING, "href": _STRING}, "required": ["rel", "href"]}
@@ -87,3 +90,20 @@ def request_body(method: str, path: str) -> dict[str, Any] | None:
     else:
         content = {"application/json": {"schema": _COLLECTION}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def give_ids(app: FastAPI) -> None:
+    """Have each operation named by its own method: FastAPI gives all those of a route the same id, and warns of it."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Duplicate Operation ID")
+            document = made()
+        for operations in document["paths"].values():
+            for method, operation in operations.items():
+                name, _, last = operation["operationId"].rpartition("_")
+                operation["operationId"] = f"{name if last in operations else operation['operationId']}_{method}"
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -11,7 +12,36 @@ from modelstac.catalog.server.routes.requests import holds_nul
 
 # orjson writes 254 levels; an answer is a few around the document.
 _LEVELS, _LEVELS_AROUND = 254, 150
+_ALIKE, _LONG = bytes.maketrans(b"123456789", b"000000000"), b"0" * 19  # looked for faster than by an expression
+_DIGITS, _BEYOND = 22, 1 << 64
 _MOST_OPERATIONS, _LARGEST = 1_000, 10 << 20
+
+
+def read_json(text: bytes) -> Any:
+    """Return what a JSON text says.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is none, or has a whole number beyond 64 bits, which would be rounded.
+    """
+    try:
+        document = orjson.loads(text)
+        if _LONG in text.translate(_ALIKE):
+            json.loads(text, parse_int=_whole)
+    except ValueError as error:
+        if isinstance(error, InvalidItemError):
+            raise
+        raise InvalidItemError(f"no JSON: {error}") from error
+    return document
+
+
+def _whole(text: str) -> int:
+    number = int(text) if len(text) < _DIGITS else _BEYOND
+    if not -_BEYOND // 2 <= number < _BEYOND:
+        shown = text if len(text) < 40 else f"{text[:39]}…"
+        raise InvalidItemError(f"a number that is too large: {shown} is beyond 64 bits and would be rounded")
+    return number
 
 
 def refuse_unstorable(document: Any) -> None:

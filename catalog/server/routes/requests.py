@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -21,6 +23,8 @@ MAX_LIMIT = 1_000
 MOST = {"ids": 10_000, "collections": 10_000, "fields": 500, "sortby": 20, "aggregations": 50, "query": 100}
 LONGEST = {"q": 2_000, "datetime": 200, "token": 20_000, "query": 20_000, "intersects": 400_000, "filter_expr": 400_000}
 MOST_WORDS, MOST_POSITIONS, LONGEST_NAME = 50, 10_000, 500
+_SYSTEMS = ("CRS84", "CRS84h")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d([.]\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
 _TEMPORAL: tuple[str, ...] = ("after", "before", "contains", "disjoint", "during", "equals", "finishedby", "finishes")
 _TEMPORAL = (*_TEMPORAL, "intersects", "meets", "metby", "overlappedby", "overlaps", "startedby", "starts")
@@ -38,6 +42,10 @@ def objects_only(model: type[BaseModel]) -> Any:
     def check(value: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError("a JSON object is needed, sent as application/json")  # noqa: TRY004 - pydantic reports it
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("half of a character (a surrogate alone) is in no catalog") from error
         return value
 
     return create_model(
@@ -57,7 +65,11 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     _refuse_too_much(given)
     if "bbox" in given and "intersects" in given:
         raise InvalidQueryError("bbox, intersects: only one of them can be given")
+    if (system := given.get("filter_crs")) is not None and str(system).rpartition("/")[2] not in _SYSTEMS:
+        raise InvalidQueryError(f"filter-crs: {str(system)[:80]!r} is not understood: give positions in CRS84, degrees")
     fields: dict[str, Any] = {name: given[name] for name in ("ids", "collections", "bbox", "token") if name in given}
+    if isinstance(box := fields.get("bbox"), str):
+        fields["bbox"] = box.split(",")
     fields["limit"] = min(given.get("limit", 10), MAX_LIMIT)
     fields["sortby"] = tuple(_sort(given.get("sortby", ())))
     fields["fields"] = tuple(_fields(given.get("fields")))
@@ -67,11 +79,10 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
             filters.from_query(_queried(given["query"])) if "query" in given else None,
         )
     )
-    if "datetime" in given:
-        fields["datetime"] = str(given["datetime"])
+    if parameters.get("datetime") is not None:
+        fields["datetime"] = _moments(parameters["datetime"])
     if "intersects" in given:
-        geometry = given["intersects"]
-        fields["intersects"] = geometry.model_dump(mode="json") if hasattr(geometry, "model_dump") else geometry
+        fields["intersects"] = given["intersects"]
         if _positions(fields["intersects"]) > MOST_POSITIONS:
             raise InvalidQueryError(f"intersects: more than {MOST_POSITIONS} positions: ask with a simpler geometry")
     if "q" in given:
@@ -101,6 +112,17 @@ def _refuse_too_much(given: Mapping[str, Any]) -> None:
     text = said if isinstance(said, str) else ",".join(map(str, said))
     if len(text) > LONGEST["q"] or len(text.replace(",", " ").split()) > MOST_WORDS:
         raise InvalidQueryError(f"q: more than {MOST_WORDS} words, or {LONGEST['q']} characters: ask for less")
+
+
+def _moments(text: str) -> str:
+    """Refuse what the standard of the API does, and our own searches read: days, months, and no end at all."""
+    ends = [end for end in text.split("/") if end not in {"", ".."}]
+    if text.count("/") > 1 or not ends or not all(map(_MOMENT.fullmatch, ends)):
+        raise InvalidQueryError(
+            f"datetime: {text!r} is no moment of RFC 3339, nor two of them: something like 2020-06-05T00:00:00Z or "
+            "2020-06-01T00:00:00Z/.. is needed"
+        )
+    return text
 
 
 def _positions(geometry: Any) -> int:

@@ -16,16 +16,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError, ModelStacError
+from modelstac.catalog.items.collections.widening import described
 from modelstac.catalog.items.documents import Document, now
 from modelstac.catalog.items.identity import BULK_CONFORMANCE, EVIDENCE_ASSETS, differences
 from modelstac.catalog.server.routes.bulk import Body, all_there, checked_parts, read_rest, received
 from modelstac.catalog.server.routes.client import answer, answer_stored
-from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body
+from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body, patch_body
 from modelstac.catalog.server.routes.keys import Keys, admit
 from modelstac.catalog.server.routes.openapi import request_body
 from modelstac.catalog.server.routes.patches import patched
 from modelstac.catalog.server.stores.links import base_url, etag, item_path, names_tag
 from modelstac.catalog.server.stores.store import Change, Store
+
+_METHODS = ("insert", "upsert")
 
 
 @attr.s
@@ -105,6 +108,11 @@ class Transactions(ApiExtension):
         items = document.get("items")
         if not isinstance(items, dict):
             raise InvalidItemError("items: expected an object of items by id")
+        if (method := document.get("method", "insert")) not in _METHODS:
+            raise InvalidItemError(f"method: {str(method)[:60]!r} is not one of {', '.join(_METHODS)}")
+        for key, item in items.items():
+            if isinstance(item, dict) and item.get("id") != key:
+                raise InvalidItemError(f"items: the one under {key[:60]!r} has the id {str(item.get('id'))[:60]!r}")
         fresh = await self._add(collection_id, list(items.values()), request)
         skipped = len(fresh) - sum(fresh)
         return answer({"received": len(fresh), "success": sum(fresh), "skipped": skipped, "errors": []})
@@ -155,7 +163,7 @@ class Transactions(ApiExtension):
 
     async def patch_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Change an item by a JSON merge patch, or by a JSON patch."""
-        patch = await json_body(request, kinds=(dict, list))
+        patch = await patch_body(request)
         base = base_url(request)
 
         def change(stored: Document) -> Document:
@@ -205,7 +213,7 @@ class Transactions(ApiExtension):
 
     async def patch_collection(self, collection_id: str, request: Request) -> Response:
         """Change a collection by a JSON merge patch, or by a JSON patch."""
-        patch = await json_body(request, kinds=(dict, list))
+        patch = await patch_body(request)
         base = base_url(request)
 
         def change(stored: Document) -> Document:
@@ -216,7 +224,7 @@ class Transactions(ApiExtension):
     async def _change_collection(self, collection_id: str, request: Request, change: Change) -> Response:
         def checked(stored: Document) -> Document:
             _unchanged_meanwhile(request, stored)
-            return change(stored)
+            return described(stored, change(stored))
 
         return answer_stored(request, await self.store.change_collection(collection_id, checked))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from functools import total_ordering
 from typing import Any
 
-from modelstac.catalog.errors import InvalidItemError, InvalidQueryError
+from modelstac.catalog.errors import InvalidItemError, InvalidQueryError, ItemExistsError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.geometry import boxes_meet
 from modelstac.catalog.items.identity import ALIASES
@@ -17,11 +16,17 @@ from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.ranges import interval
 from modelstac.catalog.search.sql.judging import passes
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
+from modelstac.catalog.times import first_and_last
 
 
 def no_item(alias: str, item_id: str) -> InvalidItemError:
     """Return what is wrong with an alias that points to nothing of its collection."""
     return InvalidItemError(f"{ALIASES}.{alias}: there is no item {item_id[:80]!r} in this collection")
+
+
+def collection_exists(collection_id: str) -> ItemExistsError:
+    """Return what is wrong with making a collection that is there."""
+    return ItemExistsError(f"there is a collection {collection_id!r}: change it by PUT or PATCH")
 
 
 def pointing_to(item_id: str, aliases: Any) -> list[str]:
@@ -85,23 +90,27 @@ def _after(query: Query) -> Place:
 
 
 def _matches(collection: Document, query: Query) -> bool:
-    extent = collection.get("extent", {})
-    return (
-        (query.bbox is None or any(boxes_meet(query.bbox, box) for box in extent["spatial"]["bbox"] if box))
-        and (query.datetime is None or _meets(extent["temporal"]["interval"], query.datetime))
-        and (query.text is None or _says(collection, query.text))
-        and (query.filter is None or _passes(collection, query.filter))
-    )
+    try:
+        extent = collection.get("extent", {})
+        there = (
+            (query.bbox is None or any(boxes_meet(query.bbox, box) for box in extent["spatial"]["bbox"] if box))
+            and (query.datetime is None or _meets(extent["temporal"]["interval"], query.datetime))
+            and (query.text is None or _says(collection, query.text))
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False  # somebody's, whose extent or keywords are none: it is nowhere, and the others are found
+    return there and (query.filter is None or _passes(collection, query.filter))
 
 
 def _meets(intervals: list[list[str | None]], wanted: str) -> bool:
     start, stop = interval(wanted)
-    moments = [[value and datetime.fromisoformat(value) for value in found] for found in intervals[:1]]
-    return any((not first or first <= stop) and (not last or last >= start) for first, last in moments)
+    ends = [[value and first_and_last(value) for value in found] for found in intervals[:1]]
+    return any((not first or first[0] <= stop) and (not last or last[1] >= start) for first, last in ends)
 
 
 def _says(collection: Document, text: str) -> bool:
-    said = [collection["id"], collection.get("title"), collection.get("description"), *collection.get("keywords", ())]
+    words = collection.get("keywords") or ()
+    said = [collection["id"], collection.get("title"), collection.get("description"), *words]
     everything = " ".join(part for part in said if isinstance(part, str)).casefold()
     return says(everything, text)
 

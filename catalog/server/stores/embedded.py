@@ -19,18 +19,18 @@ import orjson
 from modelstac.catalog import journal
 from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed, to_versions
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
-from modelstac.catalog.errors import ItemExistsError, ModelStacError, NotFoundError, StorageError
+from modelstac.catalog.errors import ModelStacError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.rules import RULES, refuse_unfit
+from modelstac.catalog.items.identity import ALIASES, RULES
+from modelstac.catalog.rules import refuse_unfit
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.search import Search
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.files.named import check_there, unnamed, with_new_assets
-from modelstac.catalog.server.stores.collections import no_item, select
+from modelstac.catalog.server.stores.collections import collection_exists, no_item, select
 from modelstac.catalog.server.stores.links import item_links, shown_assets, shown_item
 from modelstac.catalog.server.stores.queryables import LOOKED_AT, MOST_SCORES, SCORES
 from modelstac.catalog.server.stores.spliced import opened
@@ -239,7 +239,14 @@ class EmbeddedStore(Store):
 
         # Whoever was told that the files are here is about to name them: they go with gc, where gc looks.
         here = self._files.place != str(self._catalog.artifacts.root)
-        await self._write_by(lambda: self._catalog.delete(f"{collection_id}/{item_id}", check=checked, files=here))
+
+        def work() -> None:
+            try:
+                self._catalog.delete(f"{collection_id}/{item_id}", check=checked, files=here)
+            except NotFoundError as error:
+                raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}") from error
+
+        await self._write_by(work)
 
     async def add_collection(self, collection: Document, *, catalog: str | None = None) -> None:
         """Store a new collection, in a catalog that then owns it, or in that of the team that writes."""
@@ -247,7 +254,7 @@ class EmbeddedStore(Store):
         def work() -> None:
             with self._catalog.database.write() as connection:
                 if rows.get_collection(connection, collection["id"]) is not None:
-                    raise ItemExistsError(f"there is a collection {collection['id']!r}: change it by PUT or PATCH")
+                    raise collection_exists(collection["id"])
                 run_now(made(SqliteSession(connection), collection["id"], catalog))
                 rows.put_collection(connection, documents.stored_collection(collection))
                 self._put_aliases(connection, {"id": collection["id"]}, collection)
@@ -287,7 +294,7 @@ class EmbeddedStore(Store):
                 run_now(may_write(session := SqliteSession(connection), collection_id))
                 check(stored)
                 run_now(hierarchy.forget(session, collection_id))
-                journal.record(connection, [journal.Entry("delete-model", collection_id)])
+                journal.record(connection, journal.deletion(collection_id, stored))
                 connection.execute("DELETE FROM aliases WHERE collection = ?", (collection_id,))
                 ids = connection.execute("SELECT id FROM items WHERE collection = ?", (collection_id,)).fetchall()
                 for (item_id,) in ids:

@@ -12,14 +12,19 @@ import orjson
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from modelstac.catalog.items.documents import VERSION_RELS, Document, is_image_asset, link
+from modelstac.catalog.items.documents import (
+    FORMS,
+    QUERYABLES,
+    SORTABLES,
+    VERSION_RELS,
+    Document,
+    is_image_asset,
+    leads,
+    link,
+)
 from modelstac.catalog.items.identity import about, is_model
 from modelstac.catalog.items.links import PAGE_FIELD
 
-QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
-SORTABLES = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
-# RFC 6861: pages to change this, and to add to it.
-FORMS = ("edit-form", "create-form")
 INFERRED = frozenset({"self", "item", "items", "parent", "collection", "root", QUERYABLES, SORTABLES, *FORMS})
 _DERIVED = INFERRED | set(VERSION_RELS)
 MODELS = "models"
@@ -91,12 +96,13 @@ def item_links(
 
 
 def shown_assets(assets: dict[str, Document], base: str) -> dict[str, Document]:
-    """Return the assets of an item as a client sees them."""
+    """Return the assets of an item as a client sees them; what others stored, and is none, is left out."""
     return {
         key: asset
         if is_absolute(asset["href"]) or is_image_asset(asset)
         else asset | {"href": base + asset["href"].lstrip("/")}
-        for key, asset in assets.items()
+        for key, asset in (assets.items() if isinstance(assets, dict) else ())
+        if leads(asset)
     }
 
 
@@ -138,7 +144,8 @@ def stored_document(document: Document, base: str) -> Document:
 
 
 def _kept(links: Iterable[Document], base: str) -> list[Document]:
-    kept = [f for f in links if f.get("rel") not in INFERRED and PAGE_FIELD not in f]
+    listed = links if isinstance(links, list | tuple) else ()
+    kept = [f for f in listed if leads(f) and f.get("rel") not in INFERRED and PAGE_FIELD not in f]
     return [f if is_absolute(f["href"]) else f | {"href": base + f["href"].lstrip("/")} for f in kept]
 
 

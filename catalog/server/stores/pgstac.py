@@ -15,14 +15,15 @@ from modelstac.catalog.errors import (
     UnavailableError,
 )
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import widening
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.identity import ALIASES
-from modelstac.catalog.rules import RULES, refuse_unfit
+from modelstac.catalog.items.identity import ALIASES, RULES
+from modelstac.catalog.rules import refuse_unfit
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.files.named import check_there, unnamed
-from modelstac.catalog.server.stores.collections import no_item, select
+from modelstac.catalog.server.stores.collections import collection_exists, no_item, select
 from modelstac.catalog.server.stores.pg import rows
 from modelstac.catalog.server.stores.pg.functions import MARK
 from modelstac.catalog.server.stores.pg.pool import ADVICE, Connection, Pool
@@ -149,7 +150,7 @@ class PgstacStore(Store):
                     name = items[0]["collection"]
                     if await read_collection(connection, name) is None:
                         await made(PgSession(connection), name, None)
-                        new_one = documents.widened(documents.new_collection(name, items[0]["properties"]), *items)
+                        new_one = widening.widened(widening.new_collection(name, items[0]["properties"]), *items)
                         await connection.execute("SELECT create_collection($1)", documents.stored_collection(new_one))
                     else:
                         await may_write(PgSession(connection), name)
@@ -182,6 +183,8 @@ class PgstacStore(Store):
         """Store a new collection, in a catalog that then owns it, or in that of the team that writes."""
         async with self._pool.connection(write=True) as connection:
             await _lock(connection, collection["id"])
+            if await read_collection(connection, collection["id"]) is not None:
+                raise collection_exists(collection["id"])
             await self._check_aliases(connection, {}, collection)
             await connection.execute("SELECT create_collection($1)", collection)
             await made(PgSession(connection), collection["id"], catalog)
@@ -221,7 +224,7 @@ class PgstacStore(Store):
             check(stored)
             await connection.execute("SELECT delete_collection($1)", collection_id)
             await hierarchy.forget(session, collection_id)
-            await session.record([journal.Entry("delete-model", collection_id)])
+            await session.record(journal.deletion(collection_id, stored))
 
     async def facets(
         self, query: Query, names: Sequence[str], *, count: bool

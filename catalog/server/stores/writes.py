@@ -13,6 +13,7 @@ import pystac
 from modelstac.catalog.base import refuse_pointed_at
 from modelstac.catalog.errors import ItemExistsError, NotFoundError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import widening
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import instead
 from modelstac.catalog.items.identity import ALIASES, differences
@@ -110,8 +111,8 @@ class Writer:
                 raise NotFoundError.unknown("item", missing, await self._tables.ids(), where="this catalog", hint=hint)
         if new:
             if not await self._tables.has_items(self._collection_id):
-                collection = documents.begun(collection)
-            collection = documents.widened(collection | {"summaries": collection.get("summaries", {})}, *new.values())
+                collection = widening.begun(collection)
+            collection = widening.widened(collection, *new.values())
             relinked = await self._relinked(new)
             await self._tables.insert(list(new.values()))
             await self._tables.record(Entry("publish", self._collection_id, item_id) for item_id in new)
@@ -142,7 +143,7 @@ class Writer:
         await self._tables.delete(self._collection_id, item_id)
         await self._tables.record([Entry("delete", self._collection_id, item_id)])
         left = await self._tables.items_of(self._collection_id)
-        await self._tables.replace_collection(documents.covering(collection, left))
+        await self._tables.replace_collection(widening.covering(collection, left))
         await self._tables.relink(self._collection_id, await self._relinked({}, _variants([item])))
 
     async def _relinked(self, new: dict[str, Document], variants: Iterable[str] = ()) -> dict[str, list[Document]]:

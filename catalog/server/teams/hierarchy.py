@@ -108,6 +108,8 @@ async def create(session: Session, catalog: Document, parent: str | None) -> Non
     catalog_id = catalog["id"]
     if await session.fetch("SELECT 1 FROM {prefix}catalogs WHERE id = $1", catalog_id):
         raise ItemExistsError(f"there is a catalog {catalog_id!r}: change it by PUT, or take another id")
+    # A model may have been made in one of this id at the moment in which that was removed.
+    await session.fetch("DELETE FROM {prefix}children WHERE parent = $1", catalog_id)
     await session.fetch("INSERT INTO {prefix}catalogs (id, document) VALUES ($1, $2)", catalog_id, json.dumps(catalog))
     if parent is not None:
         await show(session, parent, CATALOG, catalog_id, owned=True)

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match, Mount
 
 from modelstac.catalog import errors
 
@@ -42,6 +43,8 @@ STATUS: dict[type[Exception], int] = {
 _ABSOLUTE = re.compile(r"(?<![\w:/.…])(?:[A-Za-z]:)?[/\\](?:[^\s/\\:;,'\"]+[/\\])*(?P<name>[^\s/\\:;,'\"]+)")
 
 
+NOT_ALLOWED = 405
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 GONE = 499
 """What the log says of a client that did not wait for its answer; the number is nginx's."""
 
@@ -80,6 +83,18 @@ def told(error: Exception) -> tuple[int, str, dict[str, str] | None]:
     return status, detail, headers
 
 
+def allowed(request: Request) -> list[str]:
+    """Return the methods of what is at an address, whichever of its routes has them (RFC 9110, 10.2.1)."""
+
+    def has(method: str) -> bool:
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        # What is mounted, the browser, is files.
+        routes = (r for r in request.app.router.routes if not isinstance(r, Mount) or scope["method"] == "GET")
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    return [method for method in _METHODS if method == "OPTIONS" or has(method)]
+
+
 def of_error(error: Exception) -> Response:
     """Return the problem document of an exception in the table."""
     status, detail, headers = told(error)
@@ -101,12 +116,18 @@ def add_handlers(app: FastAPI) -> None:
     async def invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return problem(400, "InvalidRequest", f"{place}: {first['msg']}", field=place)
+        # Of a field that may be of several types pydantic names these, too.
+        place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+        reason = first["msg"].removeprefix("Value error, ")
+        return problem(400, "InvalidRequest", f"{place}: {reason}", field=place)
 
-    async def http(_request: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == NOT_ALLOWED:
+            headers = {"Allow": ", ".join(allowed(request))}
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         return problem(error.status_code, "HTTPError", str(error.detail), headers=headers)
 
     async def gone(_request: Request, _error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,8 @@ class Hook:
     """
 
     name: str
-    url: str
-    secret: str
+    url: str = field(repr=False)  # may hold a secret, too
+    secret: str = field(repr=False)
     events: tuple[str, ...]
     created: str
 

@@ -39,28 +39,47 @@ class Delivery:
     error: str | None
     entry: Entry
 
+    @property
+    def subject(self) -> object:
+        """What it tells of: an alias, whose moves are told in their order, or this one item alone."""
+        alias = self.entry.detail.get("alias")
+        return self.number if alias is None else (self.entry.collection, alias)
+
 
 async def distribute(session: Session, hooks: Sequence[Hook]) -> int:
     """Note for each entry that waits which services are to be told of it; return how many entries these were."""
     found = await session.fetch(
         f"SELECT {_ENTRY} FROM {{prefix}}audit AS audit WHERE pending IS NOT NULL ORDER BY number LIMIT {_AT_A_TIME}"
     )
+    taken = "UPDATE {prefix}audit SET pending = NULL WHERE number = $1 AND pending IS NOT NULL RETURNING number"
     statement = (
         "INSERT INTO {prefix}deliveries (hook, entry, attempts, due) VALUES ($1, $2, 0, $3) ON CONFLICT DO NOTHING"
     )
     for entry in map(read, found):
-        for hook in hooks:
-            if hook.wants(entry.action, entry.at):
-                await session.fetch(statement, hook.name, entry.number, _stamp())
-        await session.fetch("UPDATE {prefix}audit SET pending = NULL WHERE number = $1", entry.number)
+        # First: another server may have noted it meanwhile, and sent it, so that nothing of it is left to see.
+        if await session.fetch(taken, entry.number):
+            for hook in hooks:
+                if hook.wants(entry.action, entry.at):
+                    await session.fetch(statement, hook.name, entry.number, _stamp())
     return len(found)
 
 
-async def claim(session: Session, lease: float, limit: int = 20) -> list[Delivery]:
-    """Return what is due, which no other server then sends for some seconds."""
-    due = await _read(session, "WHERE dead IS NULL AND due <= $1 ORDER BY due", limit, _stamp())
+async def due(session: Session) -> list[str]:
+    """Return the names of the services for which something is due, also of those that are there no more."""
+    found = await session.fetch(
+        "SELECT DISTINCT hook FROM {prefix}deliveries WHERE dead IS NULL AND due <= $1", _stamp()
+    )
+    return [name for (name,) in found]
+
+
+async def claim(session: Session, hook: str, lease: float, limit: int = 4) -> list[Delivery]:
+    """Return what is due for a service, which no other server then sends for some seconds.
+
+    A few at a time: a small service refuses the connections of more at once.
+    """
+    where = "WHERE dead IS NULL AND due <= $1 AND hook = $2 ORDER BY due, deliveries.number"
     claimed = []
-    for one in due:
+    for one in await _read(session, where, limit, _stamp(), hook):
         statement = "UPDATE {prefix}deliveries SET due = $3 WHERE number = $1 AND due = $2 RETURNING number"
         if await session.fetch(statement, one.number, one.due, _stamp(lease)):
             claimed.append(one)
@@ -68,7 +87,7 @@ async def claim(session: Session, lease: float, limit: int = 20) -> list[Deliver
 
 
 async def sent(session: Session, delivery: Delivery) -> None:
-    """Note that a service took it, or is there no more."""
+    """Note that a service took it."""
     await session.fetch("DELETE FROM {prefix}deliveries WHERE number = $1", delivery.number)
 
 

@@ -43,23 +43,68 @@ def unrolled(network: keras.Model) -> Iterator[bool]:
     for layer in layers:
         layer.unroll = True
     try:
-        yield not all(before)
+        with calling((layer for layer in layers if layer.go_backwards), _turned):
+            yield not all(before)
     finally:
         for layer, rolled in zip(layers, before, strict=True):
             layer.unroll = rolled
 
 
+def _turned(layer: Any, call: Any) -> Any:
+    """Let a layer that goes backwards go forwards over what is turned round, where some steps are masked.
+
+    Unrolled, Keras 3.15 fails there on PyTorch, and on TensorFlow makes zeros of other steps than those masked.
+    """
+
+    @functools.wraps(call)
+    def turned(sequences: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        if mask is None:
+            return call(sequences, *args, mask=mask, **kwargs)
+        turning = functools.partial(keras.ops.flip, axis=1)
+        layer.go_backwards = False
+        try:
+            return call(keras.tree.map_structure(turning, sequences), *args, mask=turning(mask), **kwargs)
+        finally:
+            layer.go_backwards = True
+
+    return turned
+
+
+@contextmanager
+def in_single_precision(network: keras.Model) -> Iterator[bool]:
+    """Let layers of a model whose weights are float32 compute in it, too; tell whether one computed in less.
+
+    So models are trained on GPUs (``mixed_float16``), and not every format has half precision.
+    """
+    mixed = [layer for layer in network._flatten_layers() if _is_mixed(layer)]
+    before = [layer.dtype_policy for layer in mixed]
+    for layer in mixed:
+        layer.dtype_policy = keras.DTypePolicy("float32")
+    try:
+        yield bool(mixed)
+    finally:
+        for layer, policy in zip(mixed, before, strict=True):
+            layer.dtype_policy = policy
+
+
+def _is_mixed(layer: Any) -> bool:
+    return layer.compute_dtype in {"float16", "bfloat16"} and layer.variable_dtype == "float32"
+
+
 @contextmanager
 def calling(layers: Iterable[Any], made: Callable[[Any, Any], Any]) -> Iterator[None]:
     """Let layers be called by what ``made(layer, call)`` gives, each once."""
-    found = {id(layer): layer for layer in layers if "call" not in vars(layer)}.values()
+    found = list({id(layer): layer for layer in layers}.values())
+    before = [vars(layer).get("call") for layer in found]
     for layer in found:
         layer.call = made(layer, layer.call)
     try:
         yield
     finally:
-        for layer in found:
+        for layer, call in zip(found, before, strict=True):
             del layer.call
+            if call is not None:
+                layer.call = call
 
 
 @contextmanager

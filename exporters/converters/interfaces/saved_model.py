@@ -150,9 +150,7 @@ def _stated_channels(network: keras.Model) -> Iterator[None]:
 
     Keras itself fails there where it interpolates.
     """
-    layers = (
-        layer for layer in network._flatten_layers() if isinstance(layer, _RESIZING) and len(layer._inbound_nodes) == 1
-    )
+    layers = (layer for layer in network._flatten_layers() if isinstance(layer, _RESIZING) and _has_one_shape(layer))
 
     def stating(layer: Any, call: Any) -> Any:
         usual = call if _is_known(layer) else functools.partial(_interpolated, layer)
@@ -160,6 +158,11 @@ def _stated_channels(network: keras.Model) -> Iterator[None]:
 
     with calling(layers, stating):
         yield
+
+
+def _has_one_shape(layer: Any) -> bool:
+    """Tell whether all that a layer gave has one shape: those of a chain that was read from a file gave it twice."""
+    return len({tuple(tensor.shape) for node in layer._inbound_nodes for tensor in node.output_tensors}) == 1
 
 
 def _is_known(layer: Any) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What the exporter on torch.export writes into each node, and the one on TorchScript does not.
 _MARK = "pkg.torch.onnx."
 _ROUNDS = 2  # what the first leaves of shapes, the second knows
-_UNSUPPORTED = re.compile(r"No (?:ONNX function|decompositions) (?:found|registered) for[^']*'([^']+)'")
+_UNSUPPORTED = re.compile(r"No ONNX function found for[^']*'([^']+)'")
 
 
 def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversion:
@@ -43,7 +43,7 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     no_options(options, "ONNX")
     item_id, program = model.description.id, model.native
     try:
-        with _quiet(), symbols_alone(program), readied(program):
+        with _quiet(), torch.no_grad(), symbols_alone(program), readied(program):
             made = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False, optimize=False)
             assert made is not None
             graph = _folded(made)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.credentials import without_secrets
 from modelstac.catalog.errors import SpecError
-from modelstac.catalog.items.documents import STRUCTURAL_RELS, dump, link, new_collection, with_item
+from modelstac.catalog.items.collections.widening import new_collection, with_item
+from modelstac.catalog.items.documents import STRUCTURAL_RELS, dump, link
 from modelstac.registry.exchange.hub.asking import client, endpoint, explained
 from modelstac.registry.exchange.hub.card import ITEM, README, write
 

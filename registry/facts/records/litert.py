@@ -6,18 +6,17 @@ Source: tensorflow/compiler/mlir/lite/schema/schema.fbs; https://flatbuffers.dev
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from modelstac.registry.facts.records.record import Record, Slot
+from modelstac.registry.inspecting.wire import Table, root
 
 IDENTIFIER = b"TFL3"
 SUBGRAPHS, SIGNATURES = 2, 7  # of Model
 TENSORS, INPUTS, OUTPUTS = 0, 1, 2  # of SubGraph
 BUFFERS, BUFFER, DATA = 4, 2, 0  # of Model, of Tensor, of Buffer
-SHAPE, TYPE, NAME, OPEN_SHAPE = 0, 1, 3, 7  # of Tensor
+SHAPE, TYPE, NAME, QUANTIZATION, OPEN_SHAPE = 0, 1, 3, 4, 7  # of Tensor
+SCALE, ZERO_POINT = 2, 3  # of QuantizationParameters
 TAKEN, GIVEN = 0, 1  # of SignatureDef
 CALLED, INDEX = 0, 1  # of TensorMap
 TYPES = MappingProxyType(
@@ -28,27 +27,37 @@ TYPES = MappingProxyType(
 
 def read(data: bytes) -> Record:
     """Read the record of a LiteRT file."""
-    model = _Table(data, struct.unpack_from("<I", data)[0])
+    model = root(data)
     graph = next(model.tables(SUBGRAPHS))
     tensors = list(graph.tables(TENSORS))
     signatures = list(model.tables(SIGNATURES))
     if len(signatures) == 1:
         [found] = signatures
-        inputs, outputs = (
-            tuple(_slot(tensors[entry.number(INDEX)], entry.text(CALLED)) for entry in found.tables(side))
+        sides = [
+            [(entry.text(CALLED), tensors[entry.number(INDEX)]) for entry in found.tables(side)]
             for side in (TAKEN, GIVEN)
-        )
+        ]
     else:
-        inputs, outputs = (
-            tuple(_slot(tensors[index], tensors[index].text(NAME)) for index in graph.numbers(side))
-            for side in (INPUTS, OUTPUTS)
-        )
-    return Record("litert", None, inputs, outputs)
+        sides = [
+            [(tensors[index].text(NAME), tensors[index]) for index in graph.numbers(side)] for side in (INPUTS, OUTPUTS)
+        ]
+    inputs, outputs = (tuple(_slot(tensor, name) for name, tensor in side) for side in sides)
+    steps = {name: step for side in sides for name, tensor in side if (step := _step(tensor)) is not None}
+    return Record("litert", None, inputs, outputs, details={"quantization": steps} if steps else {})
+
+
+def _step(tensor: Table) -> dict[str, float] | None:
+    """Give what whole numbers stand for: ``scale * (number - zero_point)``; None where they stand for themselves."""
+    parameters = tensor.table(QUANTIZATION)
+    if parameters is None or parameters.length(SCALE) != 1:
+        return None
+    [scale], points = parameters.numbers(SCALE, "f"), parameters.numbers(ZERO_POINT, "q")
+    return {"scale": float(scale), "zero_point": int(points[0]) if points else 0}
 
 
 def parameters(data: bytes) -> int:
     """Count the numbers of the tensors that the file holds the values of."""
-    model = _Table(data, struct.unpack_from("<I", data)[0])
+    model = root(data)
     filled = [bool(buffer.length(DATA)) for buffer in model.tables(BUFFERS)]
     return sum(
         math.prod(tensor.numbers(SHAPE))
@@ -58,51 +67,6 @@ def parameters(data: bytes) -> int:
     )
 
 
-def _slot(tensor: _Table, name: str) -> Slot:
+def _slot(tensor: Table, name: str) -> Slot:
     lengths = tensor.numbers(OPEN_SHAPE) or tensor.numbers(SHAPE)
     return Slot(name, tuple(n if n >= 0 else None for n in lengths), TYPES.get(tensor.number(TYPE, "b")))
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of a flat buffer: its fields lie where the table of offsets before it says."""
-
-    data: bytes
-    at: int
-
-    def _field(self, number: int) -> int:
-        (back,) = struct.unpack_from("<i", self.data, self.at)
-        (size,) = struct.unpack_from("<H", self.data, self.at - back)
-        place = 4 + 2 * number
-        if place >= size:
-            return 0
-        (offset,) = struct.unpack_from("<H", self.data, self.at - back + place)
-        return self.at + int(offset) if offset else 0
-
-    def _vector(self, number: int) -> tuple[int, int]:
-        """Return where the values of a list begin, and how many there are."""
-        field = self._field(number)
-        if not field:
-            return 0, 0
-        place = field + struct.unpack_from("<I", self.data, field)[0]
-        return place + 4, struct.unpack_from("<I", self.data, place)[0]
-
-    def number(self, number: int, kind: str = "I") -> int:
-        field = self._field(number)
-        return int(struct.unpack_from(f"<{kind}", self.data, field)[0]) if field else 0
-
-    def text(self, number: int) -> str:
-        begin, length = self._vector(number)
-        return self.data[begin : begin + length].decode()
-
-    def numbers(self, number: int) -> tuple[int, ...]:
-        begin, length = self._vector(number)
-        return struct.unpack_from(f"<{length}i", self.data, begin)
-
-    def length(self, number: int) -> int:
-        return self._vector(number)[1]
-
-    def tables(self, number: int) -> Iterator[_Table]:
-        begin, length = self._vector(number)
-        for place in range(begin, begin + 4 * length, 4):
-            yield _Table(self.data, place + struct.unpack_from("<I", self.data, place)[0])

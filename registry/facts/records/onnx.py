@@ -38,6 +38,8 @@ def read(data: bytes) -> Record:
     model = memoryview(data)
     [graph] = messages([model], GRAPH)
     numbers = {number: value for number, value in fields(model) if isinstance(value, int)}
+    if IR_VERSION not in numbers:
+        raise ValueError("it states no version of its representation, ir_version")
     ir_version = numbers[IR_VERSION]
     defaults = set(texts([graph], INITIALIZER, INITIALIZER_NAME))
     inputs = [_slot(value, defaults) for value in messages([graph], INPUT)]

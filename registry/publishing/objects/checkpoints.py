@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, NotFoundError, SpecError, UntrustedError
+from modelstac.catalog.messages import Note, Report, ignore
 from modelstac.registry.publishing.objects.apart.running import ask
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
-from modelstac.registry.publishing.objects.states import find_state
+from modelstac.registry.publishing.objects.states import find_state, states_of
 from modelstac.registry.trust.policy import PICKLE, TrustPolicy
 
 BANDS_FIRST = True
@@ -73,7 +74,7 @@ def trusted(path: Path, policy: TrustPolicy) -> Trusted:
     return Trusted(path, kind)
 
 
-def read_state(path: Path, policy: TrustPolicy, into: Path) -> dict[str, Any]:
+def read_state(path: Path, policy: TrustPolicy, into: Path, *, report: Report = ignore) -> dict[str, Any]:
     """Read the weights in a checkpoint: weights alone, and else, for one who trusts it, in a process of its own.
 
     Raises
@@ -91,7 +92,7 @@ def read_state(path: Path, policy: TrustPolicy, into: Path) -> dict[str, Any]:
     import pickle
 
     try:
-        return find_state(torch.load(path, "cpu", weights_only=True))
+        return _state_in(torch.load(path, "cpu", weights_only=True), path, report)
     except FileNotFoundError as error:
         raise NotFoundError(f"no model file {path}: check the path") from error
     except InvalidItemError as error:
@@ -106,10 +107,18 @@ def read_state(path: Path, policy: TrustPolicy, into: Path) -> dict[str, Any]:
     return dict(load_file(written))
 
 
-def input_names(model: Trusted, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001
-    """Name the one input that is known of a file that is not opened yet."""
+def _state_in(read: Any, path: Path, report: Report) -> dict[str, Any]:
+    state = find_state(read)
+    if len(keys := states_of(read)) > 1:
+        others = ", ".join(keys[1:])
+        report(Note(f"{path.name} holds several sets of weights: those of {keys[0]} are taken, not of {others}"))
+    return state
+
+
+def input_names(model: Trusted, given: Collection[str] = ()) -> Sequence[str] | None:
+    """Name what a file that is not opened yet takes: a script by its source, a module as the example does."""
     if model.kind != "script":
-        return ["input"]
+        return list(given) or ["input"]
     names = _arguments(model.path)
     return names or ["input"]
 

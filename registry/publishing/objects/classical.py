@@ -6,9 +6,9 @@ The translation is held against the model itself before anything is published: o
 from __future__ import annotations
 
 import importlib
-import sys
+import itertools
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import MissingPackageError, SpecError
+from modelstac.catalog.later import imported, libraries
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
 
 BANDS_FIRST = False
 OPSET, TREES = 18, 3  # of ONNX, and of ai.onnx.ml
 INPUT = "input"
+_ZERO = float(np.float32(1e-35))  # kZeroThreshold of LightGBM
 _CLASSICAL = "ai.onnx.ml"
+_BESIDE = ("predict_proba", "decision_function", "transform")
+"""By what a model gives what its file has beside a label; of outliers, how far out they are, of clusters, distances."""
 LABEL, PROBABILITIES = "label", "probabilities"
 
 
@@ -51,10 +55,10 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     if labels is not None and not hasattr(model, "predict_proba"):
         del made.graph.output[1:]  # scores of its own, which it does not give itself
     classifies = labels is not None or len(made.graph.output) == 2
-    scores = len(made.graph.output) == 2
-    _settle(made)
     if labels is not None and np.asarray(labels).dtype.kind not in "iufb":
         _number(made, [str(label) for label in labels])
+    run = _runner(model, classifies=classifies)
+    ranks = _settle(made, _tried(run, example.get(INPUT), columns))
     path = folder / "model.onnx"
     path.write_bytes(made.SerializeToString())
     outputs = [output.name for output in made.graph.output]
@@ -64,8 +68,10 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         "architecture": name,
         "task": ("classification",) if classifies else ("regression",),
         "input_dims": ("batch", axis),
-        "output_dims": {outputs[0]: ("batch",) if classifies else ("batch", "channel")}
-        | ({outputs[1]: ("batch", "class")} if scores else {}),
+        "output_dims": {
+            name: ("batch", "class" if classifies else "channel")[:rank]
+            for name, rank in zip(outputs, ranks, strict=True)
+        },
     }
     if bands and len(bands) == columns:
         known["bands"] = bands
@@ -75,7 +81,6 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         if not said.get("classes"):
             known["classes"] = [{"value": v, "name": name} for v, name in zip(values, names, strict=True)]
     boosted = _root(_last(model)) in {"xgboost", "lightgbm"}
-    run = _runner(model, classifies=classifies)
     return Saved(path, known, run, labels=values, table=True, missing=boosted)
 
 
@@ -146,8 +151,7 @@ def _converted(model: Any, columns: int, name: str) -> Any:
 
 def _root(model: Any) -> str:
     """Name the package whose converter knows a model."""
-    packages = (kind.__module__.partition(".")[0] for kind in type(model).__mro__)
-    return next(package for package in packages if package in _TOOLS)
+    return next(package for package in libraries(model) if package in _TOOLS)
 
 
 def _scikit_learn(model: Any, columns: int) -> Any:
@@ -165,7 +169,9 @@ def _scikit_learn(model: Any, columns: int) -> Any:
         except NameError:  # of LinearSVC, which gives arrays anyway; in a pipeline it needs an option of its own
             made = wanted(options={id(last): {"raw_scores": True}})
     if _root(last) == "lightgbm":
-        _round_down(made, last)
+        _round_down(made, _of_lightgbm(last))
+    elif type(last).__name__.startswith("HistGradientBoosting"):
+        _round_down(made, _of_histograms(last))
     return made
 
 
@@ -175,7 +181,7 @@ def _register() -> None:
     from skl2onnx.common import shape_calculator as shapes
 
     for package, (kinds, module, verb) in _WITHIN.items():
-        if (library := sys.modules.get(package)) is None:
+        if (library := imported(package)) is None:
             continue
         convert = getattr(importlib.import_module(f"onnxmltools.convert.{package}.operator_converters.{module}"), verb)
         for kind in kinds:
@@ -202,35 +208,47 @@ def _boosted(verb: str, **more: Any) -> Callable[[Any, int], Any]:
         entry = (INPUT, types.FloatTensorType([None, columns]))
         made = getattr(tools, verb)(model, initial_types=[entry], target_opset=15, **more)
         if verb == "convert_lightgbm":
-            _round_down(made, model)
+            _round_down(made, _of_lightgbm(model))
         return made
 
     return convert
 
 
-def _round_down(made: Any, model: Any) -> None:
-    """Write thresholds of LightGBM, which are of double precision, as the nearest float32 that is no larger.
+def _round_down(made: Any, thresholds: Iterable[float]) -> None:
+    """Write thresholds that are of double precision as the nearest float32 that is no larger.
 
-    A number of float32 is at most the one if and only if it is at most the other; the converter takes the nearest.
+    A number of float32 is at most the one if and only if it is at most the other; the converters take the nearest.
     """
-    booster = getattr(model, "booster_", model)
     exact: dict[np.float32, set[np.float32]] = {}
-    stack = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
-    while stack:
-        node = stack.pop()
-        if "split_index" not in node:
-            continue
-        stack += [node["left_child"], node["right_child"]]
-        if isinstance(node["threshold"], int | float):  # a text of categories
-            nearest = np.float32(node["threshold"])
-            down = np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > node["threshold"] else nearest
-            exact.setdefault(nearest, set()).add(down)
+    for threshold in thresholds:
+        nearest = np.float32(threshold)
+        down = np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest
+        exact.setdefault(nearest, set()).add(down)
     for node in made.graph.node:
         for attribute in node.attribute:
             if attribute.name == "nodes_values":
                 lower = [exact.get(np.float32(value), set()) for value in attribute.floats]
                 pairs = zip(attribute.floats, lower, strict=True)
                 attribute.floats[:] = [float(next(iter(d))) if len(d) == 1 else value for value, d in pairs]
+
+
+def _of_lightgbm(model: Any) -> Iterator[float]:
+    """Yield the thresholds of LightGBM, which takes for zero what is no further from it than one of them may be."""
+    stack = [tree["tree_structure"] for tree in getattr(model, "booster_", model).dump_model()["tree_info"]]
+    while stack:
+        node = stack.pop()
+        if "split_index" in node:
+            stack += [node["left_child"], node["right_child"]]
+            if isinstance(node["threshold"], int | float):  # a text of categories
+                least = -_ZERO <= node["threshold"] < 0
+                yield np.nextafter(node["threshold"], -np.inf) if least else node["threshold"]
+
+
+def _of_histograms(model: Any) -> Iterator[float]:
+    """Yield the thresholds of scikit-learn's boosting of histograms."""
+    for tree in itertools.chain.from_iterable(model._predictors):
+        split = (tree.nodes["is_leaf"] == 0) & (tree.nodes["is_categorical"] == 0)
+        yield from tree.nodes["num_threshold"][split].tolist()
 
 
 @contextmanager
@@ -279,15 +297,52 @@ _TOOLS: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
-def _settle(made: Any) -> None:
-    """Say that every output has a row for each of the input's: converters write a length of one, or none."""
-    for value in made.graph.output:
+def _tried(run: Callable[[Arrays], Sequence[Any]], example: Any, columns: int) -> Sequence[Any]:
+    """Give what the model itself makes of two rows; nothing where it does not take them."""
+    rows = np.zeros((2, columns), np.float32) if example is None else np.resize(example, (2, columns))
+    try:
+        return run({INPUT: rows})
+    except Exception:  # noqa: BLE001 - any class: it is held against the file later, which says what it refuses
+        return ()
+
+
+def _settle(made: Any, own: Sequence[Any]) -> list[int]:
+    """Give outputs the axes that the model itself gives, and say how many each has.
+
+    Converters write one row or none, as many columns as are read, a column where there is none, or one for several.
+    """
+    helper = importlib.import_module("onnx.helper")
+    for value in made.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "rows"
+    ranks = []
+    for number, value in enumerate(made.graph.output):
         shape = value.type.tensor_type.shape
+        given = np.shape(own[number]) if number < len(own) else (0,) * len(shape.dim)
+        if len(given) == 1 and len(shape.dim) != 1:
+            _reshape(made, value.name, [-1], helper)
+            del shape.dim[1:]
+        if len(given) == len(shape.dim) == 2 and given[1] and shape.dim[1].dim_value != given[1]:
+            _reshape(made, value.name, [-1, given[1]], helper)
+            shape.dim[1].dim_value = given[1]
         if shape.dim:
             shape.dim[0].Clear()
             shape.dim[0].dim_param = "rows"
-    for value in made.graph.input:
-        value.type.tensor_type.shape.dim[0].dim_param = "rows"
+        ranks.append(len(given))
+    return ranks
+
+
+def _reshape(made: Any, name: str, lengths: Sequence[int], helper: Any) -> None:
+    """Give an output other axes, in the order of its numbers."""
+    before, shape = f"{name}_before", f"{name}_lengths"
+    _rename(made, name, before)
+    made.graph.initializer.append(helper.make_tensor(shape, helper.TensorProto.INT64, [len(lengths)], lengths))
+    made.graph.node.append(helper.make_node("Reshape", [before, shape], [name]))
+
+
+def _rename(made: Any, name: str, other: str) -> None:
+    for node in made.graph.node:
+        for names in (node.output, node.input):
+            names[:] = [other if one == name else one for one in names]
 
 
 def _number(made: Any, labels: Sequence[str]) -> None:
@@ -300,19 +355,20 @@ def _number(made: Any, labels: Sequence[str]) -> None:
         if output.type.tensor_type.elem_type != helper.TensorProto.STRING:
             continue
         text = f"{output.name}_text"
-        for node in made.graph.node:
-            for names in (node.output, node.input):
-                names[:] = [text if name == output.name else name for name in names]
+        _rename(made, output.name, text)
         encoder = helper.make_node("LabelEncoder", [text], [output.name], domain=_CLASSICAL, **fields)
         made.graph.node.append(encoder)
         output.type.tensor_type.elem_type = helper.TensorProto.INT64
 
 
 def _of_scores(found: np.ndarray[Any, Any]) -> list[Any]:
-    """Give labels and probabilities where a booster gives probabilities alone: of two classes that of the second."""
-    scores = np.stack([1 - found, found], -1) if found.ndim == 1 else found
-    alike = np.allclose(scores.sum(-1), 1, atol=1e-3) and scores.min(initial=0) >= 0
-    return [scores.argmax(-1), scores] if alike else []
+    """Give labels and probabilities where a booster gives one of them: of two classes the probability of the second."""
+    if found.ndim > 1:
+        return [found.argmax(-1), found]
+    if found.dtype.kind in "iub" or found.max(initial=0) > 1:
+        return [found]
+    scores = np.stack([1 - found, found], -1)
+    return [scores.argmax(-1), scores]
 
 
 def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]]:
@@ -320,7 +376,7 @@ def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]
         given: Any = arrays[INPUT]
         if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
             given = importlib.import_module("xgboost").DMatrix(given, feature_names=model.feature_names)
-        names, pandas = getattr(model, "feature_names_in_", None), sys.modules.get("pandas")
+        names, pandas = getattr(model, "feature_names_in_", None), imported("pandas")
         if names is not None and pandas is not None and given.shape[1] == len(names):
             given = pandas.DataFrame(given, columns=names)
         with warnings.catch_warnings():
@@ -330,8 +386,9 @@ def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]
                 return [found.reshape(len(found), -1)]
             if found.dtype.kind not in "iufb":
                 found = np.searchsorted(np.asarray(model.classes_), found)
-            if not hasattr(model, "predict_proba"):
-                return [found] if hasattr(model, "classes_") else _of_scores(found)
-            return [found, np.asarray(model.predict_proba(given))]
+            if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
+                return [found]
+            verb = next((verb for verb in _BESIDE if hasattr(model, verb)), None)
+            return _of_scores(found) if verb is None else [found, np.asarray(getattr(model, verb)(given))]
 
     return run

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from os import PathLike
 from typing import Any, cast
 
 from modelstac.catalog.errors import SpecError, UntrustedError
+from modelstac.catalog.later import imported, libraries
 from modelstac.registry.publishing.objects.saved import Kind
 
 TAKEN = (
@@ -38,7 +38,7 @@ def find(model: Any) -> Kind | None:
     if isinstance(model, type):
         raise SpecError(f"{model.__name__} is a class: give a model of it, {model.__name__}(…)")
     for module, names, kind in _CLASSES:
-        loaded = sys.modules.get(module)
+        loaded = imported(module)
         classes = [found for name in names if (found := _attribute(loaded, name)) is not None]
         if classes and isinstance(model, tuple(classes)):
             if kind == "classical" and not hasattr(model, "predict"):
@@ -63,6 +63,10 @@ def _unknown(model: Any) -> SpecError | UntrustedError:
     if isinstance(model, dict) and model and all(hasattr(value, "shape") for value in model.values()):
         return SpecError(
             f"a dictionary of {len(model)} weights is no function: put them into their module, and give that"
+        )
+    if "tensorflow" in libraries(model):
+        return SpecError(
+            f"{name} is a graph of TensorFlow: write it by tf.saved_model.save(MODULE, FOLDER), and give the folder"
         )
     if callable(model) and not hasattr(model, "predict"):
         return SpecError(f"{name} is a function of Python, which no file holds: give {TAKEN}")

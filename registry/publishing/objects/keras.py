@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -14,7 +16,7 @@ import numpy as np
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.inspecting.folders import pack
-from modelstac.registry.publishing.objects.saved import Arrays, Saved
+from modelstac.registry.publishing.objects.saved import Arrays, Saved, check_numbers
 from modelstac.registry.runtimes.backends import PACKAGES, without_tensorflow
 
 BANDS_FIRST = False
@@ -28,7 +30,7 @@ def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None
     return list(given) if len(given) > 1 else ["input"]
 
 
-def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:  # noqa: ARG001
+def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:
     """Save a model.
 
     Raises
@@ -43,22 +45,55 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     known: dict[str, Any] = {"backend": backend, "backend_version": version}
     if name not in _GENERIC:
         known["architecture"] = name
+    check_numbers((weight.path, keras.ops.convert_to_numpy(weight)) for weight in model.weights)
+    path = folder / "model.keras"
+
+    def instead() -> Saved | None:  # what code computes without TensorFlow is a constant there, as an example shows
+        traceable = backend == "tensorflow" and "example" in said
+        return _exported(model, given, folder, name) if traceable else None
+
     try:
         traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
+        _check_functions(traced)
     except SpecError:
-        saved = None
-        if backend == "tensorflow" and len(given) == 1:
-            saved = _exported(model, next(iter(given.values())), folder, name)
-        if saved is None:
+        if (saved := instead()) is None:
             raise
         return saved
-    path = folder / "model.keras"
     try:
-        with without_tensorflow():
+        with without_tensorflow(), _untrained(traced):
             traced.save(path)
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+    except Exception as error:  # of layers, a backend, a strategy
         raise SpecError(f"Keras cannot save {name}: {_line(error)}") from error
-    return Saved(path, known, None if traced is model else _running(model, traced))
+    return Saved(path, known, None if traced is model else _running(model, traced), instead=instead)
+
+
+def _check_functions(model: Any) -> None:
+    """Refuse functions of somebody's own that layers call, of which Keras writes but a name, or bytes.
+
+    Raises
+    ------
+    SpecError
+        Of the first of them.
+    """
+    for layer in model._flatten_layers():
+        for what, value in vars(layer).items():
+            plain = isinstance(value, FunctionType) and keras.saving.get_registered_name(value) == value.__name__
+            if plain and not isinstance(layer, keras.layers.Lambda) and not value.__module__.startswith("keras."):
+                raise SpecError(
+                    f"the layer {layer.name!r} calls {value.__name__!r} ({what}), which no file holds: write it with "
+                    "Keras' own functions and layers"
+                )
+
+
+@contextmanager
+def _untrained(model: Any) -> Iterator[None]:
+    """Save a model without how it is trained: a loss of somebody's own is code, and no part of what it predicts."""
+    compiled = getattr(model, "compiled", False)
+    model.compiled = False
+    try:
+        yield
+    finally:
+        model.compiled = compiled
 
 
 def _running(model: Any, traced: Any) -> Callable[[Arrays], Sequence[Any]] | None:
@@ -97,10 +132,10 @@ def _of_any_batch(model: Any) -> Any:
 
 def _has_shapes(model: Any) -> bool:
     """Tell whether a model is a graph of layers; a subclass has inputs once it was called, and no such graph."""
-    entry = keras.Input((1,))
-    graphs = (keras.Sequential, type(keras.Model(entry, entry)))
+    from keras.src.models.functional import Functional  # which nothing public gives without naming another layer
+
     try:
-        return isinstance(model, graphs) and bool(model.inputs)
+        return isinstance(model, keras.Sequential | Functional) and bool(model.inputs)
     except (AttributeError, ValueError):  # one that was never built
         return False
 
@@ -133,27 +168,52 @@ def _graph(model: Any, given: Mapping[str, np.ndarray[Any, Any]], *, sizes: bool
     return keras.Model(entries if len(entries) > 1 else next(iter(entries.values())), found)
 
 
-def _exported(model: Any, array: np.ndarray[Any, Any], folder: Path, name: str) -> Saved | None:
-    """Save the graph of TensorFlow that a subclass computes; None where it has none."""
+def _exported(model: Any, given: Mapping[str, np.ndarray[Any, Any]], folder: Path, name: str) -> Saved | None:
+    """Save the graph of TensorFlow that a model computes; None where it has none."""
     tensorflow: Any = importlib.import_module("tensorflow")
-    last = array.shape[-1:] if array.ndim > 1 else ()
-    for number, shape in enumerate(((None, *(None for _ in array.shape[1:-1]), *last), (None, *array.shape[1:]))):
-        entry = tensorflow.TensorSpec(shape, str(array.dtype), "input")
+    for number, entries in enumerate(_entries(model, given, tensorflow.TensorSpec)):
         saved = folder / f"saved-{number}"
         try:
-            model.export(saved, format="tf_saved_model", verbose=False, input_signature=[entry])
+            model.export(saved, format="tf_saved_model", verbose=False, input_signature=[entries])
         except Exception:  # noqa: BLE001, S112 - what a call of somebody's raises may be anything; the first reason is said
             continue
         path = folder / "model.savedmodel.zip"
         pack(saved, path)
         note = f"{name} is no graph of Keras' layers alone: it is published as the graph that TensorFlow makes of it"
 
-        def run(arrays: Arrays) -> Sequence[Any]:
-            found = model(next(iter(arrays.values())), training=False)
-            return [keras.ops.convert_to_numpy(one) for one in tensorflow.nest.flatten(found)]
-
-        return Saved(path, {"architecture": name}, run, None, (note,))
+        known = {} if name in _GENERIC else {"architecture": name}
+        return Saved(path, known, _called_with(model, entries), None, (note,))
     return None
+
+
+def _called_with(model: Any, entries: Any) -> Callable[[Arrays], Sequence[Any]]:
+    """Return what runs a model that is called with such entries, each an array of its name."""
+
+    def run(arrays: Arrays) -> Sequence[Any]:
+        found = model(keras.tree.map_structure(lambda entry: arrays[entry.name], entries), training=False)
+        return [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(found)]
+
+    return run
+
+
+def _entries(model: Any, given: Mapping[str, np.ndarray[Any, Any]], spec: Any) -> Iterator[Any]:
+    """Give what a model is called with: its own inputs, or the example of any size and of its size."""
+    if _has_shapes(model):
+        from modelstac.registry.runtimes.keras import interface
+        from modelstac.registry.runtimes.keras_on_torch import packed
+
+        keys, _ = interface(model)
+        # As the layers are called where no dictionary has keys: Keras numbers the tensors themselves anew.
+        names = [
+            x._keras_history.operation.name if key == x.name else key
+            for key, x in zip(keys, model.inputs, strict=False)
+        ]
+        yield packed(model, [spec(x.shape, x.dtype, name) for name, x in zip(names, model.inputs, strict=True)])
+    elif len(given) == 1:
+        [array] = given.values()
+        last = array.shape[-1:] if array.ndim > 1 else ()
+        for shape in ((None, *(None for _ in array.shape[1:-1]), *last), (None, *array.shape[1:])):
+            yield spec(shape, str(array.dtype), "input")
 
 
 def _line(error: Exception) -> str:

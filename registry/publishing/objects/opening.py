@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from modelstac.catalog.errors import InvalidItemError, MissingPackageError, NotFoundError, SpecError
+from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.registry.exchange.skops import read_skops
 from modelstac.registry.publishing.objects import boosted, checkpoints, hdf5, pickles
 from modelstac.registry.publishing.objects.finding import find
 from modelstac.registry.publishing.objects.saved import Kind
@@ -17,10 +19,12 @@ from modelstac.registry.publishing.objects.states import fitted
 if TYPE_CHECKING:
     from modelstac.registry.trust.policy import TrustPolicy
 
-_SAFETENSORS = ".safetensors"
+_SAFETENSORS, _SKOPS = ".safetensors", ".skops"
 
 
-def open_file(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path) -> tuple[Kind | None, Any]:
+def open_file(
+    path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, *, report: Report = ignore
+) -> tuple[Kind | None, Any]:
     """Tell what saves a model file, and of what; None and the path of one that is published as it is.
 
     Parameters
@@ -34,6 +38,8 @@ def open_file(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Pa
         What of it may run code.
     into
         Folder for what is written on the way.
+    report
+        Gets notes on what of it is left out.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def open_file(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Pa
     ModelStacError
         If it is of no use.
     """
-    model = _opened(path, said, policy, into) if path.is_file() else path
+    model = _opened(path, said, policy, into, report) if path.is_file() else path
     for kind, module in _KINDS.items():
         if isinstance(model, kind):
             return cast(Kind, module), model
@@ -55,26 +61,28 @@ _KINDS: Mapping[type, Any] = MappingProxyType(
 """What a module here saves of a file."""
 
 
-def _opened(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path) -> Any:
+def _opened(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, report: Report) -> Any:
     """Give the object in a file, what is saved of it, or its path."""
     suffix = path.suffix.lower()
     either = suffix in {*checkpoints.SUFFIXES, *pickles.SUFFIXES}
     if suffix in boosted.SUFFIXES and (kind := boosted.kind_of(path)) is not None:
         return boosted.read_trees(path, kind)
     if suffix == _SAFETENSORS:
-        return module_of(path, _read_safetensors(path, said), said, policy)
+        return module_of(path, _read_safetensors(path, said), said, policy, report)
+    if suffix == _SKOPS:
+        return read_skops(path, policy)
     if suffix in hdf5.SUFFIXES:
         return hdf5.look_into(path, policy) or _with_keras_weights(path, said, policy)
     if either and checkpoints.is_torch(path):
-        return _of_torch(path, said, policy, into)
+        return _of_torch(path, said, policy, into, report)
     return pickles.trusted(path, policy) if either and pickles.is_pickle(path) else path
 
 
-def _of_torch(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path) -> Any:
+def _of_torch(path: Path, said: Mapping[str, Any], policy: TrustPolicy, into: Path, report: Report) -> Any:
     if said.get("entrypoint") is None or checkpoints.is_script(path):
         return checkpoints.trusted(path, policy)
     _require_example(path, said)
-    return module_of(path, checkpoints.read_state(path, policy, into), said, policy)
+    return module_of(path, checkpoints.read_state(path, policy, into, report=report), said, policy, report)
 
 
 def _require_example(path: Path, said: Mapping[str, Any]) -> None:
@@ -109,10 +117,13 @@ def _built(path: Path, said: Mapping[str, Any], policy: TrustPolicy) -> tuple[An
     try:
         return build(dict(hyperparameters.get("architecture", hyperparameters))), where
     except Exception as error:  # a builder may raise anything
-        raise InvalidItemError(f"{where}: {' '.join(str(error).split())[:200]}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidItemError(f"{entry} is called with the hyperparameters, {shown}, and fails: {reason}") from error
 
 
-def module_of(path: Path, state: Mapping[str, Any], said: Mapping[str, Any], policy: TrustPolicy) -> Any:
+def module_of(
+    path: Path, state: Mapping[str, Any], said: Mapping[str, Any], policy: TrustPolicy, report: Report = ignore
+) -> Any:
     """Build the module that weights are of, by the entry point that its publisher names.
 
     Parameters
@@ -124,6 +135,8 @@ def module_of(path: Path, state: Mapping[str, Any], said: Mapping[str, Any], pol
         :class:`~modelstac.registry.publishing.saying.Said`.
     policy
         Its entry points, beside the one that is named.
+    report
+        Gets a note on weights that the module does not have.
 
     Raises
     ------
@@ -134,9 +147,14 @@ def module_of(path: Path, state: Mapping[str, Any], said: Mapping[str, Any], pol
     """
     module, where = _built(path, said, policy)
     try:
-        module.load_state_dict(fitted(state, set(module.state_dict())), strict=True)
+        weights = fitted(state, set(module.state_dict()))
+        module.load_state_dict(weights, strict=True)
     except Exception as error:  # a module may raise anything
         raise InvalidItemError(f"{where}: {' '.join(str(error).split())[:200]}") from error
+    taken = {id(one) for one in weights.values()}
+    if left := [name for name, one in state.items() if id(one) not in taken]:
+        shown = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+        report(Note(f"weights of {path.name} that {said['entrypoint']} does not have are left out: {shown}"))
     return module
 
 

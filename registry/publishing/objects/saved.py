@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from modelstac.catalog.errors import SpecError
+
 if TYPE_CHECKING:
     import numpy as np
 
+APART, SHARE = 1e-3, 0.01
+"""By how much of the largest value, in how many of the values, a file may differ from the object it was made of."""
 Arrays: TypeAlias = "Mapping[str, np.ndarray[Any, Any]]"
 
 
@@ -38,6 +42,8 @@ class Saved:
         than the example's, too.
     missing
         Whether NaN is among these, as what is missing.
+    instead
+        Makes of the object what holds no code, where the file has code that is not trusted; None where nothing is.
     """
 
     path: Path
@@ -48,6 +54,23 @@ class Saved:
     labels: Sequence[int] | None = None
     table: bool = False
     missing: bool = False
+    instead: Callable[[], Saved | None] | None = None
+
+
+def check_numbers(weights: Iterable[tuple[str, np.ndarray[Any, Any]]]) -> None:
+    """Refuse weights that are no numbers: what a training leaves that diverged.
+
+    Raises
+    ------
+    SpecError
+        Of the first of them.
+    """
+    for name, array in weights:
+        if array.dtype.kind in "fc" and (count := int((array != array).sum())):  # noqa: PLR0124 - NaN alone is not itself
+            raise SpecError(
+                f"the weights {name!r} are no numbers ({count} of {array.size} are NaN), as after a training that "
+                "diverged: publish an earlier state"
+            )
 
 
 class Kind(Protocol):

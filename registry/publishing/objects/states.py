@@ -25,12 +25,18 @@ def find_state(read: Any) -> dict[str, Any]:
     if _is_state(read):
         return dict(read)
     if isinstance(read, Mapping):
-        for key in KEYS:
-            if _is_state(read.get(key)):
-                return dict(read[key])
-        shown = ", ".join(map(str, list(read)[:8]))
+        for key in states_of(read):
+            return dict(read[key])
+        shown = ", ".join(map(str, list(read)[:8])) or "nothing"
         raise InvalidItemError(f"it holds no weights under a usual name, but {shown}: save model.state_dict() alone")
     raise InvalidItemError(f"it holds a {type(read).__name__}, and no weights: save model.state_dict()")
+
+
+def states_of(read: Any) -> list[str]:
+    """Name where a checkpoint holds weights, the first that counts; nothing of weights that stand by themselves."""
+    if not isinstance(read, Mapping) or _is_state(read):
+        return []
+    return [key for key in KEYS if _is_state(read.get(key))]
 
 
 def _is_state(found: Any) -> bool:

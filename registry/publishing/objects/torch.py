@@ -6,9 +6,11 @@ An axis of an example may have any length in the program, unless the module's ow
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+import io
+import re
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,19 @@ import torch
 
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.publishing.objects.saved import Arrays, Saved
+from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief
+from modelstac.registry.publishing.objects.saved import APART, SHARE, Arrays, Saved, check_numbers
 from modelstac.registry.publishing.saying import by_input, words
+from modelstac.registry.running.arrays import as_array
 from modelstac.registry.runtimes.torch_export import nodes
 
 BANDS_FIRST = True
 _VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _GENERIC = frozenset({"Sequential", "Module", "LightningModule"})
+# Of messages of torch.export: where what it advises begins, one that is a name alone, and the code that it stopped at.
+_ADVICE_OF_TORCH = re.compile(r"\(Size-like symbols|consider using data-dependent|Caused by:|The error above occurred")
+_OPERATOR = re.compile(r"[\w.]+\.\w+")
+_CALL = re.compile(r"The following call raised this error:\s+File .*\n\s+(.+)")
 _ADVICE = "write what it computes with tensors, or give an exported program or ONNX"
 
 
@@ -36,7 +44,7 @@ def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None
             "a script of TorchScript is saved as a pickle, which runs code when it is read: give the module that it "
             "was made of"
         )
-    found = _parameters(_inner(model))
+    found = _parameters(inner(model))
     names = [p.name for p in found if p.kind not in _VARIOUS and (p.default is p.empty or p.name in given)]
     of_keywords = not names and found and found[-1].kind is inspect.Parameter.VAR_KEYWORD
     of_dictionary = len(names) == 1 < len(given) and names[0] not in given
@@ -45,17 +53,6 @@ def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None
 
 def _parameters(model: Any) -> list[inspect.Parameter]:
     return list(inspect.signature(model.forward).parameters.values())
-
-
-def _inner(model: Any) -> Any:
-    """Give the module itself of one that ``torch.compile`` or ``DataParallel`` wraps: these hide what it takes."""
-    while True:
-        if isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif (original := getattr(model, "_orig_mod", None)) is not None:
-            model = original
-        else:
-            return model
 
 
 def _call(model: Any, given: Mapping[str, Any]) -> inspect.BoundArguments:
@@ -86,7 +83,9 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     if isinstance(model, torch.export.ExportedProgram):
         _write(model, path)
         return Saved(path)
-    model = _inner(model)
+    model = copied(inner(model))
+    numbers = ((key, one.float() if one.is_floating_point() else one) for key, one in model.named_parameters())
+    check_numbers((key, as_array(one)) for key, one in numbers)
     name = type(model).__name__
     if not example:
         raise SpecError(f"the module {name} has no shapes: give example=, one batch that it is fed")
@@ -97,41 +96,56 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         raise SpecError(f"the example has {', '.join(example)}, and the module {name} takes more: {error}") from error
     example = {key: example[key] for key in torch.utils._pytree.tree_leaves((call.args, call.kwargs))}
     batches = {key: _batch(array, said, key, list(example)) for key, array in example.items()}
-    with _evaluating(model):
-        tensors = _fitting(model, {key: torch.tensor(array) for key, array in batches.items()}, name)
+    # Whatever device a script has set for tensors.
+    given = {key: torch.tensor(array, device="cpu") for key, array in batches.items()}
+    narrow = False
+    if is_brief(model):
+        with evaluating(model):
+            narrow = _fails(model, given) is not None
+    with evaluating(model, narrow=narrow):
+        tensors = _fitting(model, given, name)
         program, notes = _exported(model, tensors, name)
         if _is_of_others(program, example.values()):
             alone = {key: torch.tensor(array, dtype=tensors[key].dtype) for key, array in example.items()}
             program, notes = _exported(model, alone, name)
-        _write(program, path)
+        # What an entry point builds has all its weights.
+        _write(program if said.get("entrypoint") is not None else _used(program), path)
     weights = None
     if said.get("entrypoint") is not None:
         weights = folder / "model.safetensors"
         _write_weights(model, weights)
-    return Saved(path, known, _runner(model, list(example)), weights, notes)
+    return Saved(path, known, _runner(model, list(example), narrow=narrow), weights, notes)
 
 
 def _fitting(model: Any, tensors: dict[str, Any], name: str) -> dict[str, Any]:
     """Run a module on its example as it is, else in the type of its weights, and give what it ran on."""
     types = {tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()}
-    typed = (
-        {key: one.to(next(iter(types))) if one.is_floating_point() else one for key, one in tensors.items()}
-        if len(types) == 1
-        else tensors
-    )
+    tried = [tensors]
+    if len(types) == 1:
+        [dtype] = types
+        tried.append({key: one.to(dtype) if one.is_floating_point() else one for key, one in tensors.items()})
+        # Whole numbers, as a sensor stores them, for a module of fractions.
+        tried.append({key: one.to(dtype) for key, one in tensors.items()})
     reason: Exception | None = None
-    for each in (tensors, typed):
-        try:
-            with torch.no_grad():
-                call = _call(model, each)
-                model(*call.args, **call.kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever somebody's module raises
-            reason = reason or error
-        else:
+    for each in tried:
+        if (error := _fails(model, each)) is None:
             return each
+        reason = reason or error
     [first, *_] = [*(p.name for p in _parameters(model)), "input"]
     of = "" if len(tensors) == 1 or first in tensors else f", a dictionary of {', '.join(tensors)} as its {first!r}"
-    raise SpecError(f"the module {name} fails on the example{of}: {_line(reason)}") from reason
+    shapes = ", ".join(str([*one.shape]) for one in tensors.values())
+    raise SpecError(f"the module {name} fails on the example{of}, of shape {shapes}: {_line(reason)}") from reason
+
+
+def _fails(model: Any, tensors: Mapping[str, Any]) -> Exception | None:
+    """Run a module, and give what it raises."""
+    try:
+        with torch.no_grad():
+            call = _call(model, tensors)
+            model(*call.args, **call.kwargs)
+    except Exception as error:  # noqa: BLE001 - whatever somebody's module raises
+        return error
+    return None
 
 
 def _batch(array: np.ndarray[Any, Any], said: Mapping[str, Any], name: str, names: Sequence[str]) -> Any:
@@ -141,67 +155,54 @@ def _batch(array: np.ndarray[Any, Any], said: Mapping[str, Any], name: str, name
     return np.repeat(array, 2, 0) if array.shape[0] == 1 and first not in BAND_AXES else array
 
 
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    """Have a module as it predicts, on the CPU, with results that a program can have; and then as it was."""
-    trained = [(module, module.training) for module in model.modules()]
-    kept = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-    place = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    model.eval()
-    if place.type != "cpu":
-        model.cpu()
-    plain = model.register_forward_hook(lambda module, given, found: _plain(found))  # noqa: ARG005
-    try:
-        yield
-    finally:
-        plain.remove()
-        if place.type != "cpu":
-            model.to(place)
-        for module, was in trained:
-            module.training = was
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():  # what counts its calls, or keeps a state
-                buffer.copy_(kept[name])
-
-
-def _plain(found: Any) -> Any:
-    """Give the fields of a named tuple, dataclass or mapping as a dictionary, without what is None."""
-    if isinstance(found, tuple) and hasattr(found, "_asdict"):
-        found = found._asdict()
-    elif is_dataclass(found) and not isinstance(found, type | Mapping):
-        found = {field.name: getattr(found, field.name) for field in fields(found)}
-    if isinstance(found, Mapping):
-        return {str(name): value for name, value in found.items() if value is not None}
-    return found
-
-
 def _exported(model: Any, tensors: Mapping[str, Any], name: str) -> tuple[Any, tuple[str, ...]]:
-    dim: Any = torch.export.Dim
-    axes = {key: [dim.AUTO] * tensor.ndim for key, tensor in tensors.items()}
-    reason = ""
-    for shapes in (axes, None):
+    """Export with as many lengths open as one of the two tracers leaves: ``len(x)`` is a number to the quicker one."""
+    found, reason = [], ""
+    for strict in (False, True):
         try:
-            program = _export(model, tensors, shapes)
-            if shapes and (alone := _of_one_length(program, model, tensors)):
-                for which, axis in alone:
-                    list(axes.values())[which][axis] = dim.STATIC
-                program = _export(model, tensors, axes)
+            found.append(_opened(model, tensors, strict=strict))
         except Exception as error:  # noqa: BLE001 - the exporter has no root class of its own errors
-            reason = _line(error)
-            continue
-        if shapes is None:
-            return program, (
-                f"{name} takes the shape of the example alone, as it cannot be exported otherwise: {reason}",
-            )
-        return program, ()
-    raise SpecError(f"the module {name} cannot be exported ({reason}): {_ADVICE}")
+            reason = reason or _why_not_exported(error)
+        if found and not _settled(found[-1]):
+            break
+    if found:
+        return min(found, key=_settled), ()
+    try:
+        program = _export(model, tensors, None)
+    except Exception as error:
+        raise SpecError(f"the module {name} cannot be exported ({_why_not_exported(error)}): {_ADVICE}") from error
+    return program, (f"{name} takes the shape of the example alone, as it cannot be exported otherwise: {reason}",)
 
 
-def _export(model: Any, tensors: Mapping[str, Any], axes: Mapping[str, list[Any]] | None) -> Any:
+def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
+    """Export with all lengths open but those that are settled for themselves."""
+    dim: Any = torch.export.Dim
+    # A length of one is a constant to the exporter, which warns of one that is left to it.
+    axes = {key: [dim.STATIC if n == 1 else dim.AUTO for n in tensor.shape] for key, tensor in tensors.items()}
+    program = _export(model, tensors, axes, strict=strict)
+    if not (alone := _of_one_length(program, model, tensors)):
+        return program
+    for which, axis in alone:
+        list(axes.values())[which][axis] = dim.STATIC
+    return _export(model, tensors, axes, strict=strict)
+
+
+def _export(
+    model: Any, tensors: Mapping[str, Any], axes: Mapping[str, list[Any]] | None, *, strict: bool = False
+) -> Any:
     call = _call(model, tensors)
     shapes = None if axes is None else dict(_call(model, axes).arguments)
-    with torch.no_grad():
-        return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=shapes)
+    with torch.no_grad(), redirect_stderr(io.StringIO()), warnings.catch_warnings():  # it prints graphs where it fails
+        warnings.filterwarnings("ignore", "The tensor attributes? ", UserWarning)  # which its copy alone remembers
+        return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=shapes, strict=strict)
+
+
+def _settled(program: Any) -> int:
+    """Count lengths of inputs that are settled where they might be open: more than the bands', or the samples'."""
+    settled = [
+        [isinstance(n, int) or bool(getattr(n, "is_Integer", False)) for n in shape] for shape in _lengths(program)
+    ]
+    return sum(sum(lengths) for lengths in settled if lengths[:1] == [True] or sum(lengths) > 1)
 
 
 def _lengths(program: Any) -> list[list[Any]]:
@@ -218,10 +219,11 @@ def _is_of_others(program: Any, example: Iterable[np.ndarray[Any, Any]]) -> bool
 
 
 def _of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Find axes that the exporter left open although no other length runs, as input and axis.
+    """Find axes that the exporter left open although no other length runs, or gives what the module gives.
 
     So it does where lengths hang together by their product, as of a series that is flattened before a linear layer:
-    any of them may grow, it says, if the others shrink. An axis for itself has one length then.
+    any of them may grow, it says, if the others shrink. And where code goes another way for other lengths: that is
+    written in guards, which are Python, and not run from a file. An axis for itself has one length then.
     """
     lengths = _lengths(program)
     axes: dict[Any, list[tuple[int, int]]] = {}
@@ -231,24 +233,75 @@ def _of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list
                 axes.setdefault(length, []).append((which, axis))
     examples = list(tensors.values())
     now = {symbol: examples[which].shape[axis] for symbol, ((which, axis), *_) in axes.items()}
-    run = program.module()
+    unguarded = "check_guards" in inspect.signature(program.module).parameters
+    run = program.module(check_guards=False) if unguarded else program.module()
 
-    def runs(symbol: Any) -> bool:
+    def stays(symbol: Any) -> bool:
         """Try some other lengths of a symbol, and of what is derived of it; the rest is as in the example."""
-        for other in (2 * now[symbol], now[symbol] + 1, 3 * now[symbol], now[symbol] // 2):
+        ran = False
+        for other in (now[symbol] + 1, now[symbol] // 2, 2 * now[symbol], 3 * now[symbol]):
+            if ran and other > 2 * now[symbol]:
+                break
             values = now | {symbol: other}
             try:
                 sizes = [[int(n.subs(values)) if hasattr(n, "subs") else n for n in shape] for shape in lengths]
-                blank = {k: t.new_zeros(size) for size, (k, t) in zip(sizes, tensors.items(), strict=True)}
-                call = _call(model, blank)
+                # Twice, as either may write into what it is given.
+                call, again = (
+                    _call(model, {k: _of_size(t, size) for size, (k, t) in zip(sizes, tensors.items(), strict=True)})
+                    for _ in range(2)
+                )
                 with torch.no_grad():
-                    run(*call.args, **call.kwargs)
-            except Exception:  # noqa: BLE001, S112 - a guard of the program, or whatever somebody's operator raises
+                    found = run(*call.args, **call.kwargs)
+            except Exception:  # noqa: BLE001, S112 - whatever somebody's operator raises
                 continue
-            return True
-        return False
+            if not _gives(model, again, found):
+                return False
+            ran = True
+        return ran
 
-    return [place for symbol, places in axes.items() if not runs(symbol) for place in places]
+    return [place for symbol, places in axes.items() if not stays(symbol) for place in places]
+
+
+def _of_size(tensor: Any, size: Sequence[int]) -> Any:
+    """Repeat an example, or take a part of it, so that its values are such as it has."""
+    for axis, length in enumerate(size):
+        tensor = tensor.index_select(axis, torch.arange(length) % tensor.shape[axis])
+    return tensor
+
+
+def _gives(model: Any, call: inspect.BoundArguments, found: Any) -> bool:
+    """Tell whether a module gives what its program gave, but for rounding."""
+    try:
+        with torch.no_grad():
+            own = model(*call.args, **call.kwargs)
+    except Exception:  # noqa: BLE001 - a length that its code refuses
+        return False
+    pairs = zip(*(torch.utils._pytree.tree_leaves(one) for one in (own, found)), strict=False)
+    return all(a.shape == b.shape and _alike(a.double(), b.double()) for a, b in pairs if isinstance(a, torch.Tensor))
+
+
+def _alike(own: Any, found: Any) -> bool:
+    if own.numel() == 0:
+        return True
+    most = APART * max(1.0, float(own.nan_to_num(0, 0, 0).abs().max()))
+    away = (own - found).abs().nan_to_num(0, torch.inf) > most
+    return bool((own.isnan() == found.isnan()).all()) and float(away.double().mean()) <= SHARE
+
+
+def _used(program: Any) -> Any:
+    """Take out of a program the weights that nothing reads: those of a loss, a teacher, a head that trains alone."""
+    unread = {node.name: node for node in program.graph.nodes if node.op == "placeholder" and not node.users}
+    kept = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind.name in {"PARAMETER", "BUFFER"} and spec.arg.name in unread:
+            program.graph.erase_node(unread[spec.arg.name])
+            program.state_dict.pop(spec.target, None)
+            program.constants.pop(spec.target, None)
+        else:
+            kept.append(spec)
+    program.graph_signature.input_specs[:] = kept
+    program.graph_module.recompile()
+    return program
 
 
 def _write(program: Any, path: Path) -> None:
@@ -275,15 +328,25 @@ def _write_weights(model: Any, path: Path) -> None:
     save_file(state, path, metadata={"format": "pt"})
 
 
-def _runner(model: Any, names: Sequence[str]) -> Any:
+def _runner(model: Any, names: Sequence[str], *, narrow: bool) -> Any:
     def run(arrays: Arrays) -> Sequence[Any]:
-        call = _call(model, {name: torch.tensor(array) for name, array in zip(names, arrays.values(), strict=True)})
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model, narrow=narrow), torch.no_grad():
+            call = _call(model, {name: torch.tensor(array) for name, array in zip(names, arrays.values(), strict=True)})
             found = model(*call.args, **call.kwargs)
         leaves, _ = torch.utils._pytree.tree_flatten(found)
         return [leaf.detach().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
     return run
+
+
+def _why_not_exported(error: Exception) -> str:
+    """Give what the exporter says in its first sentences, and the line of code that it stopped at."""
+    text = str(error)
+    said = " ".join(_ADVICE_OF_TORCH.split(text, maxsplit=1)[0].split())[:200]
+    if _OPERATOR.fullmatch(said):
+        said = f"PyTorch cannot trace {said}"
+    found = _CALL.search(text)
+    return said if found is None else f"{said.rstrip('. ')}, at {found[1][:100]!r}"
 
 
 def _line(error: Exception | None) -> str:

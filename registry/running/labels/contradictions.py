@@ -11,7 +11,7 @@ from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import METRES_A_DEGREE, Axis, read_axis, system_of
 from modelstac.registry.running.labels.stated import Pixel, Stated
 from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
-from modelstac.registry.running.labels.units import in_metres
+from modelstac.registry.running.labels.units import factor
 
 
 def turned(array: xr.DataArray, name: str, axis: str, said: Stated, *, of: str) -> bool:
@@ -60,7 +60,7 @@ def _check_pixel(found: Axis, name: str, axis: str, wanted: Pixel, of: str) -> N
 
 def _with_known_unit(found: Axis, name: str, wanted: Pixel, of: str) -> Axis:
     """Bring a step to metres: feet, centimetres; an angle of view is refused."""
-    metres = in_metres(found.unit)
+    metres = factor(found.unit, "m")
     if metres is None:
         raise DataError(
             f"input {of!r}: pixels along {name!r} are {abs(found.step):g} {found.unit} and the item says {wanted} "

@@ -19,12 +19,15 @@ from modelstac.registry.running.labels.grids import (
     grid_mapping,
     positions_of,
 )
+from modelstac.registry.running.labels.packing import OFFSETS, SCALES
 
 if TYPE_CHECKING:
     from modelstac.registry.running.labels.growth import Growth
 
 STALE = frozenset({"proj:transform", "proj:shape", "proj:bbox", "proj:geometry", "gsd", "raster:spatial_resolution"})
 """Scalar coordinates (stackstac's) that hold for the grid of the input alone."""
+_OF_STORED = frozenset({"bounds", *SCALES, *OFFSETS, "_Unsigned", "_FillValue"})
+"""What is said of coordinates as they are stored, and of no others."""
 _STRAIGHT = 0.1
 """Share of a pixel by which pixels may be off an even grid that coordinates of another are made of."""
 
@@ -38,7 +41,7 @@ def coordinate(array: xr.DataArray, name: str, growth: Growth, length: int) -> x
         return None
     edge, step = even
     centres = edge + step * (growth.begin + growth.pixel * (np.arange(length) + 0.5))
-    attrs = {key: value for key, value in array[name].attrs.items() if key != "bounds"}
+    attrs = {key: value for key, value in array[name].attrs.items() if key not in _OF_STORED}
     return xr.Variable((name,), centres, attrs)
 
 

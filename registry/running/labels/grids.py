@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.systems import is_geographic, parsed_crs
-from modelstac.registry.running.labels.units import said
+from modelstac.registry.running.labels.units import factor, said
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,15 +25,26 @@ VERTICAL = frozenset({"height", "y", "lat", "latitude", "row", "rows", "northing
 HORIZONTAL = frozenset({"width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting"})
 """Names of the axes of an image, of models and of data."""
 _IN_DEGREES = frozenset({"lat", "latitude", "lon", "longitude"})
+_STANDARD: MappingProxyType[str, str] = MappingProxyType(
+    dict.fromkeys(("latitude", "grid_latitude", "projection_y_coordinate", "projection_y_angular_coordinate"), "y")
+    | dict.fromkeys(("longitude", "grid_longitude", "projection_x_coordinate", "projection_x_angular_coordinate"), "x")
+)
+"""What CF calls coordinates of the axes of an image."""
 TRANSFORM = "GeoTransform"
 METRES_A_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
 _MAPPING = frozenset({TRANSFORM, "crs_wkt", "spatial_ref", "grid_mapping_name", "proj4"})
+_FEET = 1e-5
+"""Share by which units may differ that are taken for one: feet are written for those of surveys."""
 _METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0} | dict.fromkeys(
     ("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1000.0
 )
-_SYSTEMS = ("epsg", "proj:epsg", "proj:code", "proj:wkt2", "proj:projjson")
-_TURN = 360.0
+CRS = "crs"
+SYSTEM = "proj:code"
+SYSTEMS = ("epsg", "proj:epsg", SYSTEM, "proj:wkt2", "proj:projjson")
+"""What coordinates and attributes are called that say a reference system, in the words of STAC."""
+TURN = 360.0
+"""Degrees after which longitudes are the same places."""
 _GAP = 0.5
 """Share of a pixel by which the distance of two may differ: what lies further apart has lost one between them."""
 
@@ -65,6 +77,18 @@ def image_axis(dim: str) -> str | None:
     return "y" if name in VERTICAL else "x" if name in HORIZONTAL else None
 
 
+def image_axis_of(array: xr.DataArray, dim: str) -> str | None:
+    """Return ``y`` or ``x`` of a dimension: by its name, else by what its coordinate says (CF 1.11, sections 4 and 5).
+
+    MODIS calls them ydim and xdim, regional climate models rlat and rlon.
+    """
+    if (named := image_axis(dim)) is not None or dim not in array.coords or array[dim].ndim != 1:
+        return named
+    attrs = array[dim].attrs
+    standard, axis = str(attrs.get("standard_name", "")), str(attrs.get("axis", "")).casefold()
+    return _STANDARD.get(standard, axis if axis in ("y", "x") else None)
+
+
 def is_mapping(coordinate: xr.DataArray) -> bool:
     """Tell whether a coordinate says in which system others lie."""
     return coordinate.ndim == 0 and bool(_MAPPING & coordinate.attrs.keys())
@@ -84,19 +108,21 @@ def system_of(array: xr.DataArray) -> Any:
     if (name := grid_mapping(array)) is not None:
         attrs = array[name].attrs
         for key in ("crs_wkt", "spatial_ref", "proj4"):
-            if attrs.get(key):
+            if isinstance(attrs.get(key), str) and attrs[key]:
                 return attrs[key]
         if "grid_mapping_name" in attrs:
             return dict(attrs)
-    for name in _SYSTEMS:
-        if name in array.coords and array[name].ndim == 0:
+    for name in (*SYSTEMS, CRS):  # the last one is of Satpy, an object of PROJ
+        if name in array.coords and array[name].ndim == 0 and array[name].item() not in (0, None):
             return array[name].item()
+        if array.attrs.get(name) is not None:  # of the products of EOPF
+            return array.attrs[name]
     written = array.attrs.get("_CRS")  # GDAL's of Zarr
     if isinstance(written, Mapping) and (
         known := [written[key] for key in ("wkt", "projjson", "url") if key in written]
     ):
         return known[0]
-    return array.attrs.get("crs")
+    return array.attrs.get(CRS)
 
 
 def geotransform(array: xr.DataArray) -> tuple[float, ...] | None:
@@ -114,10 +140,13 @@ def _numbers(found: Any) -> tuple[float, ...] | None:
     return numbers if usable else None
 
 
-def _written_transform(array: xr.DataArray) -> tuple[float, ...] | None:
+def written_transform(array: xr.DataArray) -> tuple[float, ...] | None:
     """Return GDAL's six numbers of an affine transform (a, b, x, d, e, y) among the attributes (stackstac)."""
     found = array.attrs.get("transform")
-    numbers = None if found is None or isinstance(found, str) else _numbers(tuple(found)[:6])
+    try:  # a transform of affine is no tuple
+        numbers = None if found is None or isinstance(found, str) else _numbers(tuple(found)[:6])
+    except TypeError:
+        return None
     if numbers is None:
         return None
     a, b, x, d, e, y = numbers
@@ -146,7 +175,7 @@ def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | N
     positions = positions_of(array, name)
     degrees, factor, unit = _unit_of(array, name)
     if positions is None:
-        numbers = geotransform(array) or _written_transform(array)
+        numbers = geotransform(array) or written_transform(array)
         if numbers is None:
             return _of_places(array, name, axis)
         along, across = (numbers[5], numbers[2]) if axis == "y" else (numbers[1], numbers[4])
@@ -157,7 +186,7 @@ def read_axis(array: xr.DataArray, name: str, axis: str, *, of: str) -> Axis | N
         return Axis(backwards * math.copysign(math.hypot(along, across), along) * factor, degrees)
     steps = np.diff(positions)
     if degrees and axis == "x":  # over the antimeridian, or over Greenwich where longitudes are 0 to 360
-        steps = steps - _TURN * np.round(steps / _TURN)
+        steps = steps - TURN * np.round(steps / TURN)
     step = float(np.median(steps))
     if not step or (np.sign(steps) != np.sign(step)).any():
         raise DataError(f"input {of!r}: the pixels along {name!r} are in no order: sort them, .sortby({name!r})")
@@ -174,12 +203,12 @@ def _of_places(array: xr.DataArray, name: str, axis: str) -> Axis | None:
     """Tell from latitudes or longitudes of each pixel (of a swath, of WRF) how rows or columns run."""
     standard, unit = ("latitude", "degrees_north") if axis == "y" else ("longitude", "degrees_east")
     for key, places in array.coords.items():
-        told = places.attrs.get("standard_name") == standard or places.attrs.get("units") == unit
+        told = str(places.attrs.get("standard_name")) == standard or str(places.attrs.get("units")) == unit
         if places.ndim != 2 or name not in places.dims or not (told or key in (standard, standard[:3])):
             continue
         steps = np.diff(np.asarray(places, np.float64), axis=places.get_axis_num(name))
         steps = steps[np.isfinite(steps)]
-        steps = steps - _TURN * np.round(steps / _TURN)  # over the antimeridian
+        steps = steps - TURN * np.round(steps / TURN)  # over the antimeridian
         if steps.size and ((steps > 0).all() or (steps < 0).all()):
             return Axis(float(np.median(steps)), degrees=True, rough=True)
     return None
@@ -197,12 +226,64 @@ def positions_of(array: xr.DataArray, name: str) -> np.ndarray[Any, Any] | None:
     coordinate = array[name]
     if coordinate.dtype.kind not in "fiu" or counts_pixels(coordinate):
         return None
-    values = np.asarray(coordinate.values, np.float64)
+    values = places_of(coordinate)
     if not np.isfinite(values).all():
         return None
-    told = {"units", "standard_name", "axis"} & coordinate.attrs.keys() or name.casefold() in _IN_DEGREES
+    attrs = coordinate.attrs  # rows of a swath are numbered, too, and called the axis Y
+    told = str(attrs.get("units", "1")) != "1" or "standard_name" in attrs or name.casefold() in _IN_DEGREES
     counted = np.array_equal(values, values[0] + np.arange(values.size)) and values[0] in (0.0, 0.5, 1.0)
     return None if counted and not told and not _in_units_of_one(array) else values
+
+
+def places_of(coordinate: xr.DataArray) -> np.ndarray[Any, Any]:
+    """Return the places that a coordinate means, which may be packed as values are: those of GOES are."""
+    from modelstac.registry.running.labels.packing import OFFSETS, SCALES, signed  # xarray's, which files do without
+
+    values = np.asarray(signed(coordinate).values, np.float64)
+    for names, apply in ((SCALES, np.multiply), (OFFSETS, np.add)):
+        found = next((coordinate.attrs[name] for name in names if name in coordinate.attrs), None)
+        if found is None:
+            continue
+        try:
+            values = apply(values, float(np.asarray(found).item()))
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"the coordinate {coordinate.name!r} says {names[0]} {found!r:.40}, which is no number: correct it"
+            ) from error
+    return values
+
+
+def in_unit_of(system: Any, unit: str) -> float | None:
+    """Return how many of the unit of a reference system one of a unit of coordinates is; None where it is none such.
+
+    An angle in a geostationary projection is one of view, and as long as it is times the height of the satellite (CF
+    1.11, appendix F). What is no unit known here, or in a system that nobody knows, is taken for its own.
+    """
+    crs = parsed_crs(system)
+    if crs is None or not crs.axis_info:
+        return 1.0
+    metres, angle = _METRES.get(unit.casefold()), _angle(unit)
+    metres = factor(unit, "m") if metres is None and angle is None else metres
+    if metres is None and angle is None:
+        return 1.0
+    found = angle if crs.is_geographic else metres if angle is None else _seen_from(crs, angle)
+    own = float(crs.axis_info[0].unit_conversion_factor or 1.0)
+    return None if found is None else 1.0 if math.isclose(found, own, rel_tol=_FEET) else found / own
+
+
+def _angle(unit: str) -> float | None:
+    """Return how many radians a unit is; plain numbers are none."""
+    text = unit.casefold()
+    if text.startswith("degree"):
+        return math.radians(1.0)
+    return factor(unit, "rad") if "rad" in text or text.startswith("arc") else None
+
+
+def _seen_from(crs: Any, angle: float) -> float | None:
+    """Return how many metres an angle is below the satellite of a geostationary projection; None of another one."""
+    operation = None if crs is None else crs.coordinate_operation
+    heights = [one for one in operation.params if one.name.casefold() == "satellite height"] if operation else []
+    return angle * float(heights[0].value) * float(heights[0].unit_conversion_factor) if heights else None
 
 
 def _in_units_of_one(array: xr.DataArray) -> bool:
@@ -218,14 +299,16 @@ def _unit_of(array: xr.DataArray, name: str) -> tuple[bool | None, float, str]:
     unit = written.casefold()
     if unit in _METRES:
         return False, _METRES[unit], ""
-    if unit.startswith("degree") or _IN_DEGREES & {name.casefold(), attrs.get("standard_name")}:
+    if unit.startswith("degree") or _IN_DEGREES & {name.casefold(), str(attrs.get("standard_name"))}:
         return True, 1.0, ""
-    if unit and not counts_pixels(array[name]) and unit != "1":
-        return None, 1.0, written
     system = system_of(array)
+    crs = None if system is None else parsed_crs(system)
+    if unit and not counts_pixels(array[name]) and unit != "1":
+        angle = _angle(written)
+        long = None if angle is None else _seen_from(crs, angle)
+        return (None, 1.0, written) if long is None else (False, long, "")
     if unit or system is None:
         return None, 1.0, ""
-    crs = parsed_crs(system)
     if crs is not None and not crs.is_geographic and crs.axis_info:
         return False, float(crs.axis_info[0].unit_conversion_factor or 1.0), ""
     return is_geographic(system), 1.0, ""

@@ -7,6 +7,7 @@ which is in the units of what was stored; what it keeps as ``encoding`` says how
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ FILLS = frozenset({"fillvalue", "missingvalue", "nodata", "nodatavals", "nodatav
 SCALES = ("scale_factor", "scales")
 OFFSETS = ("add_offset", "offsets")
 RANGES = ("valid_min", "valid_max", "valid_range")
+FLAGS = ("flag_values", "flag_masks", "flag_meanings")
+_OF_FLAGS = "nodata_values"
 _PER_BAND = ("nodatavals", "scales", "offsets")
 KINDS = "fiub"
 """NumPy's letters for numbers, and for true and false."""
@@ -61,6 +64,44 @@ def unpacked(array: xr.DataArray, *, of: str, axis: str | None = None) -> xr.Dat
         array.attrs = attrs
     used = {*fills(array), *SCALES, *OFFSETS, *RANGES, "_Unsigned"}
     return _with_attrs(array, used)
+
+
+def packing_of(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the attributes by which stored values become others; none where these leave them what they are."""
+    found = {name: attrs[name] for name in (*SCALES, *OFFSETS) if attrs.get(name) is not None}
+    plain = all(set(_codes(value, np.dtype(float))) <= {float(name in SCALES)} for name, value in found.items())
+    return {} if plain else found
+
+
+def has_names(array: xr.DataArray) -> bool:
+    """Tell whether values are names or bits; flags of what is packed are codes beside its numbers."""
+    return any(name in array.attrs for name in FLAGS) and not packing_of(array.attrs)
+
+
+def without_flags(array: xr.DataArray) -> xr.DataArray:
+    """Take flags among packed numbers for missing ones, as NDVI of Copernicus has them.
+
+    But for one that stands for a physical zero, such as no rain. Numbers may be those that xarray unpacked.
+    """
+    is_unpacked = array.dtype.kind == "f" and not packing_of(array.attrs)
+    packing = packing_of(array.encoding if is_unpacked else array.attrs)
+    codes = _codes(array.attrs.get(FLAGS[0]), np.dtype(float)) if packing else []
+    scales, offsets = (
+        _codes(next((packing[name] for name in names if name in packing), neutral), np.dtype(float))
+        for names, neutral in ((SCALES, 1.0), (OFFSETS, 0.0))
+    )
+    if not codes or len(scales) != 1 or len(offsets) != 1:
+        return array
+    near = abs(scales[0]) / 2
+    values = {code: code * scales[0] + offsets[0] for code in codes}
+    values = {code: value for code, value in values.items() if abs(value) > near}
+    if is_unpacked:
+        for value in values.values():
+            array = _where(array, abs(array - value) < near)
+        return array
+    array = array.copy(deep=False)
+    array.attrs = array.attrs | {_OF_FLAGS: np.array([*values])}
+    return array
 
 
 def fills(array: xr.DataArray) -> list[str]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.contradictions import check_system, turned
-from modelstac.registry.running.labels.grids import grid_mapping, image_axis, is_mapping
-from modelstac.registry.running.labels.packing import OFFSETS, SCALES, unpacked, without
+from modelstac.registry.running.labels.grids import CRS, SYSTEMS, grid_mapping, image_axis, is_mapping
+from modelstac.registry.running.labels.packing import OFFSETS, SCALES, packing_of, unpacked, without, without_flags
 from modelstac.registry.running.labels.stated import Stated
-from modelstac.registry.running.labels.units import converted, said, settles
-
-UNITS = ("units", "unit")
+from modelstac.registry.running.labels.units import UNITS, converted, is_count, is_number, said, settles
 
 
 def read_values(array: xr.DataArray, *, of: str, axis: str | None = None, scaled: bool = False) -> xr.DataArray:
@@ -34,10 +33,36 @@ def read_values(array: xr.DataArray, *, of: str, axis: str | None = None, scaled
     data = array.variable._data
     if hasattr(data, "magnitude") and hasattr(data, "units"):
         array = array.copy(data=data.magnitude).assign_attrs(units=str(data.units))
+    array = without_flags(array)
     if scaled:
         kept = {name: value for name, value in array.attrs.items() if name not in (*SCALES, *OFFSETS)}
         array = array.drop_attrs(deep=False).assign_attrs(kept)
     return unpacked(array, of=of, axis=axis)
+
+
+def check_packed(array: xr.DataArray, units: Iterable[str | None], *, of: str) -> None:
+    """Refuse packed values whose item reads counts, or that say no unit where it states a number: nobody tells which.
+
+    Raises
+    ------
+    DataError
+        If it is so.
+    """
+    found = packing_of(array.attrs)
+    shown = ", ".join(f"{key} {value}" for key, value in found.items())
+    known = [unit for unit in units if unit is not None] if found else []
+    if counted := next((unit for unit in known if is_count(unit)), None):
+        raise DataError(
+            f"input {of!r}: the data say {shown}, and the item reads {counted!r}, numbers as they are stored: drop the "
+            "attributes (.drop_attrs()) if these are they"
+        )
+    if wanted := next((unit for unit in known if is_number(unit)), None):
+        if any(said(array.attrs.get(key)) is not None for key in UNITS):
+            return
+        raise DataError(
+            f"input {of!r}: the data say {shown} and no unit, and the item says {wanted!r}: name the unit of what that "
+            "makes of them, .assign_attrs(units=…)"
+        )
 
 
 def in_units(
@@ -117,7 +142,10 @@ def upright(
 
 
 def with_mapping(dataset: xr.Dataset) -> xr.Dataset:
-    """Make coordinates of the variables that say in which system others lie, so that they go with each of these."""
+    """Make coordinates of the variables that say in which system others lie, so that they go with each of these.
+
+    What a dataset says of it, each of its variables says then.
+    """
     named = {
         str(place["grid_mapping"]).split(":")[0].strip()
         for variable in dataset.data_vars.values()
@@ -128,7 +156,11 @@ def with_mapping(dataset: xr.Dataset) -> xr.Dataset:
     if not named:  # xarray drops who names it where an encoding is given; what it is can still be seen
         alone = [str(name) for name, variable in dataset.data_vars.items() if is_mapping(variable)]
         here = alone if len(alone) == 1 else []
-    return dataset.set_coords(here) if here else dataset
+    dataset = dataset.set_coords(here) if here else dataset
+    said = {key: dataset.attrs[key] for key in (*SYSTEMS, CRS) if dataset.attrs.get(key) is not None}
+    if not said or here:
+        return dataset
+    return dataset.assign({name: one.assign_attrs(said | one.attrs) for name, one in dataset.data_vars.items()})
 
 
 def stacked(parts: Sequence[xr.DataArray], dim: str, names: Sequence[str]) -> xr.DataArray:

@@ -119,6 +119,12 @@ def stated(names: Sequence[str], item: pystac.Item, *, alone: bool = True) -> St
     return Stated(units, missing, pixels, crs, upward=transform is not None and transform[4] > 0)
 
 
+def unit_of_output(names: Sequence[str], model: Any) -> str | None:
+    """Return the one unit that an item states for bands of an output; None where it states none, or two."""
+    unit = model.description.cube_variables.get(names[0], {}).get("unit") if len(names) == 1 else None
+    return unit or (stated(names, model.item).unit(names) if names else None)
+
+
 def _grid_of_cube(dimensions: Mapping[str, Mapping[str, Any]]) -> dict[str, Pixel]:
     found = {}
     for dimension in dimensions.values():

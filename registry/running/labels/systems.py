@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
+
+_NAMELESS = frozenset({"undefined", "unknown", "unnamed"})
+"""What a reference system is called whose file gives it no name."""
 
 
 def is_geographic(system: Any) -> bool:
@@ -13,6 +17,21 @@ def is_geographic(system: Any) -> bool:
         return bool(crs.is_geographic)
     text = str(system).upper()
     return text.startswith(("GEOG", "GEODCRS")) or text in {"4326", "EPSG:4326", "OGC:CRS84", "CRS84"}
+
+
+def has_meridians(crs: Any) -> bool:
+    """Tell whether places of a system of PROJ are longitudes and latitudes: those about a rotated pole are neither."""
+    return bool(crs.is_geographic and not crs.is_derived)
+
+
+def before_plugins() -> None:
+    """Import PROJ before xarray opens a file, for which it imports all of its plug-ins.
+
+    One of them brings ecCodes (2.50.0, seen with pyproj 3.7.2), whose libraries hold a PROJ of their own: where it
+    comes first, pyproj finds no database for the rest of the process, which ends in a corrupted memory.
+    """
+    with suppress(ModuleNotFoundError):
+        import pyproj  # noqa: F401 - for what it loads
 
 
 def parsed_crs(system: Any) -> Any:
@@ -24,6 +43,25 @@ def parsed_crs(system: Any) -> Any:
     if isinstance(system, Mapping) and "grid_mapping_name" in system:
         return _quietly(lambda: pyproj.CRS.from_cf(dict(system)))
     return _quietly(lambda: pyproj.CRS.from_user_input(system))
+
+
+def are_one(one: Any, other: Any) -> bool:
+    """Tell whether two reference systems are one, whatever they are called and in whichever order their axes are."""
+    if str(one) == str(other):
+        return True
+    here, there = parsed_crs(one), parsed_crs(other)
+    return here is not None and there is not None and bool(here.equals(there, ignore_axis_order=True))
+
+
+def called(system: Any) -> str:
+    """Name a reference system in a message: by its number, else by its name, and not by a page of its own words."""
+    crs = parsed_crs(system)
+    if crs is None:
+        return str(system)
+    if authority := crs.to_authority():
+        return ":".join(authority)
+    method = "" if crs.coordinate_operation is None else str(crs.coordinate_operation.method_name)
+    return method if method and crs.name.casefold() in _NAMELESS else str(crs.name)
 
 
 def _quietly(read: Callable[[], Any]) -> Any:

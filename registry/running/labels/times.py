@@ -10,11 +10,51 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.registry.running.bands import CALLED
 from modelstac.registry.running.labels.durations import Duration, read_duration
+from modelstac.registry.running.labels.grids import image_axis_of
+from modelstac.registry.running.labels.units import said
 from modelstac.registry.running.signature import TIME
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.description import ModelDescription
+
+
+VALID = "valid_time"
+"""What GRIB's readers call the time for which a forecast is, beside the one at which it was made."""
+NAMES = (TIME, VALID, "t", "datetime", "date")
+"""What data call their dimension of time, or when something was: Copernicus has valid_time, openEO t."""
+
+
+def time_dim(array: xr.DataArray) -> str | None:
+    """Name the dimension of times: by its name, else the one that has times along it, as steps of a forecast have."""
+    others = [dim for dim in map(str, array.dims) if dim.casefold() not in CALLED and image_axis_of(array, dim) is None]
+    named = [dim for dim in others if dim.casefold() in NAMES]
+    told = [dim for dim in others if times_along(array, dim) is not None]  # bands may have times, too
+    found = named or told
+    return next((dim for dim in found if array.sizes[dim] > 1), found[0] if found else None)
+
+
+def times_along(array: xr.DataArray, dim: str) -> xr.DataArray | None:
+    """Return the times along a dimension: those for which forecasts are, its own, or the only ones; else None."""
+    along = {str(key): one for key, one in array.coords.items() if one.dims == (dim,) and _is_times(one)}
+    found: xr.DataArray | None = next((along[name] for name in (VALID, dim, *NAMES) if name in along), None)
+    return next(iter(along.values())) if found is None and len(along) == 1 else found
+
+
+def time_of(array: xr.DataArray) -> xr.DataArray | None:
+    """Return when all of an array was; of a forecast the time for which it is, and not when it was made."""
+    if (name := next((name for name in NAMES if name in array.coords and array[name].ndim == 0), None)) is not None:
+        array = with_known_times(array.expand_dims(name), name).isel({name: 0})
+    alone = {str(key): one for key, one in array.coords.items() if one.ndim == 0 and _is_times(one)}
+    named = [alone[name] for name in (VALID, *NAMES) if name in alone]
+    said = [one for one in alone.values() if str(one.attrs.get("standard_name")) == "time"]
+    return next(iter(named or said), next(iter(alone.values())) if len(alone) == 1 else None)
+
+
+def _is_times(array: xr.DataArray) -> bool:
+    kind = array.dtype.kind
+    return kind == "M" or (kind == "O" and all(hasattr(one, "isoformat") for one in array.values.flat))
 
 
 def by_time(array: xr.DataArray, axis: str | None, description: ModelDescription) -> xr.DataArray:
@@ -38,7 +78,7 @@ def by_time(array: xr.DataArray, axis: str | None, description: ModelDescription
     newest_first = isinstance(preparation, dict) and preparation.get("newest_first") is True
     if axis is None:
         return array
-    array = _with_times(array, axis)
+    array = with_times(array, axis)
     if axis not in array.coords or array[axis].dtype.kind not in "mM":
         if newest_first:
             raise DataError(f"the model reads the newest frame first: give the times as coordinate {axis!r}")
@@ -62,12 +102,21 @@ def _apart(step: Duration, ordered: pd.Index[Any]) -> NDArray[np.bool_]:
     return step.between(pd.DatetimeIndex(ordered[:-1]), pd.DatetimeIndex(ordered[1:]))
 
 
-def _with_times(array: xr.DataArray, axis: str) -> xr.DataArray:
+def with_known_times(array: xr.DataArray, axis: str) -> xr.DataArray:
+    """Read times as :func:`with_times` does, and leave what is none: dates that are called before and after."""
+    try:
+        return with_times(array, axis)
+    except DataError:
+        return array
+
+
+def with_times(array: xr.DataArray, axis: str) -> xr.DataArray:
     """Read times that were not decoded, are texts, of another calendar, or stand beside the axis (``valid_time``)."""
     given = array.coords.get(axis)
+    given = None if given is None or given.dims != (axis,) else given
     others = [one for key, one in array.coords.items() if one.dims == (axis,) and key != axis]
     beside = [one for one in others if one.dtype.kind == "M"]
-    if (given is None or (given.dtype.kind in "iuf" and not given.attrs.get("units"))) and len(beside) == 1:
+    if (given is None or (given.dtype.kind in "iuf" and said(given.attrs.get("units")) is None)) and len(beside) == 1:
         given, found = None, beside[0].variable
     elif given is None:
         return array

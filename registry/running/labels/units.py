@@ -17,7 +17,11 @@ from modelstac.catalog.errors import DataError, MissingPackageError
 if TYPE_CHECKING:
     import xarray as xr
 
+UNITS = ("units", "unit", "GRIB_UNIT")
+"""What attributes and tags that say a unit are called."""
 _UNSAID = frozenset({"", "none", "unknown", "n/a", "na", "nan"})
+COUNTS = frozenset({"dn", "count", "counts", "digital number", "digital numbers", "digital_number", "raw"})
+"""What numbers are called that are as a sensor or a file stores them, and no quantity."""
 # Reflectances and masks: what UDUNITS writes as 1.
 _PLAIN = frozenset({"1", "-", "unitless", "dimensionless", "reflectance", "ratio", "fraction", "no unit", "no units"})
 _CELSIUS = re.compile(r"^(?:deg(?:rees?)?|°)[ _.]?(?:C|[Cc]elsius)$")
@@ -25,6 +29,13 @@ _KELVIN = re.compile(r"^(?:deg(?:rees?)?[ _.]?)?[Kk]elvin$")
 _SCALED = re.compile(
     r"^(?:(10)\s*(?:\^|\*\*)?\s*([-+]\d{1,2})|(\d+(?:\.\d+)?(?:[eE][-+]?\d{1,2})?))\s*(?:[*. ]?\s*(?=[A-Za-zµ°%])|$)"
 )
+_FACTOR = r"[^\W\d]+(?:(?:\^|\*\*)?[-+]?\d)?"
+_GROUP = re.compile(rf"/\s*\(\s*({_FACTOR}(?:[ .*·-]+{_FACTOR})*)\s*\)(?!\s*[\^*\d])")
+"""What is divided by together: W/(m2 sr um)."""
+_WORD = re.compile(r"\b[A-Z][A-Za-z]{3,}\b")
+"""A word and no symbol, so that its capitals say nothing: Percent, METERS."""
+_SALINITY = "practical_salinity_unit"
+"""For pint a plain number, of which one in a thousand is another: salinities are 35 in any unit."""
 # A tower of powers is no unit, and would be computed for years. "kg m**-2 s**-1" (ECMWF) is none.
 _TOWER = re.compile(r"(?:\^|\*\*)\s*[-+]?\s*[\w.]+\s*(?:\^|\*\*)|(?:\^|\*\*)\s*[-+]?\d{3}|\d\s*(?:\^|\*\*)|[()]")
 _LONGEST = 80
@@ -32,8 +43,10 @@ _PROBE = np.array([0.0, 1.0, 2.0, 3.0])
 
 
 def said(unit: Any) -> str | None:
-    """Return a unit as it is written, without needless spaces; None where nothing is said."""
+    """Return a unit as it is written, without needless spaces and brackets; None where nothing is said."""
     text = " ".join(str(unit).split()) if unit is not None else ""
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].removesuffix("-")  # "[-]" is what GDAL says of the fields of GRIB that it does not know
     return None if text.casefold() in _UNSAID else text
 
 
@@ -56,7 +69,7 @@ def converted(array: xr.DataArray, found: str | None, wanted: str | None, *, of:
     MissingPackageError
         If they are written differently and what knows of units is not installed.
     """
-    if found is None or wanted is None or _plain(found) == _plain(wanted):
+    if found is None or wanted is None or is_same(found, wanted):
         return array
     before = [_convert(found, wanted, _PROBE, of)]
     offset, slope = float(before[0][0]), float(before[0][1] - before[0][0])
@@ -78,8 +91,30 @@ def converted(array: xr.DataArray, found: str | None, wanted: str | None, *, of:
     return result
 
 
-def in_metres(unit: str) -> float | None:
-    """Return how many metres a unit of length is; None of what is none, or nobody knows.
+def is_same(one: str, other: str) -> bool:
+    """Tell whether two units are one as they are written: capitals tell apart only what has a meaning here."""
+    if _plain(one) == _plain(other) or (is_count(one) and is_count(other)):
+        return True
+    return one.casefold() == other.casefold() and _read(one) is None and _read(other) is None
+
+
+def are_apart(one: str, other: str) -> bool:
+    """Tell whether both are units that are known here, and not one."""
+    if is_same(one, other) or _read(one) is None or _read(other) is None:
+        return False
+    try:
+        return not np.allclose(_convert(one, other, _PROBE, ""), _PROBE, rtol=1e-12, atol=0)
+    except DataError:
+        return True
+
+
+def is_count(unit: str) -> bool:
+    """Tell whether it is what stored numbers are called."""
+    return unit.casefold() in COUNTS
+
+
+def factor(unit: str, of: str) -> float | None:
+    """Return how many of another unit a unit is, such as metres; None of what is none such, or nobody knows.
 
     Raises
     ------
@@ -87,15 +122,21 @@ def in_metres(unit: str) -> float | None:
         If what knows of units is not installed.
     """
     try:
-        return float(_convert(unit, "m", 1.0, ""))
+        found = _convert(unit, of, _PROBE, "")
     except DataError:
         return None
+    return float(found[1]) if _is_line(found, 0.0, float(found[1])) else None
 
 
 def _is_line(found: np.ndarray[Any, Any], offset: float, slope: float) -> bool:
     """Tell whether the probe became a straight line: of a logarithm its zero is infinite."""
     with np.errstate(invalid="ignore"):
         return bool(np.allclose(found, offset + slope * _PROBE, rtol=1e-12, atol=0))
+
+
+def is_number(unit: str | None) -> bool:
+    """Tell whether a unit is a number other than one, as ``%`` is: physical values without a unit are none such."""
+    return unit is not None and factor(unit, "1") not in (1.0, None)
 
 
 def settles(unit: str | None) -> bool:
@@ -121,31 +162,43 @@ def _convert(found: str, wanted: str, values: Any, of: str) -> np.ndarray[Any, A
 
 
 def _parsed(unit: str, found: str, wanted: str, of: str) -> tuple[float, Any]:
-    """Return factor and unit of pint; UDUNITS has such as ``1e-3 m``."""
-    parsed: Any = None
+    """Return factor and unit of pint."""
+    if (read := _read(unit)) is None:
+        raise DataError(
+            f"input {of!r}: the data are in {found!r} and the item says {wanted!r}, and {unit!r} is no unit known "
+            "here: convert the values, and name their unit as the item does"
+        )
+    return read
+
+
+def _read(unit: str) -> tuple[float, Any] | None:
+    """Read factor and unit of pint, UDUNITS has such as ``1e-3 m``; None of what is no unit known here."""
     text = _KELVIN.sub("K", _CELSIUS.sub("degC", _plain(unit)))
     factor = 1.0
     if scaled := _SCALED.match(text):
         factor = 10.0 ** int(scaled[2]) if scaled[1] else float(scaled[3])
         text = text[scaled.end() :] or "1"  # the unit of a salinity is 1e-3
+    if not factor or len(text) > _LONGEST:
+        return None
+    text = _GROUP.sub(lambda found: "/" + "/".join(re.findall(_FACTOR, found[1])), text)
+    parsed = _of_pint(text)
+    if parsed is None and _WORD.search(text):
+        parsed = _of_pint(_WORD.sub(lambda found: found[0].lower(), text))
+    return None if parsed is None else (factor, parsed)
+
+
+def _of_pint(text: str) -> Any:
+    if _TOWER.search(text):
+        return None
     try:
-        if factor and len(text) <= _LONGEST and not _TOWER.search(text):
-            parsed = _registry().Unit(text)
+        parsed = _registry().Unit(text)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, SyntaxError, TypeError, ValueError,
             tokenize.TokenError):  # fmt: skip
-        parsed = None
+        return None
+    names = parsed._units.keys()
     # "degrees K" is an angle times a temperature, which becomes a temperature without an error.
-    angle = (
-        parsed is not None
-        and {"degree", "degrees", "deg"} & dict(parsed._units).keys()
-        and "[temperature]" in parsed.dimensionality
-    )
-    if parsed is None or angle:
-        raise DataError(
-            f"input {of!r}: the data are in {found!r} and the item says {wanted!r}, and {unit!r} is no unit known "
-            "here: convert the values, and name their unit as the item does"
-        )
-    return factor, parsed
+    angle = {"degree", "degrees", "deg"} & set(names) and "[temperature]" in parsed.dimensionality
+    return None if angle or _SALINITY in names else parsed
 
 
 @cache

@@ -9,6 +9,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.running.values.scaling import looks_scaled, processed, scale, unmet
+from modelstac.registry.running.values.steps import computed
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Runnable, TensorSignature
@@ -48,11 +49,9 @@ def runner(
     physical, sure, codes = frozenset(physical), frozenset(sure), dict(missing or {})
     layouts = {layout.name: layout for layout in model.signature.inputs}
     befores = {source.name: _plain(source.pre_processing_function) for source in model.description.inputs}
-    post = {
-        output.name: _plain(output.post_processing_function)
-        for output in model.description.outputs
-        if output.post_processing_function is not None and not scaled
-    }
+    # What is not run here was named when the model was loaded, and leaves its output as the model gives it.
+    steps = {output.name: computed(output.post_processing_function)[0] for output in model.description.outputs}
+    post = {name: found for name, found in steps.items() if found and not scaled}
     for name in layouts:
         if name in physical:
             _check_computable(model, name)
@@ -131,7 +130,8 @@ def _fitted(values: np.ndarray[Any, Any], layout: TensorSignature) -> np.ndarray
 
 
 def _floating(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return values if values.dtype.kind == "f" else values.astype(np.result_type(values.dtype, np.float32))
+    """Give fractions to compute with: half precision ends at 65,504 and has three digits."""
+    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
 
 
 def _plain(functions: Any) -> Any:

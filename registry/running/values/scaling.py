@@ -60,7 +60,7 @@ def scale(values: np.ndarray[Any, Any], steps: Sequence[Step] | None, dim_order:
     Parameters
     ----------
     values
-        In the layout of the input; whole numbers become floating point ones.
+        In the layout of the input; whole numbers and half precision become floating point ones of 32 bits or more.
     steps
         One for all values, or one for each band. Where there is one band only, several are taken one after the other.
     dim_order
@@ -77,8 +77,7 @@ def scale(values: np.ndarray[Any, Any], steps: Sequence[Step] | None, dim_order:
         return values
     import numpy as np
 
-    if values.dtype.kind in "iub":
-        values = values.astype(np.result_type(values.dtype, np.float32))
+    values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
     axes = [i for i, name in enumerate(dim_order) if name in AXES]
     axis = next((i for i in axes if values.shape[i] == len(steps)), axes[0] if axes else None)
     bands = 1 if axis is None else values.shape[axis]
@@ -222,7 +221,10 @@ def steps_of(tensor: Mapping[str, Any]) -> Any:
         return [_clipped(one) for one in clips] if clips and known else [{"type": norm}]
     statistics = [entry for entry in _listed(tensor.get("statistics")) if isinstance(entry, Mapping)]
     keys = NUMBERS.get(norm, ()) if isinstance(norm, str) else ()
-    return [{"type": norm} | {key: entry.get(key) for key in keys} for entry in statistics] or [{"type": norm}]
+    found = [{"type": norm} | {key: entry.get(key) for key in keys} for entry in statistics]
+    if tensor.get("norm_by_channel") is False and any(one != found[0] for one in found):
+        return [{"type": f"{norm} not by channel, with statistics of each"}]
+    return found or [{"type": norm}]
 
 
 def _clipped(divisor: float) -> dict[str, Any]:

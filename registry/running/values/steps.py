@@ -77,5 +77,15 @@ def _functions(value: object) -> list[Mapping[str, Any]]:
     return [found if isinstance(found, Mapping) else {"expression": found} for found in plain]
 
 
+def computed(function: object) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return the steps of a postprocessing that are computed, up to the first that is not, and whether these are all.
+
+    What comes after a step that nobody runs here would be computed of other numbers than it is meant for.
+    """
+    steps = _functions(function)
+    left = next((place for place, found in enumerate(steps) if found.get("format") != COMPUTED), len(steps))
+    return steps[:left], left == len(steps)
+
+
 def _not_computed(value: object) -> list[Mapping[str, Any]]:
-    return [found for found in _functions(value) if found.get("format") != COMPUTED]
+    return _functions(value)[len(computed(value)[0]) :]

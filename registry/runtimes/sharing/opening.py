@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modelstac.catalog import forks
+from modelstac.registry.runtimes.sharing.settings import undisturbed, undrawn
 
 FRAMEWORKS = "a machine learning framework"
 _LOCK = threading.RLock()
@@ -27,5 +28,5 @@ def opening(item_id: str) -> Iterator[None]:
         If this process was forked off one that had opened a model: frameworks have threads of their own.
     """
     forks.use(FRAMEWORKS, task=f"load {item_id!r}")  # before the lock, which may have been taken when it was forked
-    with _LOCK:
+    with _LOCK, undisturbed(), undrawn():
         yield

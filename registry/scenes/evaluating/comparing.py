@@ -14,24 +14,25 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.scenes.evaluating.grids import (
-    PLAIN,
+    Band,
     Rules,
-    factors_of,
+    classes_of_file,
+    in_unit,
     labels_of_file,
     map_of_file,
     map_of_layer,
     on_grid,
     opened,
-    read,
 )
 from modelstac.registry.scenes.evaluating.numbers import sums
 
 if TYPE_CHECKING:
-    from modelstac.registry.scenes.rasters import Raster
+    from modelstac.registry.scenes.rasters import Class, Raster, Window
 
 Kind = Literal["classes", "numbers"]
 _BLOCK, _MOST = 256, 16  # pixels a side of a block at least, and blocks in a row at most
 _SAMPLE = 256  # pixels of a block that are kept for a picture
+_LARGEST = 2.0**53  # of classes: whole numbers beyond it are not told apart as fractions
 _TABLE = 512  # values a side of a table of counts; beyond it pairs are sorted
 
 
@@ -52,6 +53,8 @@ class Compared:
         How many have a label, and no value on the map.
     sample
         Some pairs of numbers, (pair, map and label), for a picture.
+    named
+        What the labels call their values, of those that are not translated.
     """
 
     map: str
@@ -60,6 +63,7 @@ class Compared:
     pixels: int = 0
     unmapped: int = 0
     sample: list[NDArray[Any]] = field(default_factory=list)
+    named: tuple[Class, ...] = ()
 
 
 def kind_of(mapped: str | Path | Raster) -> Kind:
@@ -101,19 +105,24 @@ def compare(
         If one cannot be read, or they do not lie on one grid, or labels are no classes.
     """
     found = Compared(name or str(mapped), str(labels))
+    if kind == "numbers" and rules.translate:
+        raise DataError(
+            "values of labels stand for others where maps show classes, and these are numbers: leave out --translate, "
+            "or say --kind classes"
+        )
+    if kind == "classes":
+        found.named = tuple(one for one in classes_of_file(labels, what="labels") if one.value not in rules.translate)
     with ExitStack() as stack:
         ours = (
             map_of_file(stack, mapped, rules, numbers=kind == "numbers")
             if isinstance(mapped, str | Path)
             else map_of_layer(mapped, rules, name)
         )
-        theirs = labels_of_file(stack, labels)
-        factors = factors_of(theirs, 1) if kind == "numbers" else PLAIN
-        theirs = on_grid(stack, theirs, ours, resample=rules.resample)
+        theirs = on_grid(labels_of_file(stack, labels, rules, numbers=kind == "numbers"), ours, resample=rules.resample)
+        theirs = in_unit(theirs, ours) if kind == "numbers" else theirs
         for window in _windows(ours):
             values, there = ours.read(window)
-            truth, known = read(theirs, 1, window, found.labels, factors)
-            known &= ~np.isin(truth, list(rules.ignore)) if rules.ignore else known
+            truth, known = theirs.read(window)
             both = known & there
             found.unmapped += int((known & ~there).sum())
             if both.any():
@@ -128,11 +137,9 @@ def compare(
 def first_label(labels: str | Path, rules: Rules) -> float:
     """Return a label, for the origin of sums; 0 where there is none."""
     with ExitStack() as stack:
-        raster = labels_of_file(stack, labels)
-        for window in _windows(raster):
-            truth, known = read(raster, 1, window, str(labels), factors_of(raster, 1))
-            if rules.ignore:
-                known &= ~np.isin(truth, list(rules.ignore))
+        band = labels_of_file(stack, labels, rules, numbers=True)
+        for window in _windows(band):
+            truth, known = band.read(window)
             if known.any():
                 return float(truth[known][0])
     return 0.0
@@ -164,8 +171,8 @@ def _add_classes(found: Compared, values: NDArray[Any], truth: NDArray[Any], rul
 
 def _counted(label: NDArray[np.int64], on_map: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return rows of label, map and how often they meet."""
-    lowest, wide = min(label.min(), on_map.min()), 1 + max(label.max(), on_map.max())
-    wide -= lowest
+    lowest = min(int(label.min()), int(on_map.min()))
+    wide = 1 + max(int(label.max()), int(on_map.max())) - lowest
     if wide > _TABLE:
         pairs, counts = np.unique(np.stack([label, on_map], axis=1), axis=0, return_counts=True)
         return np.column_stack([pairs, counts])
@@ -177,13 +184,17 @@ def _counted(label: NDArray[np.int64], on_map: NDArray[np.int64]) -> NDArray[np.
 def _whole(values: NDArray[Any], path: str) -> NDArray[np.int64]:
     if values.dtype.kind == "f" and (odd := values[values != np.rint(values)]).size:
         raise DataError(f"{path} has values such as {odd[0]:g}, which are no classes: evaluate it as numbers")
+    if (odd := values[np.abs(values.astype(np.float64)) > _LARGEST]).size:
+        raise DataError(
+            f"{path} has values such as {odd[0]:g}, too large for classes: leave them out with --ignore, or evaluate "
+            "it as numbers"
+        )
     return values.astype(np.int64)
 
 
-def _windows(raster: Any) -> Iterator[Any]:
-    from rasterio.windows import Window as Place
-
-    side = _BLOCK * max(1, math.ceil(max(raster.width, raster.height) / _MOST / _BLOCK))
-    for top in range(0, raster.height, side):
-        for left in range(0, raster.width, side):
-            yield Place(left, top, min(side, raster.width - left), min(side, raster.height - top))
+def _windows(band: Band) -> Iterator[Window]:
+    height, width = band.grid.shape
+    side = _BLOCK * max(1, math.ceil(max(width, height) / _MOST / _BLOCK))
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield slice(top, min(top + side, height)), slice(left, min(left + side, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,9 @@ class Evaluation:
         """Return the scores as ``interop:scores`` has them: numbers by name, the unit in the name."""
         unit = f"_{_slug(self.unit)}" if self.unit and _slug(self.unit) else ""
         found = {name if name in _WITHOUT_UNIT else name + unit: value for name, value in self.scores.items()}
-        for one, iou in zip(self.classes, (self.by_class or {}).get("iou", ()), strict=False):
-            found[f"iou_{_slug(one.name) or one.value}"] = iou
+        names = [_slug(one.name) or str(one.value) for one in self.classes]
+        for one, name, iou in zip(self.classes, names, (self.by_class or {}).get("iou", ()), strict=False):
+            found[f"iou_{name}" if names.count(name) == 1 else f"iou_{name}_{one.value}"] = iou
         return {name: round(value, 6) for name, value in found.items() if math.isfinite(value)}
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,6 +102,7 @@ class Evaluation:
         return found | ({"intervals": drawn} if drawn else {})
 
 
+_MOST_VALUES = 500
 _WITHOUT_UNIT = frozenset({"overall_accuracy", "miou", "macro_f1", "kappa", "r2"})
 
 
@@ -170,12 +173,19 @@ def _of_classes(found: Sequence[Compared], classes: Sequence[Class], seed: int) 
     known = {one.value: one for one in classes}
     rows = np.concatenate([block for one in found for block in one.blocks])
     new = sorted({int(v) for v in np.unique(rows[:, :2])} - known.keys())
+    for one in found:
+        _check_names(one, known)
     notes = _notes(found)
     if known and (odd := [v for v in new if v in rows[:, 0]]):
         listed = ", ".join(map(str, odd[:5])) + (", …" if len(odd) > 5 else "")
         notes.append(f"labels have {listed}, no class of the maps: it counts as missed, unless --ignore leaves it out")
     everything = [*classes, *(Class(value, str(value)) for value in new)]
     values = [one.value for one in everything]
+    if len(new) > _MOST_VALUES:
+        raise DataError(
+            f"{found[0].map} and its labels have {len(new)} values that no class is named for, more than a map of "
+            "classes has: evaluate them as numbers (--kind numbers)"
+        )
     scenes = [dense(one.blocks, values) for one in found]
     confusion = np.asarray(sum(part.sum(0) for part in scenes))
     by_class = {name: _list(scores) for name, scores in scores_by_class(confusion).items()}
@@ -189,6 +199,27 @@ def _of_classes(found: Sequence[Compared], classes: Sequence[Class], seed: int) 
         by_class=by_class,
         notes=notes,
     )
+
+
+def _check_names(found: Compared, classes: Mapping[int, Class]) -> None:
+    """Refuse labels that give a value the name that another one has on the map: they are numbered otherwise."""
+    if not found.named or not classes:
+        return
+    there = {int(value) for block in found.blocks for value in block[:, 0]}
+    by_name = {one.name.casefold(): one.value for one in classes.values()}
+    moved = {}
+    for one in found.named:
+        ours = by_name.get(one.name.casefold(), one.value)
+        same = one.value in classes and classes[one.value].name.casefold() == one.name.casefold()
+        if one.value in there and ours != one.value and not same:
+            moved[one.value] = (one.name, ours)
+    if moved:
+        value, (name, ours) = next(iter(moved.items()))
+        flags = " ".join(f"--translate {old}={new}" for old, (_, new) in moved.items())
+        raise DataError(
+            f"the labels {found.labels} call {value} {name!r}, and the map calls {ours} so: say {flags}, or "
+            f"--translate {value}={value} if the names of the labels are wrong"
+        )
 
 
 def _of_numbers(found: Sequence[Compared], unit: str | None, seed: int) -> Evaluation:
@@ -229,7 +260,8 @@ def _notes(found: Sequence[Compared]) -> list[str]:
 
 
 def _slug(text: str | None) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", (text or "").lower()).strip("_")
+    plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
 def _numbers(scores: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError
+from modelstac.registry.running.labels.units import converted, is_same
 from modelstac.registry.scenes.rasters import Class
+from modelstac.registry.scenes.reading.finding.files import unit_of
+from modelstac.registry.scenes.reading.finding.handles import settings
+from modelstac.registry.scenes.reading.finding.masks import Missing
+from modelstac.registry.scenes.reading.finding.parts import Stored
+from modelstac.registry.scenes.reading.fitting.resampling import Onto
 
 if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
     from rasterio.io import DatasetReader
 
-    from modelstac.registry.scenes.rasters import Raster
+    from modelstac.registry.scenes.rasters import Raster, Window
 
-_ALIGNED = 1e-3  # pixels
 _TAG = "CLASS_"
-PLAIN = (1.0, 0.0)
-"""Scale and offset of numbers that are stored as they are meant."""
+_VECTORS = frozenset({".geojson", ".json", ".gpkg", ".shp", ".parquet", ".fgb", ".kml", ".gml"})
 Read = tuple[NDArray[Any], NDArray[np.bool_]]
 """Values of a window, and where there are any."""
 
@@ -35,7 +40,7 @@ class Rules:
     Parameters
     ----------
     ignore
-        Values of labels that count as none.
+        Values of labels, as their file stores them, that count as none.
     translate
         Values of labels that stand for another value of the map.
     resample
@@ -51,15 +56,13 @@ class Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
-    """One band of a map, wherever its pixels are: its name and grid, and what reads a window of it."""
+class Band:
+    """One band of a map or of labels, wherever its pixels are: its name, grid and unit, and what reads a window."""
 
     name: str
-    crs: Any
-    transform: Any
-    width: int
-    height: int
-    read: Callable[[Any], Read]
+    grid: GeoBox
+    read: Callable[[Window], Read]
+    unit: str | None = None
 
 
 def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
@@ -78,22 +81,28 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "scenes", "evaluating maps") from error
     try:
-        raster = rasterio.open(path)
+        with settings():
+            raster = rasterio.open(path)
     except RasterioError as error:
+        if Path(path).suffix.lower() in _VECTORS:
+            raise DataError(
+                f"the {what} {path} cannot be read as a raster, as its ending is that of polygons: burn the number of "
+                "each class onto the grid of the map first, with gdal_rasterize -a"
+            ) from error
         raise DataError(f"the {what} {path} cannot be read as a raster: {' '.join(str(error).split())}") from error
     return stack.enter_context(raster)
 
 
-def classes_of_file(path: str | Path, band: int | None = None) -> tuple[Class, ...]:
-    """Return the classes that a map names in its tags, ``CLASS_<value>``, as ours do; none where it names none."""
+def classes_of_file(path: str | Path, band: int | None = None, *, what: str = "map") -> tuple[Class, ...]:
+    """Return the classes that a raster names in its tags, ``CLASS_<value>``, as ours do; none where it names none."""
     with ExitStack() as stack:
-        tags = opened(stack, path, "map").tags(band or 1)
+        tags = opened(stack, path, what).tags(band or 1)
     named = {key.removeprefix(_TAG): name for key, name in tags.items() if key.startswith(_TAG)}
     return tuple(sorted((Class(int(v), n) for v, n in named.items() if v.lstrip("-").isdigit()), key=lambda c: c.value))
 
 
-def labels_of_file(stack: ExitStack, path: str | Path) -> DatasetReader:
-    """Open labels, which are one band; a second one may be a mask.
+def labels_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers: bool = False) -> Band:
+    """Open labels, which are one band; a second one may be a mask. Of ``numbers``, as scale and offset make them.
 
     Raises
     ------
@@ -106,86 +115,124 @@ def labels_of_file(stack: ExitStack, path: str | Path) -> DatasetReader:
         raise DataError(
             f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one"
         )
-    return raster
+    return _of_file(raster, 1, str(path), numbers, rules.ignore)
 
 
-def map_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers: bool = False) -> Map:
+def map_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers: bool = False) -> Band:
     """Open a map that is a file; of ``numbers`` as its scale and offset make them."""
     raster = opened(stack, path, "map")
-    band = _band(raster.count, rules, str(path))
-    factors = factors_of(raster, band) if numbers else PLAIN
-    return Map(
-        str(path),
-        raster.crs,
-        raster.transform,
-        raster.width,
-        raster.height,
-        lambda window: read(raster, band, window, str(path), factors),
-    )
+    return _of_file(raster, _band(raster.count, rules, str(path)), str(path), numbers)
 
 
-def factors_of(raster: Any, band: int) -> tuple[float, float]:
-    """Return scale and offset, which make of stored numbers those that are meant."""
-    return float(raster.scales[band - 1]), float(raster.offsets[band - 1])
-
-
-def map_of_layer(raster: Raster, rules: Rules, name: str) -> Map:
+def map_of_layer(raster: Raster, rules: Rules, name: str) -> Band:
     """Take a map as it comes from a model."""
-    from rasterio.crs import CRS
-
     layer = raster.layer
     band = _band(len(layer.bands), rules, name or layer.name)
-    crs = None if layer.grid.crs is None else CRS.from_wkt(layer.grid.crs.to_wkt())
 
-    def read_window(window: Any) -> Read:
-        values = raster.read(window.toslices())[band - 1]
+    def read(window: Window) -> Read:
+        values = raster.read(window)[band - 1]
         there = np.ones(values.shape, bool) if layer.nodata is None else values != layer.nodata
         return values, there & np.isfinite(values) if values.dtype.kind == "f" else there
 
-    height, width = layer.grid.shape
-    return Map(name or layer.name, crs, layer.grid.affine, int(width), int(height), read_window)
+    return Band(name or layer.name, layer.grid, read, layer.unit)
 
 
-def on_grid(stack: ExitStack, labels: DatasetReader, ours: Map, *, resample: bool) -> Any:
-    """Give labels on the grid of a map: as they are, cut out where pixels meet, or resampled where that was asked.
+def on_grid(labels: Band, ours: Band, *, resample: bool) -> Band:
+    """Give labels on the grid of a map: as they are where pixels meet, or the nearest where that was asked.
 
     Raises
     ------
     DataError
         If they lie on another grid, or nobody says where.
     """
-    from rasterio.enums import Resampling
-    from rasterio.vrt import WarpedVRT
-
-    size = (labels.width, labels.height) == (ours.width, ours.height)
-    if ours.crs is None or labels.crs is None:
-        if ours.crs is labels.crs and size and ours.transform == labels.transform:
+    if ours.grid.crs is None or labels.grid.crs is None:
+        if ours.grid == labels.grid:
             return labels
-        without = ours.name if ours.crs is None else labels.name
+        without = ours.name if ours.grid.crs is None else labels.name
         raise DataError(f"{without} does not say where it lies (no CRS): maps and labels are compared by their place")
-    meets = ours.crs == labels.crs and _pixels_meet(ours, labels)
-    if meets and size and [round(n) for n in _offset(ours, labels)] == [0, 0]:
-        return labels
-    if not meets and not resample:
+    onto = Onto(_Part(labels), ours.grid, "nearest")
+    if not onto.is_direct and not resample:
         raise DataError(
-            f"the labels {labels.name} lie on another grid ({_told(labels)}) than the map ({_told(ours)}): "
+            f"the labels {labels.name} lie on another grid ({_told(labels.grid)}) than the map ({_told(ours.grid)}): "
             "bring them onto it, or let --resample nearest do it"
         )
-    return stack.enter_context(
-        WarpedVRT(
-            labels,
-            crs=ours.crs,
-            transform=ours.transform,
-            width=ours.width,
-            height=ours.height,
-            resampling=Resampling.nearest,
-            add_alpha=labels.nodata is None,
-        )
-    )
+
+    def read(window: Window) -> Read:
+        values, missing = onto.read((0,), window)
+        return values[0], np.ones(values[0].shape, bool) if missing is None else ~missing[0]
+
+    return Band(labels.name, ours.grid, read, labels.unit)
 
 
-def read(raster: Any, band: int, window: Any, path: str, factors: tuple[float, float] = PLAIN) -> Read:
-    """Read a window of a file: stored numbers times the first factor, plus the second.
+def in_unit(labels: Band, ours: Band) -> Band:
+    """Give labels in the unit of a map, where both say one.
+
+    Raises
+    ------
+    DataError
+        If theirs does not become it.
+    """
+    if labels.unit is None or ours.unit is None or is_same(labels.unit, ours.unit):
+        return labels
+    import xarray as xr
+
+    def read(window: Window) -> Read:
+        values, there = labels.read(window)
+        try:
+            found = converted(xr.DataArray(values, dims=("y", "x")), labels.unit, ours.unit, of=labels.name)
+        except DataError as error:
+            raise DataError(
+                f"the labels {labels.name} are in {labels.unit!r} and the map {ours.name} in {ours.unit!r}, which they "
+                "cannot become here: convert them, and name their unit as the map does"
+            ) from error
+        return found.values, there & np.isfinite(found.values)
+
+    return replace(labels, read=read, unit=ours.unit)
+
+
+class _Part:
+    """Labels as what can be brought onto another grid."""
+
+    def __init__(self, labels: Band) -> None:
+        self.name, self.grid, self._labels = labels.name, labels.grid, labels
+        corner = (slice(0, 1), slice(0, 1))
+        self.stored: tuple[Stored, ...] = (Stored(labels.read(corner)[0].dtype.name),)
+
+    def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+        assert bands == (0,)
+        values, known = self._labels.read((rows, columns))
+        return values[None], ~known[None]
+
+
+def _of_file(raster: DatasetReader, band: int, name: str, numbers: bool, ignore: Collection[float] = ()) -> Band:
+    from odc.geo.geobox import GeoBox
+
+    grid = GeoBox((raster.height, raster.width), raster.transform, raster.crs)
+    scale, offset = (raster.scales[band - 1], raster.offsets[band - 1]) if numbers else (1.0, 0.0)
+    missing = Missing.of(raster)
+
+    def read(window: Window) -> Read:
+        values, there = _read(raster, missing, band, window, name)
+        if len(ignore):
+            there &= ~np.isin(values, _of_type(ignore, values.dtype))
+        if (scale, offset) != (1.0, 0.0):
+            values = values * np.float64(scale) + offset
+        return values, there & np.isfinite(values) if values.dtype.kind == "f" else there
+
+    return Band(name, grid, read, unit_of(raster, band) if numbers else None)
+
+
+def _of_type(values: Collection[float], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return those of some values that a type has, in it: -999.9 is another number in 32 bits than in 64."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.array([*values], np.float64).astype(dtype)
+    info = np.iinfo(dtype)
+    return np.array([int(one) for one in values if info.min <= one <= info.max and float(one).is_integer()], dtype)
+
+
+def _read(raster: DatasetReader, missing: Missing, band: int, window: Window, name: str) -> Read:
+    """Read a window of a file, and where there is anything.
 
     Raises
     ------
@@ -193,17 +240,18 @@ def read(raster: Any, band: int, window: Any, path: str, factors: tuple[float, f
         If it cannot be read, or holds complex numbers.
     """
     from rasterio.errors import RasterioError
+    from rasterio.windows import Window as Place
 
+    place = Place.from_slices(*window)
     try:
-        values, mask = raster.read(band, window=window), raster.read_masks(band, window=window) != 0
+        values = raster.read([band], window=place)
+        gone = None if values.dtype.kind == "c" else missing.read(raster, (band - 1,), place, values)
     except RasterioError as error:
-        place = f"row {window.row_off}, column {window.col_off}"
-        raise DataError(f"{path} cannot be read at {place}: {' '.join(str(error).split())}") from error
+        where = f"row {window[0].start}, column {window[1].start}"
+        raise DataError(f"{name} cannot be read at {where}: {' '.join(str(error).split())}") from error
     if values.dtype.kind == "c":
-        raise DataError(f"{path} has complex numbers, which are neither classes nor numbers of a map")
-    if factors != PLAIN:
-        values = values * np.float64(factors[0]) + factors[1]
-    return values, mask & np.isfinite(values) if values.dtype.kind == "f" else mask
+        raise DataError(f"{name} has complex numbers, which are neither classes nor numbers of a map")
+    return values[0], np.ones(values[0].shape, bool) if gone is None else ~gone[0]
 
 
 def _band(count: int, rules: Rules, name: str) -> int:
@@ -214,25 +262,11 @@ def _band(count: int, rules: Rules, name: str) -> int:
     return rules.band or 1
 
 
-def _pixels_meet(ours: Map, labels: DatasetReader) -> bool:
-    size = max(ours.width, ours.height, labels.width, labels.height)
-    a, b = ours.transform, labels.transform
-    scale = max(abs(a.a), abs(a.b), abs(a.d), abs(a.e))
-    alike = all(abs(getattr(a, n) - getattr(b, n)) * size < _ALIGNED * scale for n in "abde")
-    return alike and all(abs(n - round(n)) < _ALIGNED for n in _offset(ours, labels))
-
-
-def _offset(ours: Map, labels: DatasetReader) -> tuple[float, float]:
-    """Return where labels begin on the grid of a map: column and row."""
-    t = ours.transform
-    east, south = labels.transform.c - t.c, labels.transform.f - t.f
-    det = t.a * t.e - t.b * t.d
-    return (t.e * east - t.b * south) / det, (t.a * south - t.d * east) / det
-
-
-def _told(raster: Any) -> str:
-    t = raster.transform
+def _told(grid: GeoBox) -> str:
+    t = grid.affine
     across, down = math.hypot(t.a, t.d), math.hypot(t.b, t.e)
-    size = f"{across:g}" if math.isclose(across, down) else f"{across:g} x {down:g}"
-    code = raster.crs.to_epsg()
-    return f"{f'EPSG:{code}' if code else 'another CRS'}, {raster.width} x {raster.height} pixels of {size}"
+    size = f"{across:.7g}" if math.isclose(across, down) else f"{across:.7g} x {down:.7g}"
+    code = grid.crs.to_epsg() if grid.crs is not None else None
+    height, width = grid.shape
+    system = f"EPSG:{code}" if code else "another CRS"
+    return f"{system}, {width} x {height} pixels of {size} from {t.c:.10g}, {t.f:.10g}"

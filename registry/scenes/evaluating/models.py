@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from modelstac.registry.scenes.evaluating.comparing import Compared, Kind, compa
 from modelstac.registry.scenes.evaluating.evaluation import Evaluation, evaluation_of
 from modelstac.registry.scenes.evaluating.grids import Rules
 from modelstac.registry.scenes.predicting import predict_scene
+from modelstac.registry.scenes.running.layers import classes_of
 
 if TYPE_CHECKING:
     from modelstac.registry.scenes.evaluating.pairing import Pair
@@ -70,7 +71,13 @@ def evaluate(
         ready = model
         if not hasattr(model, "run"):
             ready = stack.enter_context(load(model, catalog=catalog, spin=False, report=report))
-        how = _How(output, kind, rules, None if maps is None else _folder(maps), dict(predicting or {}))
+        how = _How(
+            output,
+            kind,
+            _ignoring(ready, output, rules),
+            None if maps is None else _folder(maps),
+            dict(predicting or {}),
+        )
         report(Started(task, len(pairs)))
         for scene, labels in pairs:
             # What was done to bands is said once, and not for each scene.
@@ -80,6 +87,13 @@ def evaluate(
     assert how.layer is not None
     assert how.kind is not None
     return evaluation_of(found, how.kind, classes=how.layer.classes, unit=how.layer.unit, seed=seed)
+
+
+def _ignoring(model: Any, output: str | None, rules: Rules) -> Rules:
+    """Leave out labels that are called nothing by the item, unless they stand for something else."""
+    outputs = [one for one in model.description.outputs if output in (None, one.name)]
+    nothing = {one.value for each in outputs[:1] for one in classes_of(each) if one.nothing}
+    return replace(rules, ignore=(*rules.ignore, *sorted(nothing - rules.translate.keys())))
 
 
 @dataclass

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelstac.catalog.errors import DataError, NotFoundError
+from modelstac.registry.scenes.reading.finding.parts import CUBES, file_and_group, is_zarr
 
 Pair = tuple[str, str]
 """A scene (or a map) and its labels: paths, or addresses."""
-SCENES = frozenset({".tif", ".tiff", ".vrt", ".json", ".nc", ".zarr", ".jp2"})
+SCENES = frozenset({".tif", ".tiff", ".vrt", ".json", ".jp2", *CUBES})
 """How names of scenes end; a folder is a scene, too."""
 _LABELS = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png"})
 _ENDINGS = ("_labels", "_label", "_mask", "_truth", "-labels", "-label", "-mask", "-truth")
@@ -44,7 +45,7 @@ def pair(scenes: str | Path, labels: str | Path | None = None) -> list[Pair]:
         return [(_there(scenes), _there(labels))]
     _there(scenes)
     named = _by_name(theirs, _LABELS)
-    if not path.is_dir():
+    if not path.is_dir() or is_zarr(str(path)):
         return [(str(path), _labels_of(path, named, theirs))]
     found = [one for one in sorted(path.iterdir()) if one.suffix.lower() in SCENES or one.is_dir()]
     # An item beside a raster of its name describes that raster.
@@ -56,7 +57,7 @@ def pair(scenes: str | Path, labels: str | Path | None = None) -> list[Pair]:
 
 
 def _labels_of(scene: Path, named: Mapping[str, Sequence[Path]], folder: Path) -> str:
-    found = named.get(scene.stem if not scene.is_dir() else scene.name, ())
+    found = named.get(scene.name if scene.is_dir() else scene.stem, ()) or named.get(scene.stem, ())
     if not found:
         raise DataError(
             f"the scene {scene.name} has no labels of its name in {folder}: call them {scene.stem}.tif, or list pairs "
@@ -81,7 +82,7 @@ def _by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, list[Path]]:
 
 
 def _there(path: str | Path) -> str:
-    if "://" not in str(path) and not Path(path).exists():
+    if "://" not in str(path) and not Path(file_and_group(str(path))[0]).exists():
         raise NotFoundError(f"there is no {path}: name a scene, a folder of scenes, or their labels")
     return str(path)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelstac.catalog.errors import MissingPackageError
+from modelstac.registry.scenes.lettering import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def _matrix(axes: Axes, evaluation: Evaluation) -> None:
     labelled = counts.sum(axis=1, keepdims=True)
     share = counts / np.where(labelled == 0, 1, labelled)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    names = [one.name for one in evaluation.classes]
+    names = [drawable(one.name, f"class {one.value}") for one in evaluation.classes]
     places = range(len(names))
     if len(names) <= 30:
         for row in places:
@@ -87,7 +88,7 @@ def _density(axes: Axes, evaluation: Evaluation) -> None:
     axes.hexbin(labels, mapped, gridsize=60, extent=(low, high, low, high), bins="log", mincnt=1, cmap="viridis_r")
     axes.plot([low, high], [low, high], color="black", linewidth=1)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    unit = f" ({evaluation.unit})" if evaluation.unit else ""
+    unit = f" ({drawable(evaluation.unit, '?')})" if evaluation.unit else ""
     axes.set(xlabel=f"Label{unit}", ylabel=f"Map{unit}")
     scores = evaluation.scores
     axes.set_title(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import DataError, MissingPackageError
 from modelstac.registry.running.bands import listed
 from modelstac.registry.running.labels.stated import Stated, stated
+from modelstac.registry.running.labels.systems import are_one, called
 from modelstac.registry.scenes.reading.finding.files import FilePart
 from modelstac.registry.scenes.reading.finding.handles import Handles
 from modelstac.registry.scenes.reading.finding.parts import Found, Origin, Part
 from modelstac.registry.scenes.reading.finding.searching import MOST, search
 from modelstac.registry.scenes.reading.finding.sources import find
-from modelstac.registry.scenes.reading.fitting.choosing import Chosen, chosen
+from modelstac.registry.scenes.reading.fitting.choosing import Chosen, at_times, chosen
 from modelstac.registry.scenes.reading.fitting.feeding import Feeding
 from modelstac.registry.scenes.reading.fitting.grids import check_overlap, grids_of_inputs, lay
 from modelstac.registry.scenes.reading.fitting.scene import Feed, Scene
@@ -36,6 +37,7 @@ def open_source(
     resampling: str | None = None,
     grid: Any = None,
     bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
     physical: bool | None = None,
     scale: float | None = None,
     offset: float | None = None,
@@ -67,6 +69,8 @@ def open_source(
         model if its item says such, else the finest.
     bbox
         Box in degrees (west, south, east, north) to which the scene is cut.
+    datetime
+        Which of its times are read: a moment, a day or a period, as STAC API has them (``2025-06-01/2025-06-30``).
     physical
         True if the model reads physical values, False if it reads numbers as they are stored; by default what item and
         data say decides, and what they leave open is asked for.
@@ -99,7 +103,7 @@ def open_source(
         import rasterio  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "scenes", "reading a scene") from error
-    options = Options(bands, resampling, grid, bbox, physical, scale, offset, nodata, fill, crs, skip_errors)
+    options = Options(bands, resampling, grid, bbox, datetime, physical, scale, offset, nodata, fill, crs, skip_errors)
     return _Opening(model, options).scene(sources)
 
 
@@ -183,16 +187,19 @@ class _Opening:
             )
             feeds[name], more = feeding.feed(grids[name])
             notes += [*choices[name].notes, *more]
-        check_overlap(grids, {n: [layer.onto for g in f.groups for layer in g.layers] for n, f in feeds.items()})
+        check_overlap(feeds)
         origins = [origin for found in founds.values() for origin in found.origins]
+        read = [one for name, found in founds.items() if name in choices for one in _origins(found, choices[name])]
         return Scene(
-            grids, tuple(dict.fromkeys(notes)), self._identity(choices, origins, grids), links(origins), feeds,
+            grids, tuple(dict.fromkeys(notes)), self._identity(choices, origins, grids), links(read), feeds,
             self._options.skip_errors, {name: choice.times for name, choice in choices.items()},
+            {name: choice.ends for name, choice in choices.items()},
             on_close=self._handles.close,
         )  # fmt: skip
 
     def _find(self, given: Any) -> Found:
-        return find(given, self._handles, crs=self._options.crs)
+        found = find(given, self._handles, crs=self._options.crs)
+        return found if self._options.datetime is None else at_times(found, str(self._options.datetime))
 
     def _by_input(self, sources: Sources) -> dict[str, Found]:
         """Find what there is for each input."""
@@ -212,13 +219,15 @@ class _Opening:
     ) -> tuple[dict[str, Any], list[str]]:
         first = layouts[0]
         laid = lay(parts[first.name], says[first.name], given=self._options.grid, bbox=self._options.bbox)
-        notes = list(laid.notes)
+        notes = [note for each in parts.values() for part in each if (note := getattr(part, "note", ""))]
+        notes += laid.notes
         grids = grids_of_inputs(laid.grid, layouts)
         notes += [
-            f"{part.name} is in {part.grid.crs} and was warped onto the grid of the result, in {grid.crs}"
+            f"{part.name} is in {called(part.grid.crs)} and was warped onto the grid of the result, in "
+            f"{called(grid.crs)}"
             for name, grid in grids.items()
             for part in parts[name]
-            if part.grid.crs != grid.crs
+            if not are_one(part.grid.crs, grid.crs)
         ]
         return grids, notes
 
@@ -250,7 +259,12 @@ def _check_dates(choices: Mapping[str, Chosen]) -> None:
         seen[key] = name
 
 
+def _origins(found: Found, choice: Chosen) -> list[Origin]:
+    """Give where that was read from which is read: a product has more bands than a model."""
+    owners = {offer.owner for offer in choice.offers}
+    return [origin for origin in found.origins if origin.owner is None or origin.owner in owners]
+
+
 def _parts(choice: Chosen) -> list[Part]:
     """Open what an input reads."""
-    offers = [offer for step in choice.steps for layers in step for offer in layers]
-    return list({id(part): part for offer in offers for part in [offer.open()]}.values())
+    return list({id(part): part for offer in choice.offers for part in [offer.open()]}.values())

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.search.ranges import interval
 from modelstac.registry.running.labels.systems import parsed_crs
 
 METHODS = ("nearest", "bilinear", "cubic", "lanczos", "average", "max")
@@ -22,6 +23,7 @@ class Options:
     resampling: str | None = None
     grid: Any = None
     bbox: Sequence[float] | None = None
+    datetime: str | None = None
     physical: bool | None = None
     scale: float | None = None
     offset: float | None = None
@@ -37,6 +39,8 @@ class Options:
             raise DataError(f"a box is west, south, east and north in degrees, not {list(self.bbox)}")
         if self.bbox is not None and not all(map(_is_number, self.bbox)):
             raise DataError(f"a box is four numbers in degrees: west, south, east and north, not {list(self.bbox)}")
+        if self.datetime is not None:
+            interval(str(self.datetime))
         if self.crs is not None and parsed_crs(self.crs) is None:
             raise DataError(
                 f"crs {str(self.crs)[:60]!r} is no reference system known here: name one, such as EPSG:32633"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelstac.catalog.errors import DataError
+from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.catalog.items.mlm import CLASSES_FIELD
 from modelstac.catalog.items.sizes import OPEN
 from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.running.labels.stated import unit_of_output
 from modelstac.registry.scenes.rasters import Class, Layer
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.posting import LABELLING, Step, apply_step, steps_of_item
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     Values = np.ndarray[Any, Any]
 
-CLASSES = "classification:classes"
 _COLOR = re.compile(r"#?([0-9A-Fa-f]{6})")
 """What the extension allows as a colour, with the # that many write; another one is left out."""
 STRETCH = "stretch"
@@ -70,27 +71,32 @@ class Recipe:
     steps: tuple[Step, ...]
     classes: tuple[Class, ...] = ()
     notes: tuple[str, ...] = ()
+    in_unit: bool = True
     odd: set[int] = field(default_factory=set, compare=False, repr=False)
 
     @classmethod
     def of(cls, model: Runnable, tensor: TensorSignature, steps: Sequence[Step] | None) -> Recipe:
         """Read it from the item, or from what the user says instead (``steps``)."""
         output = next(one for one in model.description.outputs if one.name == tensor.name)
-        axes, classes = Axes.of(tensor), classes_of(output)
+        axes = Axes.of(tensor)
+        classes = _scored(classes_of(output), tensor, _lengths(tensor, axes))
         axis = _class_axis(tensor, axes, output, len(classes))
         notes: list[str] = []
+        in_unit = output.post_processing_function is None and all(step.name == "clip" for step in steps or ())
         if steps is None:
             found, left = steps_of_item(output.post_processing_function, of=f"output {tensor.name!r}")
             notes += [f"output {tensor.name!r} wants {text}, which is not computed here: say post=..." for text in left]
-            steps = found
+            steps, in_unit = found, not left
             scores = axis is not None and _lengths(tensor, axes)[axis] == len(classes) > 1
             if not found and not left and scores and not _labelled_beside(model, tensor.name):
                 steps = (Step("argmax"),)  # scores of the classes that the item lists
+            elif not found and not left and (odd := _other_number(tensor, axes, axis, len(classes))):
+                notes.append(f"output {tensor.name!r} {odd}: they are written as they are, or say post='argmax'")
         if any(step.name == "argmax" for step in steps):
             classes = _of_highest(tensor, output, classes, None if axis is None else _lengths(tensor, axes)[axis])
         elif steps and steps[-1].name == "threshold" and not (len(classes) == 2 and prod(_lengths(tensor, axes)) == 1):
             classes = (Class(0, "below"), Class(1, "above"))  # of every band by itself
-        return cls(tensor, axes, axis, tuple(steps), classes, tuple(notes))
+        return cls(tensor, axes, axis, tuple(steps), classes, tuple(notes), in_unit)
 
     @property
     def labels(self) -> bool:
@@ -137,6 +143,9 @@ class Recipe:
         if scores.dtype.kind == "f" and self.labels and not (finite := np.isfinite(scores)).all():
             odd = ~finite.all(axis=tuple(range(scores.ndim - 2)))  # a score that is none has no class
             missing = odd if missing is None else missing | odd
+        if self.labels and (nothing := [one.value for one in self.classes if one.nothing][1:]):  # the first is nodata
+            none = np.isin(found, nothing).any(axis=0)
+            missing = none if missing is None else missing | none
         if missing is not None and missing.any():
             found = found.copy() if found.base is not None or found is scores else found
             found[:, missing] = layer.nodata
@@ -144,8 +153,8 @@ class Recipe:
 
     def _coded(self, found: Values, layer: Layer) -> Values:
         """Write labels as the values that stand for them."""
-        if self.steps and self.steps[-1].name in LABELLING and layer.classes:
-            codes = np.array([one.value for one in layer.classes], layer.dtype)
+        if self.steps and self.steps[-1].name in LABELLING and self.classes:
+            codes = np.array([one.value for one in self.classes], layer.dtype)
             return found.astype(layer.dtype, copy=False) if _counts(codes) else codes[found]
         return np.ascontiguousarray(found, layer.dtype)
 
@@ -155,7 +164,9 @@ class Recipe:
         limits, low, high = np.iinfo(layer.dtype), int(found.min()), int(found.max())
         if limits.min <= low and high <= limits.max and not low <= layer.nodata <= high:
             return None
-        odd = (found < limits.min) | (found > limits.max) | (found == layer.nodata)
+        odd = (found < limits.min) | (found > limits.max)
+        if not any(one.nothing for one in self.classes):
+            odd |= found == layer.nodata
         if not odd.any():
             return None
         self.odd.add(int(found[odd].flat[0]))
@@ -172,24 +183,29 @@ class Recipe:
         layer = Layer(self.tensor.name, grid, "float32", bands, float("nan"))
         if self.labels:
             dtype, nodata = _label_type(self.classes)
-            layer = replace(layer, dtype=dtype, nodata=nodata, classes=self.classes)
+            shown = tuple(one for one in self.classes if not one.nothing)
+            layer = replace(layer, dtype=dtype, nodata=nodata, classes=shown)
         elif self._dtype.kind in "iub" and not self.steps:
             layer = replace(layer, **_whole_type(self._dtype))
         elif self._dtype == np.float64:
             layer = replace(layer, dtype="float64")
         names_of = listed(output)
-        unit = model.description.cube_variables.get(names_of[0], {}).get("unit") if len(names_of) == 1 else None
-        return layer if self.labels or unit is None else replace(layer, unit=unit)
+        unit = unit_of_output(names_of, model)
+        return layer if self.labels or unit is None or not self.in_unit else replace(layer, unit=unit)
 
 
 def classes_of(output: ModelOutput) -> tuple[Class, ...]:
     """Read the classes that an item lists for an output; none where it lists none.
 
     Source: STAC classification extension 2.0, "Class Object".
+
+    Raises
+    ------
+    InvalidItemError
+        If one value stands for two of them, which a map would not tell apart.
     """
-    extra = output.model_extra or {}
-    entries = extra.get(CLASSES, extra.get("classes"))
-    found = []
+    entries = (output.model_extra or {}).get(CLASSES_FIELD)
+    found: list[Class] = []
     for number, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if not isinstance(entry, Mapping):
             continue
@@ -197,9 +213,22 @@ def classes_of(output: ModelOutput) -> tuple[Class, ...]:
         if value is None:
             continue
         name = entry.get("title") or entry.get("name") or entry.get("description") or f"class {value}"
+        if any(one.value == value for one in found):
+            raise InvalidItemError(
+                f"output {output.name!r} lists two classes of the value {value}, which a map would not tell apart: ask "
+                "the publisher of its item"
+            )
         color = _COLOR.fullmatch(str(entry.get("color_hint") or entry.get("color-hint") or ""))
-        found.append(Class(value, str(name), f"#{color[1].lower()}" if color else None))
+        found.append(Class(value, str(name), f"#{color[1].lower()}" if color else None, entry.get("nodata") is True))
     return tuple(found)
+
+
+def _scored(classes: tuple[Class, ...], tensor: TensorSignature, lengths: Sequence[int]) -> tuple[Class, ...]:
+    """Leave out what stands for nothing where there is a score of each of the others, or one that tells two apart."""
+    there = tuple(one for one in classes if not one.nothing)
+    one_score = prod(lengths) == 1 and len(there) == 2 and tensor.dtype.startswith(("float", "bfloat"))
+    each = len(there) in lengths and len(classes) not in lengths and len(there) > 1
+    return there if each or one_score else classes
 
 
 def _whole(value: Any) -> int | None:
@@ -224,6 +253,17 @@ def _class_axis(tensor: TensorSignature, axes: Axes, output: ModelOutput, classe
     if len(named) == 1:
         return named[0]
     return 0 if len(lengths) == 1 else None
+
+
+def _other_number(tensor: TensorSignature, axes: Axes, axis: int | None, classes: int) -> str:
+    """Say that there are other scores than classes, in half a line; nothing where they fit, or are labels."""
+    fractions = tensor.dtype == "other" or np.dtype(tensor.dtype).kind == "f"
+    scores = _lengths(tensor, axes)[axis] if fractions and axis is not None else 0
+    return (
+        f"has {scores} scores, and its item lists {classes} classes"
+        if classes and scores > 1 and scores != classes
+        else ""
+    )
 
 
 def _lengths(tensor: TensorSignature, axes: Axes) -> list[int]:
@@ -289,8 +329,9 @@ def _counts(codes: Values) -> bool:
 
 
 def _label_type(classes: Sequence[Class]) -> tuple[str, int]:
-    """Give the smallest type that holds all classes, and a value that is none of them."""
+    """Give the smallest type that holds all classes, and a value that is none of them, or that says so."""
     taken = {one.value for one in classes}
+    nothing = next((one.value for one in classes if one.nothing), None)
     low, high = min(taken, default=0), max(taken, default=254)
     for dtype in ("uint8", "uint16", "int16", "int32"):
         limits = np.iinfo(dtype)
@@ -298,7 +339,8 @@ def _label_type(classes: Sequence[Class]) -> tuple[str, int]:
         if (
             low >= limits.min
             and high <= most
-            and (free := next((v for v in (most, 0) if v not in taken), None)) is not None
+            and (free := next((v for v in (nothing, most, 0) if v is not None and v not in taken - {nothing}), None))
+            is not None
         ):
             return dtype, free
     return "int64", NOTHING

@@ -117,13 +117,15 @@ def steps_of_item(function: Any, *, of: str) -> tuple[tuple[Step, ...], list[str
         If arithmetic of it is none.
     """
     steps: list[Step] = []
-    left = []
+    left: list[str] = []
     values = function if isinstance(function, list | tuple) else [] if function is None else [function]
     for value in values:
         plain = value.model_dump() if hasattr(value, "model_dump") else value
         plain = plain if isinstance(plain, Mapping) else {"expression": plain}
         form, text = str(plain.get("format", "")).casefold(), plain.get("expression")
-        if form == "numpy" and isinstance(text, str) and not _spelled(text):
+        if left:  # what comes after would be computed of other numbers than it is meant for
+            left.append(shortened(plain))
+        elif form == "numpy" and isinstance(text, str) and not _spelled(text):
             evaluate(text, np.zeros(1, np.float32), of=of)
             steps.append(Step("numpy", (), text))
         elif isinstance(text, str) and (found := _spelled(text)) is not None:
@@ -169,7 +171,7 @@ def apply_step(step: Step, values: Values, axis: int) -> Values:
         return highest(values, axis)
     if step.name == "threshold":
         return (values >= step.numbers[0]).astype(np.uint8)
-    values = values if values.dtype.kind == "f" else values.astype(np.result_type(values.dtype, np.float32))
+    values = values.astype(np.result_type(values.dtype, np.float32), copy=False)  # half precision ends at 65,504
     return _FRACTIONS[step.name](step, values, axis)
 
 

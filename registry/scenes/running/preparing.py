@@ -80,6 +80,18 @@ class Preparing:
         self.axes = Axes.of(tensor)
         self.scaling = Scaling(model, tensor)
         self._fills = [fill] if fill is not None else _nodata(model, tensor)
+        self._partly = False
+
+    @property
+    def note(self) -> str:
+        """Say that pixels are there at some times alone, which are in the map; nothing where there were none so far."""
+        if not self._partly:
+            return ""
+        what = "0 after scaling" if self._fills is None else ", ".join(f"{number:g}" for number in self._fills)
+        return (
+            f"input {self.tensor.name!r}: some pixels have nothing at some of its times, and are read as {what} at "
+            "these (--fill names another number)"
+        )
 
     def read(self, rows: Values, columns: Values) -> Tile:
         """Read what lies at these rows and columns of the grid, which may be there twice, reflected.
@@ -178,6 +190,7 @@ class Preparing:
         times = [i for i in rest if i < len(self.scaling.dims) and self.scaling.dims[i] == TIME]
         found = missing.any(axis=tuple(i for i in rest if i not in times), keepdims=True)
         gone: Values = found.all(axis=tuple(times), keepdims=True)
+        self._partly = self._partly or bool((found & ~gone).any())
         if y > x:
             return gone.reshape(missing.shape[x], missing.shape[y]).T
         return gone.reshape(missing.shape[y], missing.shape[x])

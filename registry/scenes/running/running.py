@@ -64,9 +64,17 @@ def run_plan(
     report(Started(TASK, plan.tiles))
     report(Advanced(TASK, plan.tiles - sum(len(groups[number]) for number in pending)))
 
+    ran = len(pending) < len(groups)  # of tiles that were done before nobody knows
+
     def take(made: Made) -> None:
+        nonlocal ran
+        ran = ran or bool(made.places)
         complete = merging.take(made)
-        _tell_odd_labels(plan, store)  # before they are finished: who goes on after a break does not see them again
+        # Before they are finished: who goes on after a break does not see them again.
+        _tell_odd_labels(plan, store, report)
+        for note in reading.notes:
+            if note not in store.notes:
+                _tell(note, store, report)
         for number in complete:
             if number not in store.done:
                 store.finish(number)
@@ -76,6 +84,9 @@ def run_plan(
         for number, tiles, read in parts:
             written.give(_made(model, plan, number, tiles, read))
     report(Finished(TASK))
+    if not ran:
+        text = "masked: everything, as no pixel of the scene has all that the model reads: see its nodata and masks"
+        _tell(text, store, report)
     rasters: list[Raster] = []
     for number, (name, recipe) in enumerate(plan.recipes.items()):
         layer = plan.layers[name]
@@ -84,12 +95,18 @@ def run_plan(
     return rasters
 
 
-def _tell_odd_labels(plan: Plan, store: Store) -> None:
+def _tell(text: str, store: Store, report: Report) -> None:
+    """Tell a note, and keep it for the map."""
+    report(Note(text))
+    store.note(text)
+
+
+def _tell_odd_labels(plan: Plan, store: Store, report: Report) -> None:
     """Say once of each output that labels of it were masked."""
     for name, recipe in plan.recipes.items():
         begin = f"masked: labels of {name!r} that are none of its classes"
         if recipe.odd and not any(note.startswith(begin) for note in store.notes):
-            store.note(f"{begin}, such as {min(recipe.odd)}")
+            _tell(f"{begin}, such as {min(recipe.odd)}", store, report)
 
 
 Read = tuple[int, Sequence[tuple[int, int]], list[dict[str, Tile] | None]]
@@ -105,6 +122,11 @@ class _Reading:
         lost = partial(self._told, "masked in part") if options.skip_errors else None
         self._inputs = [Preparing(model, tensor, source, options.fill, lost) for tensor in plan.inputs]
         self._groups = plan.groups
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of what was read so far."""
+        return [one.note for one in self._inputs if one.note]
 
     def groups(self, numbers: Sequence[int]) -> Iterator[Read]:
         for number in numbers:
@@ -127,9 +149,7 @@ class _Reading:
             return None
 
     def _told(self, what: str, error: DataError) -> None:
-        text = f"{what}: {' '.join(str(error).split())}"
-        self._store.note(text)
-        self._report(Note(text))
+        _tell(f"{what}: {' '.join(str(error).split())}", self._store, self._report)
 
 
 def _made(

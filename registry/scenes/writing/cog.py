@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError, ModelStacError, StorageError
+from modelstac.registry.running.labels.systems import called
 from modelstac.registry.scenes.rasters import Layer, Raster
 from modelstac.registry.scenes.writing.layers import pixels, rgb, stored, windows
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target
@@ -101,7 +102,7 @@ def check_system(layer: Layer, target: Target) -> None:
         with file.open() as read:
             known = read.crs
     if known is None:
-        name = layer.grid.crs.proj.name
+        name = called(layer.grid.crs)
         raise DataError(
             f"cannot write {target}: GeoTIFF has no words for the reference system {name!r}: name a .nc or .zarr, or "
             "bring the scene onto another system, --grid EPSG:…"

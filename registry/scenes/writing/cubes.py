@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError, MissingPackageError, StorageError
+from modelstac.registry.running.labels.systems import has_meridians
 from modelstac.registry.scenes.rasters import Layer, Raster
 from modelstac.registry.scenes.writing.layers import distinct, file_name, pixels, stored, windows, words
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target
@@ -201,6 +202,8 @@ def _centres(grid: GeoBox) -> dict[str, Any]:
     crs = None if grid.crs is None else crs_of(grid)
     if crs is not None and crs.is_geographic:
         names = {"x": ("longitude", "degrees_east"), "y": ("latitude", "degrees_north")}
+        if not has_meridians(crs):
+            names = {axis: (f"grid_{name}", "degrees") for axis, (name, _) in names.items()}
     else:
         unit = _unit_name(crs)
         names = {axis: (f"projection_{axis}_coordinate", unit) for axis in ("x", "y")}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import MissingPackageError, StorageError
+from modelstac.registry.scenes.lettering import drawable
 from modelstac.registry.scenes.rasters import Layer, Raster
 from modelstac.registry.scenes.writing.layers import pixels, rgb, stored
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target
@@ -25,7 +26,6 @@ _DOTS = 100
 """Dots an inch."""
 _LONGEST, _LEAST = 900, 320
 """Dots of the longer side of the map, and of a side that would be shorter."""
-_NAME_LETTERS = 36
 _ROW = 17
 """Dots of a row of the legend."""
 _LEGEND_ROWS = 26
@@ -122,8 +122,8 @@ def _draw(figure: Figure, values: Masked, layer: Layer, title: str) -> None:
     _paper(figure, axes, rows, columns)
     if title:
         across = int(total_width / 10)
-        short = title if len(title) <= across else f"{title[: across - 1]}…"
-        figure.text(20 / total_width, 1 - 30 / total_height, short, fontsize=12, va="center", ha="left")
+        shown = drawable(title, "", letters=across)
+        figure.text(20 / total_width, 1 - 30 / total_height, shown, fontsize=12, va="center", ha="left")
     side = (20 + width + 15) / total_width
     if layer.classes:
         _draw_classes(axes, figure, values, layer, side)
@@ -160,7 +160,12 @@ def _draw_classes(axes: Axes, figure: Figure, values: Masked, layer: Layer, side
     shown = [found for i, found in enumerate(layer.classes) if i in present] or list(layer.classes)
     more = len(shown) - _LEGEND_ROWS
     patches = [
-        Patch(facecolor=str(found.color), edgecolor="#888888", linewidth=0.5, label=_short(found.name))
+        Patch(
+            facecolor=str(found.color),
+            edgecolor="#888888",
+            linewidth=0.5,
+            label=drawable(found.name, f"class {found.value}"),
+        )
         for found in shown[: _LEGEND_ROWS if more <= 0 else _LEGEND_ROWS - 1]
     ]
     if more > 0:
@@ -169,10 +174,6 @@ def _draw_classes(axes: Axes, figure: Figure, values: Masked, layer: Layer, side
     figure.legend(
         handles=patches, loc="upper left", bbox_to_anchor=(side, top), fontsize=8, frameon=False, borderaxespad=0
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
 
 
 def _draw_numbers(
@@ -185,7 +186,8 @@ def _draw_numbers(
     shown = axes.imshow(values, cmap="viridis", vmin=low, vmax=high, interpolation="nearest", aspect="equal")
     bar = figure.colorbar(shown, cax=figure.add_axes(place), extend="both")
     name = layer.bands[0] or layer.name
-    bar.set_label(_short(name) + (f" ({layer.unit})" if layer.unit else ""), fontsize=9)
+    unit = f" ({drawable(layer.unit, '?')})" if layer.unit else ""
+    bar.set_label(drawable(name, "band 1") + unit, fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
 

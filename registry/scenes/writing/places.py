@@ -9,6 +9,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.geometry import box_geometry, outline
+from modelstac.registry.running.labels.systems import called, has_meridians
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -54,7 +55,7 @@ def footprint(grid: GeoBox) -> dict[str, Any]:
     crs = crs_of(grid)
     to_degrees = _to_degrees(crs)
     height, width = grid.shape
-    if crs.is_geographic and is_straight(grid):
+    if has_meridians(crs) and is_straight(grid):
         return _box_of_degrees(grid, to_degrees)
     points = 8
     while True:
@@ -100,7 +101,7 @@ def _box_of_seen(grid: GeoBox, crs: Any, to_degrees: Any) -> dict[str, Any]:
     longitude, latitude = (np.asarray(one) for one in to_degrees.transform(*moved(grid.affine, columns, rows)))
     known = np.isfinite(longitude) & np.isfinite(latitude)
     if not known.any():
-        raise DataError(f"the grid lies where {crs.name} has no degrees: name its reference system, --crs EPSG:…")
+        raise DataError(f"the grid lies where {called(crs)} has no degrees: name its reference system, --crs EPSG:…")
     east_of = np.sort(np.unique(np.round((longitude[known] + 180) % 360 - 180, 7)))
     gaps = np.diff(east_of, append=east_of[0] + 360)
     widest = int(np.argmax(gaps))  # what lies in none of the others is the box

@@ -6,6 +6,7 @@ GeoParquet and GeoPackage keep the reference system of the map; GeoJSON is in de
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError, StorageError
+from modelstac.registry.running.labels.systems import has_meridians
 from modelstac.registry.scenes.rasters import Layer, Raster
 from modelstac.registry.scenes.writing.layers import file_name
 from modelstac.registry.scenes.writing.outputs import ADVICE, Target, suffix
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GEOPARQUET_VERSION = "1.1.0"
+_HALF = 180.0
 _GEOMETRY = "geometry"
 _ROWS = 65_536
 _DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
@@ -86,7 +89,8 @@ def _schema(*, boxes: bool) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _batches(raster: Raster, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(raster: Raster, schema: pa.Schema, *, cut: bool = False) -> Iterator[pa.RecordBatch]:
+    """Yield polygons with what is said of them, in the reference system of the map; cut at the antimeridian or not."""
     import pyarrow as pa
     import shapely
 
@@ -102,7 +106,7 @@ def _batches(raster: Raster, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             pa.array(found.values),
             pa.array([names.get(int(value)) for value in found.values], pa.string()),
             pa.array(squared(x, y, found)),
-            pa.array(shapely.to_wkb(polygons), pa.binary()),
+            pa.array(shapely.to_wkb(_cut(polygons) if cut else polygons), pa.binary()),
         ]
         if "bbox" in schema.names:
             sides = shapely.bounds(polygons).T
@@ -110,6 +114,22 @@ def _batches(raster: Raster, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
                 pa.StructArray.from_arrays([pa.array(side) for side in sides], fields=list(schema.field("bbox").type))
             )
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cut(polygons: Any) -> Any:
+    """Bring polygons in degrees between -180 and 180, and cut them there (RFC 7946, section 3.1.9)."""
+    import shapely
+
+    west, _, east, _ = shapely.total_bounds(polygons)
+    if not len(polygons) or (west >= -_HALF and east <= _HALF):
+        return polygons
+    turns = range(math.floor((west + _HALF) / (2 * _HALF)), math.ceil((east + _HALF) / (2 * _HALF)))
+    parts = []
+    for middle in (2.0 * _HALF * turn for turn in turns):
+        here = shapely.intersection(polygons, shapely.box(middle - _HALF, -90, middle + _HALF, 90))
+        here = shapely.buffer(here, 0)  # without what only touches an edge
+        parts.append(shapely.transform(here, lambda points, of=middle: points - (of, 0.0)))
+    return shapely.union_all(np.stack(parts), axis=0)
 
 
 def _square_metres(raster: Raster) -> Callable[[Any, Any, Areas], Any]:
@@ -122,7 +142,8 @@ def _square_metres(raster: Raster) -> Callable[[Any, Any, Areas], Any]:
 
     grid = raster.layer.grid
     crs = crs_of(grid)
-    if crs.is_geographic and is_straight(grid):
+    parallel = has_meridians(crs) and is_straight(grid)
+    if parallel:
         equal = f"+proj=cea +a={crs.ellipsoid.semi_major_metre!r} +b={crs.ellipsoid.semi_minor_metre!r}"
     else:
         x, y = moved(grid.affine, grid.shape[1] / 2, grid.shape[0] / 2)
@@ -134,7 +155,7 @@ def _square_metres(raster: Raster) -> Callable[[Any, Any, Areas], Any]:
         import shapely
 
         across, along = (np.asarray(values) for values in to_equal.transform(x, y))
-        if crs.is_geographic and is_straight(grid):
+        if parallel:
             # Whatever range of longitudes the grid counts in.
             across = x * crs.axis_info[0].unit_conversion_factor * crs.ellipsoid.semi_major_metre
         points = np.stack([across, along], axis=1)
@@ -177,7 +198,7 @@ def _write_by_gdal(raster: Raster, path: Path) -> int:
 
     def counted() -> Iterator[pa.RecordBatch]:
         nonlocal count
-        for batch in _batches(raster, schema):
+        for batch in _batches(raster, schema, cut=cut):
             count += batch.num_rows
             yield batch
 
@@ -185,6 +206,7 @@ def _write_by_gdal(raster: Raster, path: Path) -> int:
     driver = _DRIVERS[suffix(path)]
     options = {"RFC7946": "YES", "WRITE_BBOX": "NO"} if driver == "GeoJSON" else {"SPATIAL_INDEX": "YES"}
     crs = crs_of(raster.layer.grid)
+    cut = driver == "GeoJSON" and has_meridians(crs)  # GDAL loses what lies beyond 360
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _NO_DATE})
     try:

@@ -21,7 +21,8 @@ from joserfc.jwk import RSAKey
 from tests.catalog.server.conftest import ROOT, STARTED_WITHIN, own_environment, serving
 from tests.catalog.server.postgres import free_port
 
-from modelstac.catalog.items.documents import new_collection, stored_collection, widened
+from modelstac.catalog.items.collections.widening import new_collection, widened
+from modelstac.catalog.items.documents import stored_collection
 from modelstac.catalog.testing import Examples
 
 CONTENT = b"a file that no item names"

@@ -32,6 +32,7 @@ SQL = (
     "$$; SELECT pg_sleep(9); $$",
     "\"\\')",
 )
+JSON = {"Content-Type": "application/json"}
 PARAMETERS = (
     *("ids", "collections", "bbox", "intersects", "datetime", "limit", "filter", "filter-lang", "filter-crs", "query"),
     *("sortby", "fields", "q", "token", "aggregations"),
@@ -92,7 +93,10 @@ def test_bad_items(seeded: Server) -> None:
         for path, body in (
             (ITEMS, bad),
             (ITEMS, {"type": "FeatureCollection", "features": [good, bad]}),
-            (f"collections/{NAME}/bulk_items", {"items": {"good": good, "bad": bad}}),
+            (
+                f"collections/{NAME}/bulk_items",
+                {"items": {str(one.get("id")).replace("\0", ""): one for one in (good, bad)}},
+            ),
         ):
             try:
                 refused(seeded.request("POST", path, key=True, json=body), case["says"])
@@ -119,6 +123,62 @@ def test_bad_searches(seeded: Server) -> None:
             except AssertionError as error:
                 failed.append(f"{case['why']} at {path}: {error}")
     assert failed == []
+
+
+def test_half_a_character_is_searched_for_nowhere(seeded: Server) -> None:
+    half = {"op": "=", "args": [{"property": "title"}, "\ud800"]}
+    for body in (
+        *({"ids": ["\ud800"]}, {"collections": ["\udfff"]}, {"q": "\ud800a"}, {"token": "\ud800"}, {"x\ud800": 1}),
+        *({"filter": half}, {"filter": "title = '\ud800'"}, {"sortby": "-\ud800"}, {"fields": {"include": ["\ud800"]}}),
+        *({"query": {"title": {"eq": "\ud800"}}}, {"datetime": "\ud800"}, {"intersects": {"type": "\ud800"}}),
+    ):
+        for path in ("search", "aggregate"):
+            refused(seeded.request("POST", path, json=body), "half of a character")
+    # Both halves are one, however they are written.
+    assert seeded.request("POST", "search", data='{"ids": ["\\ud834\\udd1e"]}', headers=JSON).json()["features"] == []
+
+
+def test_a_whole_number_that_would_be_rounded_is_refused(seeded: Server) -> None:
+    item = json.dumps(seeded.get(ITEMS).json()["features"][0] | {"id": "long"})
+    lines = {"Content-Type": "application/x-ndjson"}
+    for number in (2**64, -(2**63) - 1, 10**300):
+        text = item.replace('"mlm:total_parameters":', f'"n":{number},"mlm:total_parameters":')
+        assert str(number) in text
+        for path, sent in ((ITEMS, {}), ("bulk_items", {"headers": lines})):
+            answer = seeded.request("POST", path, key=True, data=text, **sent)
+            assert answer.status_code == 400, answer.text
+            assert "beyond 64 bits" in answer.json()["detail"], answer.text
+    patch = f'{{"properties":{{"interop:scores":{{"rmse":{10**20}}}}}}}'
+    assert (
+        "beyond 64 bits"
+        in seeded.request("PATCH", f"{ITEMS}/{NAME}-1.0.0-torch", key=True, data=patch).json()["detail"]
+    )
+
+
+def test_a_patch_is_what_its_type_says(seeded: Server) -> None:
+    [item] = seeded.get("search").json()["features"]
+    one = {"op": "add", "path": "/properties/deprecated", "value": True}  # an operation that is no list of them
+    for kind, patch, words in (
+        ("application/json-patch+json", one, "expected a list of operations, found dict"),
+        ("application/merge-patch+json", [one], "expected a JSON object, found list"),
+    ):
+        for path in (f"{ITEMS}/{item['id']}", f"collections/{NAME}"):
+            headers = {"Content-Type": kind}
+            refused(seeded.request("PATCH", path, key=True, data=json.dumps(patch), headers=headers), words)
+
+
+def test_reading_what_needs_a_key_says_so(seeded: Server) -> None:
+    answer = seeded.get("audit")
+    refused(answer, "a key is needed: send 'Authorization: Bearer KEY'")
+    assert answer.status_code == 401
+
+
+def test_a_collection_that_is_there_is_named(seeded: Server) -> None:
+    collection = seeded.get(f"collections/{NAME}").json()
+    collection = {name: value for name, value in collection.items() if name != "links"} | {"links": []}
+    answer = seeded.request("POST", "collections", key=True, json=collection)
+    refused(answer, f"there is a collection '{NAME}': change it by PUT or PATCH")
+    assert answer.status_code == 409
 
 
 def test_sql_in_every_parameter(seeded: Server) -> None:
@@ -153,7 +213,7 @@ def test_bodies_that_are_too_much(seeded: Server) -> None:
         (good.replace("1234", "NaN").encode(), "JSON"),
         (good.replace("1234", "-Infinity").encode(), "JSON"),
         (good.replace("1234", "1e400").encode(), "JSON"),
-        (good.replace("1234", "9" * 40).encode(), "parameters"),
+        (good.replace("1234", "9" * 40).encode(), "64 bits"),
         (b"[" * 100_000, "JSON"),
         (json.dumps(changed(item, {"set": {"properties.interop:job": deep}})).encode(), "nested"),
         (json.dumps(changed(item, {"set": {"id": "a" * 10_000}})).encode(), "id"),

@@ -93,6 +93,25 @@ def test_an_item_may_be_derived_from_one_before_and_from_none_after(server: Serv
     assert link.href == f"{server.href}/collections/{NAMES[1]}/items/{source.id}"
 
 
+def test_items_by_id_are_under_their_ids(server: Server, tmp_path: Path) -> None:
+    items = documents(many(tmp_path, 3))
+    first, other = items[0], items[2]
+    ApiCatalog(server.href, key=server.key).publish(pystac.Item.from_dict(first))
+    path = f"collections/{NAMES[0]}/bulk_items"
+    for sent, says in (
+        ({first["id"]: first, "another": other}, f"items: the one under 'another' has the id '{other['id']}'"),
+        ({"another": {name: value for name, value in other.items() if name != "id"}}, "has the id 'None'"),
+        ({"another": 3}, "type: expected a STAC item"),
+    ):
+        answer = server.request("POST", path, key=True, json={"items": sent})
+        assert answer.status_code == 400
+        assert says in answer.json()["detail"], answer.text
+    answer = server.request("POST", path, key=True, json={"items": {other["id"]: other}, "method": "delete"})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "method: 'delete' is not one of insert, upsert")
+    answer = server.request("POST", path, key=True, json={"items": {one["id"]: one for one in (first, other)}})
+    assert answer.json() == {"received": 2, "success": 1, "skipped": 1, "errors": []}
+
+
 def test_what_is_no_item_is_refused_by_its_line(server: Server, tmp_path: Path) -> None:
     good, other = documents(many(tmp_path, 2))
     nested: Any = 1
@@ -115,6 +134,24 @@ def test_what_is_no_item_is_refused_by_its_line(server: Server, tmp_path: Path) 
     assert server.request("POST", "bulk_items", key=True, json=good).status_code == 415
     answer = server.request("POST", "bulk_items", key=True, data=b"\n" + body([good]) + b"\n\n", headers=LINES)
     assert answer.json() == {"received": 1, "success": 1, "skipped": 0, "errors": []}
+
+
+def test_of_several_wrong_lines_the_first_is_named(server: Server, tmp_path: Path) -> None:
+    def broken(found: list[dict[str, Any]], number: int, kind: str) -> None:
+        if kind == "schema":
+            found[number]["properties"]["mlm:total_parameters"] = -1
+        elif kind == "type":
+            found[number]["properties"]["version"] = "none"
+        else:
+            found[number] = "no item"  # type: ignore[call-overload]
+
+    for first, second in (("schema", "type"), ("schema", "line"), ("type", "schema"), ("line", "schema")):
+        found = documents(many(tmp_path / f"{first}-{second}", 8))
+        broken(found, 2, first)
+        broken(found, 5, second)
+        answer = server.request("POST", "bulk_items", key=True, data=body(found), headers=LINES)
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith("line 3"), answer.text
 
 
 def test_without_a_key_nothing_is_stored_and_the_client_is_told(server: Server, tmp_path: Path) -> None:

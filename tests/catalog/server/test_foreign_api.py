@@ -22,18 +22,20 @@ from modelstac.catalog import open_catalog
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import NotFoundError, StorageError
-from modelstac.catalog.items.documents import new_collection, widened
+from modelstac.catalog.items.collections.widening import new_collection, widened
 from modelstac.catalog.search.query import Query
+from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import Examples, Meaning, said_items
+from modelstac.catalog.testing.describing import told, written
 from modelstac.catalog.testing.meanings import NAME
 
 
 @contextmanager
-def stock(url: str, folder: Path) -> Iterator[str]:
+def stock(url: str, folder: Path, **more: str) -> Iterator[str]:
     """Run stac-fastapi-pgstac as its own documentation does."""
     parts, log = urlsplit(url), folder / "stock.log"
     known = {"PGHOST": parts.hostname, "PGPORT": parts.port, "PGUSER": parts.username, "PGPASSWORD": parts.password}
-    variables = {name: str(value) for name, value in known.items()} | {"PGDATABASE": parts.path.lstrip("/")}
+    variables = {name: str(value) for name, value in known.items()} | {"PGDATABASE": parts.path.lstrip("/")} | more
     command = [sys.executable, "-m", "uvicorn", "--factory", "stac_fastapi.pgstac.app:create_app", "--port", "0"]
     with log.open("wb") as file:
         process = subprocess.Popen(command, env=environment(**variables), stdout=file, stderr=file)
@@ -153,3 +155,30 @@ def test_a_server_that_is_not_there() -> None:
     href = f"http://127.0.0.1:{postgres.free_port()}"
     with pytest.raises(StorageError, match="does not answer: the connection is refused"):
         open_catalog(href)
+
+
+def test_copies_into_an_api_that_takes_writes_and_out_again(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    first, back = (open_catalog(tmp_path / name, create=True) for name in ("first", "back.sqlite"))
+    first.change_collection(NAME, lambda _: written(NAME))
+    first.change_collection("empty", lambda _: written("empty"))
+    items = said_items(Examples(tmp_path / "made"))
+    for found in items:
+        for key, asset in found.assets.items():
+            asset.href = f"https://example.org/{found.id}/{key}"
+    first.publish_many(items)
+    first.set_alias(NAME, "champion", items[0].id)
+    first.protect_alias(NAME, "champion", ["proved"])
+    first.deprecate(items[1].id)
+    with cluster.database() as url, stock(url, tmp_path, ENABLE_TRANSACTIONS_EXTENSIONS="TRUE") as href:
+        there = ApiCatalog(href)
+        for before, after in ((first, there), (there, back)):
+            done = sync(before, after, artifacts=False)
+            assert (len(done.copied), done.aliases) == (len(items), (f"{NAME}@champion",))
+            again = sync(before, after, artifacts=False)
+            assert (again.copied, again.present, again.aliases) == ((), len(items), ())
+            assert (told(after, NAME), told(after, "empty")) == (told(first, NAME), written("empty"))
+            assert after.get(items[1].id).properties["deprecated"] is True
+    rules = {found["id"]: found.get("interop:alias_rules") for found in back.collection_documents()}
+    assert rules == {NAME: {"champion": ["proved"]}, "empty": None}
+    back.set_alias(NAME, "champion", None)
+    assert back.aliases(NAME) == {}

@@ -86,6 +86,8 @@ def test_a_form_says_what_may_run_in_it(seeded: Server) -> None:
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    # Else a browser asks for /favicon.ico, and complains that there is none.
+    assert ('<link rel="icon" href="data:,">' in answer.text, "img-src data:" in policy) == (True, True)
     assert NAME not in answer.text
     # A form's links are the server's own: a document that is sent back with them is the same.
     collection = seeded.get(f"collections/{NAME}").json()

@@ -190,6 +190,62 @@ def test_head_wherever_get_is(server: Server, catalog: ApiCatalog) -> None:
     assert server.request("POST", "healthz").status_code == 405
 
 
+def test_what_is_null_is_null_again_wherever_it_is(server: Server, catalog: ApiCatalog) -> None:
+    item = server.get(f"{ITEMS}/{NAME}-1.3.0-torch").json()
+    item["id"], item["properties"]["version"] = f"{NAME}-3.0.0-torch", "3.0.0"
+    item["properties"]["mlm:hyperparameters"] = {"rmse": 1, "note": None}
+    item["assets"]["model"] |= {"more": None, "deep": [{"a": None, "b": [None, 1]}]}
+    item["links"] = [{"rel": "cite-as", "href": "https://example.org/1", "m": None, "n": {"a": None}}]
+    item |= {"foreign": None, "other": {"a": None, "b": [None, {"c": None}]}}
+    answer = server.request("POST", ITEMS, key=True, json=item)
+    assert answer.status_code == 201, answer.text
+    # Others around it change the links, and a patch the rest.
+    newer = item | {"id": f"{NAME}-4.0.0-torch", "properties": item["properties"] | {"version": "4.0.0"}}
+    assert server.request("POST", ITEMS, key=True, json=newer).status_code == 201
+    catalog.deprecate(item["id"])
+    for wanted in (item, newer):
+        for found in (
+            server.get(f"{ITEMS}/{wanted['id']}").json(),
+            server.get(f"search?ids={wanted['id']}").json()["features"][0],
+        ):
+            assert found["assets"] == wanted["assets"]
+            assert found["properties"]["mlm:hyperparameters"] == {"rmse": 1, "note": None}
+            assert (found["foreign"], found["other"]) == (None, wanted["other"])
+            assert wanted["links"][0] in found["links"]
+            assert {"predecessor-version"} <= {link["rel"] for link in found["links"]}
+    missing = server.request("DELETE", f"{ITEMS}/nobody", key=True)
+    assert (missing.status_code, missing.json()["detail"]) == (404, f"no item 'nobody' in collection '{NAME}'")
+
+
+def test_what_is_not_allowed_says_all_that_is(server: Server, catalog: ApiCatalog) -> None:
+    item = f"{ITEMS}/{NAME}-1.0.0-torch"
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+    wanted = {
+        "": "GET, HEAD",
+        "search": "GET, HEAD, POST",
+        "collections": "GET, HEAD, POST",
+        f"collections/{NAME}": "GET, HEAD, PUT, PATCH, DELETE",
+        ITEMS: "GET, HEAD, POST",
+        item: "GET, HEAD, PUT, PATCH, DELETE",
+        f"collections/{NAME}/bulk_items": "POST",
+        "bulk_items": "POST",
+        f"artifacts/ab/{'ab' * 32}/x": "GET, HEAD, PUT",
+        f"forms/{item}": "GET, HEAD",
+        f"models/{NAME}": "GET, HEAD",
+        "catalogs": "GET, HEAD, POST",
+    }
+    for path, allowed in wanted.items():
+        answer = server.request("OPTIONS", path)
+        assert (answer.status_code, answer.headers["allow"], answer.content) == (204, f"{allowed}, OPTIONS", b""), path
+        for method in methods:
+            if method not in allowed.split(", "):
+                answer = server.request(method, path, key=True)
+                assert (answer.status_code, answer.headers["allow"]) == (405, f"{allowed}, OPTIONS"), (method, path)
+    preflight = {"Origin": "https://example.org", "Access-Control-Request-Method": "PUT"}
+    assert "PUT" in server.request("OPTIONS", item, headers=preflight).headers["access-control-allow-methods"]
+    assert server.request("OPTIONS", "nowhere").status_code == 404
+
+
 def test_an_entity_tag_is_of_one_encoding(server: Server, catalog: ApiCatalog) -> None:
     path = f"{ITEMS}/{NAME}-1.0.0-torch"
     tags = {}

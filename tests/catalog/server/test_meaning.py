@@ -60,6 +60,11 @@ def test_a_raw_request_has_the_meaning_of_a_search(told: Server, method: str) ->
     assert not wrong
 
 
+def test_words_and_heights_are_one_by_get_and_post(told: Server) -> None:
+    for body in ({"q": said_id("noon")}, {"bbox": [-180, -90, 100, 180, 90, 0]}):  # heights are not looked at
+        assert ids(told, {"limit": 100} | body, "POST") == ids(told, {"limit": 100} | body, "GET") != []
+
+
 def test_a_raw_request_is_sorted_and_paged(told: Server) -> None:
     for sortby, order in ORDERS:
         body: dict[str, Any] = {

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from tests.catalog.server import postgres
+from tests.catalog.server.conftest import serving
 
+from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.server.stores.migrate import migrate
 from modelstac.catalog.server.stores.queryables import INDEXED
 
@@ -44,6 +48,72 @@ def test_a_partition_of_ours_is_as_one_of_pgstac(cluster: postgres.Cluster) -> N
         assert len(ours[0][2]) == 3 + len(INDEXED) + 2
         for drop in "false", "true":
             assert not asked(connection, f"SELECT maintain_partition_queries('items', {drop})")
+
+
+def test_what_others_loaded_and_is_odd_hides_nothing(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    scene: dict[str, Any] = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "collection": "c",
+        "geometry": {"type": "Point", "coordinates": [0, 0]},
+        "bbox": [0, 0, 0, 0],
+        "properties": {"datetime": "2020-01-01T00:00:00Z"},
+        "links": [{"rel": "via", "href": "https://example.org/"}],
+        "assets": {"data": {"href": "https://example.org/data.tif"}},
+    }
+    changes: dict[str, dict[str, Any]] = {
+        "right": {},
+        "box": {"bbox": "x"},
+        "texts": {"bbox": ["a", "b", "c", "d"]},
+        "five": {"bbox": [0, 0, 0, 0, 0]},
+        "links": {"links": 5},
+        "link": {"links": [{"rel": "via"}, "x"]},
+        "assets": {"assets": None},
+        "asset": {"assets": {"data": {"type": "image/tiff"}, "text": "x"}},
+    }
+    with cluster.database() as url:
+        with connected(url) as connection:
+            asked(connection, """SELECT create_collection('{"id": "c", "type": "Collection"}')""")
+            for name, others in changes.items():
+                asked(connection, "SELECT create_item(%s)", json.dumps(scene | {"id": name} | others))
+        with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
+            features = {one["id"]: one for one in server.get("search?limit=100").json()["features"]}
+            assert features.keys() == changes.keys()
+            assert features["asset"]["assets"] == features["assets"]["assets"] == {}
+            assert features["right"]["assets"] == scene["assets"]
+            found = server.get("search?limit=100&bbox=-1,-1,1,1").json()["features"]
+            assert {one["id"] for one in found} == changes.keys() - {"box", "texts", "five"}
+            for name in changes:
+                assert server.get(f"collections/c/items/{name}").json() == features[name]
+            assert {item.id for item in ApiCatalog(server.href).search()} == changes.keys()
+
+
+def test_what_others_loaded_without_a_version_and_with_any_number_is_read(
+    cluster: postgres.Cluster, tmp_path: Path
+) -> None:
+    scene = json.loads(ITEM % "c") | {"assets": {}, "links": [], "type": "Feature"}
+    numbers = '"PyTorch", "n": 1e400, "m": 12345678901234567890123, "x": 1.5'
+    text = json.dumps(scene | {"id": "n"}).replace('"PyTorch"', numbers)
+    with cluster.database() as url:
+        with connected(url) as connection:
+            asked(connection, "SELECT create_collection(%s::jsonb)", json.dumps({"id": "c", "stac_version": "1.0.0"}))
+            asked(connection, "SELECT create_collection(%s::jsonb)", json.dumps({"id": "d"}))
+            for one in (scene, scene | {"id": "b", "stac_version": 3}, scene | {"id": "e", "collection": "d"}):
+                # As pypgstac loads an item: what its collection has and it has not is marked as missing.
+                asked(connection, "SELECT create_item(%s::jsonb)", json.dumps({"stac_version": "𒍟※"} | one))
+            asked(connection, "SELECT create_item(%s::jsonb)", text)
+        with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
+            versions = {f["id"]: f["stac_version"] for f in server.get("search").json()["features"]}
+            assert versions == {"a": "1.0.0", "b": "1.0.0", "e": "1.1.0", "n": "1.0.0"}
+            answer = server.get("collections/c/items/n")
+            assert f'"n":1{"0" * 400}' in answer.text
+            said = answer.json()["properties"]
+            assert (said["n"], said["m"], said["x"]) == (10**400, 12345678901234567890123, 1.5)
+            catalog = ApiCatalog(server.href, key=server.key)
+            assert sorted(item.id for item in catalog.items()) == ["a", "b", "e", "n"]
+            assert catalog.get("c/n").properties["n"] == 10**400
+            assert catalog.get("c/a").id == "a"
+            assert server.get("models/c").status_code == 200
 
 
 def test_an_index_that_a_queryable_wants_is_left_to_pgstac(cluster: postgres.Cluster) -> None:

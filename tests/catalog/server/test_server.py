@@ -189,6 +189,13 @@ def test_what_somebody_changed_meanwhile_is_not_deleted(full: Server) -> None:
     assert full.get(path).status_code == 200
 
 
+def test_every_operation_has_an_id_of_its_own(seeded: Server) -> None:
+    paths = seeded.get("api").json()["paths"].values()
+    found = [operation["operationId"] for path in paths for operation in path.values()]
+    assert not [name for name in found if found.count(name) > 1]
+    assert not [line for line in seeded.lines() if line["logger"] == "py.warnings"]
+
+
 def test_what_is_published_stays(full: Server) -> None:
     item = full.get(f"{ITEMS}/{FIRST}").json()
     assert full.request("POST", ITEMS, key=True, json=item).status_code == 200
@@ -205,6 +212,8 @@ def test_what_is_published_stays(full: Server) -> None:
     assert (again.status_code, again.content) == (204, b"")
     whole = full.get(f"{ITEMS}/{FIRST}", headers={"Accept-Encoding": "identity"})
     assert again.headers["ETag"] == whole.headers["ETag"]
+    assert full.request("PATCH", f"{ITEMS}/{FIRST}", key=True, json={"properties": {"deprecated": None}}).ok
+    assert not [line for line in full.lines() if line["logger"] == "py.warnings"]
 
 
 def test_many_are_stored_all_or_none(full: Server, describe: Describe) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.catalog.server.conftest import Server, run
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import ForbiddenError, UnauthorizedError
 from modelstac.catalog.journal import Asked
+from modelstac.catalog.server.teams import hierarchy
+from modelstac.catalog.server.teams.session import SqliteSession, run_now
 from modelstac.catalog.testing import Examples
 
 TORCH = "rain-1.0.0-torch"
@@ -231,6 +234,17 @@ def test_what_is_written_to_the_file_itself_is_in_its_log(tmp_path: Path, exampl
     assert entry["by"].startswith("local:")
     refused = run("keys", "--keys", tmp_path / "keys.json", "add", "local:me")
     assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def test_a_new_catalog_shows_and_owns_nothing_of_one_before(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "models.sqlite") as connection:
+        session = SqliteSession(connection)
+        # What is left where a model was made in a catalog that was removed at that moment.
+        run_now(hierarchy.show(session, "hydro", hierarchy.COLLECTION, "rain", owned=True))
+        run_now(hierarchy.create(session, catalog_of("hydro"), None))
+        assert run_now(hierarchy.children(session, "hydro", hierarchy.COLLECTION)) == []
+        assert not run_now(hierarchy.owns(session, "hydro", hierarchy.COLLECTION, "rain"))
+    connection.close()
 
 
 def test_a_key_of_a_catalog_that_is_gone_writes_nothing(teams: Server, examples: Examples) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ from tests.catalog.server.postgres import Cluster
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, StorageError
 from modelstac.catalog.journal import Entry
+from modelstac.catalog.server.routes.keys import Keys
+from modelstac.catalog.server.teams.session import PgSession
+from modelstac.catalog.server.webhooks import outbox
 from modelstac.catalog.server.webhooks.hooks import Hooks
 from modelstac.catalog.server.webhooks.outbox import Delivery
-from modelstac.catalog.server.webhooks.sending import _is_public, send, signature
+from modelstac.catalog.server.webhooks.sending import _is_public, send, signature, signed
 from modelstac.catalog.testing import Examples
 
 TORCH = "rain-1.0.0-torch"
@@ -37,6 +40,7 @@ class Receiver:
 
     href: str = ""
     status: int = 200
+    pauses: list[float] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     def told(self) -> list[dict[str, Any]]:
@@ -50,6 +54,7 @@ def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(found.pauses.pop() if found.pauses else 0)
             found.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(found.status)
             if found.status == 302:
@@ -168,6 +173,83 @@ def test_what_waits_survives_the_end_of_the_server(started: Any, receiver: Recei
     assert receiver.told()[0]["data"]["item"] == TORCH
 
 
+def test_what_waits_for_one_that_was_removed_is_a_dead_letter(started: Any, receiver: Receiver, tmp_path: Path) -> None:
+    receiver.status = 503
+    started.command("add", "team", receiver.href)
+    started.command("add", "other", receiver.href, "--event", "alias")
+    with started(MODELSTAC_WEBHOOK_RETRY_SECONDS="[1, 1, 1, 1, 1]") as server:
+        ApiCatalog(server.href, key=server.key).publish(Examples(tmp_path / "made").item(name="rain"))
+        until(lambda: bool(receiver.got))
+        started.command("remove", "team")
+        until(lambda: "given up" in server.log.read_text())
+        [letter] = json.loads(started.command("dead", "--json"))
+        assert letter["error"].startswith("it was removed")
+        receiver.status = 200
+        receiver.got.clear()
+        started.command("add", "team", receiver.href)
+        started.command("retry")
+        until(lambda: len(receiver.got) == 1)
+    assert receiver.told()[0]["data"]["item"] == TORCH
+
+
+def test_what_another_server_noted_and_sent_meanwhile_is_not_sent_again(cluster: Cluster, tmp_path: Path) -> None:
+    import asyncpg
+
+    hooks = [Hooks(tmp_path / "hooks.json").make("team", "https://example.org/")]
+
+    async def both(url: str) -> list[int]:
+        first, second = [await asyncpg.connect(url) for _ in range(2)]
+        async with first.transaction():
+            await PgSession(first).record([Entry("publish", "rain", TORCH)])
+        async with asyncio.TaskGroup() as tasks, first.transaction():
+            await outbox.distribute(PgSession(first), hooks)
+            late = tasks.create_task(outbox.distribute(PgSession(second), hooks))
+            while not await first.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+            [sent] = await outbox.claim(PgSession(first), "team", 30)
+            await outbox.sent(PgSession(first), sent)
+        assert late.done()
+        found = [await first.fetchval(f"SELECT count(*) FROM modelstac.{one}") for one in ("audit", "deliveries")]
+        for connection in (first, second):
+            await connection.close()
+        return found
+
+    with cluster.database() as url:
+        assert asyncio.run(both(url)) == [1, 0]
+
+
+def test_who_never_answers_delays_no_other(started: Any, receiver: Receiver, tmp_path: Path) -> None:
+    examples = Examples(tmp_path / "made")
+    with socket.create_server(("127.0.0.1", 0)) as silent, started(MODELSTAC_WEBHOOK_SECONDS="60") as server:
+        started.command("add", "silent", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        started.command("add", "team", receiver.href)
+        items = [examples.item(name="rain", version=f"1.{minor}.0") for minor in range(60)]
+        ApiCatalog(server.href, key=server.key).publish_many(items)
+        until(lambda: len(receiver.got) == len(items))
+        assert "tried again" not in server.log.read_text(), "not more at once than a small service takes"
+    assert {one["data"]["item"] for one in receiver.told()} == {item.id for item in items}
+
+
+def test_moves_of_an_alias_are_told_in_their_order(started: Any, receiver: Receiver, tmp_path: Path) -> None:
+    examples = Examples(tmp_path / "made")
+    receiver.pauses = [0, 0, 0, 0.2, 0.1, 0.3]  # the first is the slowest
+    with started() as server:
+        catalog = ApiCatalog(server.href, key=server.key)
+        catalog.publish_many([examples.item(name="rain"), examples.item(name="rain", version="1.1.0")])
+        started.command("add", "team", receiver.href)
+        targets = [TORCH, "rain-1.1.0-torch"] * 3
+        for target in targets:
+            catalog.set_alias("rain", "champion", target)
+        assert server.request("DELETE", "collections/rain", key=True).status_code == 204
+        until(lambda: len(receiver.got) == len(targets) + 1)
+        last = [entry.action for entry in catalog.audit()[0][:2]]
+    told = receiver.told()
+    assert [one["data"]["item"] for one in told] == [*targets, targets[-1]]
+    # With its model an alias goes.
+    assert [one["type"] for one in told] == ["alias.moved"] * len(targets) + ["alias.removed"]
+    assert last == ["delete-model", "demote"]
+
+
 def test_nothing_is_sent_to_private_addresses(started: Any, receiver: Receiver, tmp_path: Path) -> None:
     started.command("add", "team", receiver.href)
     with started(MODELSTAC_WEBHOOK_PRIVATE="0") as server:
@@ -212,7 +294,8 @@ def test_secrets_are_readable_by_their_owner_alone_at_every_moment(tmp_path: Pat
     watcher = threading.Thread(target=look)
     watcher.start()
     for number in range(20):
-        hooks.make(f"team-{number}", "https://example.org/")
+        hook = hooks.make(f"team-{number}", "https://example.org/word")
+        assert not any(secret in repr(hook) for secret in (hook.secret, "word"))
     ended.set()
     watcher.join()
     assert made
@@ -222,6 +305,14 @@ def test_secrets_are_readable_by_their_owner_alone_at_every_moment(tmp_path: Pat
 @pytest.fixture
 def delivery() -> Delivery:
     return Delivery(1, "team", 0, "", None, Entry("publish", "rain", TORCH, {}, "2026-11-29T00:00:00Z", "me", 1))
+
+
+def test_a_number_that_a_restored_database_gives_again_is_another_message(delivery: Delivery, tmp_path: Path) -> None:
+    hook = Hooks(tmp_path / "hooks.json").make("team", "https://example.org/")
+    later = replace(delivery, entry=replace(delivery.entry, item="rain-1.1.0-torch", at="2026-11-30T00:00:00Z"))
+    again = replace(delivery, number=7, attempts=3, error="status 503")
+    first, other, same = (signed(hook, one, b"{}")["webhook-id"] for one in (delivery, later, again))
+    assert first == same != other
 
 
 def test_no_redirection_is_followed(receiver: Receiver, delivery: Delivery, tmp_path: Path) -> None:
@@ -326,6 +417,14 @@ def test_what_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidItemError, match="webhook") as found:
         Hooks(tmp_path / "hooks.json").make("team", url)
     assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 201])
+def test_a_name_by_which_nobody_could_be_told_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidItemError, match=r"webhook .*: a name of 1 to 200 characters is needed"):
+        Hooks(tmp_path / "hooks.json").make(name, "https://example.org/hook")
+    with pytest.raises(InvalidItemError, match=r"key .*: a name of 1 to 200 characters is needed"):
+        Keys(tmp_path / "keys.json").make(name)
 
 
 def test_a_file_that_is_named_goes_before_a_database_of_the_environment(tmp_path: Path) -> None:

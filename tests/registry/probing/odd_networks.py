@@ -234,3 +234,30 @@ class OnlySquares(nn.Module):
         if image.shape[-1] != image.shape[-2]:
             raise ValueError("squares only")
         return self.conv(image)
+
+
+class Moved(nn.Module):
+    """A field that is moved by a flow, in pixels."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, field: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+        sides = [torch.arange(n, dtype=field.dtype) for n in field.shape[-2:]]
+        y, x = torch.meshgrid(*sides, indexing="ij")
+        moved = [at + self.scale * flow[:, number] for number, at in enumerate((x, y))]
+        lengths = field.shape[-1], field.shape[-2]
+        places = [2 * at / max(n - 1, 1) - 1 for at, n in zip(moved, lengths, strict=True)]
+        return functional.grid_sample(field, torch.stack(places, -1), align_corners=True, padding_mode="border")
+
+
+class Without(nn.Module):
+    """A convolution that gives no number where its input is dark."""
+
+    def __init__(self, least: float) -> None:
+        super().__init__()
+        self.least, self.conv = least, nn.Conv2d(1, 1, 5, padding=2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.where(image < self.least, torch.nan, self.conv(image))

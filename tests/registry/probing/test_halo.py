@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -27,12 +28,14 @@ from tests.registry.probing.odd_networks import (
     Detector,
     Labels,
     MaskAndHeight,
+    Moved,
     Normalised,
     OneSided,
     OnlySquares,
     Padding,
     TwoResolutions,
     Unused,
+    Without,
     Wrapping,
 )
 from tests.registry.probing.reachable import farthest
@@ -42,7 +45,7 @@ from torch.nn import functional
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.sizes import Size
-from modelstac.registry.probing.halo import measure_halo, pixels
+from modelstac.registry.probing.halo import SLOW, measure_halo, pixels
 from modelstac.registry.probing.measure import Measured, measure
 from modelstac.registry.probing.proof import prove_halo
 from modelstac.registry.probing.relation import Follows
@@ -83,6 +86,21 @@ def test_what_looks_at_the_whole_grid_is_global(module: nn.Module) -> None:
     found = measured(module)
     assert found.halo == {"image": both("global")}
     assert found.notes == ()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3], ids=["in pixels", "in thousandths of them"])
+def test_what_is_moved_as_far_as_its_own_values_say_is_global(scale: float) -> None:
+    """Random numbers from 0 to 1 move it by a pixel at most, and those of a fast storm by fifty."""
+    found = measured(Moved(scale), {"field": images(), "flow": images(2)})
+    assert found.halo is not None
+    assert found.halo["field"] == both("global")
+
+
+def test_pixels_without_a_number_agree_where_they_are_so_in_both() -> None:
+    assert measured(Without(0.3)).halo == {"image": both(2)}
+    nothing = measured(Without(2.0))  # of the numbers from 0 to 1 that are tried
+    assert nothing.halo is None
+    assert "'result' has no numbers by which tiles and the whole could be told apart" in nothing.notes[0]
 
 
 def test_halos_of_two_resolutions_are_in_pixels_of_each() -> None:
@@ -134,6 +152,29 @@ def test_changes_are_tried_together_where_samples_are_kept_apart() -> None:
         assert measure_halo(model, sizes) == {"image": both(2)}
         runs.append(module.runs)
     assert runs[0] * 3 < runs[1]
+
+
+class SlowOnLarge(nn.Module):
+    """Looks at the whole grid; takes long on a large one, and keeps how many samples it got there at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: set[int] = set()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if max(image.shape) >= 256:
+            self.together.add(len(image))
+            end = time.process_time() + 2 * SLOW
+            while time.process_time() < end:
+                pass
+        return image + image.mean((1, 2, 3), keepdim=True)
+
+
+def test_changes_are_tried_one_by_one_where_a_run_takes_long() -> None:
+    module = SlowOnLarge()
+    model = in_torch(module, described({"image": images()}, {"result": images()}))
+    assert measure_halo(model, measure_sizes(model)) == {"image": both("global")}
+    assert module.together == {1}
 
 
 class Resizing(nn.Module):

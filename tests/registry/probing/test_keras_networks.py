@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import prepared
 
 import modelstac
 
@@ -34,13 +33,10 @@ TABLE: dict[str, tuple[dict[str, int] | None, Any]] = {
 
 def measured(backend: str, *names: str) -> dict[str, Any]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MODELSTAC_", "KERAS_BACKEND"))}
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {RUN}", *names],
-        env=clean | {"PYTHONPATH": str(SOURCE), "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = prepared.run(
+        ["-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}]; {RUN}", *names],
+        environment=clean | {"PYTHONPATH": str(SOURCE), "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        folder=ROOT,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr

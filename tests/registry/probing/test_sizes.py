@@ -90,6 +90,20 @@ def test_inputs_of_one_grid_grow_together() -> None:
     assert found["s1"]["width"] == Size(1, 1, None, "width")
 
 
+class OneOfTwo(nn.Module):
+    """Two inputs of one batch as the file says, and a third of which nothing is used."""
+
+    def forward(self, s1, s2, s3):
+        return s1 + s2
+
+
+def test_samples_of_an_input_that_is_not_used_are_as_many() -> None:
+    description = described({name: images() for name in ("s1", "s2", "s3")}, {"result": images()})
+    stated = {name: {"batch": Size(1, symbol="batch")} for name in ("s1", "s2")}
+    found = measure_sizes(in_torch(OneOfTwo(), description), stated=stated).sizes
+    assert found["s1"]["batch"] == found["s2"]["batch"] == found["s3"]["batch"] == ANY
+
+
 def test_height_and_width_of_squares_grow_together() -> None:
     height, width = height_and_width(Squares())
     assert height == width == Size(2, 2, None, "height and width")
@@ -186,6 +200,28 @@ def test_axes_of_one_symbol_that_do_not_go_together_are_refused() -> None:
         measure_sizes(in_torch(TwoResolutions(), description), stated=stated)
 
 
+class Largest(nn.Module):
+    """The largest values of every fourth pixel: one row will do where it is long enough."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image[..., ::4, ::4].flatten(1).topk(self.count).values
+
+
+@pytest.mark.parametrize(("count", "side"), [(2, 5), (10, 13), (100, 37)])
+def test_lengths_of_which_the_product_counts_are_large_enough_together(count: int, side: int) -> None:
+    description = described({"image": images()}, {"result": ((-1, count), ("batch", "rank"))})
+    found = measure(in_torch(Largest(count), description))
+    assert found.notes == ()
+    assert {found.sizes["image"][dim].step for dim in ("height", "width")} == {1}
+    height, width = (found.sizes["image"][dim].at_least for dim in ("height", "width"))
+    assert -(-height // 4) * -(-width // 4) >= count
+    assert max(height, width) <= 2 * side  # of the least square
+
+
 class Refusing(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("not today")
@@ -208,3 +244,17 @@ def test_a_measured_item_is_measured_again_as_it_says() -> None:
     description = image_to_image().model_copy(update={"sizes": {"image": both(Size(8, 8))}})
     model: Model = in_torch(UNet(3), description)
     assert measure_sizes(model).sizes["image"] == {"batch": ANY, **both(Size(8, 8))}
+
+
+class Halved(nn.Module):
+    """Every other column, from the first: 7 give 4, as 8 do."""
+
+    def forward(self, image):
+        return image[..., ::2]
+
+
+@pytest.mark.parametrize(("wanted", "size"), [(7, Size(1, 2)), (8, Size(2, 2)), (None, Size(2, 2))])
+def test_the_length_of_an_example_settles_which_lengths_are_taken(wanted, size):
+    lengths = {} if wanted is None else {("image", "width"): wanted, ("image", "height"): 5}
+    found = measure_sizes(in_torch(Halved(), image_to_image()), wanted=lengths).sizes["image"]
+    assert (found["width"], found["height"]) == (size, ANY)

@@ -12,7 +12,7 @@ import pytest
 from tests.registry.publishing.test_objects import IMAGE, published
 
 import modelstac
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import InvalidItemError, SpecError
 from modelstac.catalog.items.reading import read_item
 from modelstac.registry.facts import read_facts
 
@@ -63,6 +63,41 @@ def test_outputs_have_the_names_of_the_structure_that_they_are_given_in(structur
     np.testing.assert_allclose(found["logits"], expected, atol=1e-6)
     np.testing.assert_allclose(found["shares"], expected.softmax(1), atol=1e-6)
     assert type(net(torch.tensor(IMAGE))) is type(structure(logits=1, shares=2)), "it gives what it gave before"
+
+
+@pytest.mark.parametrize(
+    ("structure", "names"),
+    [
+        (lambda a, b: (a, (b, a)), ["output_0", "output_1_0", "output_1_1"]),
+        (lambda a, b: {"main": a, "deep": [b, {"x": a}]}, ["main", "deep_0", "deep_1_x"]),
+        (lambda a, b: Fields(a, Named(b, a)), ["logits", "shares_logits", "shares_shares"]),
+        (lambda a, b: [a, (None, b)], ["output_0", "output_1_1"]),
+    ],
+    ids=["tuple", "dictionary", "fields", "list"],
+)
+def test_outputs_within_one_another_have_the_names_of_where_they_lie(
+    structure: Any, names: list[str], tmp_path: Path
+) -> None:
+    net = Giving(lambda **found: structure(*found.values()))
+    item = published(net, tmp_path, example=IMAGE, classes=dict.fromkeys(names, CLASSES))
+    assert [output.name for output in read_item(item).outputs] == names
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(OTHER)
+    leaves = [one for one in torch.utils._pytree.tree_leaves(net(torch.tensor(OTHER))) if one is not None]
+    if isinstance(net(torch.tensor(OTHER)), Fields):
+        leaves = [net.convolution(torch.tensor(OTHER)), *net(torch.tensor(OTHER)).shares]
+    for name, expected in zip(names, leaves, strict=True):
+        np.testing.assert_allclose(found[name], expected.detach(), atol=1e-6)
+
+
+def test_a_list_with_a_dictionary_for_each_sample_is_refused(tmp_path: Path) -> None:
+    """As of a detector: how many outputs there are would be how many samples there were."""
+
+    class Boxes(Giving):
+        def forward(self, image: Any) -> Any:
+            return [{"boxes": one} for one in self.convolution(image)]
+
+    with pytest.raises(InvalidItemError, match="lists or dictionaries within one another"):
+        published(Boxes(dict), tmp_path, example=IMAGE)
 
 
 class Weighing(nn.Module):
@@ -141,6 +176,29 @@ def test_a_module_is_fed_in_the_type_of_its_weights_where_it_takes_no_other(dtyp
     assert read_item(item).inputs[0].input.data_type == dtype
     found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(OTHER.astype(dtype))
     np.testing.assert_array_equal(found, net(torch.tensor(OTHER.astype(dtype))).detach())
+
+
+class Dated(nn.Conv2d):  # type: ignore[misc,unused-ignore]
+    """Reads what it is given in full precision, and its dates are more than bfloat16 tells apart."""
+
+    def forward(self, image: Any, day: Any) -> Any:
+        return super().forward(image.bfloat16()) + (day - 20000)[:, None, None, None]
+
+
+@pytest.mark.parametrize("example", [IMAGE, torch.tensor(IMAGE).bfloat16()], ids=["float32", "bfloat16"])
+def test_bfloat16_is_published_as_it_computes_with_arrays_of_float32(example: Any, tmp_path: Path) -> None:
+    net = nn.Conv2d(3, 2, 3, padding=1).bfloat16()
+    item = published(net, tmp_path, example=example, classes=CLASSES)
+    assert item.properties["interop:precision"] == "bf16"
+    assert read_item(item).inputs[0].input.data_type == read_item(item).outputs[0].result.data_type == "float32"
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(OTHER)
+    np.testing.assert_array_equal(found, net(torch.tensor(OTHER).bfloat16()).float().detach())
+    dated = Dated(3, 2, 3, padding=1).bfloat16()
+    said = {"bands": {"image": ("B02", "B03", "B04")}, "input_dims": {"day": ["batch"]}, "version": "2.0.0"}
+    item = published(dated, tmp_path, example={"image": IMAGE, "day": np.float32([20001])}, classes=CLASSES, **said)
+    day = np.float32([20000, 20001, 20003])
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(image=OTHER, day=day)
+    np.testing.assert_array_equal(found, dated(torch.tensor(OTHER), torch.tensor(day)).float().detach())
 
 
 class Counting(nn.Module):

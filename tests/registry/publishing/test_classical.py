@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
@@ -14,6 +16,7 @@ import modelstac
 from modelstac.catalog.errors import DataError, InvalidItemError, SpecError
 from modelstac.catalog.messages import ignore
 from modelstac.registry.publishing.comparing import _hold
+from modelstac.registry.publishing.objects import classical
 
 pytest.importorskip("skl2onnx", reason="the extra classical is not installed")
 lightgbm = pytest.importorskip("lightgbm")
@@ -67,6 +70,77 @@ def test_what_the_converter_leaves_out_of_trees_is_found(how: dict[str, Any], ex
     with pytest.raises(InvalidItemError, match=r"gives other numbers .* it is not the same model"):
         modelstac.publish(own, catalog=tmp_path, example=example, bands=BANDS, **SAID)
     assert not (tmp_path / "trees").exists()
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "histograms"])
+def test_trees_with_thresholds_around_zero_and_of_double_precision_split_as_they_do(kind: str, tmp_path: Path) -> None:
+    """LightGBM splits centred values at what it takes for zero, 1e-35, and both compare in double precision."""
+    centred = np.random.default_rng(3).normal(size=(200, 3)).astype(np.float32)
+    noise = np.random.default_rng(4).normal(0, 0.1, 200)
+    labels = (centred @ [1, -2, 0.5] + noise > 0).astype(int)
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    kinds = {
+        "lightgbm": partial(lightgbm.LGBMClassifier, verbose=-1),
+        "histograms": ensemble.HistGradientBoostingClassifier,
+    }
+    own = make_pipeline(kinds[kind]()).fit(centred, labels)
+    item = modelstac.publish(own, catalog=tmp_path, example=centred[:20], bands=["a", "b", "c"], **SAID)
+    [path] = (tmp_path / "trees" / item.id).glob("*.onnx")
+    [trees] = [node for node in onnx.load(path).graph.node if node.op_type.startswith("TreeEnsemble")]
+    fields = {one.name: onnx.helper.get_attribute_value(one) for one in trees.attribute}
+    splits = [v for v, mode in zip(fields["nodes_values"], fields["nodes_modes"], strict=True) if mode != b"LEAF"]
+    values = np.random.default_rng(5).choice(np.array([*splits, 1e-35, -1e-35, 5e-36, 0], np.float32), (2000, 3))
+    values = np.concatenate([values, np.nextafter(values, np.float32(9)), np.nextafter(values, np.float32(-9))])
+    found = modelstac.load(item.id, catalog=tmp_path).predict(values)["probabilities"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_allclose(found, own.predict_proba(values), atol=1e-5)
+
+
+def test_scores_of_a_booster_that_are_no_shares_are_held_against_it(tmp_path: Path) -> None:
+    said = {"objective": "multiclassova", "num_class": 3, "verbose": -1, "min_data_in_leaf": 5}
+    own = lightgbm.train(said, lightgbm.Dataset(X, label=np.floor(X[:, 0] * 3)), 3)
+    with pytest.raises(InvalidItemError, match=r"other numbers for 'probabilities'"):
+        modelstac.publish(own, catalog=tmp_path, bands=BANDS, **SAID)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "beside"),
+    [
+        ("ensemble", "IsolationForest", "decision_function"),
+        ("svm", "OneClassSVM", "decision_function"),
+        ("mixture", "GaussianMixture", "predict_proba"),
+        ("cluster", "KMeans", "transform"),
+    ],
+)
+def test_what_lies_apart_and_what_lies_together(where: str, name: str, beside: str, tmp_path: Path) -> None:
+    chosen = {"IsolationForest": {"random_state": 0}, "GaussianMixture": {"n_components": 3}, "KMeans": {"n_init": 1}}
+    own = getattr(pytest.importorskip(f"sklearn.{where}"), name)(**chosen.get(name, {})).fit(X)
+    assert len(classical.save(own, tmp_path, {}, {}).run({"input": X})) == 2  # and so both are held against it
+    item = modelstac.publish(own, catalog=tmp_path / "c", bands=BANDS, **SAID)
+    label, scores = modelstac.load(item.id, catalog=tmp_path / "c").run({"input": X}).values()
+    np.testing.assert_array_equal(label, own.predict(X))
+    np.testing.assert_allclose(scores, getattr(own, beside)(X), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # that a perceptron has not converged
+@pytest.mark.parametrize("kind", ["least squares", "perceptron"])
+def test_several_numbers_of_each_row_are_as_many_as_the_model_gives(kind: str, tmp_path: Path) -> None:
+    squares = pytest.importorskip("sklearn.cross_decomposition").PLSRegression(3)
+    perceptron = pytest.importorskip("sklearn.neural_network").MLPRegressor(hidden_layer_sizes=(6,), max_iter=50)
+    traits = np.stack([X[:, 0] + X[:, 1], X[:, 2]], 1)
+    own = {"least squares": squares, "perceptron": perceptron}[kind].fit(X, traits)
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:20], bands=BANDS, **SAID)
+    assert item.properties["mlm:output"][0]["result"]["shape"] == [-1, 2]
+    np.testing.assert_allclose(modelstac.load(item.id, catalog=tmp_path).predict(X), own.predict(X), atol=1e-5)
+
+
+def test_several_numbers_of_each_row_of_a_forest_are_as_many_as_there_are(tmp_path: Path) -> None:
+    own = RandomForestRegressor(3, random_state=0).fit(X, np.stack([X[:, 0], X[:, 1] * 2, Y], 1))
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    assert item.properties["mlm:output"][0]["result"]["shape"] == [-1, 3]
+    found = modelstac.load(item.id, catalog=tmp_path).predict(X[50:])
+    np.testing.assert_allclose(found, own.predict(X[50:]), atol=1e-5)
 
 
 def test_labels_of_a_classifier_without_probabilities(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import modelstac
 from modelstac.catalog.errors import InvalidItemError, SpecError, UntrustedError
+from modelstac.catalog.messages import Note
 
 SAID: dict[str, Any] = {"name": "of-a-file", "license": "MIT", "bbox": (5, 50, 10, 55), "datetime": "2020"}
 X = np.random.default_rng(0).uniform(0, 1, (200, 4)).astype(np.float32)
@@ -147,6 +148,31 @@ def test_weights_in_a_checkpoint_are_published_as_the_module_that_is_built(wrapp
     np.testing.assert_allclose(model.predict(X), net(torch.tensor(X)).detach().numpy(), atol=1e-6)
 
 
+@pytest.mark.usefixtures("trees")
+def test_a_file_of_skops_is_read_as_far_as_it_runs_no_code(tmp_path: Path) -> None:
+    skops, linear = pytest.importorskip("skops.io"), pytest.importorskip("sklearn.linear_model")
+    own = linear.Ridge().fit(X, X[:, 0] + X[:, 1])
+    skops.dump(own, tmp_path / "line.skops")
+    model = published(tmp_path / "line.skops", tmp_path / "c", example=X[:20])
+    np.testing.assert_allclose(model.predict(X)[:, 0], own.predict(X), atol=1e-5)
+    skops.dump(pytest.importorskip("sklearn.tree").DecisionTreeRegressor().fit(X, Y), tmp_path / "tree.skops")
+    with pytest.raises(UntrustedError, match="types that skops does not know"):
+        published(tmp_path / "tree.skops", tmp_path / "c", example=X[:20])
+
+
+@pytest.mark.usefixtures("builders")
+def test_what_of_a_checkpoint_is_left_out_is_said(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    state = torch.nn.Sequential(torch.nn.Linear(4, 2)).state_dict()
+    saved = {"model": state | {"head.weight": torch.ones(2)}, "ema": state, "epoch": 3}
+    torch.save(saved, tmp_path / "net.pth")
+    said: list[Any] = []
+    modelstac.publish(tmp_path / "net.pth", catalog=tmp_path / "c", report=said.append, **SAID | BUILT)
+    notes = [note.text for note in said if isinstance(note, Note)]
+    assert "net.pth holds several sets of weights: those of model are taken, not of ema" in notes
+    assert f"weights of net.pth that {BUILDERS}:net does not have are left out: head.weight" in notes
+
+
 @pytest.mark.usefixtures("builders")
 def test_a_checkpoint_that_holds_more_than_weights_is_opened_for_one_who_trusts_it(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
@@ -225,6 +251,30 @@ def test_a_pickled_module_is_saved_as_one_that_is_given_in_python(tmp_path: Path
     model = published(tmp_path / "net.pth", tmp_path / "c", trust="pickle", architecture="MLP", **said)
     more = np.repeat(series, 3, 0)
     np.testing.assert_allclose(model.predict(more), net(torch.tensor(more)).detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
+def test_a_pickled_module_takes_what_it_names_from_a_relative_path(
+    several: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    package = tmp_path / "lab_nets.py"
+    lines = ["import torch", "class Fused(torch.nn.Module):", "    def forward(self, optical, radar):"]
+    lines += ["        return optical * 2 - radar", "class Alone(torch.nn.Module):", "    def forward(self, optical):"]
+    package.write_text("\n".join([*lines, "        return optical * 2"]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    import lab_nets  # type: ignore[import-not-found]
+
+    torch.save(lab_nets.Fused() if several else lab_nets.Alone(), "net.pth")
+    optical, radar = np.random.default_rng(0).random((2, 1, 3, 8, 8), np.float32)
+    given: Any = {"optical": optical, "radar": radar} if several else {"optical": optical}
+    dims = ["batch", "bands", "height", "width"]
+    said: dict[str, Any] = {"example": given if several else optical, "input_dims": dict.fromkeys(given, dims)}
+    said |= {"bands": {key: ["a", "b", "c"] for key in given}, "output_dims": ["batch", "channel", "height", "width"]}
+    model = published(Path("net.pth"), tmp_path / "c", trust="pickle", task="regression", **said)
+    np.testing.assert_allclose(model.predict(**given), optical * 2 - (radar if several else 0), atol=1e-6)
 
 
 @pytest.fixture

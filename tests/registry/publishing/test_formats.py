@@ -11,6 +11,7 @@ import pytest
 
 import modelstac
 from modelstac.catalog.errors import InvalidItemError, NotFoundError, SpecError
+from modelstac.catalog.messages import Note
 
 IMAGE = np.random.default_rng(0).uniform(0, 1, (2, 8, 8, 3)).astype(np.float32)
 SAID: dict[str, Any] = {
@@ -67,6 +68,79 @@ def test_a_file_of_every_format_is_published_and_runs(make: Any, tmp_path: Path)
     import keras
 
     np.testing.assert_allclose(model.predict(IMAGE), keras.ops.convert_to_numpy(net(IMAGE)), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters, about each other
+def test_a_file_of_whole_numbers_is_held_to_what_whole_numbers_tell_apart(tmp_path: Path) -> None:
+    """Kernels round a number between two steps up, or down: one step of 255 is no other model."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = tf.constant(rng.normal(size=(3, 3, 3, 4)).astype(np.float32))
+    network = tf.function(lambda x: tf.nn.conv2d(x, weights, 1, "SAME"))
+    made = network.get_concrete_function(tf.TensorSpec((1, 8, 8, 3), tf.float32, name="x"))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([made])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    given = rng.random((5, 1, 8, 8, 3), np.float32)
+    converter.representative_dataset = lambda: ([one] for one in given)
+    (tmp_path / "net.tflite").write_bytes(converter.convert())
+    said = {name: value for name, value in SAID.items() if name != "classes"} | {"output_bands": list("abcd")}
+    said["output_dims"] = ("batch", "height", "width", "bands")
+    item = modelstac.publish(tmp_path / "net.tflite", catalog=tmp_path / "models", example=given[0], **said)
+    assert item.properties["interop:precision"] == "int8"
+    model = modelstac.load(item.id, catalog=tmp_path / "models")
+    assert model.self_test().passed
+    for one in given:
+        [quick], [plain] = (run({"x": one}).values() for run in (model.run, model.run_exactly))
+        step = np.diff(np.unique(plain)).min()
+        assert np.abs(quick - plain).max() <= 1.01 * step
+        np.testing.assert_allclose(plain, network(one).numpy(), atol=2 * step)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters, about each other
+def test_an_item_says_what_whole_numbers_stand_for(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    network = tf.function(lambda x: tf.nn.relu(x) * 3)
+    made = network.get_concrete_function(tf.TensorSpec((1, 8, 8, 3), tf.float32, name="x"))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([made])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([2 * IMAGE[:1] - 1] for _ in range(3))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    (tmp_path / "net.tflite").write_bytes(converter.convert())
+    dims = ("batch", "height", "width", "channel")
+    said = {name: value for name, value in SAID.items() if name not in {"bands", "classes"}}
+    said |= {"input_dims": dims, "output_dims": dims, "task": "regression"}
+    notes: list[Any] = []
+    item = modelstac.publish(tmp_path / "net.tflite", catalog=tmp_path / "models", report=notes.append, **said)
+    steps = item.properties["mlm:hyperparameters"]["litert"]["quantization"]
+    assert [note.text for note in notes if isinstance(note, Note) and "'x' stand for others" in note.text]
+    model = modelstac.load(item.id, catalog=tmp_path / "models")
+    into, back = steps["x"], steps[model.signature.outputs[0].name]
+    numbers = np.arange(-128, 64).reshape(1, 8, 8, 3).astype(np.int8)
+    values = into["scale"] * (numbers.astype(float) - into["zero_point"])
+    found = back["scale"] * (model.predict(numbers).astype(float) - back["zero_point"])
+    np.testing.assert_allclose(found, 3 * values.clip(0), atol=2 * back["scale"])
+
+
+def test_an_input_is_called_as_the_file_of_openvino_calls_it(tmp_path: Path) -> None:
+    """Compiling takes out what does nothing, and gives the input its names, too, of which one is shorter."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    step, frames = ops.parameter([-1], name="step"), ops.parameter([-1, 4], name="frames")
+    whole = ops.convert(step, "f32")
+    result = ops.multiply(frames, ops.unsqueeze(whole, [1]))
+    for node, name in ((step, "step"), (whole, "3"), (frames, "frames"), (result, "result")):
+        node.output(0).get_tensor().set_names({name})
+    ov.save_model(ov.Model([result], [frames, step], "net"), tmp_path / "net.xml", compress_to_fp16=False)
+    said = {name: value for name, value in SAID.items() if name not in {"bands", "classes"}}
+    said |= {"input_dims": {"frames": ("batch", "feature"), "step": ("batch",)}, "output_dims": ("batch", "feature")}
+    item = modelstac.publish(tmp_path / "net.xml", catalog=tmp_path / "models", **said)
+    given = {"frames": np.ones((3, 4), np.float32), "step": np.arange(3, dtype=np.float32)}
+    found = modelstac.load(item.id, catalog=tmp_path / "models").predict(given)
+    np.testing.assert_array_equal(found, given["frames"] * given["step"][:, None])
 
 
 @pytest.mark.parametrize("compressed", [False, True])

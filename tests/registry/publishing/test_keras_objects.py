@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,34 @@ def test_a_subclass_is_published_as_the_graph_of_what_it_calls(tmp_path: Path) -
     model = modelstac.load(item.id, catalog=tmp_path)
     other = np.random.default_rng(1).uniform(0, 1, (3, 10, 12, 3)).astype(np.float32)
     np.testing.assert_allclose(model.predict(other), keras.ops.convert_to_numpy(net(other)), atol=1e-6)
+
+
+def dice(truth: Any, found: Any) -> Any:
+    return 1 - keras.ops.mean(found)
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a:UserWarning")
+@pytest.mark.parametrize("loss", [dice, lambda truth, found: keras.ops.mean(found)], ids=["function", "lambda"])
+def test_a_loss_of_ones_own_is_no_part_of_the_model(tmp_path: Path, loss: Any) -> None:
+    """Nor is a metric; the model can be trained on as before."""
+    entry = keras.Input((None, None, 3))
+    net = keras.Model(entry, keras.layers.Conv2D(2, 1, activation="softmax")(entry))
+    net.compile("sgd", loss, metrics=[dice])
+    truth = np.zeros((2, 16, 16, 2), np.float32)
+    net.fit(IMAGE, truth, verbose=0)
+    item = modelstac.publish(
+        net, catalog=tmp_path, example=IMAGE, classes=["water", "land"], **SAID | {"architecture": "CNN"}
+    )
+    expected = keras.ops.convert_to_numpy(net(IMAGE))
+    np.testing.assert_allclose(modelstac.load(item.id, catalog=tmp_path).predict(IMAGE), expected, atol=1e-6)
+    assert net.compiled
+    net.fit(IMAGE, truth, verbose=0)
+    net.save(tmp_path / "own.keras")
+    said = SAID | {"architecture": "CNN", "classes": ["water", "land"], "version": "2.0.0"}
+    with pytest.raises(UntrustedError, match=r"for its training.*: save it without how it was trained, keras\.Model\("):
+        modelstac.publish(tmp_path / "own.keras", catalog=tmp_path, example=IMAGE, **said)
+    keras.Model(net.inputs, net.outputs).save(tmp_path / "own.keras")  # as it says
+    assert modelstac.publish(tmp_path / "own.keras", catalog=tmp_path, example=IMAGE, **said)
 
 
 def test_a_model_without_shapes_and_one_that_is_no_graph_are_said(tmp_path: Path) -> None:
@@ -109,3 +138,92 @@ def test_a_layer_of_a_package_of_somebodys_own_is_named_as_it_was_registered(tmp
     entry = keras.Input((None, None, 3))
     with pytest.raises(UntrustedError, match="wants indices>Ratio as 'ratio'"):
         modelstac.publish(keras.Model(entry, Ratio(name="ratio")(entry)), catalog=tmp_path, **SAID)
+
+
+class Gain(keras.layers.Layer):  # type: ignore[misc,unused-ignore]
+    def __init__(self, gain: Any = 2.0, **more: Any) -> None:
+        super().__init__(**more)
+        self.gain = gain
+
+    def call(self, image: Any) -> Any:
+        return image * (self.gain() if callable(self.gain) else self.gain)
+
+
+def shifted(scores: Any) -> Any:
+    return keras.ops.softmax(scores + 1.0)
+
+
+def custom(entry: Any, how: str) -> Any:
+    layer: dict[str, Any] = {
+        "layer": lambda: Gain()(entry),
+        "lambda": lambda: keras.layers.Lambda(lambda image: image * 2)(entry),
+        "function": lambda: keras.layers.Conv2D(3, 1, activation=shifted)(entry),
+        "lambda function": lambda: keras.layers.Conv2D(3, 1, activation=lambda scores: scores * 2)(entry),
+    }
+    return layer[how]()
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a:UserWarning")
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="a graph of TensorFlow")
+@pytest.mark.parametrize("how", ["layer", "lambda", "function", "lambda function"])
+def test_code_of_ones_own_is_published_as_the_graph_of_what_it_computes(how: str, tmp_path: Path) -> None:
+    """With one input, and with two in a list and in a dictionary; whoever loads it needs none of the code."""
+    said = SAID | {"architecture": "CNN", "classes": ["water", "land"]}
+    other = np.random.default_rng(1).uniform(0, 1, (3, 10, 12, 3)).astype(np.float32)
+    for number, structure in enumerate((None, list, dict)):
+        image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 3), name="extra")
+        scores = keras.layers.Conv2D(2, 1)(custom(image if structure is None else image + extra, how))
+        several = {"image": image, "extra": extra} if structure is dict else [image, extra]
+        net = keras.Model(image if structure is None else several, scores)
+        example: Any = IMAGE if structure is None else {"image": IMAGE, "extra": IMAGE[..., ::-1]}
+        more: dict[str, Any] = {"bands": {"image": SAID["bands"], "extra": SAID["bands"]}} if structure else {}
+        item = modelstac.publish(net, catalog=tmp_path, example=example, version=f"1.0.{number}", **said | more)
+        assert item.properties["interop:format"] == "saved-model"
+        named = {"image": other} if structure is None else {"image": other, "extra": other / 2}
+        given: Any = other if structure is None else named if structure is dict else list(named.values())
+        found = modelstac.load(item.id, catalog=tmp_path).predict(**named)
+        np.testing.assert_allclose(found, keras.ops.convert_to_numpy(net(given)), atol=1e-6)
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="a graph of TensorFlow")
+def test_code_that_is_no_function_of_its_input_is_refused(tmp_path: Path) -> None:
+    entry = keras.Input((None, None, 3))
+    net = keras.Model(entry, Gain(lambda: float(np.random.default_rng().uniform(1, 2)))(entry))
+    said = SAID | {"architecture": "CNN", "output_dims": ["batch", "height", "width", "channel"], "task": "regression"}
+    with pytest.raises(InvalidItemError, match=r"other numbers for .* than the model itself"):
+        modelstac.publish(net, catalog=tmp_path / "models", example=IMAGE, **said)
+    with pytest.raises(SpecError, match="which no file holds"):  # nothing shows what it computes
+        modelstac.publish(net, catalog=tmp_path / "models", **said)
+    assert not (tmp_path / "models").exists()
+
+
+def test_publishing_draws_no_random_numbers_and_names_no_layers(tmp_path: Path) -> None:
+    entry = keras.Input((None, None, 3), name="image")
+    hidden = keras.layers.Dropout(0.5)(keras.layers.Conv2D(4, 3)(entry))
+    net = keras.Model(entry, keras.layers.Conv2D(2, 1)(hidden))
+    keras.Input((1,))
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    first = number_of_an_input()
+    modelstac.publish(net, catalog=tmp_path, example=IMAGE, classes=["water", "land"], architecture="CNN", **SAID)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
+    assert number_of_an_input() == first + 1
+
+
+def number_of_an_input() -> int:
+    return int(keras.Input((1,))._keras_history.operation.name.rpartition("_")[2])
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="TensorFlow is not loaded")
+def test_a_module_of_tensorflow_is_written_first(tmp_path: Path) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    with pytest.raises(SpecError, match=r"Module is a graph of TensorFlow: write it by tf.saved_model.save\("):
+        modelstac.publish(tensorflow.Module(), catalog=tmp_path, **SAID)
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
+    entry = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(2, 1, name="last")
+    net = keras.Model(entry, layer(entry))
+    layer.bias.assign([0.0, float("nan")])
+    with pytest.raises(SpecError, match=r"the weights 'last/bias' are no numbers \(1 of 2 are NaN\).*an earlier state"):
+        modelstac.publish(net, catalog=tmp_path, classes=["water", "land"], architecture="CNN", **SAID)

@@ -14,7 +14,7 @@ from tests.registry.statements import graph
 from torch import nn
 
 import modelstac
-from modelstac.catalog.errors import UntrustedError
+from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.messages import Message, Note
 
@@ -41,6 +41,12 @@ class Net(nn.Module):
 
     def training_step(self, batch: Any) -> torch.Tensor:
         raise AssertionError("nothing is trained here")
+
+
+def diverged() -> Net:
+    net = Net()
+    torch.nn.init.constant_(net.convolution.bias, float("nan"))  # type: ignore[arg-type]
+    return net
 
 
 def published(model: Any, folder: Path, notes: list[str] | None = None, **said: Any) -> pystac.Item:
@@ -100,6 +106,12 @@ class OfItsExample(nn.Module):
         return x + len(list(range(x.shape[0])))
 
 
+def test_an_alias_that_is_none_is_said_before_anything_is_published(tmp_path: Path) -> None:
+    with pytest.raises(InvalidItemError, match="alias 'best model' is none"):
+        modelstac.publish(Net(), catalog=tmp_path / "catalog", example=IMAGE, alias="best model", **SAID)
+    assert not (tmp_path / "catalog").exists()
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_number_of_samples_that_a_module_settles_is_the_examples(count: int, tmp_path: Path) -> None:
     image = IMAGE.repeat(count, 0)
@@ -115,6 +127,17 @@ def test_nothing_of_the_example_that_it_was_traced_on_lies_in_the_program(tmp_pa
     item = published(Net(), tmp_path, example=secret, classes=["water", "land"])
     data = (tmp_path / "catalog" / "net" / item.id / "model.pt2").read_bytes()
     assert secret[0, 0, 0].tobytes() not in data
+
+
+def test_whole_numbers_of_a_sensor_are_an_example_of_a_module_of_fractions(tmp_path: Path) -> None:
+    """And names of bands and values of classes may be those of an array."""
+    counts = (IMAGE * 100).astype(np.uint16)
+    classes = {np.int64(3): {"name": "land"}, np.int64(7): {"name": "water"}}
+    item = published(Net(), tmp_path, example=counts, bands=np.array(["B02", "B03", "B04"]), classes=classes)
+    assert item.properties["mlm:input"][0]["input"]["data_type"] == "float32"
+    assert item.properties["mlm:input"][0]["bands"] == ["B02", "B03", "B04"]
+    assert [one["value"] for one in item.properties["mlm:output"][0]["classification:classes"]] == [3, 7]
+    assert modelstac.load(item.id, catalog=tmp_path / "catalog").self_test().passed
 
 
 def test_weights_are_published_where_an_entry_point_builds_the_architecture(
@@ -154,6 +177,11 @@ class Odd(nn.Module):
         return image if image.sum() > 0 else -image
 
 
+class Faked(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.fake_quantize_per_tensor_affine(image, 0.1, 0, -128, 127)
+
+
 @pytest.mark.parametrize(
     ("model", "said", "reason"),
     [
@@ -164,8 +192,14 @@ class Odd(nn.Module):
         ({"weight": IMAGE}, {}, "a dictionary of 1 weights"),
         (Net(), {}, "give example="),
         (Net(), {"example": IMAGE[:, :2]}, "bands are B02, B03, B04, and no axis of 'image' .* has that length"),
-        (Net(), {"example": IMAGE[:, :, 0]}, "fails on the example"),
-        (Odd(), {"example": IMAGE}, "cannot be exported"),
+        (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[2, 3, \d+\]: "),
+        (
+            Odd(),
+            {"example": IMAGE},
+            r"cannot be exported \(Could not guard on .* at 'return image if image.sum\(\) > 0",
+        ),
+        (Faked(), {"example": IMAGE}, r"\(PyTorch cannot trace aten.fake_quantize_per_tensor_affine\S+\): write"),
+        (diverged(), {"example": IMAGE}, r"the weights 'convolution.bias' are no numbers \(2 of 2 are NaN\)"),
         (Net(), {"example": IMAGE, "classes": ["a"]}, "there are 1 classes"),
         (Net(), {"example": IMAGE, "classes": ["a", "b"], "bbox": None, "license": None}, "give license=.*, bbox="),
         (Net(), {"example": IMAGE, "scaling": {"type": "scale", "value": 10000}}, "say example_scaled=True"),
@@ -176,8 +210,11 @@ class Odd(nn.Module):
         (Net(), {"example": IMAGE, "classes": ["a", "b"], "task": "segmenting"}, "did you mean 'segmentation'"),
     ],
 )
-def test_what_cannot_be_published_is_said_in_a_line(tmp_path: Path, model: Any, said: Any, reason: str) -> None:
+def test_what_cannot_be_published_is_said_in_a_line(
+    tmp_path: Path, model: Any, said: Any, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(modelstac.ModelStacError, match=reason) as raised:
         published(model, tmp_path, **said)
     assert "\n" not in str(raised.value)
+    assert "def forward" not in capsys.readouterr().err  # graphs as far as they were traced
     assert not list(tmp_path.glob("catalog/*/*.json"))

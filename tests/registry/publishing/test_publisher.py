@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import modelstac
-from modelstac.catalog.errors import SpecError
+from modelstac.catalog.errors import InvalidItemError, SpecError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, as it saves
 SAID: dict[str, Any] = {
@@ -66,18 +66,62 @@ def test_what_cannot_be_published_costs_no_training(tmp_path: Path, caplog: pyte
     assert "there are 3 classes" in caplog.text
 
 
+def test_another_training_does_not_publish_the_weights_of_the_one_before(tmp_path: Path) -> None:
+    """As folds of a cross-validation are trained, one after the other, with one callback."""
+    publisher = modelstac.ModelstacPublisher(catalog=tmp_path, architecture="CNN", example=X[:1], **SAID)
+    trained(publisher)
+    publisher._best = -1.0  # the first was better than any epoch of the second
+    publisher._said["version"] = "2.0.0"
+    second = Worse()
+    trained(publisher, second)
+    assert publisher.item is not None
+    assert publisher.item.id.startswith("net-2.0.0-keras")
+    found = modelstac.load(publisher.item.id, catalog=tmp_path).native.get_weights()
+    np.testing.assert_allclose(found[0], second.first[0])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "epoch"),
+    [
+        ("val_dice_loss", None, 1),
+        ("val_psnr", None, 2),
+        ("val_mean_iou", None, 2),
+        ("val_rmse", None, 1),
+        ("val_quality", "max", 2),
+        (None, None, 1),
+    ],
+)
+def test_the_best_epoch_is_lowest_or_highest_as_its_score_says(monitor: Any, mode: Any, epoch: int) -> None:
+    """A loss made of a score is a loss."""
+    publisher = modelstac.ModelstacPublisher(monitor=monitor, mode=mode, **SAID)
+    for number, value in ((1, 0.3), (2, 0.6), (3, 0.4)):
+        publisher._keep({monitor or "val/loss": value, "loss": -value}, lambda number=number: number)  # type: ignore[misc]
+    assert publisher._weights == epoch
+
+
+def test_no_error_at_all_costs_a_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publisher = modelstac.ModelstacPublisher(catalog=tmp_path, **SAID)
+    publisher.publish = lambda *_, **__: 1 / 0  # type: ignore[method-assign,assignment]
+    trained(publisher)
+    assert isinstance(publisher.error, ZeroDivisionError)
+    assert "trained and not published" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"license": None}, "published with license"),
+        ({"license": "MIT OR Apache-2.0"}, "license 'MIT OR Apache-2.0' is none that STAC knows: write one of SPDX"),
+        ({"alias": "1.0.0"}, "alias '1.0.0' is none: a letter"),
         ({"clases": ["a"]}, "did you mean 'classes'"),
         ({"name": "a b"}, "name 'a b' is none"),
         ({"bbox": None}, "published with bbox"),
         ({"mode": "best"}, "'min' or 'max'"),
+        ({"monitor": "val_quality"}, "'val_quality' does not tell which is best: say mode='min' or mode='max'"),
     ],
 )
 def test_what_is_missing_is_said_before_the_training(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(SpecError, match=reason):
+    with pytest.raises((SpecError, InvalidItemError), match=reason):
         modelstac.ModelstacPublisher(**SAID | changes)
 
 
@@ -97,7 +141,7 @@ def test_a_module_of_lightning_is_published_with_a_batch_as_its_example(tmp_path
             return torch.nn.functional.nll_loss(self(batch[0]).log(), batch[1])
 
         def validation_step(self, batch: Any, _: int) -> None:
-            self.log("val_loss", torch.nn.functional.nll_loss(self(batch[0]).log(), batch[1]))
+            self.log("val/loss", torch.nn.functional.nll_loss(self(batch[0]).log(), batch[1]))
 
         def configure_optimizers(self) -> Any:
             return torch.optim.Adam(self.parameters())

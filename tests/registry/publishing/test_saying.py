@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import subprocess
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import yaml
 
@@ -17,10 +21,10 @@ from modelstac.registry.publishing.classes import read_classes
 from modelstac.registry.publishing.code import commit_of
 from modelstac.registry.publishing.fitting import read_examples
 from modelstac.registry.publishing.saying import FIELDS, Said, check_names
-from modelstac.registry.publishing.scaling import read_scaling
+from modelstac.registry.publishing.scaling import check_scaling, read_scaling
 from modelstac.registry.publishing.seasons import read_months
-from modelstac.registry.publishing.values import check_values
-from modelstac.registry.publishing.written import TEMPLATE, read_file
+from modelstac.registry.publishing.values import check_values, read_hyperparameters
+from modelstac.registry.publishing.written import TEMPLATE, read_file, values_of
 from modelstac.registry.running.values.scaling import scale
 
 BANDS = ("B02", "B03", "B04")
@@ -49,10 +53,16 @@ def test_colours_become_six_digits(said: Any, expected: str) -> None:
     assert read_classes({"water": {"color": said}})[0]["color_hint"] == expected
 
 
+def test_a_class_may_say_that_it_is_nothing() -> None:
+    found = read_classes(["water", {"name": "none", "value": 255, "nodata": True}, {"name": "land", "nodata": False}])
+    assert [one.get("nodata") for one in found] == [None, True, None]
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
         ([], "empty"),
+        ([{"name": "none", "nodata": 255}], "true says that it stands for nothing"),
         ("water", "a list or a mapping"),
         (["water", "water"], "the name 'water'"),
         ([{"name": "a", "value": 1}, {"name": "b", "value": 1}], "the value 1"),
@@ -134,6 +144,62 @@ def test_seasons_are_months(said: Any, latitude: float, months: tuple[int, ...])
 def test_what_is_no_season_is_said(said: Any, reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
         read_months(said, latitude=0)
+
+
+def test_numbers_of_frameworks_are_numbers() -> None:
+    """Means and deviations of bands come from arrays, and one list of each is one step for each band."""
+    expected = read_scaling([{"type": "z-score", "mean": m, "stddev": 2} for m in (1, 2)], ["a", "b"], 2, of="x")
+    single = [{"type": "z-score", "mean": np.float32(mean), "stddev": np.int64(2)} for mean in (1, 2)]
+    for said in (single, {"type": "z-score", "mean": np.array([1, 2], "float32"), "stddev": 2},
+                 {"type": "z-score", "mean": torch.tensor([1.0, 2.0]), "stddev": [2, 2]}):  # fmt: skip
+        with values_of(said, Path(), texts=True) as plain:
+            check_scaling(plain)
+            assert read_scaling(plain, ["a", "b"], 2, of="x") == expected
+    with pytest.raises(SpecError, match=r"lists of other lengths \(minimum 1, maximum 2\)"):
+        check_scaling({"type": "min-max", "minimum": [0], "maximum": [1, 2]})
+    with pytest.raises(SpecError, match="2 entries for 3 bands"):
+        read_scaling({"type": "min-max", "minimum": 0, "maximum": [1, 2]}, ["a", "b", "c"], 3, of="x")
+
+
+def test_hyperparameters_name_classes_and_functions_and_no_place_in_memory() -> None:
+    """So that two runs of a script say the same."""
+    said = {"optimiser": torch.optim.AdamW, "loss": torch.nn.CrossEntropyLoss(), "scale": math.sqrt, "own": object()}
+    assert read_hyperparameters(said, Path()) == {
+        "optimiser": "torch.optim.adamw.AdamW",
+        "loss": "CrossEntropyLoss()",
+        "scale": "math.sqrt",
+        "own": "builtins.object",
+    }
+
+
+def test_hyperparameters_are_what_json_has() -> None:
+    """Boosted trees have ``missing=nan`` among their parameters."""
+    said = {
+        "missing": math.nan,
+        "limits": (-math.inf, np.inf),
+        "rate": np.float32(0.5),
+        "kind": torch.float32,
+        "n": None,
+    }
+    written = {"missing": "NaN", "limits": ["-Infinity", "Infinity"], "rate": 0.5, "kind": "torch.float32", "n": None}
+    found = read_hyperparameters(said, Path())
+    assert found == written
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"a_b": 1, "a": {"b": 2}}, "'a_b' is there twice"),
+        ({"": 1}, "'' is no name"),
+        ({"x": 10**400}, "'x' is 1000.*no number"),
+        ({"x": np.array([1, 2])}, "no number"),
+    ],
+)
+def test_scores_have_a_name_and_a_number_each(said: Any, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        read_scores(said, Path())
+    assert read_scores({"a": np.array([0.5]), "b": torch.tensor([1.0])}, Path()) == {"a": 0.5, "b": 1}
 
 
 def test_scores_are_flat_and_finite(tmp_path: Path) -> None:
@@ -254,7 +320,7 @@ def test_files_that_a_training_makes_may_be_there_later(tmp_path: Path) -> None:
             check_values({name: value}, tmp_path)
 
 
-def test_the_commit_of_a_script_is_found_without_a_password(tmp_path: Path) -> None:
+def test_the_commit_of_a_script_is_found_without_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "a" / "train.py"
     script.parent.mkdir()
     script.write_text("pass\n")
@@ -269,6 +335,18 @@ def test_the_commit_of_a_script_is_found_without_a_password(tmp_path: Path) -> N
     assert found == {"path": "a/train.py", "repository": "https://example.org/repo.git", "changed": False}
     script.write_text("fail\n")
     assert (commit_of(script) or {})["changed"] is True
+    monkeypatch.chdir(tmp_path)
+    assert (commit_of(Path("a/train.py")) or {})["changed"] is True
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "linked.py").symlink_to(script)
+    subprocess.run(["git", "-C", str(tmp_path / "elsewhere"), "init", "-q"], check=True)
+    assert (commit_of(tmp_path / "elsewhere" / "linked.py") or {})["path"] == "a/train.py"
+    for command in (["add", "a"], ["commit", "-qm", "Mend"]):
+        subprocess.run([*git, *command], check=True)
+    assert (commit_of(script) or {})["changed"] is False
+    (tmp_path / "layers.py").write_text("# is loaded, and not committed")
+    assert (commit_of(script) or {})["changed"] is False
+    assert (commit_of(script, [tmp_path / "layers.py", Path(os.__file__)]) or {})["changed"] is True
 
 
 def test_examples_are_arrays_labels_batches_and_loaders(tmp_path: Path) -> None:

@@ -229,8 +229,8 @@ LAYERS = """
 """
 
 
-def test_what_layers_of_keras_give_is_computed_as_keras_does(tmp_path: Path, python: Python) -> None:
-    answer = python(LAYERS, tmp_path, KERAS_BACKEND="tensorflow")
+def test_what_layers_of_keras_give_is_computed_as_keras_does(tmp_path: Path, on_keras: Python) -> None:
+    answer = on_keras("tensorflow", LAYERS, tmp_path)
     assert [name for name, same in answer["found"].items() if not same] == []
     for text in answer["refused"].values():
         assert text.endswith("Keras alone tells: leave out --unproved")

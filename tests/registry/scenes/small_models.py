@@ -105,7 +105,7 @@ def of_images(
     return found.model_copy(update={"inputs": tuple(fitted), "outputs": tuple(made)})
 
 
-def average(halo: Any = 1) -> Any:
+def average(halo: Any = 1, **more: Any) -> Any:
     """Give a mean of 3 x 3 pixels of one band, whose halo may be said to be another."""
     graph = onnx_graph(
         [helper.make_node("Conv", ["image", "w"], ["mean"], pads=[1, 1, 1, 1])],
@@ -114,7 +114,7 @@ def average(halo: Any = 1) -> Any:
         {"w": np.full((1, 1, 3, 3), 1 / 9, np.float32)},
     )
     said = None if halo is None else {"image": {"height": halo, "width": halo}}
-    return in_onnx(graph, of_images({"image": 1}, {"mean": 1}, halo=said))
+    return in_onnx(graph, of_images({"image": 1}, {"mean": 1}, halo=said, **more))
 
 
 def of_pixels(bands: int = 4, classes: int = 3, batch: int = -1) -> Any:

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from modelstac.catalog.errors import DataError, NotFoundError
+from modelstac.catalog.errors import DataError
 from modelstac.registry.scenes.evaluating.classes import scores_by_class, scores_of_all
 from modelstac.registry.scenes.evaluating.evaluation import evaluate_maps
 from modelstac.registry.scenes.evaluating.grids import Rules
 from modelstac.registry.scenes.evaluating.numbers import scores_of_numbers, sums
-from modelstac.registry.scenes.evaluating.pairing import pair
 from modelstac.registry.scenes.evaluating.pooling import FEWEST_SCENES, intervals
 from modelstac.registry.scenes.evaluating.writing import read_metrics, write_evaluation
 from modelstac.registry.scenes.rasters import Class
@@ -167,10 +166,84 @@ def test_labels_on_another_grid_are_refused_or_resampled(tmp_path):
     coarse = mapped[::2, ::2]
     labels = raster(tmp_path / "l.tif", coarse, transform=PLACE @ Affine.scale(2))
     pairs = [(raster(tmp_path / "m.tif", mapped), labels)]
-    with pytest.raises(DataError, match=r"another grid \(EPSG:32632, 40 x 50 pixels of 20\).*--resample nearest"):
+    with pytest.raises(
+        DataError, match=r"another grid \(EPSG:32632, 40 x 50 pixels of 20 from 500000, 5800000\).*--resample nearest"
+    ):
         evaluate_maps(pairs)
     found = evaluate_maps(pairs, rules=Rules(resample=True))
     assert (found.scores["miou"], found.pixels) == (1.0, mapped.size)
+
+
+TYPES = ["uint8", "int8", "int16", "uint32", "int64", "uint64", "float32", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "how"), [*((dtype, how) for dtype in TYPES for how in ("nothing", "nodata", "alpha")), ("uint8", "mask")]
+)
+def test_what_labels_of_another_grid_leave_out_counts_as_nothing_whatever_their_type(tmp_path, dtype, how):
+    """GDAL's warped rasters give masks of bytes alone, and no nodata of 64 bits."""
+    random = np.random.default_rng(0)
+    mapped, coarse, known = (random.integers(1, 4, (40, 60)), random.integers(1, 4, (20, 20)), np.ones((20, 20), bool))
+    known[:5] = how == "nothing"
+    labels = tmp_path / "l.tif"
+    stored = np.where(known, coarse, 9 if how == "nodata" else 2)
+    stored = np.stack([stored, known * 100]) if how == "alpha" else stored
+    raster(labels, stored.astype(dtype), transform=PLACE @ Affine.scale(2), nodata=9 if how == "nodata" else None)
+    with rasterio.open(labels, "r+") as file:
+        if how == "alpha":
+            file.colorinterp = [rasterio.enums.ColorInterp.gray, rasterio.enums.ColorInterp.alpha]
+        if how == "mask":
+            file.write_mask(known)
+    pairs = [(raster(tmp_path / "m.tif", mapped.astype(np.uint8)), str(labels))]
+    found = evaluate_maps(pairs, rules=Rules(resample=True), kind="classes")
+    fine, there = (np.kron(one, np.ones((2, 2), int)) for one in (coarse, known))
+    total, _ = by_hand(mapped[:, :40][there > 0], fine[there > 0])
+    assert found.pixels == there.sum()
+    assert found.scores == pytest.approx(total)
+
+
+def test_labels_from_south_to_north_lie_on_the_same_pixels(tmp_path):
+    mapped, truth = noisy(5, (40, 60))
+    turned = raster(tmp_path / "l.tif", truth[::-1], transform=PLACE @ Affine.translation(0, 40) @ Affine.scale(1, -1))
+    found = evaluate_maps([(raster(tmp_path / "m.tif", mapped), turned)])
+    assert found.scores == pytest.approx(by_hand(mapped, truth)[0])
+
+
+@pytest.mark.parametrize(("dtype", "code"), [("float32", -999.9), ("float32", -3.4028235e38), ("int16", -999)])
+def test_ignored_values_are_those_of_the_file_in_its_type(tmp_path, dtype, code):
+    truth = np.arange(200).reshape(10, 20).astype(dtype)
+    mapped = raster(tmp_path / "m.tif", (truth * 0.5 + 1).astype("float32"))
+    truth[:3] = np.asarray(code).astype(dtype)
+    labels = raster(tmp_path / "l.tif", truth)
+    with rasterio.open(labels, "r+") as file:
+        file.scales = (0.5,)
+    found = evaluate_maps([(mapped, labels)], rules=Rules(ignore=(code,)))
+    assert (found.pixels, found.scores["bias"], found.scores["rmse"]) == (140, 1, 1)
+
+
+def test_labels_that_number_the_same_names_otherwise_are_refused(tmp_path):
+    mapped, truth = noisy(6)
+    named = {}
+    for name, values, names in (("m", mapped, ("Water", "Wood", "Town")), ("l", truth, ("wood", "water", "Stadt"))):
+        named[name] = raster(tmp_path / f"{name}.tif", values)
+        with rasterio.open(named[name], "r+") as file:
+            file.update_tags(1, **{f"CLASS_{number}": one for number, one in enumerate(names, 1)})
+    pairs = [(named["m"], named["l"])]
+    with pytest.raises(DataError, match=r"call 1 'wood', and the map calls 2 so: say --translate 1=2 --translate 2=1"):
+        evaluate_maps(pairs)
+    found = evaluate_maps(pairs, rules=Rules(translate={1: 2, 2: 1}))
+    assert found.scores == pytest.approx(by_hand(mapped, np.array([0, 2, 1, 3])[truth])[0])
+    assert evaluate_maps(pairs, rules=Rules(translate={1: 1, 2: 2})).scores == pytest.approx(by_hand(mapped, truth)[0])
+
+
+def test_classes_whose_names_are_alike_in_ascii_have_scores_of_their_own(tmp_path):
+    mapped, truth = noisy(7)
+    pairs = [(raster(tmp_path / "m.tif", mapped), raster(tmp_path / "l.tif", truth))]
+    found = evaluate_maps(pairs, classes=(Class(1, "Äcker"), Class(2, "acker"), Class(3, "水")))
+    iou = found.by_class["iou"]
+    assert {k: v for k, v in found.flat().items() if k.startswith("iou")} == pytest.approx(
+        {"iou_acker_1": iou[0], "iou_acker_2": iou[1], "iou_3": iou[2]}, abs=1e-6
+    )
 
 
 def test_labels_that_cover_a_part_say_nothing_of_the_rest(tmp_path):
@@ -279,42 +352,6 @@ def test_what_holds_no_scores_is_no_metrics(tmp_path, text):
         read_metrics(tmp_path)
 
 
-def test_scenes_and_labels_are_paired_by_name(tmp_path):
-    for name in ("maps/a.tif", "maps/b.tif", "maps/notes.txt", "labels/a.tif", "labels/b_labels.tif"):
-        raster(tmp_path / name, np.ones((4, 4), np.uint8))
-    (tmp_path / "maps" / "c").mkdir()
-    with pytest.raises(DataError, match="the scene c has no labels"):
-        pair(tmp_path / "maps", tmp_path / "labels")
-    (tmp_path / "maps" / "c").rmdir()
-    found = pair(tmp_path / "maps", tmp_path / "labels")
-    assert [(one.rsplit("/", 1)[1], two.rsplit("/", 1)[1]) for one, two in found] == [
-        ("a.tif", "a.tif"),
-        ("b.tif", "b_labels.tif"),
-    ]
-    raster(tmp_path / "labels" / "a_label.tif", np.ones((4, 4), np.uint8))
-    with pytest.raises(DataError, match="labels twice"):
-        pair(tmp_path / "maps", tmp_path / "labels")
-    assert pair(tmp_path / "maps" / "a.tif", tmp_path / "labels" / "b_labels.tif")
-
-
-@pytest.mark.parametrize("form", ["csv", "json"])
-def test_pairs_may_be_listed(tmp_path, form):
-    raster(tmp_path / "data" / "x.tif", np.ones((4, 4), np.uint8))
-    raster(tmp_path / "data" / "y.tif", np.ones((4, 4), np.uint8))
-    path = tmp_path / f"pairs.{form}"
-    rows = [{"scene": "data/x.tif", "labels": "data/y.tif"}]
-    path.write_text(json.dumps(rows) if form == "json" else "scene,labels\ndata/x.tif,data/y.tif\n")
-    assert pair(path) == [(str(tmp_path / "data" / "x.tif"), str(tmp_path / "data" / "y.tif"))]
-    path.write_text("[]" if form == "json" else "image,mask\na,b\n")
-    with pytest.raises(DataError, match="scene and its labels"):
-        pair(path)
-    path.write_text(
-        json.dumps([{"scene": "no.tif", "labels": "no.tif"}]) if form == "json" else "scene,labels\nno,no\n"
-    )
-    with pytest.raises(NotFoundError, match="there is no"):
-        pair(path)
-
-
 def test_bad_input_is_one_line(tmp_path):
     mapped, truth = noisy(0)
     good, labels = raster(tmp_path / "m.tif", mapped), raster(tmp_path / "l.tif", truth)
@@ -326,11 +363,18 @@ def test_bad_input_is_one_line(tmp_path):
         "has both a value and a label": (good, raster(tmp_path / "none.tif", np.zeros_like(truth), nodata=0)),
         "which are no classes": (good, raster(tmp_path / "f.tif", truth + np.float32(0.5))),
         "complex numbers": (good, raster(tmp_path / "c.tif", truth.astype(np.complex64))),
+        "too large for classes": (good, raster(tmp_path / "big.tif", truth * np.float32(1e20))),
+        "too large for classes: ": (good, raster(tmp_path / "ids.tif", truth.astype(np.uint64) + 2**63)),
+        "numbers \\(--kind numbers": (good, raster(tmp_path / "m2.tif", np.arange(truth.size).reshape(truth.shape))),
+        "gdal_rasterize": (good, str(tmp_path / "fields.geojson")),
     }
+    (tmp_path / "fields.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     for said, one in bad.items():
         with pytest.raises(DataError, match=said) as error:
             evaluate_maps([one])
         assert "\n" not in str(error.value)
+    with pytest.raises(DataError, match="leave out --translate"):
+        evaluate_maps([(good, labels)], kind="numbers", rules=Rules(translate={1: 2}))
     cut = (tmp_path / "m.tif").read_bytes()
     (tmp_path / "cut.tif").write_bytes(cut[: len(cut) // 2])
     with pytest.raises(DataError, match=r"cut\.tif cannot be read"):

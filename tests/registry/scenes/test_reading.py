@@ -185,7 +185,7 @@ def test_files_of_several_dates_are_frames_in_order(tmp_path: Path, order: list[
     with pytest.raises(DataError, match=r"reads 3 times; found 2 \(2023-06-01T00:00, 2023-06-11T00:00\): name as many"):
         open_source(files[:2], frames)
     with pytest.raises(
-        DataError, match=r"has no time, and the scene has 3: 2023-06-01.*: name one of them, or give each"
+        DataError, match=r"has no time, and the scene has 3: 2023-06-01.*: name one of them, --datetime, or give each"
     ):
         open_source(files, model(tensor(["ndvi"])))
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import odc.stac
+import pyproj
 import pystac
 import pytest
+import xarray as xr
 from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
 from tests.registry.scenes.reading_models import CORNER, UTM, model, scene_item, tensor, tif, whole
 
 from modelstac.catalog.errors import DataError
@@ -70,6 +73,50 @@ def test_bands_of_the_assets_of_an_item(tmp_path: Path, how: str) -> None:
     if how in ("path", "item"):
         assert link.href == str(path)
     assert source.identity["sources"][0]["item"] == "scene"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("application/x-netcdf", "cube.nc"), ("application/vnd+zarr; version=3", "cube.zarr"), (None, "cube.zarr/")],
+)
+def test_an_item_of_a_cube_has_its_variables(tmp_path: Path, kind: str | None, name: str) -> None:
+    cube = xr.DataArray(
+        VALUES[:2], {"band": ["B02", "B04"], **xr_coords(GeoBox((40, 50), CORNER, UTM))}, ("band", "y", "x")
+    )
+    cube.to_dataset("band").to_netcdf(tmp_path / "cube.nc")
+    cube.to_dataset("band").to_zarr(tmp_path / "cube.zarr", zarr_format=3, consolidated=False)
+    item = scene_item(tmp_path, {"cube": {"href": f"./{name}", "type": kind}, "thumbnail": {"type": "image/png"}})
+    source = open_source(written(tmp_path, item), MODEL, physical=False)
+    np.testing.assert_array_equal(whole(source).values, VALUES[[1, 0]])
+    assert source.grids["image"] == GeoBox((40, 50), CORNER, UTM)
+
+
+@pytest.mark.parametrize(
+    ("fields", "properties", "known"),
+    [
+        ({"proj:code": UTM}, {}, True),
+        ({}, {"proj:code": UTM}, True),
+        ({}, {"proj:epsg": 32633}, True),
+        ({"proj:wkt2": pyproj.CRS(UTM).to_wkt()}, {"proj:epsg": None}, True),
+        ({"proj:code": "NOBODY:1"}, {"proj:epsg": "x"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_file_that_says_no_system_has_that_of_its_item(
+    tmp_path: Path, fields: dict[str, Any], properties: dict[str, Any], known: bool
+) -> None:
+    for n, key in enumerate(["B02", "B04"]):
+        tif(tmp_path / f"{key}.tif", VALUES[n], crs=None)
+    path = written(tmp_path, scene_item(tmp_path, {"B02": fields, "B04": fields}, **properties))
+    if not known:
+        with pytest.raises(DataError, match="says no reference system"):
+            open_source(path, MODEL, physical=False)
+        return
+    assert open_source(path, MODEL, physical=False).grids["image"] == GeoBox((40, 50), CORNER, UTM)
+    assert open_source(path, MODEL, physical=False, crs="EPSG:32631").grids["image"].crs == "EPSG:32631"
+    for n, key in enumerate(["B02", "B04"]):  # what the file says itself is right
+        tif(tmp_path / f"{key}.tif", VALUES[n], crs="EPSG:32632")
+    assert open_source(path, MODEL, physical=False).grids["image"].crs == "EPSG:32632"
 
 
 def test_it_is_what_odc_stac_loads(tmp_path: Path) -> None:
@@ -174,11 +221,20 @@ def test_an_item_of_the_same_sensor_is_read(tmp_path: Path, theirs: Any) -> None
     assert whole(open_source(path, sensor)).values.shape == (2, 40, 50)
 
 
+@pytest.mark.parametrize("roles", [True, 1.5, [{"name": "data"}], "data", {"data": 1}])
+def test_odd_roles_say_nothing(tmp_path: Path, roles: Any) -> None:
+    tif(tmp_path / "B04.tif", np.ones((4, 4), np.float32))
+    item = scene_item(tmp_path, {"B04": {"href": str(tmp_path / "B04.tif"), "roles": roles}})
+    assert open_source(item, model(tensor(["B04"]))).feeds
+
+
 def test_what_is_no_scene_is_said(tmp_path: Path) -> None:
     said = {
         "a collection": {"type": "Collection", "id": "c"},
         "a catalog": {"type": "Catalog", "id": "c"},
-        "no asset that is a raster; it has thumbnail": scene_item(tmp_path, {"thumbnail": {"type": "image/png"}}),
+        r"no asset that is a raster, NetCDF or Zarr; it has thumbnail \(image/png\): name": scene_item(
+            tmp_path, {"thumbnail": {"type": "image/png"}}
+        ),
         "has no items": {"type": "FeatureCollection", "features": []},
         "no STAC item that can be read": {"type": "Feature", "assets": {}},
     }

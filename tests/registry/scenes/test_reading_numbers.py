@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rioxarray
 import xarray as xr
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from tests.registry.scenes.reading_models import CORNER, UTM, Read, model, scene_item, tensor, tif, whole
@@ -121,7 +123,10 @@ def test_a_product_of_sentinel_2_as_it_is_fetched(tmp_path: Path, folder: str, o
         values = np.ascontiguousarray(stored[:, ::side, ::side])
         tif(place / f"R{resolution}m" / name, values, driver="JP2OpenJPEG", transform=CORNER @ CORNER.scale(side),
             QUALITY=100, REVERSIBLE="YES")  # fmt: skip
-    block = whole(open_source(tmp_path / folder, reads(MEANS)))
+    tif(place / "R20m" / "T33UUU_20230601T101559_B05_20m.jp2", values, driver="JP2OpenJPEG")
+    found = open_source(tmp_path / folder, reads(MEANS))
+    assert {Path(link.href).name[23:26] for link in found.origins} == {"B04"}  # and not from B05, which is not read
+    block = whole(found)
     assert block.values.shape == (1, 24, 30)  # of the finer pixels
     assert block.missing is not None
     assert block.missing[0, :3].all()
@@ -253,12 +258,66 @@ def test_units_are_brought_to_those_of_the_item_or_refused(tmp_path: Path) -> No
         open_source(power, reads(bands={"unit": "K"}))
 
 
+KELVINS = np.linspace(270, 300, 720).reshape(24, 30).astype(np.float32)
+# GRIB2, product definition template 4.0: temperature (category 0, number 0) at 2 m above ground (surface 103).
+TEMPERATURE = "0 0 0 255 128 0 0 0 1 0 0 0 0 103 0 0 0 0 2 255 255 255 255 255 255"
+
+
+def grib(folder: Path) -> Path:
+    import rasterio.shutil
+
+    path = tif(folder / "t.tif", KELVINS, crs="EPSG:4326", transform=Affine(0.1, 0, 5, 0, -0.1, 53))
+    how = {"PDS_PDTN": "0", "PDS_TEMPLATE_NUMBERS": TEMPERATURE, "INPUT_UNIT": "K", "DISCIPLINE": "0"}
+    rasterio.shutil.copy(path, folder / "t.grib2", driver="GRIB", DATA_ENCODING="IEEE_FLOATING_POINT", **how)
+    return folder / "t.grib2"
+
+
+def of_an_array(folder: Path) -> Path:
+    array = xr.DataArray(KELVINS, xr_coords(GeoBox((24, 30), CORNER, UTM)), ("y", "x"), attrs={"units": "K"})
+    array.rio.to_raster(folder / "t.tif")
+    return folder / "t.tif"
+
+
+def of_a_dataset(folder: Path) -> Path:
+    array = xr.DataArray(KELVINS, xr_coords(GeoBox((24, 30), CORNER, UTM)), ("y", "x"), attrs={"units": "K"})
+    xr.Dataset({"B04": array, "more": array.assign_attrs(units="mm")}).rio.to_raster(folder / "t.tif")
+    return folder / "t.tif"
+
+
+@pytest.mark.parametrize("made", [grib, of_an_array, of_a_dataset])
+def test_units_that_a_file_says_in_tags(tmp_path: Path, made: Any) -> None:
+    """GRIB, which GDAL would give in Celsius, and what rioxarray writes of an attribute."""
+    path = str(made(tmp_path))
+    for unit, values in {"K": KELVINS, "degC": KELVINS - np.float32(273.15)}.items():
+        found = whole(open_source(path, reads(bands={"unit": unit}))).values[0]
+        np.testing.assert_allclose(found, values, atol=1e-4)
+    with pytest.raises(DataError, match="the data are in 'K' and the item says 'mm', which it cannot become"):
+        open_source(path, reads(bands={"unit": "mm"}))
+
+
+def test_arrays_of_grib_that_rioxarray_read(tmp_path: Path) -> None:
+    array = rioxarray.open_rasterio(grib(tmp_path), masked=True)  # in Celsius, which a tag says
+    found = whole(open_source(array, reads(bands={"unit": "K"}))).values[0]
+    np.testing.assert_allclose(found, KELVINS, atol=1e-3)
+
+
 def test_a_file_and_its_item_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     path = one(tmp_path, scales=[0.001])
     scene = scene_item(tmp_path, {"B04": {"href": path, "raster:bands": [{"scale": 0.0001}]}}, id="two")
     with pytest.raises(DataError, match=r"item 'two' contradict each other, scale 0.001, offset 0 and scale 0.0001"):
         open_source(scene, reads(SHARES))
     np.testing.assert_allclose(whole(open_source(scene, reads(SHARES), scale=0.0001)).values, STORED / 1e4, rtol=1e-6)
+
+
+def test_a_scale_that_leaves_no_number_what_it_was_is_refused(tmp_path: Path) -> None:
+    path, asset = one(tmp_path), {"raster:bands": [{"scale": 0, "offset": 1}]}
+    odd = tif(tmp_path / "odd.tif", STORED, names=["B04"], scales=[0.0])
+    array = xr.DataArray(STORED[0], xr_coords(GeoBox((24, 30), CORNER, UTM)), ("y", "x"), "B04", {"scale_factor": 0.0})
+    scene = scene_item(tmp_path, {"B04": {"href": path} | asset}, id="odd")
+    for given, source in ((array, "the array 'B04'"), (scene, "item 'odd'"), (str(odd), str(odd))):
+        with pytest.raises(DataError, match=f"{source} says scale 0.0, offset .*say the right ones"):
+            open_source(given, reads())
+        np.testing.assert_array_equal(whole(open_source(given, reads(), scale=2)).values, STORED * 2.0)
 
 
 def test_packed_netcdf_is_unpacked_once(tmp_path: Path) -> None:

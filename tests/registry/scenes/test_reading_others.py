@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,27 @@ def test_numbered_bands_are_named_by_their_numbers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, VALUES[[2, 0]])
 
 
+@pytest.mark.parametrize("spelling", ["Band {}", "band_{}", "Band{}", "BAND {}", "b{}"])
+@pytest.mark.parametrize("form", ["file", "dataset"])
+def test_numbers_that_programs_write_are_no_names_however_they_are_spelled(
+    tmp_path: Path, spelling: str, form: str
+) -> None:
+    """GDAL calls variables of NetCDF and Zarr Band1, ENVI writes Band 1; a model that counts so has them by number."""
+    names = [spelling.format(number) for number in (1, 2, 3)]
+    scene: Any = tif(tmp_path / "all.tif", VALUES.astype(np.int16), names=names)
+    if form == "dataset":
+        grid = GeoBox(VALUES.shape[1:], CORNER, UTM)
+        cube = xr.DataArray(VALUES, {"band": names, **xr_coords(grid)}, ("band", "y", "x"))
+        scene = cube.to_dataset("band")
+    source = open_source(scene, model(tensor(NAMES)))
+    np.testing.assert_array_equal(whole(source).values, VALUES)
+    assert "its 3 bands have no names and are taken in the order of the model" in source.notes[0]
+    for wanted in ([names[2], names[0]], ["b3", "b1"]):
+        np.testing.assert_array_equal(whole(open_source(scene, model(tensor(wanted)))).values, VALUES[[2, 0]])
+    with pytest.raises(DataError, match="3 without names"):
+        open_source(scene, model(tensor(NAMES[:2])))
+
+
 def test_all_of_ten_numbered_bands_are_taken_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
     values = np.stack([VALUES[0] + number for number in range(10)])
     numbers = [f"b{number}" for number in range(1, 11)]
@@ -185,6 +208,40 @@ def test_axes_and_systems_as_gdal_writes_them_into_zarr() -> None:
     scene = open_source(xr.DataArray(VALUES[0], coords, ("Y", "X"), "B04", attrs), model(tensor(["B04"])))
     assert scene.grids["image"] == GeoBox((24, 30), CORNER, UTM)
     np.testing.assert_array_equal(whole(scene).values[0], VALUES[0])
+    stack = xr.DataArray(VALUES, coords, ("Band", "Y", "X"), "all", attrs)
+    np.testing.assert_array_equal(whole(open_source(stack, model(tensor(NAMES)))).values, VALUES)
+
+
+@pytest.mark.parametrize("form", ["nc", "zarr"])
+def test_groups_of_a_cube_are_named(tmp_path: Path, form: str) -> None:
+    cube = xr.DataArray(VALUES, {"band": NAMES, **xr_coords(GeoBox(VALUES.shape[1:], CORNER, UTM))}, ("band", "y", "x"))
+    path = tmp_path / f"cube.{form}"
+    for name in ("measurements/r10m", "quality"):
+        if form == "nc":
+            cube.to_dataset("band").to_netcdf(path, group=name, mode="a" if path.exists() else "w")
+        else:
+            cube.to_dataset("band").to_zarr(path, group=name, zarr_format=3, consolidated=False)
+    way = f"{path}/measurements/r10m"
+    with pytest.raises(DataError, match="in the groups measurements/r10m, quality: name one of them, ") as raised:
+        open_source(path, model(tensor(NAMES)))
+    assert way in str(raised.value)
+    opened: Any = [xr.open_dataset(path, group="measurements/r10m")] if form == "nc" else []
+    for group in (way, *opened):
+        np.testing.assert_array_equal(whole(open_source(group, model(tensor(NAMES)))).values, VALUES)
+
+
+def test_reference_systems_are_known_after_a_cube_was_opened(tmp_path: Path) -> None:
+    """Opening one imports all plug-ins of xarray, and ecCodes among them brings a PROJ that has no database."""
+    cube = xr.DataArray(VALUES, {"band": NAMES, **xr_coords(GeoBox(VALUES.shape[1:], CORNER, UTM))}, ("band", "y", "x"))
+    cube.to_dataset("band").to_netcdf(tmp_path / "cube.nc")
+    code = f"""
+from modelstac.registry.scenes.reading.finding.arrays import open_dataset
+open_dataset({str(tmp_path / "cube.nc")!r}).close()
+import pyproj
+print(pyproj.CRS("EPSG:32633").to_epsg())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "32633\n"
 
 
 @pytest.mark.parametrize(("dtype", "nodata"), [("int64", 2**63 - 1), ("uint64", 2**64 - 1), ("int64", -(2**53) - 1)])

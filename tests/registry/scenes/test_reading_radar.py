@@ -64,3 +64,15 @@ def test_amplitudes_as_counts_are_no_decibels(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     assert "--physical" in str(error.value)
     assert "--scale" in str(error.value)
+
+
+def test_powers_that_say_no_unit_are_no_decibels(tmp_path: Path) -> None:
+    """Sentinel-1 RTC of public catalogs: fractions, and not a word of their unit."""
+    power = np.where(SWATH, POWER, -32768).astype(np.float32)
+    source = scene(tmp_path, power, {"nodata": -32768})
+    with pytest.raises(DataError, match="says no unit, and the model reads decibels"):
+        whole(open_source(source, reads("dB")))
+    np.testing.assert_array_equal(whole(open_source(source, reads("dB"), physical=True)).values[SWATH], POWER[SWATH])
+    decibels = np.where(SWATH, 10 * np.log10(np.where(SWATH, POWER, 1)), -32768).astype(np.float32)
+    block = whole(open_source(scene(tmp_path, decibels, {"nodata": -32768}), reads("dB")))
+    np.testing.assert_array_equal(block.values[SWATH], decibels[SWATH])

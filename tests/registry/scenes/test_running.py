@@ -8,11 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 from tests.registry.scenes.scenes_in_memory import Memory, run
-from tests.registry.scenes.small_models import average, classifier, of_pixels, pooled, two_resolutions
+from tests.registry.scenes.small_models import (
+    average,
+    classifier,
+    described,
+    in_onnx,
+    of_pixels,
+    onnx_graph,
+    pooled,
+    two_resolutions,
+)
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import ZScore
+from modelstac.catalog.messages import Note
 from modelstac.registry.running.memory import give_free_back
 from modelstac.registry.running.values.scaling import scale
 from modelstac.registry.scenes.predicting import predict_scene
@@ -329,3 +340,29 @@ def test_nothing_is_read_to_try_a_model_whose_bands_the_item_fixes() -> None:
 def test_time_is_taken_where_it_is_asked_for() -> None:
     model = average()
     assert measured(model, Memory({"image": np.zeros((1, 700, 700), np.float32)}), Options()).seconds is not None
+
+
+@pytest.mark.parametrize(("fill", "said"), [(None, "0 after scaling"), (7.0, "7")])
+def test_pixels_that_are_there_at_some_times_are_in_the_map_and_said(fill: float | None, said: str) -> None:
+    mean = helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=0)
+    graph = onnx_graph([mean], {"image": ["b", "t", 1, "h", "w"]}, {"mean": ["b", 1, "h", "w"]})
+    model = in_onnx(graph, described(
+        {"image": ((-1, -1, 1, -1, -1), ("batch", "time", "channel", "height", "width"))},
+        {"mean": ((-1, 1, -1, -1), ("batch", "channel", "height", "width"))},
+        halo={"image": {"height": 0, "width": 0}},
+    ))  # fmt: skip
+    values = RNG.random((2, 1, 6, 5), np.float32)
+    missing = np.zeros(values.shape, bool)
+    missing[0, 0, 1], missing[:, 0, 2] = True, True  # a row at one time, another at both
+    found: list[Any] = []
+    told: list[Any] = []
+    made = predict_scene(
+        model, Memory({"image": values}, missing={"image": missing}),
+        lambda rasters: found.append(rasters[0].read((slice(0, 6), slice(0, 5)))[0]), fill=fill, report=told.append,
+    )  # fmt: skip
+    expected = np.where(missing, fill or 0.0, values).mean(axis=0)[0]
+    expected[2] = np.nan
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    (note,) = made.notes
+    assert f"some pixels have nothing at some of its times, and are read as {said} at these" in note
+    assert [one.text for one in told if isinstance(one, Note)] == [note]

@@ -352,6 +352,17 @@ def test_a_folder_that_may_not_be_written_is_one_line() -> None:
         write([class_map()], target, item=False)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_legend_has_names_of_any_letters(tmp_path: Path) -> None:
+    """Dollars are no formula, which ended a run after all of its tiles, and a font has not all letters."""
+    raster = class_map()
+    names = (r"$\foo$", "城市", "costs $5, not $10")
+    listed = tuple(replace(one, name=name) for one, name in zip(raster.layer.classes, names * 9, strict=False))
+    raster.layer = replace(raster.layer, classes=listed)
+    write_preview(raster, tmp_path / "p.png", title=r"scene $\x$ 城市")
+    assert (tmp_path / "p.png").stat().st_size > 1000
+
+
 def test_pictures_are_small_and_see_through_where_there_is_nothing(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -130,6 +130,23 @@ def test_geojson_over_the_antimeridian_is_cut_there(tmp_path: Path) -> None:
     assert [part.bounds[2] for part in sides] == [-176, 180]
 
 
+@pytest.mark.parametrize("west", [-181.0, -0.5, 179.0, 359.0, 350.0, 530.0])
+def test_geojson_has_longitudes_of_one_turn_whichever_the_map_counts_in(tmp_path: Path, west: float) -> None:
+    """GDAL 3.12 alone loses what lies beyond 360 degrees."""
+    grid = GeoBox((10, 20), Affine(0.1, 0, west, 0, -0.1, 10), "EPSG:4326")
+    values = np.zeros((1, 10, 20), "uint8")
+    values[:, 3:6, 5:15] = 1
+    write_vectors(InMemory(Layer("cover", grid, "uint8", ("cover",), classes=CLASSES), values), tmp_path / "p.geojson")
+    found = json.loads((tmp_path / "p.geojson").read_text())["features"]
+    whole = {feature["properties"]["value"]: shapely.geometry.shape(feature["geometry"]) for feature in found}
+    for value, pixels in ((0, 170), (1, 30)):
+        assert whole[value].is_valid
+        np.testing.assert_allclose(whole[value].area, pixels * 0.01)
+    for row, column in ((0, 0), (4, 9), (4, 10), (9, 19), (4, 4), (4, 15)):
+        place = shapely.Point((west + (column + 0.5) * 0.1 + 180) % 360 - 180, 10 - (row + 0.5) * 0.1)
+        assert [value for value, shape in whole.items() if shape.contains(place)] == [values[0, row, column]]
+
+
 def test_what_has_no_classes_is_refused_in_one_line(tmp_path: Path) -> None:
     for raster, found in ((scores(), "has 9 bands"), (scores(bands=("height",)), "has values of type float32")):
         with pytest.raises(DataError, match=f"layer 'scores' {found}: polygons are made of a map of classes"):

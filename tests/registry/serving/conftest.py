@@ -75,6 +75,15 @@ def share(folder: Path, make_item: MakeItem) -> pystac.Item:
     return make_item(path, "onnx", name="share", **fields)
 
 
+def sums(folder: Path, make_item: MakeItem) -> pystac.Item:
+    """A model that adds to each sample those before it, as a layer does that takes the batch for time."""
+    axis = numpy_helper.from_array(np.array(0), "axis")
+    nodes = [helper.make_node("CumSum", ["x", "axis"], ["y"])]
+    tensors = [("x", TensorProto.FLOAT, ["batch", 2]), None, ("y", TensorProto.FLOAT, ["batch", 2])]
+    path = save(folder / "sums" / "model.onnx", nodes, tensors, axis)
+    return make_item(path, "onnx", name="sums", **one_to_one((-1, 2), ("batch", "feature"), "float32", "float32"))
+
+
 def kinds(folder: Path, make_item: MakeItem) -> pystac.Item:
     """A model of other types than float32: whole numbers in, half precision and 64 bits out."""
     nodes = [

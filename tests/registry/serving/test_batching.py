@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from starlette.requests import ClientDisconnect
-from tests.registry.serving.conftest import MakeItem, share, slow, times
+from tests.registry.serving.conftest import MakeItem, share, slow, sums, times
 
 import modelstac
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.items.provenance import Parity
 from modelstac.registry import Model
 from modelstac.registry.runtimes.opened import Opened
 from modelstac.registry.serving.batching import Axes, Batcher
@@ -75,6 +76,7 @@ def test_what_waits_runs_together_up_to_the_largest_batch(held: tuple[Held, Mode
     given = [of(1), of(2), of(3, 4), of(5), of(6), of(7, 8, 9, 10, 11)]
     for x, found in zip(given, asked(model, run, *given), strict=True):
         np.testing.assert_array_equal(found["y"], 2 * x)
+        assert found["y"].base is None, "nobody holds the results of others"
     assert run.runs == [1, 4, 1, 5]  # more than the largest batch in one request runs as it came
 
 
@@ -111,6 +113,19 @@ def test_whether_samples_are_apart_is_tried(tmp_path: Path, make_item: MakeItem)
     assert may_run_together(modelstac.load(times(tmp_path, make_item, 2)), SETTINGS)
     assert not may_run_together(modelstac.load(share(tmp_path, make_item)), SETTINGS)
     assert may_run_together(modelstac.load(slow(tmp_path, make_item)), SETTINGS)
+    assert not may_run_together(modelstac.load(sums(tmp_path, make_item)), SETTINGS)
+
+
+def test_an_item_that_says_it_moves_is_believed_and_one_that_says_it_does_not_is_tried(
+    tmp_path: Path, make_item: MakeItem
+) -> None:
+    differences = ("max_absolute_difference", "max_relative_difference", "root_mean_square_difference")
+    numbers = dict.fromkeys((*differences, "absolute_tolerance", "relative_tolerance"), 0.0)
+    for item, said in ((share(tmp_path, make_item), 0.0), (times(tmp_path, make_item, 2), 0.5)):
+        model = modelstac.load(item)
+        parity = Parity(source="x", cases=1, passed=True, batch_difference=said, **numbers)
+        model.description = model.description.model_copy(update={"parity": parity})
+        assert not may_run_together(model, SETTINGS)
 
 
 def test_results_are_counted_before_they_are_made(tmp_path: Path, make_item: MakeItem) -> None:

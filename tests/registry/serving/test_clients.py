@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.registry import pairs
 from tests.registry.serving.conftest import infer, predicting, tensor
 
 from modelstac.catalog.base import Catalog
+from modelstac.registry.serving.tensors import from_json
 
 PAIR, TIMES, KINDS, SHARE = "pair-1.0.0-onnx", "times@champion", "kinds-1.0.0-onnx", "share-1.0.0-onnx"
 X = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
@@ -119,6 +121,9 @@ def test_plain_json(server: Server) -> None:
         ("times/versions/champion", "2.0.0"),
         ("times/versions/3.0.0", "3.0.0"),
         ("times", "2.0.0"),  # of two, the champion
+        ("times/times-3.0.0-onnx", "3.0.0"),  # as --predict may name it, and the index then does
+        ("times%2Ftimes-3.0.0-onnx", "3.0.0"),
+        ("times/times-3.0.0-onnx/versions/3.0.0", "3.0.0"),
         ("pair", None),
     ],
 )
@@ -170,14 +175,17 @@ def bad(**changes: Any) -> dict[str, Any]:
         ({"inputs": [bad(data=["1", "2", "3", "4"])]}, "not all numbers"),
         ({"inputs": [bad(data=[None, 1, 2, 3])]}, "not all numbers"),
         ({"inputs": [bad(data=[True, False, True, True])]}, "not all numbers"),
+        ({"inputs": [bad(data=[True, 2.5, 1.0, 1.0])]}, "nor is true a number"),
         ({"inputs": [bad(data=[1e39, 0, 0, 0])]}, "NaN or infinite"),
-        ({"inputs": [bad(datatype="INT8", data=[1, 2, 3, 4])]}, "found an array of int8"),
+        ({"inputs": [bad(datatype="INT8", data=[1, 2, 3, 4])]}, "is FP32, and was sent as INT8: send FP32"),
         ({"inputs": [bad(parameters={"binary_data_size": 16})]}, "0 bytes are left"),
         ({"inputs": [bad(parameters={"shared_memory_region": "r"})]}, "shared_memory_region"),
         ({"inputs": [bad()], "outputs": [{"name": "z"}]}, "no output 'z'"),
         ({"inputs": [bad()], "outputs": [{"name": "y"}, {"name": "y"}]}, "asked for twice"),
         ({"inputs": [bad()], "outputs": [{"name": "y", "parameters": {"binary_data": 1}}]}, "true or false"),
         ({"inputs": [bad()], "id": 7}, "id: a text"),
+        ({"inputs": [bad()], "outputs": {}}, "'outputs': a list"),
+        ({"inputs": [bad()], "parameters": {"sequence_id": 7, "sequence_start": True}}, "one of a sequence"),
     ],
 )
 def test_what_is_no_request_is_told_in_one_line(server: Server, body: Any, words: str) -> None:
@@ -196,6 +204,8 @@ def test_what_is_no_request_is_told_in_one_line(server: Server, body: Any, words
         ("INT16", [1, 2, 2.5], "not all whole numbers"),
         ("INT16", [1, 2, 1 << 70], "not all whole numbers"),
         ("UINT8", [-1, 2, 3], "do not fit into UINT8"),
+        ("INT16", [True, 2, 3], "not all whole numbers"),
+        ("INT64", [-1, 1 << 63, 0], "do not fit into INT64"),
     ],
 )
 def test_whole_numbers_are_not_rounded(server: Server, datatype: str, data: list[Any], words: str) -> None:
@@ -203,6 +213,19 @@ def test_whole_numbers_are_not_rounded(server: Server, datatype: str, data: list
     answer = infer(server, KINDS, n, tensor("f", np.ones((1, 3)), "FP64"))
     assert answer.status_code == 400
     assert words in answer.json()["error"]
+
+
+def test_whole_numbers_of_64_bits_are_read_to_the_last_digit() -> None:
+    large = [1 << 63, 1, (1 << 64) - 1]  # of which NumPy alone makes floats
+    assert from_json("n", "UINT64", [3], large).tolist() == large
+    assert from_json("n", "INT64", [2, 1], [[-1 << 63], [(1 << 63) - 1]]).tolist() == [[-1 << 63], [(1 << 63) - 1]]
+
+
+def test_what_may_be_left_out_may_be_null(server: Server) -> None:
+    given = tensor("x", np.ones((1, 2))) | {"parameters": None}
+    answer = infer(server, TIMES, given, parameters=None, outputs=None, id=None)
+    assert answer.ok, answer.text
+    assert "id" not in answer.json()
 
 
 def test_results_that_json_cannot_hold_come_as_bytes(server: Server, client: triton.InferenceServerClient) -> None:
@@ -237,6 +260,16 @@ def test_broken_bytes(server: Server) -> None:
     assert post(server, head + X.tobytes(), **{LENGTH: str(len(head))}).ok
     for coding, data in (("gzip", b"no gzip"), ("gzip", gzip.compress(head)[:-9]), ("br", head)):
         assert post(server, data, **{"Content-Encoding": coding}).status_code == 400
+
+
+def test_nothing_of_a_packed_body_is_left_unread(server: Server) -> None:
+    body = json.dumps({"inputs": [tensor("x", X)]}).encode()
+    for coding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        assert post(server, pack(body), **{"Content-Encoding": coding}).ok
+        for rest in (b"more", pack(body), pack(b"")):
+            answer = post(server, pack(body) + rest, **{"Content-Encoding": coding})
+            assert answer.status_code == 400
+            assert f"{len(rest)} bytes after it" in answer.json()["error"]
 
 
 def test_too_much_is_refused_however_it_is_sent(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -16,9 +17,14 @@ from tests.catalog.server import postgres
 from tests.catalog.server.conftest import Server, cluster, run, serving
 from tests.registry.serving.conftest import MakeItem, infer, predicting, ready, tensor, times
 
+import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.base import Catalog
+from modelstac.catalog.errors import AmbiguousError
+from modelstac.registry.serving.models import Models
+from modelstac.registry.serving.served import Served
+from modelstac.registry.serving.settings import InferenceSettings
 
 __all__ = ["cluster"]
 X = np.array([[1.0, 2.0]], np.float32)
@@ -93,6 +99,38 @@ def test_a_body_that_comes_slowly_is_answered_by_what_its_alias_means_then(tmp_p
     assert found["outputs"][0]["data"] == [3.0, 6.0]
 
 
+def test_what_two_names_mean_is_loaded_once_and_let_go_with_the_last(tmp_path: Path, models: Catalog) -> None:
+    async def live() -> None:
+        served = Models(["times@champion", TWO, "times"], lambda: models, InferenceSettings(refresh_seconds=0.05))
+        await served.load_all()
+        champion, two, newest = served.slots
+        assert champion.served is two.served is not newest.served
+        models.set_alias("times", "champion", THREE)
+        following = asyncio.create_task(served.follow())
+        while champion.served is two.served:
+            await asyncio.sleep(0.01)
+        assert champion.served is newest.served
+        assert two.served is not None
+        found = await two.served.batcher.run({"x": X}, asyncio.Event().wait)
+        assert found["y"].tolist() == [[2.0, 4.0]]
+        following.cancel()
+        await served.close()
+
+    asyncio.run(asyncio.wait_for(live(), 30))
+
+
+def test_one_id_in_two_collections_is_no_name_of_either(tmp_path: Path, make_item: MakeItem) -> None:
+    settings = InferenceSettings()
+    models = Models([f"{name}/{TWO}" for name in ("first", "second")], open_catalog, settings)
+    for slot in models.slots:
+        model = modelstac.load(times(tmp_path, make_item, 2))
+        model.item.collection_id = slot.reference.partition("/")[0]
+        slot.served = Served(model, settings, together=False)
+    with pytest.raises(AmbiguousError, match=f"'{TWO}' is first/{TWO}, second/{TWO} here"):
+        models.find(TWO)
+    assert models.find(f"second/{TWO}") is models.slots[1].served
+
+
 def test_what_cannot_be_loaded_later_leaves_the_one_before(
     tmp_path: Path, models: Catalog, make_item: MakeItem
 ) -> None:
@@ -111,6 +149,24 @@ def test_what_cannot_be_loaded_later_leaves_the_one_before(
         assert "is not the published file" in message
         file.write_bytes(whole)
         until(lambda: version(server) == "4.0.0", server)
+
+
+def test_an_item_that_was_deleted_and_made_anew_answers_as_the_new_one(
+    tmp_path: Path, models: Catalog, make_item: MakeItem
+) -> None:
+    with predicting(tmp_path, models, "times@champion", THREE) as server:
+        assert (version(server), version(server, THREE)) == ("2.0.0", "3.0.0")
+        for factor, number in ((5, TWO), (6, THREE)):  # by an alias, and by the id
+            anew = times(tmp_path / "anew", make_item, factor)
+            anew.id = number
+            anew.properties["version"] = f"{number[6]}.0.0"
+            models.set_alias("times", "champion", None)
+            models.delete(number)
+            models.publish(anew)
+            models.set_alias("times", "champion", TWO)
+            name = "times@champion" if number == TWO else THREE
+            asked = lambda name=name: infer(server, name, tensor("x", X)).json()["outputs"][0]["data"]  # noqa: E731
+            until(lambda factor=factor, asked=asked: asked() == [1.0 * factor, 2.0 * factor], server)
 
 
 @pytest.mark.parametrize(

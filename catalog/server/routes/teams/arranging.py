@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from modelstac.catalog.errors import InvalidItemError, NotFoundError
+from modelstac.catalog.items.collections.widening import described
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.items.validation import validate_document
@@ -121,7 +122,7 @@ class Arranging(Catalogs):
 
         def change(stored: Document) -> Document:
             # Aliases are changed at the model's own address, by If-Match.
-            return changed | ({ALIASES: stored[ALIASES]} if ALIASES in stored else {})
+            return described(stored, changed | ({ALIASES: stored[ALIASES]} if ALIASES in stored else {}))
 
         await self.store.change_collection(collection_id, change)
         return await self.get_catalog_collection(catalog_id, collection_id, request)

@@ -70,7 +70,7 @@ class PgFilter(Walk):
         return text_of(name)
 
     def _number_of(self, name: str) -> str:
-        return number_in(property_json(name))
+        return f"({number_in(property_json(name))})::float8"
 
     def _list_of(self, name: str) -> str:
         found = property_json(name)
@@ -88,10 +88,12 @@ class PgFilter(Walk):
         return "items.geometry"
 
     def _literal_number(self, value: float) -> str:
-        return f"{self._bind(repr(value))}::numeric"
+        return f"{self._bind(repr(value))}::float8"
 
     def _literal_list(self, values: list[Any]) -> str:
-        return f"{self._bind(json.dumps(values))}::jsonb"
+        # PostgreSQL holds a whole number to its last digit, and 2**60 as a float is written with fewer.
+        whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+        return f"{self._bind(json.dumps(whole))}::jsonb"
 
     def _literal_shape(self, geometry: dict[str, Any]) -> str:
         return f"ST_SetSRID(ST_GeomFromGeoJSON({self._bind(json.dumps(geometry))}), 4326)"

@@ -10,8 +10,10 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.versions import version_key
 
-# pgstac drops what is null; here stand the properties with a null in them, as text.
+# pgstac drops what is null; here stand the properties with a null in them, and what else of the item, as text.
 _NULLS = "interop:with_nulls"
+_OTHER_NULLS = "interop:item_with_nulls"
+_WITHOUT = frozenset({"properties", "geometry"})
 _VERSION_KEY = "interop:version_key"
 # Versions sort as versions and not as text.
 SORTED_AS = {
@@ -27,12 +29,15 @@ def packed(item: Document) -> Document:
     """Return an item as pgstac gets it."""
     properties = dict(item["properties"])
     if nulls := _with_nulls(properties):
-        for name, value in nulls.items():
-            if value is None:
-                del properties[name]
-            else:
-                properties[name] = _without_null(value)
-        properties[_NULLS] = orjson.dumps(nulls).decode()
+        properties = _stripped(properties, nulls) | {_NULLS: orjson.dumps(nulls).decode()}
+    rest = {name: value for name, value in item.items() if name not in _WITHOUT}
+    if nulls := _with_nulls(rest):
+        item = _stripped(item, nulls)
+        if "assets" in nulls:
+            nulls["assets"] = {key: asset for key, asset in nulls["assets"].items() if _has_null(asset)}
+        if "links" in nulls:
+            nulls["links"] = list(filter(_has_null, nulls["links"]))
+        properties[_OTHER_NULLS] = orjson.dumps(nulls).decode()
     try:
         properties[_VERSION_KEY] = version_key(str(properties.get("version")))
     except InvalidItemError:
@@ -47,7 +52,22 @@ def unpacked(item: Document) -> Document:
         properties.pop(hidden, None)
     if nulls := properties.pop(_NULLS, None):
         properties |= orjson.loads(nulls)
+    if nulls := properties.pop(_OTHER_NULLS, None):
+        _put_back(item, orjson.loads(nulls))
     return item
+
+
+def _put_back(item: Document, nulls: Document) -> None:
+    """Give an item what of it had nulls; of its links, which change by themselves, those that are as they were."""
+    links = [(found, _without_null(found)) for found in nulls.pop("links", None) or ()]
+    item["links"] = [next((whole for whole, left in links if left == found), found) for found in item["links"]]
+    item["assets"] |= nulls.pop("assets", None) or {}
+    item |= nulls
+
+
+def _stripped(document: Document, nulls: Document) -> Document:
+    left = {name: _without_null(value) for name, value in nulls.items() if value is not None}
+    return {name: value for name, value in document.items() if name not in nulls} | left
 
 
 def _with_nulls(properties: Document) -> Document:

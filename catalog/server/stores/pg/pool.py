@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,8 @@ from modelstac.catalog.errors import (
 
 Connection = Any  # asyncpg has no types
 
+# Of so many characters a whole number may be beyond 64 bits.
+_LONG = 19
 LOG = logging.getLogger("modelstac.server")
 ADVICE = "check that PostgreSQL runs and that 'modelstac database migrate' was done"
 _WAIT_FOR_CONNECTION = 20.0
@@ -161,13 +164,28 @@ async def _keep_session(_connection: Connection) -> None:
     pass
 
 
+def read_json(text: str) -> Any:
+    """Return what a JSON text says; a number beyond a double, which others stored, is shown digit by digit."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_int=_number, parse_float=_number)
+
+
+def _number(text: str) -> Any:
+    try:
+        return orjson.loads(text) if len(text) < _LONG else orjson.Fragment(text)
+    except orjson.JSONDecodeError:
+        return orjson.Fragment(text)
+
+
 async def _use_json(connection: Connection) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
             kind,
             schema="pg_catalog",
             encoder=lambda value: orjson.dumps(value).decode(),
-            decoder=orjson.loads,
+            decoder=read_json,
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import pystac
 from pypgstac.hydration import hydrate
 
 from modelstac.catalog.items.documents import Document
@@ -16,6 +17,7 @@ from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.server.stores.collections import pointing_to
 from modelstac.catalog.server.stores.pg.items import unpacked
 
+_CURRENT_STAC = pystac.get_stac_version()
 _SHARED = "pgstac:base_item"
 _OF_COLLECTION = "(SELECT {} FROM collections AS whole WHERE whole.id = items.collection)"
 _OF_BASE = "(SELECT base_item FROM base_items AS base WHERE base.collection = items.collection {})"
@@ -39,7 +41,15 @@ def published(row: Sequence[Any]) -> Document:
     item_id, collection, content, geometry, base = row
     content.pop(_SHARED, None)
     kept = content | {"id": item_id, "collection": collection, "type": "Feature", "geometry": orjson.loads(geometry)}
-    return unpacked(hydrate(base, kept))
+    item = unpacked(hydrate(base, kept))
+    if not isinstance(item.get("stac_version"), str):  # others load what has none, which no client reads
+        item["stac_version"] = _version(base)
+    return item
+
+
+def _version(base: Any) -> str:
+    said = base.get("stac_version") if isinstance(base, dict) else None
+    return said if isinstance(said, str) else _CURRENT_STAC
 
 
 def shown(row: Sequence[Any]) -> Document:

@@ -17,7 +17,10 @@ from modelstac.catalog.server.stores.pg.filters import PgFilter
 from modelstac.catalog.server.stores.pg.items import SORTED_AS
 from modelstac.catalog.server.stores.pg.properties import PROPERTIES, number_in, property_json, text_in, text_of
 
-_BOX = "LATERAL (SELECT items.content->'bbox' AS at OFFSET 0) AS box"
+# What others loaded is no box where it is not one of numbers.
+_BOX = """LATERAL (SELECT CASE WHEN jsonb_typeof(said) = 'array' THEN CASE WHEN jsonb_array_length(said) IN (4, 6)
+    AND NOT jsonb_path_exists(said, '$[*] ? (@.type() != "number")') THEN said END END AS at
+    FROM (SELECT items.content->'bbox' AS said OFFSET 0) AS own OFFSET 0) AS box"""
 _SIDES = (
     "(box.at->>0)::float8",
     "(box.at->>1)::float8",

@@ -57,7 +57,7 @@ def ask(
     program
         Name of its module in this folder.
     request
-        What it is told, as JSON takes it; paths are absolute.
+        What it is told, as JSON takes it; the ``path`` of the file, and where it writes, which are absolute.
     what
         The file that it opens, for errors.
     arrays
@@ -75,7 +75,8 @@ def ask(
     where = environment or ThisEnvironment.here()
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name, where.in_use():
         folder = Path(name)
-        (folder / asking.REQUEST).write_text(json.dumps(dict(request)), encoding="utf-8")
+        told = dict(request) | {"path": str(Path(request["path"]).absolute())}  # it runs in a folder of its own
+        (folder / asking.REQUEST).write_text(json.dumps(told), encoding="utf-8")
         if arrays is not None:
             asking.write_arrays(folder / asking.GIVEN, list(arrays.values()))
         _run(program, folder, where, what)

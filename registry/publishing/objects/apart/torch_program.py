@@ -106,7 +106,11 @@ def _module(module: Any, request: Any, given: Any, root: str) -> Any:
 
     asking.stand_in(root, HEAVY)
     ours: Any = importlib.import_module("modelstac.registry.publishing.objects.torch")
-    arrays = dict(zip(request["inputs"], given))  # noqa: B905
+    names = request["inputs"]
+    own = ours.input_names(module)
+    if len(own) == len(names) == 1:  # which no example need name
+        names = own
+    arrays = dict(zip(names, given))  # noqa: B905
     saved = ours.save(module, Path(request["program"]).parent, arrays, {})
     found = list(saved.run(arrays))
     said = {"architecture": type(module).__name__, "written": "program", "notes": list(saved.notes)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.running.bands import Band, bands_of_axis, bands_of_variables, one_band
-from modelstac.registry.running.labels.grids import image_axis
-from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, signed, signed_dtype
-from modelstac.registry.running.labels.reading import UNITS, read_values, with_mapping
-from modelstac.registry.running.labels.units import said
-from modelstac.registry.running.signature import TIME
-from modelstac.registry.running.values.scaling import AXES
+from modelstac.registry.running.bands import CALLED, Band, bands_of_axis, bands_of_variables, one_band
+from modelstac.registry.running.labels.grids import image_axis_of
+from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, has_names, signed, signed_dtype
+from modelstac.registry.running.labels.reading import read_values, with_mapping
+from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.times import time_dim, time_of, times_along, with_known_times
+from modelstac.registry.running.labels.units import UNITS, said
 from modelstac.registry.scenes.reading.finding.axes import grid_of
+from modelstac.registry.scenes.reading.finding.names import are_counted
 from modelstac.registry.scenes.reading.finding.parts import (
     Numbers,
     Offer,
     Stored,
     Values,
+    file_and_group,
     is_remote,
     is_zarr,
     plain,
@@ -34,9 +35,6 @@ from modelstac.registry.scenes.reading.finding.parts import (
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_AXES = (*AXES, "variable")
-_NUMBERED = re.compile(r"band_\d+")
 
 
 class ArrayPart:
@@ -93,16 +91,40 @@ def open_dataset(path: str) -> xr.Dataset:
     """
     import xarray as xr
 
-    if not is_remote(path) and not Path(path).exists():
+    file, group = (path, None) if is_remote(path) else file_and_group(path)
+    if not is_remote(path) and not Path(file).exists():
         raise DataError(f"cannot open {path}: there is no such file")
     engine = "zarr" if is_zarr(path) else None
+    before_plugins()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-            return xr.open_dataset(path, engine=engine, mask_and_scale=False, decode_coords="all", chunks=None)
+            found = xr.open_dataset(
+                file, engine=engine, group=group, mask_and_scale=False, decode_coords="all", chunks=None
+            )
+            groups = () if found.data_vars else _groups(file, engine)
     except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"cannot open {plain(path)}: {reason}") from error
+    if groups:
+        raise DataError(
+            f"{plain(path)} has its variables in the groups {', '.join(groups)}: name one of them, "
+            f"{plain(file)}/{groups[0]}"
+        )
+    return found
+
+
+def _groups(path: str, engine: str | None) -> tuple[str, ...]:
+    """Name the groups of a file that have variables."""
+    import xarray as xr
+
+    if not hasattr(xr, "open_groups"):  # before 2024.10
+        return ()
+    found = xr.open_groups(path, engine=engine, chunks=None)
+    names = tuple(sorted(str(name).strip("/") for name, group in found.items() if group.data_vars))
+    for group in found.values():
+        group.close()
+    return names
 
 
 def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:
@@ -115,12 +137,12 @@ def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = 
     """
     dataset = with_mapping(dataset)
     named = dict(zip(dataset.data_vars, bands_of_variables(dataset), strict=True))
+    numbered = are_counted([str(key) for key, variable in dataset.data_vars.items() if _image(variable) is not None])
     offers: list[Offer] = []
     for variable, band_named in named.items():
         array, band = dataset[variable], band_named
-        described = array.attrs.get("long_name")
-        if _NUMBERED.fullmatch(band.name) and isinstance(described, str):  # as rioxarray makes variables of bands
-            band = replace(band, name=described)
+        if numbered and band.name == str(variable):
+            band = replace(band, name="")
         if _image(array) is None or array.dtype.kind not in KINDS + "c":
             continue
         alone = len([one for one in dataset.data_vars.values() if _image(one) is not None]) == 1
@@ -162,14 +184,16 @@ def offers_of_array(
         raise DataError(f"{name} has the dimensions ({dims}), and no rows and columns: rename them y and x")
     if array.dtype.kind not in KINDS + "c":
         raise DataError(f"{name} holds {array.dtype}, no numbers: convert them, .astype('float32')")
-    axis = next((str(dim) for dim in array.dims if dim in _AXES), None)
-    kept = {*image, axis, TIME}
+    axis = next((str(dim) for dim in array.dims if str(dim).casefold() in CALLED), None)
+    when = time_dim(array)
+    array = array if when is None else with_known_times(array, when)
+    kept = {*image, axis, when}
     for dim in [dim for dim in array.dims if dim not in kept]:
         if array.sizes[dim] > 1:
             raise DataError(f"{name} has the dimension {dim!r} of {array.sizes[dim]}, which no band is: select one")
         array = array.isel({dim: 0})
     offers = []
-    for time, frame in _steps(array):
+    for time, frame in _steps(array, when):
         step = frame.transpose(*(() if axis is None else (axis,)), *image)
         bands = _bands(step, axis, band, alone)
         part = ArrayPart(step, name, axis, crs=crs)
@@ -193,7 +217,7 @@ def token(array: xr.DataArray) -> str:
 
 
 def _image(array: xr.DataArray) -> tuple[str, str] | None:
-    rows, columns = ([str(dim) for dim in array.dims if image_axis(str(dim)) == axis] for axis in ("y", "x"))
+    rows, columns = ([str(dim) for dim in array.dims if image_axis_of(array, str(dim)) == axis] for axis in ("y", "x"))
     return (rows[0], columns[0]) if len(rows) == len(columns) == 1 else None
 
 
@@ -205,13 +229,15 @@ def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool
     return [Band(one_band(array) or ("" if alone else str(array.name or "")))]
 
 
-def _steps(array: xr.DataArray) -> Iterator[tuple[np.datetime64 | None, xr.DataArray]]:
-    if TIME not in array.dims:
-        yield (_time(array[TIME].values) if TIME in array.coords and array[TIME].ndim == 0 else None), array
+def _steps(array: xr.DataArray, dim: str | None) -> Iterator[tuple[np.datetime64 | None, xr.DataArray]]:
+    if dim is None:
+        alone = time_of(array)
+        yield None if alone is None else _time(alone.values), array
         return
-    times = array[TIME].values if TIME in array.coords else [None] * array.sizes[TIME]
+    along = times_along(array, dim)
+    times = [None] * array.sizes[dim] if along is None else along.values
     for number, time in enumerate(times):
-        yield _time(time), array.isel({TIME: number})
+        yield _time(time), array.isel({dim: number})
 
 
 def _time(value: Any) -> np.datetime64 | None:
@@ -246,8 +272,7 @@ def _numbers(array: xr.DataArray, number: int, count: int, name: str) -> Numbers
     scale, offset = (_number(array.attrs, names, number, count, name) for names in (SCALES, OFFSETS))
     unit = next((array.attrs[key] for key in UNITS if key in array.attrs), None)
     unit = unit[number] if isinstance(unit, list | tuple | np.ndarray) and len(unit) == count else unit
-    classes = "flag_values" in array.attrs or "flag_meanings" in array.attrs
-    return Numbers(scale, offset, None, said(unit), classes, name if (scale, offset) != (None, None) else "")
+    return Numbers(scale, offset, None, said(unit), has_names(array), name if (scale, offset) != (None, None) else "")
 
 
 def _number(attrs: Mapping[Any, Any], names: tuple[str, ...], number: int, count: int, of: str) -> float | None:

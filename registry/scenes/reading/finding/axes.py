@@ -8,19 +8,25 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import (
+    TURN,
     counts_pixels,
     geotransform,
+    in_unit_of,
+    places_of,
     positions_of,
     read_axis,
     system_of,
+    written_transform,
 )
-from modelstac.registry.running.labels.systems import parsed_crs
+from modelstac.registry.running.labels.systems import called, parsed_crs
+from modelstac.registry.running.labels.units import said
 
 if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-_TURN = 360.0
+_OFF = 0.01
+"""Share of a pixel that is rounding."""
 
 
 def grid_of(array: xr.DataArray, y: str, x: str, *, of: str, crs: Any = None) -> GeoBox:
@@ -46,21 +52,26 @@ def grid_of(array: xr.DataArray, y: str, x: str, *, of: str, crs: Any = None) ->
     from odc.geo.geobox import GeoBox
 
     numbers = geotransform(array)
-    steps = (None, None) if numbers is None or numbers[2] or numbers[4] else (numbers[5], numbers[1])
-    rows, columns = (
-        _even(array, name, axis, of) or _alone(array, name, step)
-        for name, axis, step in ((y, "y", steps[0]), (x, "x", steps[1]))
-    )
-    if rows is not None and columns is not None:
-        affine = Affine(columns[1], 0.0, columns[0], 0.0, rows[1], rows[0])
-    elif numbers is not None:
-        affine = Affine.from_gdal(*numbers)
-    else:
+    if numbers is None and any(positions_of(array, name) is None for name in (y, x)):
         raise DataError(
             f"{of} has no coordinates along {y!r} and {x!r} and no transform, so that a map of it would lie nowhere: "
             "give it those of its pixels"
         )
-    grid: GeoBox = GeoBox((array.sizes[y], array.sizes[x]), affine, _system(array, y, of, crs))
+    system = _system(array, y, of, crs)
+    steps = (None, None) if numbers is None or numbers[2] or numbers[4] else (numbers[5], numbers[1])
+    rows, columns = (
+        _even(array, name, axis, of, system) or _alone(array, name, step, system)
+        for name, axis, step in ((y, "y", steps[0]), (x, "x", steps[1]))
+    )
+    written = written_transform(array)
+    if written is not None and not (written[2] or written[4]):
+        rows, columns = _of_corners(rows, written[3], written[5]), _of_corners(columns, written[0], written[1])
+    if rows is not None and columns is not None:
+        affine = Affine(columns[1], 0.0, columns[0], 0.0, rows[1], rows[0])
+    else:
+        assert numbers is not None
+        affine = Affine.from_gdal(*numbers)
+    grid: GeoBox = GeoBox((array.sizes[y], array.sizes[x]), affine, system)
     return grid
 
 
@@ -80,17 +91,17 @@ def _system(array: xr.DataArray, y: str, of: str, crs: Any) -> Any:
     return f"EPSG:{code}" if code is not None else read.to_wkt()
 
 
-def _alone(array: xr.DataArray, name: str, step: float | None) -> tuple[float, float] | None:
+def _alone(array: xr.DataArray, name: str, step: float | None, system: Any) -> tuple[float, float] | None:
     """Return the outer edge of one row or column, whose step a transform says: that of a larger array, cut since."""
     if step is None or name not in array.coords or array[name].dims != (name,) or array[name].size != 1:
         return None
-    place = array[name].values[0]
-    if array[name].dtype.kind not in "fiu" or counts_pixels(array[name]) or not np.isfinite(place):
+    if array[name].dtype.kind not in "fiu" or counts_pixels(array[name]):
         return None
-    return float(place) - step / 2, step
+    place = places_of(array[name])[0] * _factor(array, name, system)
+    return (float(place) - step / 2, step) if np.isfinite(place) else None
 
 
-def _even(array: xr.DataArray, name: str, axis: str, of: str) -> tuple[float, float] | None:
+def _even(array: xr.DataArray, name: str, axis: str, of: str, system: Any) -> tuple[float, float] | None:
     """Return the outer edge and the step of pixels, in the unit of their reference system."""
     positions = positions_of(array, name)
     if positions is None:
@@ -98,9 +109,29 @@ def _even(array: xr.DataArray, name: str, axis: str, of: str) -> tuple[float, fl
     read = read_axis(array, name, axis, of=of)
     assert read is not None
     if read.degrees and axis == "x":
-        positions = np.unwrap(positions, period=_TURN)
+        positions = np.unwrap(positions, period=TURN)
     step = float(positions[-1] - positions[0]) / (positions.size - 1)
     if np.abs(positions - (positions[0] + step * np.arange(positions.size))).max() > 0.1 * abs(step):
         raise DataError(f"{of}: the pixels along {name!r} are not evenly apart: bring them onto an even grid")
-    factor = read.step / float(np.median(np.diff(positions)))  # kilometres of geostationary and polar grids
+    factor = _factor(array, name, system)  # kilometres of polar grids, angles of geostationary ones
     return (float(positions[0]) - step / 2) * factor, step * factor
+
+
+def _of_corners(found: tuple[float, float] | None, corner: float, pixel: float) -> tuple[float, float] | None:
+    """Take the edge from coordinates that are those of corners, by the transform beside them: stackstac's are."""
+    if found is None or abs(found[1] - pixel) > _OFF * abs(pixel):
+        return found
+    pixels = (found[0] + pixel / 2 - corner) / pixel
+    return (found[0] + pixel / 2, found[1]) if abs(pixels - round(pixels)) <= _OFF else found
+
+
+def _factor(array: xr.DataArray, name: str, system: Any) -> float:
+    """Return what makes coordinates of the unit of a reference system of those that are there."""
+    unit = said(array[name].attrs.get("units"))
+    found = 1.0 if unit is None or counts_pixels(array[name]) else in_unit_of(system, unit)
+    if found is None:
+        raise DataError(
+            f"{array.name or 'the array'}: its coordinates {name!r} are in {unit!r}, and the reference system "
+            f"{called(system)} has none such: name the right one, --crs EPSG:…, or correct the unit"
+        )
+    return found

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from modelstac.catalog.errors import DataError
+from modelstac.registry.running.labels.systems import called
+from modelstac.registry.running.labels.units import UNITS, said
+from modelstac.registry.scenes.reading.finding import landsat
 from modelstac.registry.scenes.reading.finding.handles import Handles, settings
-from modelstac.registry.scenes.reading.finding.names import file_name, of_file, time_in_name
+from modelstac.registry.scenes.reading.finding.masks import Missing, nodata_of
+from modelstac.registry.scenes.reading.finding.names import file_name, of_file, times_of_file
 from modelstac.registry.scenes.reading.finding.parts import (
     Numbers,
     Offer,
     Origin,
     Stored,
     Values,
-    is_missing,
     is_remote,
     plain,
     shown,
@@ -41,8 +43,24 @@ if TYPE_CHECKING:
 _MEDIA_TYPES = {"GTiff": "image/tiff; application=geotiff", "JP2OpenJPEG": "image/jp2", "PNG": "image/png"}
 
 
+_CLASS = re.compile(r"CLASS_-?\d+")
+_PART = re.compile(r'[A-Z0-9_]+:"?([^":]+)"?:')
+"""How GDAL calls the variables of NetCDF and HDF: NETCDF:"scene.nc":red."""
+
+
 class FilePart:
     """Bands of one file; see :class:`modelstac.registry.scenes.reading.finding.parts.Part`.
+
+    Parameters
+    ----------
+    path, handles
+        The file, and what opens it.
+    crs
+        Reference system, where the caller knows it better.
+    otherwise
+        Where the file says none.
+    copies
+        Where else it lies, if it cannot be opened there.
 
     Raises
     ------
@@ -50,23 +68,26 @@ class FilePart:
         If it cannot be opened, is no raster, lies nowhere, or holds complex numbers.
     """
 
-    def __init__(self, path: str, handles: Handles, *, crs: Any = None) -> None:
+    def __init__(
+        self, path: str, handles: Handles, *, crs: Any = None, otherwise: str | None = None, copies: Sequence[str] = ()
+    ) -> None:
         from rasterio.errors import NotGeoreferencedWarning
 
-        self.path = path
+        self._handles, self.note = handles, ""
+        self.path = path = self._first_there(path, copies)
         self.name = plain(path)
-        self._handles = handles
         with settings(**_remote(path)), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # which is refused below
             with self._opened() as dataset:
                 self._check(dataset)
-                self.grid = _grid(dataset, self.name, crs)
-                self.bands = of_file(dataset, path)
+                self.grid = _grid(dataset, self.name, crs or dataset.crs or otherwise)
+                self.bands, self.times = of_file(dataset, path), times_of_file(dataset, path)
                 self.stored = tuple(self._stored(dataset, number) for number in range(1, dataset.count + 1))
                 kinds = enumerate(dataset.colorinterp, 1)
                 self.shown = tuple(number - 1 for number, kind in kinds if kind.name != "alpha")
-                self._masks = tuple(_mask_of(dataset, number) for number in range(1, dataset.count + 1))
-                self.origin = Origin(self.name, _MEDIA_TYPES.get(dataset.driver), _identity(path, dataset.files))
+                self._missing = Missing.of(dataset)
+                href = self.name if is_remote(path) or "://" not in path else next(iter(dataset.files), "")
+                self.origin = Origin(href, _MEDIA_TYPES.get(dataset.driver), _identity(path, dataset.files))
 
     def read(self, bands: tuple[int, ...], rows: slice, columns: slice) -> tuple[Values, Values | None]:
         """Read a window."""
@@ -77,7 +98,7 @@ class FilePart:
         with settings(**_remote(self.path)), self._opened() as dataset:
             try:
                 values = dataset.read([band + 1 for band in bands], window=window)
-                return values, self._missing(dataset, bands, window, values)
+                return values, self._missing.read(dataset, bands, window, values)
             except (RasterioError, OSError, ValueError, MemoryError) as error:
                 reason = _reason(error)
                 raise DataError(
@@ -85,28 +106,26 @@ class FilePart:
                     "again, or leave out what cannot be read (--skip-errors)"
                 ) from error
 
-    def _missing(self, dataset: DatasetReader, bands: tuple[int, ...], window: Any, values: Values) -> Values | None:
-        missing: Values | None = None
-        alike: Values | None = None
-        for place, band in enumerate(bands):
-            kind = self._masks[band]
-            gone = is_missing(values[place], self.stored[band].numbers.nodata)
-            if kind == "own":
-                here = dataset.read_masks(band + 1, window=window) == 0
-            elif kind == "shared":
-                alike = dataset.dataset_mask(window=window) == 0 if alike is None else alike
-                here = alike
-            elif kind == "alpha":
-                alike = dataset.read(_alpha(dataset), window=window) == 0 if alike is None else alike
-                here = alike
-            else:
-                here = None
-            if here is not None and here.any():
-                gone = here if gone is None else gone | here
-            if gone is not None:
-                missing = np.zeros(values.shape, bool) if missing is None else missing
-                missing[place] = gone
-        return missing
+    def _first_there(self, path: str, copies: Sequence[str]) -> str:
+        """Find the first place where it can be opened.
+
+        Raises
+        ------
+        DataError
+            If there is none; it tells of the first.
+        """
+        if not copies:
+            return path
+        errors: list[DataError] = []
+        for self.path in (path, *copies):
+            self.name = plain(self.path)
+            try:
+                with settings(**_remote(self.path)), self._opened():
+                    self.note = f"{plain(path)} cannot be opened: its copy {self.name} is read" if errors else ""
+                    return self.path
+            except DataError as error:
+                errors.append(error)
+        raise errors[0]
 
     @contextmanager
     def _opened(self) -> Iterator[DatasetReader]:
@@ -125,6 +144,8 @@ class FilePart:
     def _why(self, error: Exception) -> str:
         if not is_remote(self.path) and not self.path.startswith("/vsi"):
             path = Path(self.path)
+            if (part := _PART.match(self.path)) is not None:
+                return f"it is a part of a file in the words of GDAL: name the file, or a group of it, {part[1]}/GROUP"
             if not path.exists():
                 return "there is no such file"
             if path.is_file() and not path.stat().st_size:
@@ -152,16 +173,22 @@ class FilePart:
     def _stored(self, dataset: DatasetReader, number: int) -> Stored:
         scale, offset = float(dataset.scales[number - 1]), float(dataset.offsets[number - 1])
         says = (scale, offset) != (1.0, 0.0)
-        nodata = dataset.nodatavals[number - 1]
+        nodata = nodata_of(dataset, number)
         numbers = Numbers(
             scale if says else None,
             offset if says else None,
-            None if nodata is None or _is_masked(dataset, number) else float(nodata),
-            dataset.units[number - 1] or None,
-            _has_classes(dataset, number),
+            nodata,
+            unit_of(dataset, number),
+            not says and _has_classes(dataset, number),  # a picture of what is packed has a palette, too
             self.name if says else "",
         )
         return Stored(dataset.dtypes[number - 1], numbers)
+
+
+def unit_of(dataset: DatasetReader, number: int) -> str | None:
+    """Return the unit of a band: from GDAL's own field, or a tag, as of GRIB and of what was an array of xarray."""
+    tags = dataset.tags() | dataset.tags(number)
+    return said(dataset.units[number - 1] or next((tags[key] for key in UNITS if key in tags), None))
 
 
 def offers_of_file(path: str, handles: Handles, owner: int, *, crs: Any = None) -> tuple[list[Offer], Origin, bool]:
@@ -189,6 +216,8 @@ def offers_of_file(path: str, handles: Handles, owner: int, *, crs: Any = None) 
                 numbers = replace(
                     numbers, scale=1 / QUANTIFICATION, offset=offset / QUANTIFICATION, source=f"Sentinel-2, {source}"
                 )
+        elif (known := landsat.of_file_name(file_name(path), band)) is not None:
+            band, numbers = known
         label = f"{part.name}, band {number + 1}" if len(part.shown) > 1 else part.name
         offers.append(
             Offer(
@@ -199,7 +228,7 @@ def offers_of_file(path: str, handles: Handles, owner: int, *, crs: Any = None) 
                 owner,
                 file_name(path),
                 numbers,
-                time_in_name(path),
+                part.times[number],
                 tile[1] if tile else None,
             )
         )
@@ -211,7 +240,7 @@ def _remote(path: str) -> dict[str, Any]:
     return {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {}
 
 
-def _grid(dataset: DatasetReader, name: str, crs: Any) -> GeoBox:
+def _grid(dataset: DatasetReader, name: str, system: Any) -> GeoBox:
     from odc.geo.geobox import GeoBox
 
     transform = dataset.transform
@@ -223,7 +252,6 @@ def _grid(dataset: DatasetReader, name: str, crs: Any) -> GeoBox:
         raise DataError(
             f"{name} says the transform ({numbers}), which places no pixel: correct it, with gdal_edit -a_ullr"
         )
-    system = dataset.crs if crs is None else crs
     if not system:
         raise DataError(
             f"{name} says no reference system, so that a map of it would lie nowhere: name it, --crs EPSG:…"
@@ -233,8 +261,8 @@ def _grid(dataset: DatasetReader, name: str, crs: Any) -> GeoBox:
     # Half a pixel beyond a pole is how global grids of points are written.
     if grid.crs.geographic and max(-box.bottom, box.top) > 90 + abs(transform.e):
         raise DataError(
-            f"{name} reaches from {box.bottom:g} to {box.top:g} in degrees of latitude, by {grid.crs}: it has another "
-            "reference system, or another place; name the right one, --crs EPSG:…"
+            f"{name} reaches from {box.bottom:g} to {box.top:g} in degrees of latitude, by {called(grid.crs)}: it has "
+            "another reference system, or another place; name the right one, --crs EPSG:…"
         )
     return grid
 
@@ -247,32 +275,10 @@ def _short(system: Any) -> Any:
     return f"EPSG:{code}" if code is not None and CRS.from_epsg(code) == system else system
 
 
-def _mask_of(dataset: DatasetReader, number: int) -> str:
-    """Tell whether there is a mask beside nodata: of its own, one that bands share, or a band of alpha."""
-    flags = {flag.name for flag in dataset.mask_flag_enums[number - 1]}
-    if "per_dataset" in flags or "alpha" in flags:
-        return "shared"
-    if "nodata" in flags and dataset.dtypes[number - 1] in ("int64", "uint64"):
-        return "own"  # rasterio gives their nodata as a fraction, which is another number, or none
-    if flags & {"all_valid", "nodata"}:
-        # GDAL takes alpha as a mask of one or three bands only; pictures of drones have five and more.
-        return "alpha" if _alpha(dataset) not in (0, number) else ""
-    return "own"
-
-
-def _alpha(dataset: DatasetReader) -> int:
-    """Give the number of the band of alpha; 0 where there is none."""
-    return next((number for number, kind in enumerate(dataset.colorinterp, 1) if kind.name == "alpha"), 0)
-
-
-def _is_masked(dataset: DatasetReader, number: int) -> bool:
-    """Tell whether a mask says all that is missing, and nodata nothing more."""
-    return _mask_of(dataset, number) in {"own", "shared"}
-
-
 def _has_classes(dataset: DatasetReader, number: int) -> bool:
-    """Tell whether a band names things: it has a colour for each of its numbers."""
-    return str(dataset.colorinterp[number - 1].name) == "palette"
+    """Tell whether a band names things: it has a colour for each of its numbers, or names of them, as ours have."""
+    named = any(_CLASS.fullmatch(key) for key in dataset.tags(number))
+    return named or str(dataset.colorinterp[number - 1].name) == "palette"
 
 
 def _identity(path: str, files: list[str]) -> dict[str, Any]:

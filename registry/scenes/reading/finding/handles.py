@@ -21,6 +21,7 @@ DRIVERS = (
 _SETTINGS = {
     "GDAL_CACHEMAX": CACHE,  # rasterio takes bytes, where GDAL's own option of this name is in megabytes
     "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GRIB_NORMALIZE_UNITS": "NO",  # temperatures stay in K, as other readers of GRIB give them
     "GDAL_HTTP_TIMEOUT": 60,
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,

@@ -6,9 +6,9 @@ Sources: STAC 1.0 and 1.1 (common metadata ``bands``), EO 1.1 and 2.0, raster 1.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,16 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.running.bands import Band
+from modelstac.catalog.items.links import copies
+from modelstac.registry.running.bands import Band, has_classes
+from modelstac.registry.running.labels.grids import SYSTEM
+from modelstac.registry.running.labels.systems import parsed_crs
+from modelstac.registry.running.labels.units import are_apart
+from modelstac.registry.scenes.reading.finding.checksums import check_file
 from modelstac.registry.scenes.reading.finding.files import FilePart
-from modelstac.registry.scenes.reading.finding.names import are_counted
-from modelstac.registry.scenes.reading.finding.parts import Found, Numbers, Offer, Origin, is_remote, plain
+from modelstac.registry.scenes.reading.finding.landsat import of_file_name
+from modelstac.registry.scenes.reading.finding.names import are_counted, file_name
+from modelstac.registry.scenes.reading.finding.parts import CUBES, Found, Numbers, Offer, Origin, is_remote, plain
 from modelstac.registry.scenes.reading.finding.sentinel import (
     NODATA,
     QUANTIFICATION,
@@ -32,18 +38,30 @@ from modelstac.registry.scenes.reading.finding.sentinel import (
 
 if TYPE_CHECKING:
     import pystac
+    import xarray as xr
 
     from modelstac.registry.scenes.reading.finding.handles import Handles
 
 SENSOR_FIELDS = ("constellation", "platform", "instruments")
-_RASTERS = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "application/vnd.gdal.vrt", "application/x-geotiff")
+_RASTERS = (
+    *("image/tiff", "image/geotiff", "image/x-geotiff", "image/vnd.stac.geotiff", "application/x-geotiff"),
+    *("image/jp2", "image/jpx", "application/vnd.gdal.vrt"),
+)
 _ENDINGS = (".tif", ".tiff", ".jp2", ".vrt")
+_OF_ANY_TYPE = ("application/octet-stream", "binary/octet-stream")  # what servers call a file that they do not know
+_CUBES = (
+    *("application/netcdf", "application/x-netcdf", "application/vnd+netcdf", "application/vnd.zarr"),
+    *("application/vnd+zarr", "application/x-zarr", "application/x-hdf", "application/hdf", "application/x-hdf5"),
+)
 _NOT_DATA = frozenset({"thumbnail", "overview", "visual", "metadata"})
 _PICTURES = ("visual", "thumbnail", "overview", "preview", "rendered_preview", "tci", "true_color")
 _SPELLED = ("raster:{}", "{}")
 _OF_ITEM = {"scale": _SPELLED[:1], "offset": _SPELLED[:1], "nodata": _SPELLED, "unit": _SPELLED}
 """How fields are spelled at a band or asset, and among the properties of an item, where others have such names, too."""
+_FAULT = "modelstac:fault"
 _LARGEST = 200 * 2**20
+_READ_FROM = "modelstac:read_from"
+"""Where the JSON of an item lay: a copy that says where it was published has its assets beside itself."""
 
 
 def read_items(path: str) -> list[pystac.Item]:
@@ -85,7 +103,8 @@ def items_of(found: Any, name: str, *, base: str | None = None) -> Iterator[pyst
     try:
         item = pystac.Item.from_dict(dict(found), migrate=False)
         if base is not None and item.get_self_href() is None:
-            item.set_self_href(base)  # from which its assets are found
+            item.set_self_href(base)
+        item.extra_fields[_READ_FROM] = base
     except Exception as error:  # pystac's, KeyError and ValueError of what is missing
         raise DataError(f"{name} is no STAC item that can be read: {type(error).__name__}: {error}") from error
     yield item
@@ -106,17 +125,19 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
     for owner, item in enumerate(items, begin):
         here = list(_offers(item, handles, owner, crs))
         if not here:
+            has = ", ".join(f"{key} ({asset.media_type or 'of no type'})" for key, asset in item.assets.items())
             raise DataError(
-                f"item {item.id!r} has no asset that is a raster; it has {', '.join(item.assets) or 'none'}"
+                f"item {item.id!r} has no asset that is a raster, NetCDF or Zarr; it has {has or 'none'}: name a file "
+                "of it that is one, or another item"
             )
         offers += here
         href = item.get_self_href()
         stamp = {key: item.properties[key] for key in ("updated", "version") if key in item.properties}
         identity = {"item": item.id, "collection": item.collection_id} | stamp
         if href:
-            origins.append(Origin(plain(href), "application/geo+json", identity, item.id))
+            origins.append(Origin(plain(href), "application/geo+json", identity, item.id, owner))
         else:
-            origins += [Origin(plain(one.label), None, identity, item.id) for one in here[:1]]
+            origins += [Origin(plain(one.label), None, identity, item.id, owner) for one in here[:1]]
         sentinel = sentinel or is_sentinel(item.properties)
         for field in SENSOR_FIELDS:
             said = item.properties.get(field)
@@ -127,13 +148,28 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
 
 
 def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterator[Offer]:
-    rasters = {key: asset for key, asset in item.assets.items() if _is_raster(key, asset)}
+    rasters = {key: asset for key, asset in item.assets.items() if _is_kind(key, asset, _RASTERS, _ENDINGS)}
+    if not rasters:  # nothing but a picture, which its item calls data
+        rasters = {
+            key: asset
+            for key, asset in item.assets.items()
+            if "data" in _roles(asset) and _is_of_type(asset, _RASTERS, _ENDINGS)
+        }
+    if not rasters:
+        yield from _of_cubes(item, owner, crs)
     for key, asset in rasters.items():
-        path = _path(asset.get_absolute_href() or asset.href)
+        paths = _places(item, asset)
+        path = paths[0]
 
         @cache
-        def opened(path: str = path) -> FilePart:
-            return FilePart(path, handles, crs=crs)
+        def opened(
+            paths: tuple[str, ...] = paths,
+            said: str | None = _system(asset.extra_fields, item.properties),
+            fields: Mapping[str, Any] = asset.extra_fields,
+        ) -> FilePart:
+            part = FilePart(paths[0], handles, crs=crs, otherwise=said, copies=paths[1:])
+            part.note = "; ".join(note for note in (part.note, check_file(part.path, fields, item.id)) if note)
+            return part
 
         entries = _entries(asset.extra_fields)
         if are_counted([str(entry.get("name", "")) for entry in entries]):
@@ -144,6 +180,9 @@ def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterat
         for number, entry in enumerate(entries):
             band = own[number] if number < len(own) else _band(entry, key, len(entries))
             band = named(band) if is_sentinel(item.properties) else band
+            numbers = _numbers(entry, asset.extra_fields, item, band, key)
+            if (numbers.scale, numbers.offset) == (None, None) and (known := of_file_name(file_name(path), band)):
+                numbers = replace(known[1], nodata=numbers.nodata, unit=numbers.unit or known[1].unit)
             yield Offer(
                 band,
                 number,
@@ -151,10 +190,62 @@ def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterat
                 plain(path) if len(entries) == 1 else f"{plain(path)}, band {number + 1}",
                 owner,
                 key,
-                _numbers(entry, asset.extra_fields, item, band, key),
+                numbers,
                 _time(item),
                 _pixel(entry, asset.extra_fields),
+                _until(item),
             )
+
+
+def _places(item: pystac.Item, asset: pystac.Asset) -> tuple[str, ...]:
+    """Return where an asset lies: beside its item, where that was published, and where else it says there is a copy."""
+    from pystac.utils import make_absolute_href
+
+    bases = [item.extra_fields.get(_READ_FROM), item.get_self_href()]
+    found = [
+        _path(make_absolute_href(href, base, start_is_dir=False) if base is not None else href)
+        for href in (asset.href, *copies(asset))
+        for base in ([base for base in bases if base is not None] or [None])
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _of_cubes(item: pystac.Item, owner: int, crs: Any) -> Iterator[Offer]:
+    """Offer the variables of NetCDF and Zarr."""
+    from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset
+
+    for key, asset in item.assets.items():
+        if _is_kind(key, asset, _CUBES, CUBES):
+            path, dataset = _first_cube(_places(item, asset))
+            check_file(path, asset.extra_fields, item.id)
+            said = _system(asset.extra_fields, item.properties)
+            dataset = dataset if said is None else dataset.assign_attrs({SYSTEM: said} | dataset.attrs)
+            for offer in offers_of_dataset(dataset, owner, plain(path), crs=crs):
+                yield replace(offer, time=_time(item), until=_until(item)) if offer.time is None else offer
+
+
+def _first_cube(paths: Sequence[str]) -> tuple[str, xr.Dataset]:
+    """Open the first that can be; what is said of none is said of the first."""
+    from modelstac.registry.scenes.reading.finding.arrays import open_dataset
+
+    for path in paths[1:] and paths:
+        try:
+            return path, open_dataset(path)
+        except DataError:
+            continue
+    return paths[0], open_dataset(paths[0])
+
+
+def _system(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> str | None:
+    """Return the reference system that an asset or its item says, in the words of projection 1.0 to 2.0."""
+    number = "proj:epsg"
+    said = (
+        f"EPSG:{place[key]}" if key == number else place[key]
+        for place in (asset, properties)
+        for key in ("proj:code", number, "proj:wkt2")
+        if place.get(key) is not None
+    )
+    return next((one for one in said if isinstance(one, str) and parsed_crs(one) is not None), None)
 
 
 def _own_bands(part: FilePart) -> list[Band]:
@@ -162,11 +253,22 @@ def _own_bands(part: FilePart) -> list[Band]:
     return [part.bands[number] for number in part.shown] if len(part.shown) > 1 else []
 
 
-def _is_raster(key: str, asset: pystac.Asset) -> bool:
-    if _NOT_DATA & set(asset.roles or ()) or key.casefold().startswith(_PICTURES):
+def _is_kind(key: str, asset: pystac.Asset, kinds: tuple[str, ...], endings: tuple[str, ...]) -> bool:
+    """Tell whether an asset has data of some media types, or a name that ends so where it states none."""
+    if _NOT_DATA & _roles(asset) or key.casefold().startswith(_PICTURES):
         return False
+    return _is_of_type(asset, kinds, endings)
+
+
+def _roles(asset: pystac.Asset) -> set[str]:
+    return set(map(str, asset.roles)) if isinstance(asset.roles, list) else set()
+
+
+def _is_of_type(asset: pystac.Asset, kinds: tuple[str, ...], endings: tuple[str, ...]) -> bool:
     kind = (asset.media_type or "").casefold()
-    return kind.startswith(_RASTERS) if kind else urlsplit(asset.href).path.casefold().endswith(_ENDINGS)
+    if kind and not kind.startswith(_OF_ANY_TYPE):
+        return kind.startswith(kinds)
+    return urlsplit(asset.href).path.casefold().rstrip("/").endswith(endings)
 
 
 def _entries(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -175,8 +277,18 @@ def _entries(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     merged: list[dict[str, Any]] = [{} for _ in range(max(map(len, lists), default=0))]
     for found in lists:
         for place, entry in enumerate(found):
-            merged[place] |= entry if isinstance(entry, Mapping) else {}
+            here = entry if isinstance(entry, Mapping) else {}
+            apart = [text for key in _OF_ITEM if (text := _apart(merged[place].get(key), here.get(key), key))]
+            merged[place] |= {**here, _FAULT: apart[0]} if apart else here
     return merged
+
+
+def _apart(one: Any, other: Any, key: str) -> str:
+    """Say what lists of two versions of STAC contradict each other in; nothing where they do not."""
+    if one is None or other is None or one == other:
+        return ""
+    alike = not are_apart(str(one), str(other)) if key == "unit" else str(_number(one)) == str(_number(other))  # NaN
+    return "" if alike else f"its item says {key} {one} and {key} {other}, in lists of two versions of STAC: correct it"
 
 
 def _band(entry: Mapping[str, Any], key: str, count: int) -> Band:
@@ -193,11 +305,14 @@ def _band(entry: Mapping[str, Any], key: str, count: int) -> Band:
 def _numbers(entry: Mapping[str, Any], asset: Mapping[str, Any], item: pystac.Item, band: Band, key: str) -> Numbers:
     scale, offset, nodata = (_number(_said(name, entry, asset, item)) for name in ("scale", "offset", "nodata"))
     unit = _said("unit", entry, asset, item)
-    classes = bool(entry.get("classification:classes") or asset.get("classification:classes"))
+    fault = entry.get(_FAULT) or _apart(entry.get("scale"), entry.get("raster:scale"), "scale")
+    fault = fault or _apart(entry.get("offset"), entry.get("raster:offset"), "offset")
+    classes = has_classes(entry) or has_classes(asset)
     says = f"item {item.id!r}" if (scale, offset) != (None, None) else ""
     numbers = Numbers(
-        scale, offset, nodata, unit if isinstance(unit, str) else None, classes or key.casefold() == "scl", says
-    )
+        scale, offset, nodata, unit if isinstance(unit, str) else None, classes or key.casefold() == "scl", says,
+        fault=fault,
+    )  # fmt: skip
     if (
         is_sentinel(item.properties)
         and (is_reflectance(band.name) or is_reflectance(band.common))
@@ -215,14 +330,10 @@ def _of_sentinel(numbers: Numbers, item: pystac.Item) -> Numbers:
     if "applied" in source or (numbers.offset is None and added is not None):
         assert added is not None
         where = f"item {item.id!r}, {source}"
-        return replace(numbers, scale=scale, offset=_rounded(added * scale), nodata=nodata, source=where, counts=True)
+        return replace(numbers, scale=scale, offset=round(added * scale, 12), nodata=nodata, source=where, counts=True)
     if numbers.offset is None and numbers.scale is None:
         return replace(numbers, nodata=nodata, counts=True)
     return replace(numbers, scale=scale, nodata=nodata, counts=True)
-
-
-def _rounded(number: float) -> float:
-    return round(number, 12)
 
 
 def _said(name: str, entry: Mapping[str, Any], asset: Mapping[str, Any], item: pystac.Item) -> Any:
@@ -250,7 +361,15 @@ def _pixel(entry: Mapping[str, Any], asset: Mapping[str, Any]) -> float | None:
 
 
 def _time(item: pystac.Item) -> np.datetime64 | None:
-    time = item.datetime or item.common_metadata.start_datetime
+    return _in_utc(item.datetime or item.common_metadata.start_datetime)
+
+
+def _until(item: pystac.Item) -> np.datetime64 | None:
+    """Return when the period of an item ended that is of no one time, such as eight days of MODIS."""
+    return None if item.datetime is not None else _in_utc(item.common_metadata.end_datetime)
+
+
+def _in_utc(time: datetime | None) -> np.datetime64 | None:
     if time is None:
         return None
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")

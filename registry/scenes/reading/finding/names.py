@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _IN_NAME = re.compile(r"(?:^|[_.\- ])(B\d{1,2}A?)(?=[_.\- ]|$)", re.IGNORECASE)
+_COUNTED = re.compile(r"b([1-9]\d*)|(?i:band)[ _]?([1-9]\d*)")
 _WORDS = re.compile(r"[A-Za-z]+\d*")
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d{2})[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?:T?(\d{2})(\d{2})(\d{2}))?(?!\d)"
@@ -28,17 +29,24 @@ def file_name(path: str) -> str:
 
 
 def are_counted(names: Sequence[str]) -> bool:
-    """Tell whether names are numbers of bands, b1, b2 and so on, as programs write them: no sensor's B1 and B2."""
-    return len(names) > 1 and list(names) == [f"b{number}" for number in range(1, len(names) + 1)]
+    """Tell whether names are numbers of bands, b1 or Band 1 and so on, as programs write them: no sensor has them."""
+    return len(names) > 1 and [counted(name) for name in names] == [*range(1, len(names) + 1)]
+
+
+def counted(name: str) -> int | None:
+    """Return the number that a program gave a band in place of a name; None if it is a name."""
+    match = _COUNTED.fullmatch(name)
+    return int(match[1] or match[2]) if match else None
 
 
 def of_file(dataset: DatasetReader, path: str) -> list[Band]:
     """Return what is known of the bands of a file; of one of one band its name says which."""
     found = []
     counted = are_counted([description or "" for description in dataset.descriptions])
-    for number in range(1, dataset.count + 1):
+    elements = _elements(dataset) if dataset.driver == "GRIB" else [""] * dataset.count
+    for number, element in enumerate(elements, 1):
         tags = _lowered(dataset.tags(number)) | _lowered(dataset.tags(number, ns="IMAGERY"))
-        said = dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or ""
+        said = element or dataset.descriptions[number - 1] or tags.get("name") or tags.get("band_name") or ""
         name = "" if counted else said.strip()
         if not name and dataset.count == 1:
             name = by_file_name(path)
@@ -52,6 +60,24 @@ def of_file(dataset: DatasetReader, path: str) -> list[Band]:
             centre, width = centre / 1e3, None if width is None else width / 1e3
         found.append(Band(name, common, centre, width))
     return [named(band) for band in found] if of_file_name(file_name(path)) else found
+
+
+def _elements(dataset: DatasetReader) -> list[str]:
+    """Name the bands of a GRIB by what was measured, and where one was at several levels, by both."""
+    found = [
+        tuple(dataset.tags(n).get(f"GRIB_{key}", "") for key in ("ELEMENT", "SHORT_NAME")) for n in dataset.indexes
+    ]
+    levels = {element: len({other[1] for other in found if other[0] == element}) for element, _ in found}
+    return [f"{element} {level}" if levels[element] > 1 else element for element, level in found]
+
+
+def times_of_file(dataset: DatasetReader, path: str) -> list[np.datetime64 | None]:
+    """Return when each band of a file was taken, or is forecast for; None where neither it nor its name says so."""
+    import numpy as np
+
+    named = time_in_name(path)
+    said = [dataset.tags(number).get("GRIB_VALID_TIME", "").split() for number in dataset.indexes]
+    return [np.datetime64(int(found[0]), "s") if found and found[0].isdigit() else named for found in said]
 
 
 def by_file_name(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ class Numbers:
         Whether they are names rather than quantities, between which there is nothing.
     source
         Who says scale and offset.
+    fault
+        In what it contradicts itself, in half a line.
     counts
         Of a sensor whose offset came with a change of its processing: stored numbers without it are what models of
         stored numbers know.
@@ -49,11 +52,17 @@ class Numbers:
     classes: bool = False
     source: str = ""
     counts: bool = False
+    fault: str = ""
 
     @property
     def is_packed(self) -> bool:
         """Whether stored values are others than physical ones."""
         return (self.scale or 1.0, self.offset or 0.0) != (1.0, 0.0)
+
+    @property
+    def makes_sense(self) -> bool:
+        """Whether scale and offset are numbers, and the first is not zero."""
+        return self.scale != 0 and isfinite(self.scale or 0.0) and isfinite(self.offset or 0.0)
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,16 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where something was read from: a link without signatures, and what tells it from an older state of itself."""
+    """Where something was read from: a link without signatures, and what tells it from an older state of itself.
+
+    Offers of the same ``owner`` came from it.
+    """
 
     href: str
     media_type: str | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
+    owner: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,8 @@ class Offer:
         When it was taken, as NumPy's datetime64; None where nobody says.
     pixel
         How large its pixels are said to be, in metres; None where nobody says before it is open.
+    until
+        When it ended, where it is of a period.
     """
 
     band: Band
@@ -139,6 +154,7 @@ class Offer:
     numbers: Numbers = Numbers()
     time: np.datetime64 | None = None
     pixel: float | None = None
+    until: np.datetime64 | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +190,28 @@ CUBES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".zarr")
 """Endings of what is opened by xarray."""
 
 
+_HEADS = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+"""How HDF5 and NetCDF begin, whatever their names."""
+
+
+def is_cube(path: str) -> bool:
+    """Tell whether xarray opens it, or a group of it: NetCDF, HDF5 and Zarr, by their names or by what they hold."""
+    if file_and_group(path)[0].casefold().rstrip("/").endswith(CUBES) or is_zarr(path):
+        return True
+    if is_remote(path) or not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(8).startswith(_HEADS)
+
+
+def file_and_group(path: str) -> tuple[str, str | None]:
+    """Take apart ``scene.nc/group``; there is no group where all of it is a file, or a folder."""
+    if is_remote(path) or Path(path).exists():
+        return (urlsplit(path).path if is_remote(path) else path), None
+    file = next((folder for folder in Path(path).parents if folder.is_file()), None)
+    return (path, None) if file is None else (str(file), Path(path).relative_to(file).as_posix())
+
+
 def is_zarr(path: str) -> bool:
     """Tell whether it is Zarr, by its name or by what lies in it."""
     if path.rstrip("/").endswith(".zarr"):
@@ -184,17 +222,3 @@ def is_zarr(path: str) -> bool:
 def shown(rows: slice, columns: slice) -> str:
     """Name a window in a message."""
     return f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}"
-
-
-def is_missing(values: Values, nodata: float | None) -> Values | None:
-    """Tell where numbers are missing; None where none is."""
-    gone = None
-    if values.dtype.kind == "f":
-        gone = ~np.isfinite(values)
-        if nodata is not None and np.isfinite(nodata):
-            gone |= values == values.dtype.type(nodata)
-    elif nodata is not None and np.isfinite(nodata) and float(nodata).is_integer():
-        info = np.iinfo(values.dtype)
-        if info.min <= nodata <= info.max:
-            gone = values == values.dtype.type(int(nodata))
-    return gone if gone is not None and gone.any() else None

@@ -51,7 +51,7 @@ def named(band: Band) -> Band:
     """Add what is known of the band of this name; B2 is B02."""
     match = _RANK.fullmatch(band.name.replace("_", "").replace(" ", ""))
     key = f"B{match[1] if match[2] else match[1].zfill(2)}{match[2].upper()}" if match else ""
-    if (known := BANDS.get(key)) is None:
+    if (known := BANDS.get(key)) is None or known.is_apart(band):  # B05 of Landsat
         return band
     return replace(
         band,

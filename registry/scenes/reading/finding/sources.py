@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.running.bands import Band
 from modelstac.registry.scenes.reading.finding.files import offers_of_file
 from modelstac.registry.scenes.reading.finding.items import found_of_items, items_of, read_items
-from modelstac.registry.scenes.reading.finding.parts import CUBES, Found, Origin, is_remote, is_zarr, plain
+from modelstac.registry.scenes.reading.finding.landsat import of_file_name
+from modelstac.registry.scenes.reading.finding.parts import (
+    Found,
+    Origin,
+    file_and_group,
+    is_cube,
+    is_remote,
+    is_zarr,
+    plain,
+)
 
 if TYPE_CHECKING:
     from modelstac.registry.scenes.reading.finding.handles import Handles
@@ -57,6 +68,9 @@ def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
 
 
 def _one(given: Any, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
+    if hasattr(given, "data_vars") and not given.data_vars and getattr(given, "children", None):
+        groups = ", ".join(node.path.strip("/") for node in given.subtree if node.data_vars) or "none"
+        raise DataError(f"a tree has its variables in its groups, {groups}: name one of them, tree[GROUP].to_dataset()")
     if hasattr(given, "data_vars"):
         from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset, token
 
@@ -84,11 +98,11 @@ def _path(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
     end = (urlsplit(path).path if is_remote(path) else path).casefold().rstrip("/")  # a file may have a # in its name
-    if end.endswith(CUBES) or is_zarr(path):
+    if is_cube(path):
         from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset, open_dataset
 
         offers = offers_of_dataset(open_dataset(path), owner, plain(path), crs=crs)
-        return [Found(tuple(offers), (_origin(path),))]
+        return [Found(tuple(offers), (replace(_origin(path), owner=owner),))]
     if end.endswith((".json", ".geojson")) or (
         is_remote(path) and "/items/" in end and not end.endswith((".tif", ".tiff", ".jp2", ".vrt"))
     ):
@@ -97,32 +111,35 @@ def _path(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
             raise DataError(f"{plain(path)} has no items: name another, or widen the search")
         return [found_of_items(items, handles, owner, crs=crs)]
     if Path(path).is_dir():
-        beside = sorted(Path(path).glob("*.json"))  # the item of the band files beside it
+        beside = sorted(file for file in Path(path).glob("*.json") if not file.name.endswith("_MTL.json"))  # an item
         return _path(str(beside[0]), owner, handles, crs) if len(beside) == 1 else _folder(path, owner, handles, crs)
     found, origin, sentinel = offers_of_file(path, handles, owner, crs=crs)
-    return [Found(tuple(found), (origin,), sentinel=sentinel)]
+    return [Found(tuple(found), (replace(origin, owner=owner),), sentinel=sentinel)]
 
 
 def _folder(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     files = sorted(str(file) for file in Path(path).rglob("*.jp2") if _PRODUCT in file.parts and "TCI" not in file.name)
+    files = files or sorted(str(file) for file in Path(path).glob("*.TIF") if of_file_name(file.name, Band()))
     if not files:
         raise DataError(
-            f"{path} is a folder, neither Zarr nor a product of Sentinel-2, nor one STAC item with its files: name its "
-            "rasters"
+            f"{path} is a folder, neither Zarr nor a product of Sentinel-2 or of Landsat (level 2), nor one STAC item "
+            "with its files: name its rasters"
         )
     for number, file in enumerate(files, owner):
         offers, origin, sentinel = offers_of_file(file, handles, number, crs=crs)
-        yield Found(tuple(offers), (origin,), sentinel=sentinel)
+        yield Found(tuple(offers), (replace(origin, owner=number),), sentinel=sentinel)
 
 
 def _origin(path: str) -> Origin:
     kind = "application/vnd+zarr" if is_zarr(path) else "application/netcdf"
     identity: dict[str, Any] = {"path": plain(path)}
     if not is_remote(path):
+        path, group = file_and_group(path)
         newest, size = 0, 0
         for file in Path(path).rglob("*") if Path(path).is_dir() else [Path(path)]:
             if file.is_file():
                 state = file.stat()
                 newest, size = max(newest, state.st_mtime_ns), size + state.st_size
         identity = {"path": str(Path(path).absolute()), "size": size, "mtime": newest}
+        identity |= {} if group is None else {"group": group}
     return Origin(plain(path), kind, identity)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelstac.catalog.errors import DataError
+from modelstac.catalog.search.ranges import interval
 from modelstac.registry.running.bands import Band, bands_of_model, choose
 from modelstac.registry.running.signature import TIME
 from modelstac.registry.running.values.scaling import AXES
+from modelstac.registry.scenes.reading.finding.names import counted
 from modelstac.registry.scenes.reading.finding.parts import Found, Offer
 from modelstac.registry.scenes.reading.finding.sentinel import all_named, is_sentinel
-from modelstac.registry.scenes.reading.fitting.selecting import selected, selectors_of, spelled
+from modelstac.registry.scenes.reading.fitting.selecting import Selectors, selected, selectors_of, spelled
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.mlm import ModelInput
@@ -51,6 +54,37 @@ class Chosen:
     steps: tuple[tuple[tuple[Offer, ...], ...], ...]
     times: Times
     notes: tuple[str, ...] = ()
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """All that is read."""
+        return tuple(offer for step in self.steps for layers in step for offer in layers)
+
+    @property
+    def ends(self) -> Times:
+        """When those of its times ended that are of a period."""
+        return tuple(offer.until for offer in self.offers if offer.until is not None)
+
+
+def at_times(found: Found, said: str) -> Found:
+    """Leave of what there is that of a moment or a period.
+
+    Raises
+    ------
+    DataError
+        If there is nothing.
+    """
+    first, last = (np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "us") for end in interval(said))
+    there = [(one, one.time, one.until or one.time) for one in found.offers if one.time is not None]
+    kept = [offer for offer, begin, end in there if begin <= last and first <= (end or begin)]
+    if not kept:
+        known = _shown_times(sorted({time for _, time, _ in there})) or "none that it says"
+        raise DataError(f"the scene has nothing at the time {said}: its times are {known}")
+    return replace(found, offers=tuple(kept))
+
+
+def _shown_times(times: Sequence[Any]) -> str:
+    return ", ".join([str(time)[:16] for time in times[:4]] + ["…"] * (len(times) > 4))
 
 
 def chosen(
@@ -105,10 +139,9 @@ def _by_time(
     known = sorted({offer.time for offer in offers if offer.time is not None})
     if not timed:
         if known and known[-1] - known[0] >= _DAY:
-            shown = ", ".join([str(time)[:16] for time in known[:4]] + ["…"] * (len(known) > 4))
             raise DataError(
-                f"input {layout.name!r} has no time, and the scene has {len(known)}: {shown}: name "
-                "one of them, or give each to its input by name"
+                f"input {layout.name!r} has no time, and the scene has {len(known)}: {_shown_times(known)}: name "
+                "one of them, --datetime, or give each to its input by name"
             )
         return [(known[0] if known else None, list(offers))]
     if not known:
@@ -187,12 +220,12 @@ class _Matching:
         known = is_sentinel(self.model.item.properties)
         wanted = bands_of_model(self.source, self.model.item)
         wanted = all_named(wanted) if known or self.sentinel else wanted
-        piles = _piles(offers)
+        selectors = selectors_of(self.bands, self.source.name, self.model)
+        piles = [_of_keys(pile, selectors) for pile in _piles(offers)]
         seen = [pile[0].band for pile in piles]
         seen = all_named(seen) if known else seen
         names = tuple(str(band) for band in wanted)
         notes: tuple[str, ...] = ()
-        selectors = selectors_of(self.bands, self.source.name, self.model)
         if selectors is not None:
             places, names = selected(selectors, wanted, seen, piles, self.layout)
         elif not wanted:
@@ -200,8 +233,12 @@ class _Matching:
             _check_count(places, self.layout, seen)
             notes = _of_unnamed(self.source.name, seen)
         elif _tell_nothing(seen, wanted):
-            places = _in_order(wanted, seen, piles, self.source)
-            notes = _of_order(piles, seen, names)
+            numbers = [counted(name) or 0 for name in names]
+            if all(1 <= number <= len(seen) for number in numbers):  # the model counts as the program did
+                places = [number - 1 for number in numbers]
+            else:
+                places = _in_order(wanted, seen, piles, self.source)
+                notes = _of_order(piles, seen, names)
         else:
             seen = [_renamed(band, pile[0], wanted, seen) for band, pile in zip(seen, piles, strict=True)]
             places = self._by_name(wanted, seen)
@@ -259,6 +296,12 @@ def _piles(offers: Sequence[Offer]) -> list[list[Offer]]:
     return list(piles.values())
 
 
+def _of_keys(pile: list[Offer], selectors: Selectors) -> list[Offer]:
+    """Leave of one band the offers whose asset the user names, if there are such."""
+    named = {str(one) for one in (selectors.values() if isinstance(selectors, Mapping) else selectors or ())}
+    return [offer for offer in pile if offer.key in named] or pile
+
+
 def _renamed(band: Band, offer: Offer, wanted: Sequence[Band], seen: Sequence[Band]) -> Band:
     """Call a band as the model does, where that is another spelling of it or the name of its asset."""
     names, taken = [one.name for one in wanted], {one.name for one in seen}
@@ -281,6 +324,7 @@ def _owner(offer: Offer) -> str:
 
 def _in_order(wanted: Sequence[Band], seen: Sequence[Band], piles: Any, source: ModelInput) -> list[int]:
     if len(seen) != len(wanted):
+        _check_one_time([offer for pile in piles for offer in pile], source.name)
         raise DataError(
             f"input {source.name!r} needs the bands {', '.join(map(str, wanted))}; {_owner(piles[0][0])} has "
             f"{len(seen)} without names: say which are meant by their numbers, --bands 1,2,…"
@@ -321,14 +365,24 @@ def _layers(pile: Sequence[Offer], of: str, pixel: Pixel | None) -> tuple[Offer,
     return layers
 
 
+def _check_one_time(offers: Sequence[Offer], of: str) -> None:
+    count = len({offer.time for offer in offers})
+    if count > 1:
+        raise DataError(
+            f"input {of!r}: {_owner(offers[0])} has {count} times, and the model reads one: select it, --datetime"
+        )
+
+
 def _best(offers: list[Offer], of: str) -> Offer:
     if len(offers) == 1:
         return offers[0]
-    if len({offer.time for offer in offers}) > 1:
-        raise DataError(
-            f"input {of!r}: {_owner(offers[0])} has {len(offers)} times, and the model reads one: select it"
-        )
+    _check_one_time(offers, of)
     band = offers[0].band
+    if len({offer.label for offer in offers}) == 1 and offers[0].time is not None:
+        raise DataError(
+            f"input {of!r}: {offers[0].label} has {len(offers)} of {band} at {str(offers[0].time)[:16]}: leave one of "
+            "each time"
+        )
     tests: tuple[Callable[[Offer], bool], ...] = (
         lambda offer: offer.key in (band.name, band.common),
         lambda offer: not _owner(offer).casefold().endswith(".jp2"),

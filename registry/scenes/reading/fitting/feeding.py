@@ -10,6 +10,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import image_axis
+from modelstac.registry.running.labels.units import are_apart, is_count
 from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.parts import Numbers, Offer
@@ -151,12 +152,14 @@ class Feeding:
             raise DataError(
                 f"{offer.label} holds complex numbers ({stored.dtype}): give amplitude or intensity, computed before"
             )
-        numbers = _together(stored.numbers, offer.numbers, offer.label, self._options)
+        numbers = _together(stored.numbers, offer.numbers, offer.label, self._options, self._wish.units.get(name))
         meaning = meaning_of(
             numbers, stored.dtype, self._wish, name, label=offer.label, of=self._layout.name,
             physical=self._options.physical, scale=self._options.scale, offset=self._options.offset,
         )  # fmt: skip
-        return Member(offer, meaning, self._method(numbers.classes or stored.dtype == "bool"))
+        return Member(
+            offer, meaning, self._method(numbers.classes or name in self._wish.classes or stored.dtype == "bool")
+        )
 
     def _method(self, classes: bool) -> str:
         if self._options.resampling is not None:
@@ -169,10 +172,13 @@ class Feeding:
         codes: list[float | None] = [None] * len(stored)
         for place, one in zip(places, column, strict=True):
             number = one.offer.number
+            said = one.offer.numbers
             known: list[float | None] = [self._options.nodata]
             if stored[number].numbers.nodata is None:
                 model = None if one.meaning.changes else self._stated.missing.get(self._name(place))
-                known += [one.offer.numbers.nodata, model]
+                known += [said.nodata, model]
+            elif not said.counts:  # what either calls missing is
+                known.append(said.nodata)
             codes[number] = next((code for code in known if code is not None), None)
         return tuple(codes)
 
@@ -185,8 +191,8 @@ def _resampled(layer: Layer, grid: GeoBox) -> str:
     return f"pixels of {abs(pixel.x):g} brought onto {abs(grid.resolution.x):g} by {layer.onto.method}"
 
 
-def _together(own: Numbers, item: Numbers, label: str, options: Options) -> Numbers:
-    """Put together what a file and its item say of numbers.
+def _together(own: Numbers, item: Numbers, label: str, options: Options, wanted: str | None) -> Numbers:
+    """Put together what a file and its item say of numbers; ``wanted`` is the unit that the model reads them in.
 
     Raises
     ------
@@ -194,6 +200,13 @@ def _together(own: Numbers, item: Numbers, label: str, options: Options) -> Numb
         If they contradict each other.
     """
     said = options.scale is not None or options.offset is not None or options.physical is False
+    if (odd := next((one for one in (own, item) if not one.makes_sense), None)) is not None and not said:
+        raise DataError(
+            f"{label}: {odd.source} says scale {odd.scale}, offset {odd.offset}, which make no numbers: say the right "
+            "ones, with scale and offset"
+        )
+    if item.fault and not said:
+        raise DataError(f"{label}: {item.fault}, or say scale and offset")
     if own.is_packed and item.is_packed and not said:
         pairs = [(one.scale or 1.0, one.offset or 0.0) for one in (own, item)]
         if not np.allclose(pairs[0], pairs[1], rtol=1e-6, atol=1e-9):
@@ -202,8 +215,15 @@ def _together(own: Numbers, item: Numbers, label: str, options: Options) -> Numb
                 f"{label}: the file and {item.source or 'its item'} contradict each other, {shown}: say which holds, "
                 "with scale and offset"
             )
+    units = [unit for one in (own, item) if (unit := one.unit) is not None and not is_count(unit)]
+    if len(units) > 1 and wanted is not None and not said and are_apart(*units):
+        raise DataError(
+            f"{label}: the file says that its numbers are in {units[0]!r}, and its item in {units[1]!r}: say by what "
+            f"they become {wanted!r}, with scale and offset"
+        )
     packed = item if item.scale is not None or item.offset is not None else own
     return Numbers(
-        packed.scale, packed.offset, own.nodata if own.nodata is not None else item.nodata, own.unit or item.unit,
+        packed.scale, packed.offset, own.nodata if own.nodata is not None else item.nodata,
+        next(iter(units), own.unit or item.unit),
         own.classes or item.classes, packed.source, item.counts,
     )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, gcd
+from math import ceil, floor, gcd, prod
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import DataError
-from modelstac.registry.running.labels.grids import METRES_A_DEGREE, image_axis
+from modelstac.registry.running.labels.grids import METRES_A_DEGREE, TURN, image_axis
+from modelstac.registry.running.labels.systems import are_one, called, has_meridians
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -51,11 +52,12 @@ def lay(parts: Sequence[Part], stated: Stated, *, given: Any = None, bbox: Seque
     """
     if given is not None and hasattr(given, "affine"):
         return Laid(_cut(given, bbox) if bbox is not None else given)
-    grid, notes = _upright(_around(parts, stated, given), stated)
-    if isinstance(given, int | float):
+    if given is not None and not isinstance(given, int | float):
+        grid, notes = _upright(_projected(parts, stated, str(given)), stated)
+        return Laid(grid if bbox is None else _cut(grid, bbox), notes)
+    grid, notes = _upright(_around(parts, stated), stated)
+    if given is not None:
         grid = _zoomed(grid, (float(given), float(given)))
-    elif given is not None:
-        grid = _projected(grid, str(given))
     elif (wanted := _wanted(grid, stated)) is not None:
         finest = grid.resolution
         grid = _zoomed(grid, wanted)
@@ -68,29 +70,46 @@ def lay(parts: Sequence[Part], stated: Stated, *, given: Any = None, bbox: Seque
     return Laid(grid if bbox is None else _cut(grid, bbox), notes)
 
 
-def _around(parts: Sequence[Part], stated: Stated, given: Any) -> GeoBox:
+def _around(parts: Sequence[Part], stated: Stated) -> GeoBox:
     """Return a grid over all of them, on the pixels of the model or the finest."""
-    systems = list(dict.fromkeys(str(part.grid.crs) for part in parts))
+    first = parts[0]
+    if (other := next((part for part in parts if not are_one(part.grid.crs, first.grid.crs)), None)) is not None:
+        raise DataError(
+            f"{first.name} is in {called(first.grid.crs)} and {other.name} in {called(other.grid.crs)}: say onto "
+            "which grid, --grid, such as the reference system of one of them"
+        )
+    best = _best([part.grid for part in parts], stated)
+    return _over(best, [turned(part.grid, best) for part in parts])
+
+
+def _best(grids: Sequence[GeoBox], stated: Stated) -> GeoBox:
     pixel = stated.pixels.get("y")
-    best = min(parts, key=lambda part: (not _fits(part.grid, pixel), _area(part.grid)))
-    if len(systems) > 1:
-        if not isinstance(given, str):
-            one = next(part for part in parts if str(part.grid.crs) != str(parts[0].grid.crs))
-            raise DataError(
-                f"{parts[0].name} is in {_short(parts[0].grid)} and {one.name} in {_short(one.grid)}: say onto which "
-                "grid, --grid, such as the reference system of one of them"
-            )
-        parts = [part for part in parts if part.grid.crs == best.grid.crs]
-    return _over(best.grid, [part.grid for part in parts])
+    return min(grids, key=lambda grid: (not _fits(grid, pixel), prod(_length(grid, degrees=False))))
 
 
-def _short(grid: GeoBox) -> str:
-    code = grid.crs.to_epsg()
-    return f"EPSG:{code}" if code else str(grid.crs)[:40]
+def _projected(parts: Sequence[Part], stated: Stated, given: str) -> GeoBox:
+    """Return a grid over all of them in a reference system, on the pixels of those that are in it."""
+    from odc.geo.crs import CRS
+
+    try:
+        system = CRS(given)
+        grids = [part.grid for part in parts]
+        best = _best([grid for grid in grids if are_one(grid.crs, system)] or grids, stated).to_crs(system)
+        return _over(best, [turned(grid.to_crs(system), best) for grid in grids])
+    except Exception as error:  # PROJ's and odc-geo's
+        raise DataError(f"grid {given!r} is no reference system, raster or length of a pixel: {error}") from error
 
 
-def _area(grid: GeoBox) -> float:
-    return float(abs(grid.affine.determinant))
+def turned(grid: GeoBox, near: GeoBox) -> GeoBox:
+    """Move a grid in degrees by whole turns, as near to another as it can lie: 179 and -179 are neighbours."""
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    if not (grid.crs.geographic and near.crs.geographic):
+        return grid
+    here, there = ((one.affine @ (one.width / 2, one.height / 2))[0] for one in (grid, near))
+    turns = round((there - here) / TURN)
+    return GeoBox(grid.shape, Affine.translation(TURN * turns, 0) @ grid.affine, grid.crs) if turns else grid
 
 
 def _over(grid: GeoBox, others: Sequence[GeoBox]) -> GeoBox:
@@ -178,13 +197,6 @@ def _zoomed(grid: GeoBox, pixel: tuple[float, float]) -> GeoBox:
     return GeoBox(shape, affine @ Affine.scale(across, down), grid.crs)
 
 
-def _projected(grid: GeoBox, given: str) -> GeoBox:
-    try:
-        return grid.to_crs(given)
-    except Exception as error:  # PROJ's and odc-geo's
-        raise DataError(f"grid {given!r} is no reference system, raster or length of a pixel: {error}") from error
-
-
 def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
     """Cut it to whole pixels that a box in degrees touches; one of a west beyond its east crosses the antimeridian."""
     import numpy as np
@@ -195,12 +207,13 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
     west, south, east, north = (float(number) for number in (bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])))
     if south > north:
         raise DataError(f"a box is west, south, east and north in degrees, and {south:g} lies north of {north:g}")
-    east = east + 360.0 if east < west else east
+    east = east + TURN if east < west else east
     steps = np.linspace(0, 1, 33)
     x, y = (one.ravel() for one in np.meshgrid(west + (east - west) * steps, south + (north - south) * steps))
-    if grid.crs.geographic:
+    in_degrees = has_meridians(grid.crs.proj)
+    if in_degrees:
         centre = (grid.affine @ (grid.width / 2, grid.height / 2))[0]
-        x = x + 360.0 * round((centre - (west + east) / 2) / 360.0)
+        x = x + TURN * round((centre - (west + east) / 2) / TURN)
     else:
         x, y = CRS("EPSG:4326").transformer_to_crs(grid.crs)((x + 180) % 360 - 180, y)
     known = np.isfinite(x) & np.isfinite(y)
@@ -211,7 +224,7 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
             min(ceil(right.max() - _SAME), grid.width),
             min(ceil(down.max() - _SAME), grid.height),
         )
-        around = bool(grid.crs.geographic) and abs(grid.affine.a) * grid.width >= 360 - _SAME
+        around = in_degrees and abs(grid.affine.a) * grid.width >= TURN - _SAME
         wanted = ceil(right.max() - _SAME) - floor(right.min() + _SAME)
         if around and left < end and end - left < wanted <= grid.width:
             edge = (grid.affine.c + 180) % 360 - 180
@@ -264,17 +277,33 @@ def _ratio(one: TensorSignature, first: TensorSignature, axis: str) -> tuple[int
     return 1, 1
 
 
-def check_overlap(grids: Mapping[str, GeoBox], parts: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse what has no pixel of its grid.
+def check_overlap(feeds: Mapping[str, Any]) -> None:
+    """Refuse what has no pixel of its grid, and bands that have no place in common.
 
     Raises
     ------
     DataError
-        If there is such.
+        If there are such.
     """
-    for name in grids:
-        for one in parts[name]:
-            if not one.overlaps:
+    common, bands = [0.0, 1.0, 0.0, 1.0], []
+    for name, feed in feeds.items():
+        there: dict[int, list[Any]] = {}  # at whatever time
+        for group in feed.groups:
+            for one in (layer.onto for layer in group.layers):
+                if not one.overlaps:
+                    raise DataError(
+                        f"input {name!r}: {one.part.name} does not overlap the rest of the scene: name rasters of one "
+                        "place"
+                    )
+                for place in group.places:
+                    there.setdefault(place, []).append(one)
+        for ontos in there.values():
+            boxes = [one.box for one in ontos]
+            most = [pick(box[n] for box in boxes) for n, pick in enumerate((min, max, min, max))]
+            common = [pick(common[n], most[n]) for n, pick in enumerate((max, min, max, min))]
+            bands.append(ontos[0].part.name)
+            if common[0] >= common[1] or common[2] >= common[3]:
                 raise DataError(
-                    f"input {name!r}: {one.part.name} does not overlap the rest of the scene: name rasters of one place"
+                    f"input {name!r}: {bands[-1]} has no place in common with {', '.join(dict.fromkeys(bands[:-1]))}, "
+                    "so that a map would have no pixel: name rasters of one place"
                 )

@@ -8,16 +8,16 @@ What both sides say is held against each other; where it does not decide, it is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.mlm import RANGE_FIELD
-from modelstac.registry.running.bands import band_entries
+from modelstac.registry.running.bands import band_entries, has_classes
 from modelstac.registry.running.labels.stated import Stated
-from modelstac.registry.running.labels.units import converted, said
+from modelstac.registry.running.labels.units import converted, is_count, is_number, is_same, said
 from modelstac.registry.scenes.reading.finding.parts import Numbers
 from modelstac.registry.scenes.reading.finding.sentinel import is_reflectance, is_sentinel
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from modelstac.registry.running.signature import TensorSignature
 
-_COUNTS = frozenset({"dn", "count", "counts", "digital number", "digital numbers", "digital_number", "raw"})
 _PLAIN = frozenset({"1", "-", "reflectance", "ratio", "fraction", "unitless", "dimensionless"})
 """What an item may call reflectances of which it scales stored numbers all the same."""
 _SHARE = 1.5
@@ -64,6 +63,10 @@ class Wish:
         Scale and offset of the numbers that it reads, by band, where its bands say such.
     sentinel
         Whether it is a model for Sentinel-2.
+    counted
+        Bands of which it reads numbers as a sensor stores them, as their unit says.
+    classes
+        Bands that are names or bits, as it says.
     """
 
     kind: str
@@ -74,16 +77,22 @@ class Wish:
     units: Mapping[str, str]
     packed: Mapping[str, tuple[float, float]]
     sentinel: bool = False
+    counted: frozenset[str] = frozenset()
+    classes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """What is done to stored numbers, ``number * scale + offset`` and then ``unit``, and what to say of it."""
+    """What is done to stored numbers, ``number * scale + offset`` and then ``unit``, and what to say of it.
+
+    ``decibels`` are those that the model reads, where the data say no unit: they may be powers.
+    """
 
     scale: float = 1.0
     offset: float = 0.0
     units: tuple[str, str] | None = None
     note: str = ""
+    decibels: bool = False
 
     @property
     def changes(self) -> bool:
@@ -95,8 +104,9 @@ def wish_of(
     layout: TensorSignature, names: Sequence[str], item: pystac.Item, stated: Stated, extra: Mapping[str, Any]
 ) -> Wish:
     """Read from an item what an input of it reads; ``extra`` are fields of the input that MLM does not know."""
-    packed = {}
+    packed, classes = {}, set()
     for entry in band_entries(item):
+        classes |= {str(entry.get("name"))} if has_classes(entry) else set()
         scale, offset = (_number(entry, f"raster:{key}", key) for key in ("scale", "offset"))
         if entry.get("name") in names and (scale, offset) != (None, None):
             packed[str(entry["name"])] = (1.0 if scale is None else scale, offset or 0.0)
@@ -106,15 +116,16 @@ def wish_of(
     if not layout.scaling and (largest := _largest(extra.get(RANGE_FIELD))) is not None:
         sizes = [largest]
     kind = "open"
-    if packed or any(unit.casefold() in _COUNTS for unit in units.values()):
+    counted = frozenset(name for name, unit in units.items() if is_count(unit))
+    if packed or counted:
         kind = "stored"
     elif units and not (max(sizes, default=0.0) >= _LEAST and {unit.casefold() for unit in units.values()} <= _PLAIN):
         kind = "physical"
     dtype = np.dtype(layout.dtype) if layout.dtype != "other" else np.dtype(np.float32)
     return Wish(
         kind, max(sizes, default=None), bool(sizes) and 0 < max(sizes) <= _SHARE, dtype.kind in "iu", dtype.kind == "u",
-        {name: unit for name, unit in units.items() if unit.casefold() not in _COUNTS}, packed,
-        is_sentinel(item.properties),
+        {name: unit for name, unit in units.items() if name not in counted}, packed,
+        is_sentinel(item.properties), counted, frozenset(classes),
     )  # fmt: skip
 
 
@@ -159,10 +170,19 @@ def meaning_of(
         return Meaning(found.scale, found.offset, None, _said(found, "as you said") if found.changes else "")
     if numbers.classes or physical is False:
         return Meaning()
+    unit = said(numbers.unit)
+    numbers = replace(numbers, unit=None if unit is not None and is_count(unit) else unit)
     kind = np.dtype(dtype).kind
     if kind == "f" and numbers.counts:  # somebody made fractions of a product of whole numbers
         numbers = Numbers(nodata=numbers.nodata, unit=numbers.unit)
     if not numbers.is_packed:
+        if physical is None and kind in "iuf" and _is_other(unit, kind, wish, name):
+            reads = wish.units.get(name, "numbers as a sensor stores them")
+            raise DataError(
+                f"input {of!r}: {label} is in {unit!r} and says no scale, and the model reads {reads}: say by what "
+                "they become such (--scale, --offset), or physical=True (--physical) if the numbers are right as they "
+                "are"
+            )
         return _unpacked(numbers, kind, wish, name=name, label=label, of=of, physical=physical)
     if kind == "f" and physical is None:
         raise DataError(
@@ -173,6 +193,16 @@ def meaning_of(
         found = Meaning(numbers.scale or 1.0, numbers.offset or 0.0)
         return _in_unit(found, numbers, wish, name=name, of=of, note=_said(found, f"{numbers.source} says so"))
     return _stored(numbers, wish, name=name, label=label, of=of)
+
+
+def _is_other(unit: str | None, kind: str, wish: Wish, name: str) -> bool:
+    """Tell whether one side has counts and the other a quantity; whole numbers that have no unit may be either."""
+    if unit is None:
+        return False
+    if name in wish.counted:
+        return not is_count(unit) and (kind == "f" or unit.casefold() not in _PLAIN)
+    wanted = wish.units.get(name)
+    return is_count(unit) and wanted is not None and (wish.kind == "physical" or wanted.casefold() not in _PLAIN)
 
 
 def _unpacked(
@@ -219,7 +249,8 @@ def _unpacked(
     if wish.sentinel and kind in "iu" and (wish.size or 0.0) >= _LEAST and is_reflectance(name) and physical is None:
         # A thousand more or less, of which nothing here tells.
         note = "" if numbers.counts or numbers.scale is not None else _UNTOLD
-    return _in_unit(Meaning(), numbers, wish, name=name, of=of, note=note)
+    decibels = physical is None and numbers.unit is None and wish.units.get(name, "").casefold() == "db"
+    return replace(_in_unit(Meaning(), numbers, wish, name=name, of=of, note=note), decibels=decibels)
 
 
 def _reads_stored(numbers: Numbers, dtype: str, wish: Wish, *, label: str, of: str) -> bool:
@@ -270,8 +301,13 @@ def _stored(numbers: Numbers, wish: Wish, *, name: str, label: str, of: str) -> 
 
 def _in_unit(found: Meaning, numbers: Numbers, wish: Wish, *, name: str, of: str, note: str) -> Meaning:
     """Bring physical values into the unit of the item: by scale and offset, or later where it is no straight line."""
-    here, there = said(numbers.unit), wish.units.get(name)
-    if here is None or there is None or here.casefold() in _COUNTS:
+    here, there = numbers.unit, wish.units.get(name)
+    if here is None and found.changes and is_number(there):
+        raise DataError(
+            f"input {of!r}: {numbers.source} says {_factors(numbers)} of {name!r} and no unit, and the model reads "
+            f"it in {there!r}: say by what its stored numbers become such, with scale and offset"
+        )
+    if here is None or there is None or is_same(here, there):
         return Meaning(found.scale, found.offset, None, note)
     import xarray as xr
 

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelstac.registry.scenes.reading.finding.parts import Part, Values, is_missing
+from modelstac.registry.running.labels.grids import TURN
+from modelstac.registry.running.labels.systems import are_one
+from modelstac.registry.scenes.reading.finding.masks import is_missing
+from modelstac.registry.scenes.reading.finding.parts import Part, Values
 from modelstac.registry.scenes.reading.fitting.along import SAME, Along
+from modelstac.registry.scenes.reading.fitting.grids import turned
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -62,7 +66,8 @@ class Onto:
     def __init__(self, part: Part, grid: GeoBox, method: str, codes: tuple[float | None, ...] = ()) -> None:
         self.part, self.grid, self.method = part, grid, method
         self._codes = codes or (None,) * len(part.stored)
-        self.along = _straight(part.grid, grid)
+        self._own = turned(part.grid, grid)
+        self.along = _straight(self._own, grid)
         self._local = threading.local()
 
     @property
@@ -81,6 +86,16 @@ class Onto:
                 for one, here, there in sizes
             )
         return self._source_of((slice(0, self.grid.shape[0]), slice(0, self.grid.shape[1])), taps=0) is not None
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Rows and columns of the grid that it has something of, as shares of it; all, where it is warped."""
+        if self.along is None:
+            return 0.0, 1.0, 0.0, 1.0
+        ends: list[float] = []
+        for one, here, there in zip(self.along, self.grid.shape, self.part.grid.shape, strict=True):
+            ends += sorted((edge - one.shift) / one.scale / here for edge in (0, there))
+        return ends[0], ends[1], ends[2], ends[3]
 
     def dtype(self, band: int) -> np.dtype[Any]:
         """Return the type of what is read: fractions, where something lies between pixels."""
@@ -240,7 +255,7 @@ class Onto:
         found = np.full(shape, np.nan, wide.dtype)
         reproject(
             wide, found,
-            src_transform=self.part.grid.affine @ Affine.translation(source[1].start, source[0].start),
+            src_transform=self._own.affine @ Affine.translation(source[1].start, source[0].start),
             src_crs=str(self.part.grid.crs), src_nodata=np.nan,
             dst_transform=self.grid.affine @ Affine.translation(left, top),
             dst_crs=str(self.grid.crs), dst_nodata=np.nan,
@@ -260,8 +275,7 @@ class Onto:
         """How wide GDAL's kernels are, which it would take from the size of each block otherwise."""
         height, width = self.grid.shape
         columns, rows = np.array([0.0, 1.0, 0.0]) + width / 2, np.array([0.0, 0.0, 1.0]) + height / 2
-        x, y = self.grid.crs.transformer_to_crs(self.part.grid.crs)(*(self.grid.affine @ (columns, rows)))
-        places = ~self.part.grid.affine @ (np.asarray(x), np.asarray(y))
+        places = self._places(columns, rows)
         steps = [float(np.hypot(*(place[1:] - place[0]))) for place in places]
         # Nearly as large is as large: a kernel that is stretched by a hundredth blurs and helps nobody.
         return {
@@ -269,15 +283,24 @@ class Onto:
             for name, step in zip(("XSCALE", "YSCALE"), steps, strict=True)
         }
 
+    def _places(self, columns: Values, rows: Values) -> tuple[Values, Values]:
+        """Give the columns and rows of the raster at those of the grid; not finite where there is no such place."""
+        own = self._own
+        x, y = self.grid.crs.transformer_to_crs(own.crs)(*(self.grid.affine @ (columns, rows)))
+        if own.crs.geographic:
+            middle, _ = own.affine @ (own.width / 2, own.height / 2)
+            x = x + TURN * np.round((middle - x) / TURN)
+        right, down = ~own.affine @ (x, y)
+        return right, down
+
     def _source_of(self, window: Window, taps: int = 4) -> Window | None:
         """Find the window of the raster that a window of the grid is made of; None where there is none."""
         rows, columns = (np.linspace(part.start, part.stop, 33) for part in window)
-        x, y = self.grid.affine @ tuple(one.ravel() for one in np.meshgrid(columns, rows))
-        x, y = self.grid.crs.transformer_to_crs(self.part.grid.crs)(x, y)  # infinite where there is no such place
-        known = np.isfinite(x) & np.isfinite(y)
+        right, down = self._places(*(one.ravel() for one in np.meshgrid(columns, rows)))
+        known = np.isfinite(right) & np.isfinite(down)
         if not known.any():
             return None
-        right, down = ~self.part.grid.affine @ (x[known], y[known])
+        right, down = right[known], down[known]
         found = []
         for places, length, part in zip((down, right), self.part.grid.shape, window, strict=True):
             stretch = max(1.0, float(np.ptp(places)) / max(part.stop - part.start, 1))
@@ -292,7 +315,7 @@ class Onto:
 
 def _straight(source: GeoBox, grid: GeoBox) -> tuple[Along, Along] | None:
     """Say how rows and columns lie on those of another grid; None where they lie askew, or in another system."""
-    if source.crs != grid.crs:
+    if not are_one(source.crs, grid.crs):
         return None
     found = ~source.affine @ grid.affine
     height, width = grid.shape

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from modelstac.registry.scenes.reading.finding.parts import Values
 
 
+_TOLD = 64
+"""Least number of pixels that tell powers from decibels."""
 _SHARE = 2.0
 """Largest number that is taken for a share, such as a reflectance."""
 
@@ -69,6 +71,8 @@ class Layer:
             values = values.astype(self.dtype)
         for place, meaning in enumerate(self.meanings):
             band = values[place]
+            if meaning.decibels:
+                self._check_decibels(band, None if missing is None else missing[place])
             if meaning.scale != 1.0:
                 band *= self.dtype.type(meaning.scale)
             if meaning.offset:
@@ -84,6 +88,15 @@ class Layer:
                     missing = np.zeros(values.shape, bool) if missing is None else missing
                     missing[place] |= gone
         return values, missing
+
+    def _check_decibels(self, band: Values, missing: Values | None) -> None:
+        """Refuse powers, none of which is below zero and most of which are below one: of decibels most are negative."""
+        there = band[np.isfinite(band) if missing is None else ~missing & np.isfinite(band)]
+        if there.size >= _TOLD and there.min() >= 0 and np.median(there) < 1:
+            raise DataError(
+                f"{self.onto.part.name} has numbers such as {np.median(there):.3g} and says no unit, and the model "
+                "reads decibels: say its unit in its item (1 of power, dB), or --physical if they are decibels"
+            )
 
 
 @dataclass(frozen=True)
@@ -227,6 +240,8 @@ class Scene:
 
     Attributes
     ----------
+    ends
+        By input, when those of its times ended that are of a period.
     skipped
         What could not be read and was taken for missing, one line each.
     """
@@ -238,6 +253,7 @@ class Scene:
     feeds: Mapping[str, Feed]
     skip_errors: bool = False
     times: Mapping[str, Sequence[np.datetime64 | None]] = field(default_factory=dict)
+    ends: Mapping[str, Sequence[np.datetime64 | None]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     on_close: Callable[[], None] = field(default=lambda: None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

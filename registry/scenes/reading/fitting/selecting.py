@@ -9,7 +9,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band, axis_of, choose
-from modelstac.registry.scenes.reading.finding.names import are_counted
+from modelstac.registry.scenes.reading.finding.names import are_counted, counted
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import TensorSignature
@@ -57,7 +57,7 @@ def selected(
     )
     nameless = all(band == Band() for band in seen)
     if nameless and are_counted(sorted(map(str, selectors), key=lambda name: (len(name), name))):  # b2 before b10
-        selectors = [int(str(one)[1:]) for one in selectors]
+        selectors = [counted(str(one)) or one for one in selectors]
     if nameless and len(selectors) == len(seen) and not any(_numeric(one) for one in selectors):
         named = [Band(str(one)) for one in selectors]  # which say what the file does not
         places = choose(wanted, named, of=layout.name, kind="bands") if wanted else list(range(len(named)))
@@ -84,7 +84,7 @@ def _place(selector: str | int, seen: Sequence[Band], piles: Any, of: str) -> in
     ):
         if len(found := [n for n in range(len(seen)) if test(n)]) == 1:
             return found[0]
-    number = int(text.removeprefix("b")) if _numeric(text.removeprefix("b")) else 0
+    number = int(text) if _numeric(text) else counted(text) or 0
     if 1 <= number <= len(seen) and (_numeric(selector) or not seen[number - 1].name):
         return number - 1
     there = ", ".join(f"{n} {band}".replace(" ?", "") for n, band in enumerate(seen, 1))

@@ -5,6 +5,7 @@
 1    failed: training, conversion, or a bug
 2    the caller can put it right: arguments, names, files, permissions
 130  interrupted (Ctrl-C)
+143  ended from outside (SIGTERM)
 ==== ==========================================================================
 """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from modelstac.cli.common.options import catalog_option, existing_catalog, json_option, print_json
+from modelstac.cli.common.progress import progress
 from modelstac.cli.common.terminal import say
 
 
@@ -30,8 +31,8 @@ def index(parquet: Path | None, catalog: str | None, as_json: bool) -> None:
         from modelstac.catalog.geoparquet import write_geoparquet
         from modelstac.cli.common.files import replacing
 
-        with replacing(parquet) as temporary:
-            written = write_geoparquet(opened, temporary)
+        with progress() as report, replacing(parquet) as temporary:
+            written = write_geoparquet(opened, temporary, report=report)
         if as_json:
             print_json({"parquet": str(parquet)} | dataclasses.asdict(written))
             return

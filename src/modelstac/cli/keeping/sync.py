@@ -22,9 +22,16 @@ from modelstac.cli.common.terminal import say
     metavar="FILE",
     help="Go on from the last copy, which this file remembers: only what changed since then is read.",
 )
-@click.option("--delete", is_flag=True, help="With --state: remove from DST what is gone from SRC since the last copy.")
+@click.option(
+    "--delete",
+    is_flag=True,
+    help="With --state: remove from DST what is gone from SRC, or made anew there, since the last copy.",
+)
+@click.option("--theirs", is_flag=True, help="Take what SRC says of a collection where DST says something else.")
 @json_option("what was done")
-def sync(source: str, target: str, *, artifacts: bool, state: Path | None, delete: bool, as_json: bool) -> None:
+def sync(
+    source: str, target: str, *, artifacts: bool, state: Path | None, delete: bool, theirs: bool, as_json: bool
+) -> None:
     """Copy all items, with files and aliases, from the catalog SRC to DST.
 
     Each is a folder, an .sqlite file, or the URL of an object store or API. After an interruption, run it again.
@@ -39,7 +46,7 @@ def sync(source: str, target: str, *, artifacts: bool, state: Path | None, delet
 
         with progress() as report:
             places = open_catalog(source), open_catalog(target, create=True)
-            went_on = sync_on(*places, state, delete=delete, artifacts=artifacts, report=report)
+            went_on = sync_on(*places, state, delete=delete, theirs=theirs, artifacts=artifacts, report=report)
         done, gone, deleted = went_on.synced, went_on.gone, went_on.deleted
         if as_json:
             print_json(dataclasses.asdict(done) | {"gone": gone, "deleted": deleted})
@@ -52,7 +59,8 @@ def sync(source: str, target: str, *, artifacts: bool, state: Path | None, delet
             say(f"{len(gone)} items are gone from {source}, {len(deleted)} were removed{left}")
         return
     with progress() as report:
-        done = copy(open_catalog(source), open_catalog(target, create=True), artifacts=artifacts, report=report)
+        places = open_catalog(source), open_catalog(target, create=True)
+        done = copy(*places, theirs=theirs, artifacts=artifacts, report=report)
     if as_json:
         print_json(dataclasses.asdict(done))
     else:

@@ -19,7 +19,7 @@ from modelstac.cli.common.terminal import say
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True, help="Catalog and report."
 )
-@click.option("--landcover", is_flag=True, help="From a satellite scene to a map of land cover instead, in one minute.")
+@click.option("--landcover", is_flag=True, help="From a scene to a map of land cover instead, in a minute or two.")
 def demo(data: Path | None, out: Path, landcover: bool) -> None:
     """Train, export, publish, search, load and check: the whole path on radar frames.
 

@@ -23,7 +23,7 @@ def ls(*, as_json: bool) -> None:
     here = Lock()
     pins = here.pins()
     if as_json:
-        print_json([{"place": place, **vars(pin)} for place, pin in pins.items()])
+        print_json([{"place": place, **pin.to_json()} for place, pin in pins.items()])
         return
     if pins:
         rows = [(pin.item, pin.asset, pin.sha256, pin.pinned, place) for place, pin in pins.items()]
@@ -39,6 +39,7 @@ def ls(*, as_json: bool) -> None:
 def update(*, what: str, asset: str | None, catalog: str | None, as_json: bool) -> None:
     """Fetch the model files of ITEM (id, URL or path) that state no checksum, and pin them as they are now."""
     from modelstac.catalog.errors import SpecError
+    from modelstac.catalog.items.digests import other_digest
     from modelstac.registry.choosing.model_assets import model_assets
     from modelstac.registry.files import lock as pins
     from modelstac.registry.files.fetch import place_of
@@ -46,16 +47,18 @@ def update(*, what: str, asset: str | None, catalog: str | None, as_json: bool) 
 
     item, here = named_item(what, catalog), pins.Lock()
     keys = [found.key for found in model_assets(item) if asset in {None, found.key}]
-    loose = [key for key in keys if "file:checksum" not in item.assets[key].extra_fields]
+    stated = {key: item.assets[key].extra_fields.get("file:checksum") for key in keys}
+    loose = [key for key in keys if stated[key] is None or other_digest(stated[key]) is not None]
     if not loose:
-        raise SpecError(f"item {item.id!r} has no such model file without a checksum: there is nothing to pin")
+        raise SpecError(f"item {item.id!r} has no such model file without a SHA-256: there is nothing to pin")
     changes = []
     with progress() as report:
         for key in loose:
             href = place_of(item, key)
             before, now = pins.update(
-                href, item_id=item.id, key=key, max_bytes=DEFAULT_POLICY.max_bytes, lock=here, report=report
-            )
+                href, item_id=item.id, key=key, max_bytes=DEFAULT_POLICY.max_bytes, checksum=stated[key],
+                lock=here, report=report,
+            )  # fmt: skip
             if before is not now:
                 old = before.sha256 if before is not None else None
                 changes.append({"place": here.place(href), "asset": key, "before": old, "now": now.sha256})

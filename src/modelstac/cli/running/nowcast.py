@@ -142,7 +142,8 @@ def nowcast(
     recorded = model.description.hyperparameters.get("preparation")
     if not isinstance(recorded, dict):
         raise InvalidItemError(
-            f"item {model.item.id!r} records no preparation of radar frames: give a .npy array instead"
+            f"item {model.item.id!r} records no preparation of radar frames: give an array (.npy) or a table (.csv, "
+            ".parquet) instead"
         )
     preparation = Preparation.from_dict(recorded)
     frames = _frames_needed(model, model.signature.inputs[0])

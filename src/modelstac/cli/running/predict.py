@@ -15,7 +15,7 @@ from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import lean_frameworks
 from modelstac.cli.common.terminal import say
 from modelstac.cli.running.scene import is_scene, scene_options
-from modelstac.cli.running.tensors import ARRAY, ARRAYS, NETCDF
+from modelstac.cli.running.tensors import ARRAY, ARRAYS, NETCDF, TABLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,8 @@ OUTPUTS, PLOTS = (NETCDF, ARRAYS, ARRAY), (".gif", ".png")
     "inputs",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="The array of an input (.npy), arrays of several by name (.npz), or variables with labels (.nc); repeatable.",
+    help="The array of an input (.npy), a table of its bands (.csv, .parquet), arrays of several by name (.npz), or "
+    "variables with labels (.nc); repeatable.",
 )
 @click.option(
     "--output",
@@ -88,7 +89,8 @@ def predict(
 ) -> None:
     """Run the model ID: an item's id, MODEL@ALIAS, MODEL, MODEL with a range of versions, or an item's URL or path.
 
-    INPUT is an array in the layout that the item declares (.npy), or a folder of radar frames or the files themselves:
+    INPUT is an array in the layout that the item declares (.npy), a table whose columns are called as its bands (.csv,
+    .parquet), or a folder of radar frames or the files themselves:
     these are prepared as the item records, and the forecast from the latest of them (or those up to --at) is in mm/h.
     A model of several inputs takes each by its name: --input s1=a.npy --input s2=b.npy.
 
@@ -178,7 +180,7 @@ def _refuse_options_of_forecasts(plot: Path | None, at: datetime | None) -> None
     if plot is not None:
         raise DataError(f"--plot {plot} draws forecasts of radar frames: of a scene, --preview draws the map")
     if at is not None:
-        raise DataError("--at is for forecasts of radar frames: of a search for a scene, --datetime says when")
+        raise DataError("--at is for forecasts of radar frames: of a scene, --datetime says when")
 
 
 def _lines(name: str, value: Any) -> list[str]:
@@ -221,7 +223,7 @@ def _read(sources: tuple[Path, ...], inputs: tuple[str, ...]) -> Any:
         from modelstac.cli.running.tensors import read_inputs
 
         return read_inputs(inputs)
-    if sources[0].suffix.lower() != ARRAY:
+    if sources[0].suffix.lower() not in (ARRAY, *TABLES):
         return None
     if len(sources) > 1:
         raise DataError(

@@ -26,7 +26,7 @@ _OPTIONS = (
     click.option("--from", "api", metavar="API", help="Scene: search this API, with --collections, --bbox."),
     click.option("--collections", metavar="NAMES", help="Scene: collections to search, with commas between them."),
     click.option("--bbox", metavar="W,S,E,N", help="Scene: box in degrees that is searched, and cut to."),
-    click.option("--datetime", "when", metavar="TIME", help="Scene: time to search, such as 2025-06-01/2025-06-30."),
+    click.option("--datetime", "when", metavar="TIME", help="Scene: time to search or read, 2025-06-01/2025-06-30."),
     click.option("--bands", metavar="NAMES", help="Scene: bands of the data, in the model's order."),
     click.option("--resampling", metavar="METHOD", help="Scene: how bands come onto one grid (nearest, bilinear, …)."),
     click.option("--physical/--stored", default=None, help="Scene: which numbers the model reads."),
@@ -106,6 +106,7 @@ def predict_scene(
     reading = {name: said[name] for name in named if said[name] is not None}
     reading |= {"bands": _texts(said["bands"])} if said["bands"] else {}
     reading |= {"bbox": _box(said["bbox"])} if said["bbox"] else {}
+    reading |= {"datetime": said["when"]} if said["when"] and not said["api"] else {}
     reading |= {"fill": said["fill"]} if said["fill"] is not None else {}
     given = _given(sources, inputs, said)
     with load(what, catalog=catalog, report=report, spin=False, **loading) as model:
@@ -140,6 +141,8 @@ def _given(sources: Sequence[str], inputs: Sequence[str], said: dict[str, Any]) 
                 "a scene is named and searched for: give files, or --from API --collections NAMES --bbox BOX"
             )
         return None
+    if said["collections"]:
+        raise DataError(f"--collections {said['collections']} is for a search: name the API, --from URL")
     if not sources and not inputs:
         raise DataError("no scene is given: name a raster, band files or a STAC item, or --from API")
     if sources and inputs:
@@ -194,6 +197,8 @@ def _bytes(text: str | None) -> int | None:
 
 
 def _summary(item: str, found: ScenePrediction, output: str | None, *, dry_run: bool) -> dict[str, Any]:
+    from modelstac.registry.running.labels.systems import called
+
     plan = found.plan.to_json()
     tile, tiles = found.plan.tile, found.plan.tiles
     margin = max((max(sides) for sides in plan["margin"].values()), default=0)
@@ -201,7 +206,8 @@ def _summary(item: str, found: ScenePrediction, output: str | None, *, dry_run: 
     for name, layer in plan["layers"].items():
         rows, columns = layer["shape"]
         bands = "" if layer["bands"] == 1 else f", {layer['bands']} bands"
-        about[f"layer {name}"] = f"{columns} x {rows} pixels, {layer['dtype']}{bands}, {layer['crs'] or 'no CRS'}"
+        system = called(layer["crs"]) if layer["crs"] else "no CRS"
+        about[f"layer {name}"] = f"{columns} x {rows} pixels, {layer['dtype']}{bands}, {system}"
     merged = "blended" if found.plan.overlap else f"cut at a margin of {margin}"
     about |= {"tiles": f"{tiles} of {tile[1]} x {tile[0]} pixels, {merged}", "batch": found.plan.batch}
     if dry_run:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from modelstac.registry.running.signature import Signature
 
 ARRAY, ARRAYS, NETCDF = ".npy", ".npz", ".nc"
-READS = (ARRAY, ARRAYS, NETCDF)
+TABLES = (".csv", ".parquet")
+READS = (ARRAY, ARRAYS, NETCDF, *TABLES)
 
 
 def read_inputs(given: Sequence[str]) -> Any:
@@ -67,7 +68,7 @@ def _one(values: Any, name: str, path: Path) -> Any:
 
 
 def read(path: Path) -> Any:
-    """Read an array (.npy), arrays by name (.npz) or a dataset with labels (.nc).
+    """Read an array (.npy), arrays by name (.npz), a dataset with labels (.nc) or a table (.csv, .parquet).
 
     Raises
     ------
@@ -78,6 +79,9 @@ def read(path: Path) -> Any:
         raise DataError(f"cannot read {path}: name a file that ends in {' or '.join(READS)}")
     if path.suffix.lower() == NETCDF:
         return _reading(path, "NetCDF", "xarray's to_netcdf", _read_dataset)
+    if path.suffix.lower() in TABLES:
+        kind = "Parquet" if path.suffix.lower() == ".parquet" else "CSV"
+        return _reading(path, f"table in {kind}", f"pandas' to_{kind.lower()}", _read_table)
     writer = "numpy.save" if path.suffix.lower() == ARRAY else "numpy.savez"
     return _reading(path, f"{path.suffix} array of numbers", writer, _read_arrays)
 
@@ -107,9 +111,23 @@ def _read_arrays(path: Path) -> Any:
 
 
 def _read_dataset(path: Path) -> Any:
+    from modelstac.registry.running.labels.systems import before_plugins
+
     xarray = _xarray("reading")
+    before_plugins()
     with xarray.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()
+
+
+def _read_table(path: Path) -> Any:
+    try:
+        import pandas
+
+        return pandas.read_csv(path) if path.suffix.lower() == ".csv" else pandas.read_parquet(path)
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.extra(str(error.name), "data", "reading tables") from error
+    except ImportError as error:
+        raise MissingPackageError.extra("pyarrow", "scenes", "reading Parquet") from error
 
 
 def _xarray(doing: str) -> Any:
