@@ -99,11 +99,11 @@ def test_what_was_copied_and_is_lost_at_the_target_is_named(tmp_path: Path) -> N
     sync_on(source, open_catalog(place, create=True), state)
     shutil.copytree(place, tmp_path / "backup")
     source.publish_many([made.item(name="rain", version=f"1.{minor}.0") for minor in (1, 2)])
-    later = json.loads(state.read_text())["until"]
     sync_on(source, open_catalog(place), state)
     shutil.rmtree(place)
     (tmp_path / "backup").rename(place)
-    state.write_text(state.read_text().replace(later, "2031-01-01T00:00:00Z"))  # days after they were copied
+    told = json.loads(state.read_text()) | {"until": "2031-01-01T00:00:00Z"}  # days after they were copied
+    state.write_text(json.dumps(told))
     for named in ("rain/rain-1.1.0-torch and 1 more had been copied and are not in", None):
         notes.clear()
         done = sync_on(source, open_catalog(place), state, report=notes.append)
