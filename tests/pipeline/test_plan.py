@@ -97,6 +97,7 @@ def test_what_is_wrong_is_said_with_line_and_field(grid, changes, more, message)
     [
         ("grid: {variants: [torch]}\n", SpecError, r"line 1, data: this field is needed"),
         ("data: nowhere\ngrid: {variants: [torch]}\n", NotFoundError, r"line 1, data: no radar frames at .*nowhere"),
+        ("scenes: 3\n", SpecError, "line 1, scenes: a mapping with fields is needed, not 3"),
         ("- a\n", SpecError, "line 1: a pipeline is a mapping"),
         ("", SpecError, "line 1: a pipeline is a mapping"),
     ],

@@ -220,4 +220,6 @@ def _said(error: Any) -> str:
         return "there is no such field"
     if error["type"] == "missing":
         return "this field is needed"
+    if error["type"] in {"model_type", "dict_type"}:
+        return f"a mapping with fields is needed, not {error['input']!r}"
     return f"{text[0].lower()}{text[1:]}, not {error['input']!r}"
