@@ -31,6 +31,8 @@ SEARCHES: tuple[dict[str, Any], ...] = (
     {"deprecated": True},
     {"deprecated": False},
     {"parameters": ">=5e6"},
+    {"parameters": "1234"},
+    {"parameters": "==5_000_000"},
     {"parameters": ">1000,<2_000"},
     {"parity": 1e-6},
     {"parity": 1e-9},
