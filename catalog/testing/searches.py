@@ -30,6 +30,8 @@ SEARCHES: tuple[dict[str, Any], ...] = (
     {"alias": "champion"},
     {"deprecated": True},
     {"deprecated": False},
+    {"ids": ()},
+    {"collections": (), "framework": "PyTorch"},
     {"parameters": ">=5e6"},
     {"parameters": "1234"},
     {"parameters": "==5_000_000"},
