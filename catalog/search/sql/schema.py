@@ -208,7 +208,7 @@ def property_sql(name: str) -> str:
         if _SCORE.fullmatch(plain):  # a word alone may be meant as a score
             found = nearest(shown, (*known, *_WORDS))
             listed = found if found.startswith(":") else nearest(shown, known)  # the words of scores are many
-            hint = f"texts have single quotes, and a score of that name is {SCORES}.{shown}{listed}"
+            hint = f"a score of that name is {SCORES}.{shown}{listed}"
             raise InvalidQueryError(f"property {shown!r} cannot be searched for; {hint}")
         raise InvalidQueryError(f"property {shown!r} cannot be searched for{nearest(shown, known)}")
     if plain == "datetime":
