@@ -23,8 +23,9 @@ from tests.catalog.server.conftest import Server, serving, until
 from modelstac.catalog import Query
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.backends.http import Api
-from modelstac.catalog.errors import StorageError
+from modelstac.catalog.errors import CatalogError, StorageError
 from modelstac.catalog.items.writing import write_item
+from modelstac.cli.keeping.settings import settings_of
 
 NAME = "convlstm-knmi"
 ITEMS = f"collections/{NAME}/items"
@@ -406,3 +407,16 @@ def test_below_a_path_that_a_proxy_takes_off_or_leaves(tmp_path: Path, describe:
         assert len(list(pages(server, "search?limit=2"))) == 2
         assert server.get("collections/", allow_redirects=False).headers["Location"] == f"{here}/collections"
         assert [item.id for item in found.search(version=">1.0")] == [f"{NAME}-1.{minor}.0-torch" for minor in (1, 2)]
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6: a kernel with it")
+def test_it_listens_on_addresses_of_ipv6(tmp_path: Path) -> None:
+    with serving(tmp_path, "--catalog", str(tmp_path / "models.sqlite"), "--host", "::1") as server:
+        assert server.href.startswith("http://[::1]:")
+        assert ApiCatalog(server.href).search() == []
+
+
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSTAC_CORS_ORIGINS", "https://a.example")
+    with pytest.raises(CatalogError, match="setting MODELSTAC_CORS_ORIGINS: this is no JSON"):
+        settings_of()
