@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import CatalogError, InvalidItemError, MissingPackageError
 from modelstac.catalog.items.documents import located
 from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.search.ranges import rfc3339
 from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
     from modelstac.catalog.base import Catalog
 
 _TIMES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "expires", "published", "unpublished")
+_TYPED = ("type", "stac_version", "stac_extensions", "id", "geometry", "bbox", "collection")
 _NOWHERE = {"type": "Polygon", "coordinates": []}
 """Of an item without a place; stac-geoparquet itself reads no geometry that lacks coordinates, and no null."""
 
@@ -81,9 +83,12 @@ def write_geoparquet(catalog: Catalog, path: Path, *, report: Report = ignore) -
         box = document.get("bbox") or _bounds(document["geometry"])
         document["bbox"] = box if solid or len(box) == 4 else [*box[:2], *box[3:5]]
     as_text: list[str] = []
-    for name in ("properties", "assets", "links"):
-        column = _one_type([document[name] for document in documents], name, as_text)
-        for document, value in zip(documents, column, strict=True):
+    for name in dict.fromkeys(name for document in documents for name in document if name not in _TYPED):
+        saying = [document for document in documents if name in document]
+        if all(document[name] == {} for document in saying):
+            continue
+        column = _one_type([document[name] for document in saying], name, as_text)
+        for document, value in zip(saying, column, strict=True):
             document[name] = value
     collections = {
         found.id: found.to_dict(include_self_link=False, transform_hrefs=False) for found in catalog.collections()
@@ -100,24 +105,19 @@ def write_geoparquet(catalog: Catalog, path: Path, *, report: Report = ignore) -
 
 
 def _timed(documents: Iterable[dict[str, Any]], report: Report) -> Iterator[dict[str, Any]]:
-    """Yield the items whose times are such, as their columns are; a note names the others."""
+    """Yield the items with their times as the moments of a column; a note names those whose times are none."""
     for document in documents:
-        odd = [name for name in _TIMES if not _is_time(document["properties"].get(name))]
-        if odd:
-            found = repr(document["properties"][odd[0]])[:60]
-            report(Note(f"{document['id']} is left out: its {odd[0]} is {found}, and a time of RFC 3339 is needed"))
+        properties = document["properties"] = dict(document["properties"])
+        for name in _TIMES:
+            try:
+                if (said := properties.get(name)) is not None:
+                    properties[name] = rfc3339(first_and_last(said)[name == "end_datetime"])
+            except (ArithmeticError, AttributeError, TypeError, ValueError):
+                found = repr(said)[:60]
+                report(Note(f"{document['id']} is left out: its {name} is {found}, and a time of RFC 3339 is needed"))
+                break
         else:
             yield document
-
-
-def _is_time(value: Any) -> bool:
-    if value is None:
-        return True
-    try:
-        first_and_last(value)
-    except (ArithmeticError, AttributeError, TypeError, ValueError):
-        return False
-    return True
 
 
 def _bounds(geometry: dict[str, Any]) -> list[float]:

@@ -209,7 +209,7 @@ class ApiCatalog(Catalog):
         core = not self._api.is_ours
         rest = residual(query, core=core)
         narrowed = self._with_alias(query)
-        if narrowed is None:
+        if narrowed is None or () in (query.ids, query.collections):  # which servers take for all
             return
         link: Any = {
             "href": f"{self.href}/search",

@@ -184,6 +184,20 @@ def cut(geometry: dict[str, Any]) -> dict[str, Any]:
     return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
 
 
+def valid(found: BaseGeometry) -> BaseGeometry:
+    """Return what is judged of a geometry: all it covers where it crosses itself; an area without width is a line."""
+    from shapely import get_dimensions, get_parts, make_valid, union_all
+    from shapely.geometry import GeometryCollection
+
+    if found.is_valid:
+        return found
+    if found.geom_type == "GeometryCollection":
+        return GeometryCollection([valid(part) for part in found.geoms])
+    parts = get_parts(make_valid(found))
+    most = max(map(get_dimensions, parts))
+    return union_all([part for part in parts if get_dimensions(part) == most])
+
+
 def outline(ring: Sequence[Sequence[float]], pole: float | None = None) -> dict[str, Any]:
     """Return what a closed ring of positions encloses, cut at the antimeridian.
 

@@ -12,7 +12,7 @@ from modelstac.catalog.terminal import harmless
 Document = Mapping[str, Any]
 NOTHING = "–"
 LONGEST = 2_000
-_IGNORED = re.compile(r"[\x00-\x20\x7f]")
+_IGNORED = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _LED_TO = frozenset({"http", "https", "mailto"})
 _DRAWN = re.compile(r"data:image/(png|jpeg|webp|svg\+xml);base64,[A-Za-z0-9+/=]*\Z", re.ASCII)
@@ -83,7 +83,7 @@ def safe_href(value: object) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    plain = _IGNORED.sub("", value)
+    plain = _IGNORED.sub("", value).strip(" ").replace(" ", "%20")
     found = _SCHEME.match(plain)
     return plain if plain and (found is None or found[1].casefold() in _LED_TO) else None
 

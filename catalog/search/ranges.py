@@ -58,7 +58,7 @@ def number_range(text: str) -> list[tuple[Callable[[float, float], bool], str, f
         raise InvalidQueryError(
             f"{text!r} is no range of numbers: something like '<2000000' or '>=1000,<2e6' is needed"
         )
-    return [(_OPERATORS[b[1]], b[1] or "==", float(b[2].replace("_", ""))) for b in bounds if b]
+    return [(_OPERATORS[b[1]], b[1].replace("==", "=") or "=", float(b[2].replace("_", ""))) for b in bounds if b]
 
 
 @lru_cache(maxsize=256)

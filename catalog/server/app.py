@@ -66,7 +66,15 @@ from modelstac.catalog.server.settings import ServerSettings
 from modelstac.catalog.server.stores.store import Store
 from modelstac.catalog.server.watching import problems
 from modelstac.catalog.server.watching.encodings import Compress, EntityTags, Heads
-from modelstac.catalog.server.watching.middleware import Deadline, Forwarded, LimitBody, Metrics, Observe, ReadAddress
+from modelstac.catalog.server.watching.middleware import (
+    Below,
+    Deadline,
+    Forwarded,
+    LimitBody,
+    Metrics,
+    Observe,
+    ReadAddress,
+)
 from modelstac.catalog.server.webhooks.courier import Courier
 from modelstac.catalog.server.webhooks.hooks import Hooks
 
@@ -247,6 +255,7 @@ def _extensions(store: Store) -> tuple[list[Any], list[Any], list[Any]]:
 def _middlewares(settings: ServerSettings, metrics: Metrics, beside: Service | None) -> list[Middleware]:
     """Return what every request passes through; the last is the outermost."""
     return [
+        Middleware(Below),
         Middleware(ReadAddress),
         Middleware(
             LimitBody, limit=settings.max_body, searches=settings.max_search, without=("/artifacts/", "/bulk_items")

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pystac.errors import DeprecatedWarning
@@ -92,13 +93,12 @@ def serve(settings: ServerSettings, beside: Callable[[str], Service] | None = No
 
     store = open_store(settings)
     _log(settings.log_level, JsonLines())
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with _listening(settings):
             listener.bind((settings.host, settings.port))
-        host, port = listener.getsockname()[:2]
-        local = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104
-        service = None if beside is None else beside(f"http://{local}:{port}")
+        local = _address(listener, instead={"0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104
+        service = None if beside is None else beside(local)
 
         def end() -> None:
             server.should_exit = True
@@ -144,11 +144,16 @@ async def _answer(server: uvicorn.Server, store: Store, settings: ServerSettings
     await store.open()
     with _listening(settings):
         listener.listen(1024)
-    host, port = listener.getsockname()[:2]
-    logging.getLogger("modelstac.server").info("listening on http://%s:%d", host, port)
+    logging.getLogger("modelstac.server").info("listening on %s", _address(listener))
     # uvicorn raises the signal again once it has shut down: then all is done, and the exit code is 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     await server.serve(sockets=[listener])
+
+
+def _address(listener: socket.socket, *, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    host, port = listener.getsockname()[:2]
+    host = instead.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.contextmanager

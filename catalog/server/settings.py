@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PostgresDsn, SecretStr
+from pydantic import Field, PostgresDsn, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from modelstac.catalog.errors import CatalogError
@@ -72,6 +72,11 @@ class ServerSettings(BaseSettings):
     )
     shutdown_seconds: int = Field(default=10, ge=0, description="How long running requests may take at the end.")
     log_level: str = Field(default="info", description="debug, info, warning or error.")
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        return f"/{path}" if (path := value.strip("/")) else ""
 
     def database_url(self) -> str | None:
         """Return the address of the pgstac database, None when the catalog is embedded.

@@ -122,6 +122,26 @@ def test_fields_of_several_types_are_json_text(tmp_path: Path) -> None:
     assert duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE \"x:ok\" > 0.7").fetchall() == [(3,)]
 
 
+def test_items_without_assets_with_members_of_their_own_and_days_are_written(tmp_path: Path) -> None:
+    odd = [Examples(tmp_path).item(version=f"1.{number}.0") for number in range(2)]
+    for item, member in zip(odd, (["x", 1, None], "x"), strict=True):
+        item.assets.clear()
+        item.extra_fields["own"] = {"list": member}
+    odd[0].properties |= {"created": "2020-01-02", "end_datetime": "2020-01-02T12:00:00"}
+    odd[1].properties |= {"end_datetime": "2020-W01"}
+    path = tmp_path / "odd.parquet"
+    assert write_geoparquet(Documents(odd), path).as_text == ("own.list",)
+    table = pq.read_table(path)
+    assert [own["list"] for own in table["own"].to_pylist()] == ['["x", 1, null]', '"x"']
+    times = [table["created"][0], *table["end_datetime"]]
+    assert [str(time.as_py()) for time in times] == [
+        "2020-01-02 00:00:00+00:00",
+        "2020-01-02 12:00:00+00:00",
+        "2020-01-05 23:59:59.999999+00:00",
+    ]
+    assert [back["assets"] for back in arrow.stac_table_to_items(table)] == [{}, {}]
+
+
 def test_nothing_is_written_of_nothing_and_of_what_is_no_time(tmp_path: Path) -> None:
     path = tmp_path / "none.parquet"
     with pytest.raises(CatalogError, match="has no items"):

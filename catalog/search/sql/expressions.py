@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from modelstac.catalog.errors import InvalidQueryError
-from modelstac.catalog.items.geometry import box_geometry, check_bbox, check_searched, cut
+from modelstac.catalog.items.geometry import box_geometry, check_bbox, check_searched, cut, valid
 from modelstac.catalog.later import needing
 from modelstac.catalog.search.sql.functions import FOLDS
 
@@ -107,7 +107,7 @@ def pattern_parts(pattern: str) -> list[str | None]:
 
 
 def geometry_of(expression: Expression) -> dict[str, Any]:
-    """Return a literal of CQL2 (a geometry, a box) as GeoJSON that is cut at the antimeridian.
+    """Return a literal of CQL2 (a geometry, a box) as GeoJSON that is valid, and cut at the antimeridian.
 
     Raises
     ------
@@ -116,19 +116,20 @@ def geometry_of(expression: Expression) -> dict[str, Any]:
     """
     with needing("a search by geometry"):
         from shapely.errors import ShapelyError
-        from shapely.geometry import shape
+        from shapely.geometry import mapping, shape
 
     try:
         if "bbox" in expression and "type" not in expression:
             check_bbox(expression["bbox"])
-            return box_geometry(expression["bbox"])
-        found = cut(check_searched(expression))
-        shape(found)
+            found = box_geometry(expression["bbox"])
+        else:
+            found = cut(check_searched(expression))
+        judged = shape(found)
+        return found if judged.is_valid else dict(mapping(valid(judged)))
     except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise InvalidQueryError(
             f"{str(expression)[:60]!r} is no geometry in degrees: GeoJSON or WKT is needed, longitudes from -180 to 180"
         ) from error
-    return found
 
 
 def unknown(operator: str, arguments: int) -> str:

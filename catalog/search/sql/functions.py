@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from modelstac.catalog.items.geometry import boxes_meet
+from modelstac.catalog.items.geometry import boxes_meet, valid
 from modelstac.catalog.times import first_and_last
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ def _box(first: str, second: str | None) -> bool | None:
 
 @lru_cache(maxsize=1024)
 def geometry(text: str) -> BaseGeometry:
-    """Read a geometry of GeoJSON."""
+    """Read a geometry of GeoJSON, as it is judged."""
     from shapely.geometry import shape
 
-    return shape(json.loads(text))
+    return valid(shape(json.loads(text)))
 
 
 def _array(operation: str, first: str | None, second: str | None) -> bool | None:

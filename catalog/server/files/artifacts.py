@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("modelstac.server")
 CHUNK = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+@-]{0,127}")
+_NAME = re.compile(r"[^./\\%\x00-\x1f\x7f][^/\\%\x00-\x1f\x7f]*")
+_LONGEST_NAME = 255  # bytes, which file systems take
 _SPOOL = ".uploads"
 _TRIES = 100
 
@@ -51,8 +52,11 @@ def artifact_path(digest: str, name: str) -> str:
     """
     if not _DIGEST.fullmatch(digest):
         raise InvalidItemError("artifact: the address needs the 64 lower-case hexadecimal digits of a SHA-256")
-    if not _NAME.fullmatch(name):
-        raise InvalidItemError("artifact: a file name of up to 128 letters, digits, '.', '_', '+', '-', '@' is needed")
+    if not _NAME.fullmatch(name) or len(os.fsencode(name)) > _LONGEST_NAME:
+        raise InvalidItemError(
+            f"artifact: {name[:60]!r} is no name of a file here, which has up to {_LONGEST_NAME} bytes, no '/', '\\', "
+            "'%' or control character, and no '.' first: give the file another name"
+        )
     return f"{digest[:2]}/{digest}/{name}"
 
 

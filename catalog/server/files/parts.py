@@ -105,7 +105,7 @@ class Parts:
 
 
 def _key(path: str) -> str:
-    return path.replace("/", "-")
+    return path.split("/")[1]
 
 
 def _locked(path: Path) -> BinaryIO | None:

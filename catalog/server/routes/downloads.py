@@ -18,7 +18,7 @@ from modelstac.catalog.server.files.artifacts import ArtifactStore, artifact_pat
 from modelstac.catalog.server.files.ranges import parse_content_range, parse_range
 from modelstac.catalog.server.routes.keys import Keys, admit
 from modelstac.catalog.server.routes.openapi import BYTES
-from modelstac.catalog.server.stores.links import base_url, names_tag
+from modelstac.catalog.server.stores.links import base_url, names_tag, quoted
 from modelstac.catalog.server.watching.problems import problem
 
 ADDRESS = "/artifacts/{shard}/{digest}/{name}"
@@ -58,7 +58,7 @@ class Artifacts(ApiExtension):
             "ETag": f'"{digest}"',
             "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(digest)).decode()}:",
             "Cache-Control": "public, max-age=31536000, immutable",
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quoted(name)}",
             "X-Content-Type-Options": "nosniff",
         }
         if names_tag(request.headers.get("if-none-match"), headers["ETag"], weak=True):
@@ -82,7 +82,7 @@ class Artifacts(ApiExtension):
         path = artifact_path(digest, name)
         if shard != digest[:2]:
             raise NotFoundError(f"artifact: {shard!r} are not the first two digits of its SHA-256")
-        location = {"Location": f"{base_url(request)}artifacts/{path}"}
+        location = {"Location": f"{base_url(request)}artifacts/{shard}/{digest}/{quoted(name)}"}
         start, total = parse_content_range(request.headers.get("content-range"))
         declared = request.headers.get("content-length", "")
         if total is None and declared.isdigit():

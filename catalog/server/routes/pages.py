@@ -19,7 +19,7 @@ from modelstac.catalog.items.documents import Document, aliases_of
 from modelstac.catalog.items.identity import is_model
 from modelstac.catalog.pages.page import Links, entry, model_page, models_page, policy
 from modelstac.catalog.search.query import Query
-from modelstac.catalog.server.stores.links import MODELS, base_url, is_absolute, item_path, names_tag
+from modelstac.catalog.server.stores.links import MODELS, address_of, base_url, is_absolute, item_path, names_tag
 from modelstac.catalog.server.stores.store import Store
 
 MOST_ITEMS = 1_000
@@ -92,7 +92,7 @@ class Pages(ApiExtension):
 
         def asset(document: Mapping[str, Any], key: str) -> str | None:
             href = document["assets"][key].get("href")
-            return href if not isinstance(href, str) or is_absolute(href) else f"../{href.lstrip('/')}"
+            return href if not isinstance(href, str) or is_absolute(href) else f"../{address_of(href)}"
 
         return Links(
             catalog=base.rstrip("/"),

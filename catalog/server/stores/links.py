@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from starlette.datastructures import URL
@@ -24,6 +24,7 @@ from modelstac.catalog.items.documents import (
 )
 from modelstac.catalog.items.identity import about, is_model
 from modelstac.catalog.items.links import PAGE_FIELD
+from modelstac.catalog.server.files.named import ARTIFACTS
 
 INFERRED = frozenset({"self", "item", "items", "parent", "collection", "root", QUERYABLES, SORTABLES, *FORMS})
 _DERIVED = INFERRED | set(VERSION_RELS)
@@ -32,6 +33,8 @@ MODELS = "models"
 JSON, GEOJSON, SCHEMA, HTML = "application/json", "application/geo+json", "application/schema+json", "text/html"
 
 
+_PLAIN = "/!$&'()*+,;=:@~"
+"""What stays as it is in the path of an address (RFC 3986, 3.3)."""
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -100,7 +103,7 @@ def shown_assets(assets: dict[str, Document], base: str) -> dict[str, Document]:
     return {
         key: asset
         if is_absolute(asset["href"]) or is_image_asset(asset)
-        else asset | {"href": base + asset["href"].lstrip("/")}
+        else asset | {"href": base + address_of(asset["href"])}
         for key, asset in (assets.items() if isinstance(assets, dict) else ())
         if leads(asset)
     }
@@ -138,9 +141,20 @@ def stored_document(document: Document, base: str) -> Document:
     stored = document | {"links": links}
     if isinstance(document.get("assets"), dict):
         stored["assets"] = {
-            key: asset | {"href": asset["href"].removeprefix(base)} for key, asset in document["assets"].items()
+            key: asset | {"href": _path_of(asset["href"].removeprefix(base))}
+            for key, asset in document["assets"].items()
         }
     return stored
+
+
+def address_of(path: str) -> str:
+    """Return the address of a file below the server's, by its path."""
+    return quote(path.lstrip("/"), safe=_PLAIN)
+
+
+def _path_of(href: str) -> str:
+    """Return the path of an artifact by its address below the server's; other addresses stay."""
+    return unquote(href) if href.startswith(ARTIFACTS) else href
 
 
 def _kept(links: Iterable[Document], base: str) -> list[Document]:

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from stac_fastapi.api.middleware import ProxyHeaderMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelstac.catalog.errors import InvalidQueryError, TooLargeError, UnavailableError
@@ -24,6 +23,8 @@ from modelstac.catalog.terminal import escaped
 LOG = logging.getLogger("modelstac.access")
 _FIT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"})
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
+_PORTS = {"http": 80, "https": 443}
 _SEARCHING = ("/search", "/aggregate")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
@@ -111,15 +112,56 @@ class Observe:
         )
 
 
-class Forwarded(ProxyHeaderMiddleware):
-    """Take the address by which a proxy is known from its headers, when there are some."""
+class Forwarded:
+    """Take the address by which a proxy is known from its headers, and off the path below which it shows the server.
+
+    Source: RFC 7239. Of several proxies the first counts, which is the one that the client asked.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and any(name in _FORWARDED for name, _ in scope["headers"]):
-            await super().__call__(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        if scope["type"] == "http":
+            if any(name in _FORWARDED for name, _ in scope["headers"]):
+                _take_address(scope)
+            root, path = scope.get("root_path", ""), scope["path"]
+            if root and f"{path}/".startswith(f"{root}/"):  # some proxies leave it, others take it off themselves
+                scope["path"] = path[len(root) :] or "/"
+        await self._app(scope, receive, send)
+
+
+def _take_address(scope: Scope) -> None:
+    said = {name: value.decode("latin-1").partition(",")[0].strip() for name, value in reversed(scope["headers"])}
+    parts = (part.partition("=") for part in said.get(b"forwarded", "").split(";"))
+    forwarded = {name.strip().lower(): value.strip().strip('"') for name, _, value in parts}
+    scheme = (forwarded.get("proto") or said.get(b"x-forwarded-proto", "")).lower()
+    if scheme in _PORTS:
+        scope["scheme"] = scheme
+    found = _HOST.fullmatch(forwarded.get("host") or said.get(b"x-forwarded-host") or said.get(b"host", ""))
+    if found is None:
+        return
+    host, port = found[0], said.get(b"x-forwarded-port", "")
+    if found[1] is None and port.isdecimal() and int(port) != _PORTS[scope["scheme"]]:
+        host = f"{host}:{port}"
+    scope["headers"] = [(b"host", host.encode()), *(kept for kept in scope["headers"] if kept[0] != b"host")]
+
+
+class Below:
+    """Put the path below which a proxy shows the server before that of the request, where all addresses have it.
+
+    Stands within what looks at paths.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            scope["path"] = scope.get("root_path", "") + scope["path"]
+        await self._app(scope, receive, send)
 
 
 class LimitBody:

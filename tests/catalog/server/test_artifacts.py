@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from html import escape
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run
 
+from modelstac.catalog import open_catalog
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
 from modelstac.catalog.items.writing import write_item
-from modelstac.catalog.testing import TORCH
+from modelstac.catalog.sync import sync
+from modelstac.catalog.testing import TORCH, Examples
 
 DATA = bytes(range(256)) * 8192
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -116,3 +122,30 @@ def test_what_no_item_names_is_collected(embedded_server: Server, describe: Desc
     assert embedded_server.get(PATH).status_code == 404
     [item] = embedded_server.get("search").json()["features"]
     assert embedded_server.get(item["assets"]["model"]["href"].removeprefix(f"{embedded_server.href}/")).ok
+
+
+@pytest.mark.parametrize("name", ["my model.bin", "Modèle (1)#?.bin", "模型+@=&.bin", "m" * 200])
+def test_files_keep_the_names_that_people_give(server: Server, tmp_path: Path, name: str) -> None:
+    item = Examples(tmp_path / "made").item()
+    item.assets["model"].href = str(Path(item.assets["model"].href).rename(tmp_path / name))
+    catalog = ApiCatalog(server.href, key=server.key)
+    for _ in range(2):
+        found = catalog.publish(item)
+    href = found.assets["model"].href
+    assert re.fullmatch(r"[!-~]+", href), "an address has no spaces and no letters beyond ASCII"
+    answer = server.get(href.removeprefix(f"{server.href}/"))
+    assert answer.content == (tmp_path / name).read_bytes()
+    assert unquote(answer.headers["Content-Disposition"]).endswith(f"''{name}")
+    shown = escape(f'"../{href.removeprefix(f"{server.href}/")}"', quote=False)
+    assert shown.replace("'", "&#39;") in server.get(f"models/{found.collection_id}").text
+    catalog.deprecate(found.id)
+    assert catalog.get(found.id).assets["model"].href == href
+    sync(catalog, open_catalog(tmp_path / "copy", create=True))
+    assert [path.read_bytes() for path in (tmp_path / "copy").rglob(name.replace("?", "[?]"))] == [answer.content]
+
+
+@pytest.mark.parametrize("name", [".hidden", "100%25", "a%5Cb", "%E2%82%AC" * 86, "a%0Ab"])
+def test_names_that_no_folder_keeps_are_refused(running: Server, name: str) -> None:
+    digest = hashlib.sha256(b"").hexdigest()
+    answer = running.request("PUT", f"artifacts/{digest[:2]}/{digest}/{name}", key=True, data=b"")
+    assert (answer.status_code, "give the file another name" in answer.json()["detail"]) == (400, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -11,18 +12,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 from tests.catalog.conftest import Describe
-from tests.catalog.server.conftest import Server, until
+from tests.catalog.server.conftest import Server, serving, until
 
 from modelstac.catalog import Query
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.backends.http import Api
-from modelstac.catalog.errors import StorageError
+from modelstac.catalog.errors import CatalogError, StorageError
 from modelstac.catalog.items.writing import write_item
+from modelstac.cli.keeping.settings import settings_of
 
 NAME = "convlstm-knmi"
 ITEMS = f"collections/{NAME}/items"
@@ -370,3 +373,50 @@ def test_what_does_not_answer_is_said_with_its_reason() -> None:
     ):
         with pytest.raises(StorageError, match=f"^{re.escape(href)} does not answer: .*{says}"):
             ApiCatalog(href)
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"Host": "a.example:8443", "X-Forwarded-Proto": "https"}, "https://a.example:8443"),
+        ({"X-Forwarded-Host": "a.example", "X-Forwarded-Port": "8443"}, "http://a.example:8443"),
+        ({"X-Forwarded-Host": "a.example:8443", "X-Forwarded-Port": "8443"}, "http://a.example:8443"),
+        ({"X-Forwarded-Host": "a.example, in:80", "X-Forwarded-Proto": "https,http"}, "https://a.example"),
+        ({"Forwarded": 'for=192.0.2.1;Proto=https;host="[2001:db8::1]:444", host=in'}, "https://[2001:db8::1]:444"),
+        ({"Host": "a.example", "X-Forwarded-Host": '"><script>', "X-Forwarded-Proto": "x"}, "http://a.example"),
+    ],
+)
+def test_addresses_are_those_that_the_client_asked(server: Server, headers: dict[str, str], address: str) -> None:
+    answer = server.get("search", headers=headers).json()
+    assert [link["href"] for link in answer["links"] if link["rel"] == "self"] == [f"{address}/search"]
+
+
+def test_below_a_path_that_a_proxy_takes_off_or_leaves(tmp_path: Path, describe: Describe) -> None:
+    arguments = ("--catalog", str(tmp_path / "models.sqlite"))
+    with serving(tmp_path, *arguments, MODELSTAC_ROOT_PATH="stac/v1/", MODELSTAC_MAX_BODY="90000") as server:
+        here = f"{server.href}/stac/v1"
+        found = ApiCatalog(here, key=server.key)
+        found.publish_many([write_item(describe(version=version)) for version in VERSIONS[:3]])
+        data = bytes(100_000)
+        digest = hashlib.sha256(data).hexdigest()
+        sent = server.request("PUT", f"stac/v1/artifacts/{digest[:2]}/{digest}/a.bin", key=True, data=data)
+        assert sent.status_code == 201, sent.text
+        for path in "search", "collections", ITEMS, "stac/v1/search", "stac/v1/collections", f"stac/v1/{ITEMS}":
+            links = server.get(path, params={"limit": 1}).json()["links"]
+            assert [link["href"] for link in links if not link["href"].startswith(f"{here}/")] == []
+        assert len(list(pages(server, "search?limit=2"))) == 2
+        assert server.get("collections/", allow_redirects=False).headers["Location"] == f"{here}/collections"
+        assert [item.id for item in found.search(version=">1.0")] == [f"{NAME}-1.{minor}.0-torch" for minor in (1, 2)]
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6: a kernel with it")
+def test_it_listens_on_addresses_of_ipv6(tmp_path: Path) -> None:
+    with serving(tmp_path, "--catalog", str(tmp_path / "models.sqlite"), "--host", "::1") as server:
+        assert server.href.startswith("http://[::1]:")
+        assert ApiCatalog(server.href).search() == []
+
+
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELSTAC_CORS_ORIGINS", "https://a.example")
+    with pytest.raises(CatalogError, match="setting MODELSTAC_CORS_ORIGINS: this is no JSON"):
+        settings_of()

@@ -11,6 +11,7 @@ import pytest
 from tests.catalog.server.conftest import Server
 
 from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.items.geometry import bounding_box
 from modelstac.catalog.testing import Examples, said_items
 from modelstac.catalog.testing.meanings import MEANINGS, ORDERS, said_id
 
@@ -92,3 +93,42 @@ def test_the_query_extension_takes_what_pystac_client_sends(told: Server) -> Non
     assert ids(told, {"query": {"eo:cloud_cover": {"eq": "10"}}}) == [said_id("midnight")]
     assert ids(told, {"query": {"sat:ascending": {"eq": "true"}}}) == [said_id("noon")]
     assert ids(told, {"query": {"eo:cloud_cover": {"in": ["9", 10]}}}) == [said_id("evening"), said_id("midnight")]
+
+
+def test_a_footprint_that_touches_or_crosses_itself_is_what_it_covers(server: Server, tmp_path: Path) -> None:
+    halves = [[[[w, 50], [w + 2, 50], [w + 2, 52], [w, 52], [w, 50]]] for w in (4, 6)]
+    crossed = [[[4, 50], [8, 52], [8, 50], [4, 52], [4, 50]]]
+    places = {"halves": ("MultiPolygon", halves), "crossed": ("Polygon", crossed), "point": ("Point", [5, 51])}
+    items = []
+    for variant, (kind, coordinates) in places.items():
+        geometry = {"type": kind, "coordinates": coordinates}
+        fields = {"variant": variant, "geometry": geometry, "bbox": bounding_box(geometry)}
+        items.append(Examples(tmp_path / "made").item(name="said", **fields))
+    ApiCatalog(server.href, key=server.key).publish_many(items)
+    answers = {
+        "s_contains(geometry, POINT(5 51))": "halves point crossed",
+        "s_within(geometry, BBOX(4, 50, 8, 52))": "crossed halves point",
+        "s_disjoint(geometry, BBOX(5, 51, 5, 51))": "",
+        "s_intersects(geometry, BBOX(5, 51, 5, 51))": "crossed halves point",
+        "s_equals(geometry, BBOX(5, 51, 5, 51))": "point",
+        "s_equals(geometry, BBOX(4, 50, 8, 52))": "halves",
+        "s_touches(geometry, BBOX(2, 50, 4, 52))": "crossed halves",
+        "s_overlaps(geometry, BBOX(5, 49, 7, 53))": "crossed halves",
+        "s_crosses(geometry, LINESTRING(3 51, 9 51))": "crossed halves",
+        "s_intersects(geometry, POLYGON((4 50, 8 52, 8 50, 4 52, 4 50)))": "crossed halves point",
+    }
+    for asked, answer in answers.items():
+        body = {"filter": asked, "filter-lang": "cql2-text"}
+        assert ids(told=server, body=body) == sorted(map(said_id, answer.split())), asked
+
+
+def test_a_time_finer_than_microseconds_is_found_by_what_it_says(server: Server, tmp_path: Path) -> None:
+    fine, later = "2020-06-05T12:00:00.1234569Z", "2020-06-05T12:00:00.123457Z"
+    items = {time: Examples(tmp_path / "made").item(name="said", variant=time[-4:-1]) for time in (fine, later)}
+    for time, item in items.items():
+        item.datetime = None
+        item.properties |= {"start_datetime": time, "end_datetime": time}
+    ApiCatalog(server.href, key=server.key).publish_many(list(items.values()))
+    for asked in fine, "2020-06-05T12:00:00.123456Z":
+        assert ids(server, {"datetime": asked}) == [said_id("569")]
+    assert server.get("search", params={"datetime": fine}).json()["features"][0]["properties"]["end_datetime"] == fine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from tests.catalog.server import postgres
 from tests.catalog.server.conftest import serving
 
+from modelstac.catalog import Query
 from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.server.stores.migrate import migrate
 from modelstac.catalog.server.stores.queryables import INDEXED
+from modelstac.catalog.testing import Examples
 
 ITEM = """{"id": "a", "collection": "%s", "geometry": {"type": "Point", "coordinates": [0, 0]},
     "properties": {"datetime": "2020-01-01T00:00:00Z", "mlm:framework": "PyTorch"}}"""
@@ -167,3 +170,22 @@ def test_documents_are_compressed_fast_where_postgresql_can(cluster: postgres.Cl
         # As COPY does; what pgstac puts into a table of its own before is compressed there.
         asked(connection, "INSERT INTO items SELECT * FROM content_dehydrate(%s::jsonb) RETURNING id", item)
         assert asked(connection, "SELECT pg_column_compression(content) FROM items") == [("lz4",)]
+
+
+def test_pages_by_time_go_on_however_the_database_writes_times(cluster: postgres.Cluster, tmp_path: Path) -> None:
+    with cluster.database() as url:
+        with connected(url) as connection:
+            for setting in "datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'":
+                connection.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET {setting}".encode())
+        with serving(tmp_path, "--artifacts", str(tmp_path / "files"), MODELSTAC_DATABASE=url) as server:
+            catalog = ApiCatalog(server.href, key=server.key)
+            examples = Examples(tmp_path / "made")
+            ends = [datetime(2010, 8, 27, hour) for hour in range(6)]
+            catalog.publish_many([examples.item(version=f"1.{end.hour}.0", end=end) for end in ends])
+            found: list[str] = []
+            token = None
+            for _ in range(3):
+                page = catalog.page(Query(sortby=("-end_datetime",), limit=2, token=token))
+                found += [document["properties"]["version"] for document in page.documents]
+                token = page.next
+    assert (found, token) == ([f"1.{hour}.0" for hour in reversed(range(6))], None)

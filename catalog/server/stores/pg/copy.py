@@ -16,7 +16,7 @@ from pypgstac.hydration import dehydrate
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.server.stores.pg.items import packed
+from modelstac.catalog.server.stores.pg.items import packed, to_microseconds
 
 _COLUMNS = ("id", "collection", "datetime", "end_datetime", "geometry", "content")
 _OF_THE_ROW = ("id", "collection", "geometry", "type")
@@ -82,7 +82,7 @@ def _moments(item: Document) -> tuple[str, str]:
         first = last = properties.get("datetime")
     if first is None:
         raise InvalidItemError(f"item {item['id']!r}: properties.datetime is needed, or both ends of an interval")
-    return first, last
+    return to_microseconds(first), to_microseconds(last)
 
 
 def _geometry(item: Document) -> str:

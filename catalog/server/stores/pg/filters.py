@@ -17,6 +17,9 @@ from modelstac.catalog.server.stores.pg.indexed import answered, stock_sql
 from modelstac.catalog.server.stores.pg.properties import number_in, property_json, text_of
 from modelstac.catalog.server.stores.queryables import INDEXED
 
+_GEOMETRY = "items.geometry"
+# A geometry that crosses itself, which footprints do, is an error of PostGIS, for whoever searches.
+_VALID = f"CASE WHEN ST_IsValid({_GEOMETRY}) THEN {_GEOMETRY} ELSE ST_CollectionExtract(ST_MakeValid({_GEOMETRY})) END"
 _SPATIAL = {name: f"ST_{function.capitalize()}" for name, function in SPATIAL.items()}
 
 # Of two lists, whether each of the first is among the second.
@@ -85,7 +88,7 @@ class PgFilter(Walk):
         return moment.format("datetime"), moment.format("end_datetime")
 
     def _item_geometry(self) -> str:
-        return "items.geometry"
+        return _GEOMETRY
 
     def _literal_number(self, value: float) -> str:
         return f"{self._bind(repr(value))}::float8"
@@ -113,7 +116,10 @@ class PgFilter(Walk):
         return f"({text} LIKE {self._bind(like)})"
 
     def _spatial(self, operator: str, first: str, second: str) -> str:
-        return f"{_SPATIAL[operator]}({first}, {second})"
+        judged = [f"({_VALID})" if side == _GEOMETRY else side for side in (first, second)]
+        # The boxes are asked first, for which there is an index.
+        near = "" if operator == "s_disjoint" else f"{first} && {second} AND "
+        return f"({near}{_SPATIAL[operator]}({', '.join(judged)}))"
 
     def _array(self, operator: str, first: str, second: str) -> str:
         known = f"{first} IS NOT NULL AND {second} IS NOT NULL"

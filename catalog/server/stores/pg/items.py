@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -10,11 +11,14 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.versions import version_key
 
-# pgstac drops what is null; here stand the properties with a null in them, and what else of the item, as text.
+# pgstac drops what is null; here stand the properties with a null in them (and times that are finer than PostgreSQL's),
+# and what else of the item, as text.
 _NULLS = "interop:with_nulls"
 _OTHER_NULLS = "interop:item_with_nulls"
 _WITHOUT = frozenset({"properties", "geometry"})
 _VERSION_KEY = "interop:version_key"
+_TIMES = ("datetime", "start_datetime", "end_datetime")
+_BELOW_MICROSECONDS = re.compile(r"([.]\d{6})\d+", re.ASCII)
 # Versions sort as versions and not as text.
 SORTED_AS = {
     "version": _VERSION_KEY,
@@ -28,8 +32,10 @@ _HIDDEN = (_VERSION_KEY, "interop:missing", "interop:box")
 def packed(item: Document) -> Document:
     """Return an item as pgstac gets it."""
     properties = dict(item["properties"])
-    if nulls := _with_nulls(properties):
-        properties = _stripped(properties, nulls) | {_NULLS: orjson.dumps(nulls).decode()}
+    nulls = _with_nulls(properties)
+    cut = {name: cut for name in _TIMES if (cut := to_microseconds(text := properties.get(name))) != text}
+    if kept := nulls | {name: properties[name] for name in cut}:
+        properties = _stripped(properties, nulls) | cut | {_NULLS: orjson.dumps(kept).decode()}
     rest = {name: value for name, value in item.items() if name not in _WITHOUT}
     if nulls := _with_nulls(rest):
         item = _stripped(item, nulls)
@@ -43,6 +49,11 @@ def packed(item: Document) -> Document:
     except InvalidItemError:
         properties.pop(_VERSION_KEY, None)
     return item | {"properties": properties}
+
+
+def to_microseconds(time: Any) -> Any:
+    """Return a time without what PostgreSQL would round away; it is cut off, as all searches read times."""
+    return _BELOW_MICROSECONDS.sub(r"\1", time) if isinstance(time, str) else time
 
 
 def unpacked(item: Document) -> Document:

@@ -40,6 +40,9 @@ _SETTINGS = {
     "application_name": "modelstac",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    # A page's token has times as PostgreSQL writes them, and not every way of writing them is read as the same time.
+    "datestyle": "ISO",
+    "timezone": "UTC",
 }
 # What is said of a database that starts, ends, is full of connections, or is out of reach.
 _PASSING = (

@@ -102,8 +102,9 @@ class PgSearch:
         if isinstance(value, int):
             # Of a time only one end may be asked for, and PostgreSQL wants every parameter to be.
             return f"({value:d})::bigint"
-        self.parameters.append(value)
-        names = {str: "text", float: "float8", datetime: "timestamptz", list: "text[]"}
+        # As text: asyncpg takes the first and the last moment of all for no end.
+        self.parameters.append(value.isoformat() if isinstance(value, datetime) else value)
+        names = {str: "text", float: "float8", datetime: "text::timestamptz", list: "text[]"}
         return f"${len(self.parameters)}::{names[type(value)]}"
 
     def _order(self) -> list[Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def settings_of(**given: Any) -> ServerSettings:
     from modelstac.catalog.errors import CatalogError, MissingPackageError
 
     try:
+        from pydantic_settings import SettingsError
+
         from modelstac.catalog.server.settings import ServerSettings
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "server", "serving a catalog") from error
@@ -28,3 +31,8 @@ def settings_of(**given: Any) -> ServerSettings:
     except ValidationError as error:
         first = error.errors()[0]
         raise CatalogError(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except SettingsError as error:
+        named_in = re.search(r'field "(\w+)"', str(error))
+        setting = f"MODELSTAC_{named_in[1]}".upper() if named_in else "one of MODELSTAC_…"
+        reason = 'this is no JSON, such as ["…", "…"] for a list of texts'
+        raise CatalogError(f"setting {setting}: {reason}") from error
