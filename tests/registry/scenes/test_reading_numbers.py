@@ -358,3 +358,38 @@ def test_a_thousand_more_or_less_that_nothing_tells_is_said(tmp_path: Path) -> N
     assert told.notes == ("B04: stored numbers minus 1000: as you said",)
     assert open_source(one(tmp_path), sentinel, physical=False).notes == ()
     assert open_source(one(tmp_path), reads(MEANS)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("scaling", "left", "right", "says"),
+    [
+        (SHARES, {"scale": 1e-4, "offset": -0.1}, {}, "whole numbers and says no scale"),
+        (None, {"scale": 1e-4, "offset": -0.1}, {}, "a.tif says what its numbers mean (stored numbers times 0.0001"),
+        (COUNTS, {"scale": 1e-4}, {"scale": 2e-4}, "by scale 0.0001 and offset 0, and"),
+        (COUNTS, {"scale": 1e-4}, {"scale": 1e-4}, None),
+        (SHARES, {"scale": 1e-4}, {"scale": 2e-4, "offset": -0.1}, None),
+    ],
+)
+def test_files_of_one_band_mean_the_same_or_are_refused(
+    tmp_path: Path, scaling: Any, left: dict[str, float], right: dict[str, float], says: str | None
+) -> None:
+    """Of the two halves of a picture one is 0.4 and the other 5000, where only one of their items says a scale."""
+    items = []
+    for name, said, begin in (("a", left, 0), ("b", right, 15)):
+        tif(tmp_path / f"{name}.tif", STORED[:, :, begin : begin + 15], transform=CORNER @ Affine.translation(begin, 0))
+        band = {"name": "B04", **{f"raster:{key}": value for key, value in said.items()}}
+        href = str(tmp_path / f"{name}.tif")
+        items.append(scene_item(tmp_path, {"red": {"href": href, "bands": [band]}}, id=name))
+    both = {"type": "FeatureCollection", "features": items}
+    if says is None:
+        halves = [STORED] * 2
+        if scaling is SHARES:
+            halves = [STORED * said["scale"] + said.get("offset", 0) for said in (left, right)]
+        wanted = np.concatenate([halves[0][..., :15], halves[1][..., 15:]], axis=-1)
+        np.testing.assert_allclose(whole(open_source(both, reads(scaling))).values, wanted, atol=1e-6)
+        return
+    with pytest.raises(DataError) as caught:
+        open_source(both, reads(scaling))
+    assert says in str(caught.value)
+    stored = open_source(both, reads(scaling), physical=False)
+    np.testing.assert_array_equal(whole(stored).values, STORED)
