@@ -17,7 +17,7 @@ from modelstac.registry.running.labels.units import converted, is_same
 from modelstac.registry.scenes.rasters import Class
 from modelstac.registry.scenes.reading.finding.files import unit_of
 from modelstac.registry.scenes.reading.finding.handles import settings
-from modelstac.registry.scenes.reading.finding.masks import Missing
+from modelstac.registry.scenes.reading.finding.masks import Missing, alpha_of
 from modelstac.registry.scenes.reading.finding.parts import Stored
 from modelstac.registry.scenes.reading.fitting.resampling import Onto
 
@@ -110,11 +110,9 @@ def labels_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers:
         If they are none, or several.
     """
     raster = opened(stack, path, "labels")
-    shown = [kind for kind in raster.colorinterp if kind.name != "alpha"]
-    if len(shown) > 1:
-        raise DataError(
-            f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one"
-        )
+    shown = raster.count - bool(alpha_of(raster))
+    if shown > 1:
+        raise DataError(f"the labels {path} have {shown} bands, and nobody can tell which is meant: give a file of one")
     return _of_file(raster, 1, str(path), numbers, rules.ignore)
 
 

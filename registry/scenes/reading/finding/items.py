@@ -167,7 +167,8 @@ def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterat
             said: str | None = _system(asset.extra_fields, item.properties),
             fields: Mapping[str, Any] = asset.extra_fields,
         ) -> FilePart:
-            part = FilePart(paths[0], handles, crs=crs, otherwise=said, copies=paths[1:])
+            names = [str(_band(entry, "", 0)).rstrip("?") for entry in _entries(fields)]
+            part = FilePart(paths[0], handles, crs=crs, otherwise=said, copies=paths[1:], names=names)
             part.note = "; ".join(note for note in (part.note, check_file(part.path, fields, item.id)) if note)
             return part
 

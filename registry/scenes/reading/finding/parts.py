@@ -143,6 +143,8 @@ class Offer:
         How large its pixels are said to be, in metres; None where nobody says before it is open.
     until
         When it ended, where it is of a period.
+    hidden
+        Whether it is the alpha of the others, and a band only where its number is asked for.
     """
 
     band: Band
@@ -155,6 +157,7 @@ class Offer:
     time: np.datetime64 | None = None
     pixel: float | None = None
     until: np.datetime64 | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.names import counted
 from modelstac.registry.scenes.reading.finding.parts import Found, Offer
 from modelstac.registry.scenes.reading.finding.sentinel import all_named, is_sentinel
-from modelstac.registry.scenes.reading.fitting.selecting import Selectors, selected, selectors_of, spelled
+from modelstac.registry.scenes.reading.fitting.selecting import Selectors, numeric, selected, selectors_of, spelled
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.mlm import ModelInput
@@ -221,6 +221,8 @@ class _Matching:
         wanted = bands_of_model(self.source, self.model.item)
         wanted = all_named(wanted) if known or self.sentinel else wanted
         selectors = selectors_of(self.bands, self.source.name, self.model)
+        asked = bool(selectors) and any(map(numeric, _texts(selectors)))
+        hidden, offers = offers, [offer for offer in offers if asked or not offer.hidden]
         piles = [_of_keys(pile, selectors) for pile in _piles(offers)]
         seen = [pile[0].band for pile in piles]
         seen = all_named(seen) if known else seen
@@ -241,16 +243,17 @@ class _Matching:
                 notes = _of_order(piles, seen, names)
         else:
             seen = [_renamed(band, pile[0], wanted, seen) for band, pile in zip(seen, piles, strict=True)]
-            places = self._by_name(wanted, seen)
+            places = self._by_name(wanted, seen, len(hidden) if len(hidden) > len(offers) else 0)
             notes = _of_others([piles[place][0] for place in places], names, self.source.name)
         return _Match(names, tuple(_layers(piles[place], self.source.name, self.pixel) for place in places), notes)
 
-    def _by_name(self, wanted: Sequence[Band], seen: Sequence[Band]) -> list[int]:
+    def _by_name(self, wanted: Sequence[Band], seen: Sequence[Band], alpha: int) -> list[int]:
         try:
             return choose(wanted, seen, of=self.source.name, kind="bands")
         except DataError as error:
             order = ",".join(map(str, wanted))
-            raise DataError(f"{error}; or say which are meant, --bands, in the order {order}") from error
+            number = f"; its band {alpha} is marked as alpha: give its number there, if it is a band" if alpha else ""
+            raise DataError(f"{error}; or say which are meant, --bands, in the order {order}{number}") from error
 
 
 def _tell_nothing(seen: Sequence[Band], wanted: Sequence[Band]) -> bool:
@@ -298,8 +301,12 @@ def _piles(offers: Sequence[Offer]) -> list[list[Offer]]:
 
 def _of_keys(pile: list[Offer], selectors: Selectors) -> list[Offer]:
     """Leave of one band the offers whose asset the user names, if there are such."""
-    named = {str(one) for one in (selectors.values() if isinstance(selectors, Mapping) else selectors or ())}
+    named = _texts(selectors)
     return [offer for offer in pile if offer.key in named] or pile
+
+
+def _texts(selectors: Selectors) -> set[str]:
+    return {str(one) for one in (selectors.values() if isinstance(selectors, Mapping) else selectors or ())}
 
 
 def _renamed(band: Band, offer: Offer, wanted: Sequence[Band], seen: Sequence[Band]) -> Band:
