@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,9 +99,10 @@ def open_dataset(path: str) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-            found = xr.open_dataset(
-                file, engine=engine, group=group, mask_and_scale=False, decode_coords="all", chunks=None
-            )
+            if group is None:
+                found = xr.open_dataset(file, engine=engine, mask_and_scale=False, decode_coords="all", chunks=None)
+            else:
+                found = _group(file, engine, group)
             groups = () if found.data_vars else _groups(file, engine)
     except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -114,17 +115,43 @@ def open_dataset(path: str) -> xr.Dataset:
     return found
 
 
+def _group(path: str, engine: str | None, group: str) -> xr.Dataset:
+    """Open a group, with the coordinates and the mapping that it shares with the groups around it (CF 1.11, 2.7).
+
+    The bands of MTG lie so beside one projection for all, those of HDF-EOS within a grid that has the coordinates.
+    """
+    import xarray as xr
+
+    found = xr.open_dataset(path, engine=engine, group=group, decode_cf=False, chunks=None)
+    for around in map(str, PurePosixPath(group).parents):
+        attrs = [variable.attrs for variable in found.variables.values()]
+        said = " ".join(str(one.get(key, "")) for one in attrs for key in ("grid_mapping", "coordinates"))
+        named = {word.strip(":") for word in said.split()} | set(map(str, found.dims))
+        if named <= set(found.variables):
+            break
+        with xr.open_dataset(
+            path, engine=engine, group=None if around == "." else around, decode_cf=False, chunks=None
+        ) as shared:
+            names = [name for name in shared.variables if name in named and name not in found.variables]
+            found = found.assign({name: shared.variables[name].load() for name in names})
+    return xr.decode_cf(found, mask_and_scale=False, decode_coords="all")
+
+
 def _groups(path: str, engine: str | None) -> tuple[str, ...]:
-    """Name the groups of a file that have variables."""
+    """Name the groups of a file that have variables, those of rows and columns if there are such."""
     import xarray as xr
 
     if not hasattr(xr, "open_groups"):  # before 2024.10
         return ()
     found = xr.open_groups(path, engine=engine, chunks=None)
-    names = tuple(sorted(str(name).strip("/") for name, group in found.items() if group.data_vars))
+    sides = {
+        str(name).strip("/"): max(one.ndim for one in group.data_vars.values())
+        for name, group in found.items()
+        if group.data_vars
+    }
     for group in found.values():
         group.close()
-    return names
+    return tuple(sorted(name for name, most in sides.items() if most > 1)) or tuple(sorted(sides))
 
 
 def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:
@@ -149,7 +176,10 @@ def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = 
         offers += offers_of_array(array, owner, f"{name}, {variable}", crs=crs, band=band, alone=alone)
     if not offers:
         found = ", ".join(f"{key} ({', '.join(map(str, one.dims))})" for key, one in dataset.data_vars.items())
-        raise DataError(f"{name} has no variable of rows and columns; found {found or 'none'}: name another")
+        raise DataError(
+            f"{name} has no variable of rows and columns; found {found or 'none'}: name another, "
+            "or warp it onto a grid first, if it lies along the track of a satellite"
+        )
     return offers
 
 

@@ -199,11 +199,12 @@ _HEADS = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
 def is_cube(path: str) -> bool:
     """Tell whether xarray opens it, or a group of it: NetCDF, HDF5 and Zarr, by their names or by what they hold."""
-    if file_and_group(path)[0].casefold().rstrip("/").endswith(CUBES) or is_zarr(path):
+    file_path, _ = file_and_group(path)
+    if file_path.casefold().rstrip("/").endswith(CUBES) or is_zarr(path):
         return True
-    if is_remote(path) or not Path(path).is_file():
+    if is_remote(path) or not Path(file_path).is_file():
         return False
-    with Path(path).open("rb") as file:
+    with Path(file_path).open("rb") as file:
         return file.read(8).startswith(_HEADS)
 
 
