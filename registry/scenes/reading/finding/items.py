@@ -120,7 +120,6 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
     """
     offers: list[Offer] = []
     origins: list[Origin] = []
-    sensors: dict[str, set[str]] = {}
     sentinel = False
     for owner, item in enumerate(items, begin):
         here = list(_offers(item, handles, owner, crs))
@@ -134,17 +133,17 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
         href = item.get_self_href()
         stamp = {key: item.properties[key] for key in ("updated", "version") if key in item.properties}
         identity = {"item": item.id, "collection": item.collection_id} | stamp
-        if href:
-            origins.append(Origin(plain(href), "application/geo+json", identity, item.id, owner))
-        else:
-            origins += [Origin(plain(one.label), None, identity, item.id, owner) for one in here[:1]]
+        place, kind = (href, "application/geo+json") if href else (here[0].label, None)
+        origins.append(Origin(plain(place), kind, identity, item.id, owner, _sensors(item)))
         sentinel = sentinel or is_sentinel(item.properties)
-        for field in SENSOR_FIELDS:
-            said = item.properties.get(field)
-            for name in said if isinstance(said, list) else [said]:
-                if isinstance(name, str) and name:
-                    sensors.setdefault(field, set()).add(name)
-    return Found(tuple(offers), tuple(origins), {key: frozenset(names) for key, names in sensors.items()}, sentinel)
+    return Found(tuple(offers), tuple(origins), sentinel)
+
+
+def _sensors(item: pystac.Item) -> dict[str, frozenset[str]]:
+    said = {field: item.properties.get(field) for field in SENSOR_FIELDS}
+    names = {field: one if isinstance(one, list) else [one] for field, one in said.items()}
+    found = {field: frozenset(n for n in several if isinstance(n, str) and n) for field, several in names.items()}
+    return {field: several for field, several in found.items() if several}
 
 
 def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterator[Offer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -107,7 +107,8 @@ class Part(Protocol):
 class Origin:
     """Where something was read from: a link without signatures, and what tells it from an older state of itself.
 
-    Offers of the same ``owner`` came from it.
+    Offers of the same ``owner`` came from it. ``sensors`` are what an item calls platform, constellation and
+    instruments, by field.
     """
 
     href: str
@@ -115,6 +116,16 @@ class Origin:
     identity: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
     owner: int | None = None
+    sensors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def sensors_of(origins: Iterable[Origin]) -> dict[str, frozenset[str]]:
+    """Put together what several say of their sensors."""
+    found: dict[str, frozenset[str]] = {}
+    for origin in origins:
+        for name, said in origin.sensors.items():
+            found[name] = found.get(name, frozenset()) | said
+    return found
 
 
 @dataclass(frozen=True)
@@ -162,18 +173,16 @@ class Offer:
 
 @dataclass(frozen=True)
 class Found:
-    """What was named by a user: bands on offer, where they came from, and what was noticed on the way.
-
-    Parameters
-    ----------
-    sensors
-        What items call platform, constellation and instruments, by field.
-    """
+    """What was named by a user: bands on offer, where they came from, and what was noticed on the way."""
 
     offers: tuple[Offer, ...]
     origins: tuple[Origin, ...] = ()
-    sensors: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sentinel: bool = False
+
+    @property
+    def sensors(self) -> dict[str, frozenset[str]]:
+        """What items call platform, constellation and instruments, by field."""
+        return sensors_of(self.origins)
 
 
 def plain(href: str) -> str:

@@ -55,14 +55,9 @@ def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
         for found in _one(one, begin, handles, crs):
             founds.append(found)
             begin = 1 + max(offer.owner for offer in found.offers)
-    sensors: dict[str, set[str]] = {}
-    for found in founds:
-        for field, said in found.sensors.items():
-            sensors.setdefault(field, set()).update(said)
     return Found(
         tuple(offer for found in founds for offer in found.offers),
         tuple(origin for found in founds for origin in found.origins),
-        {field: frozenset(said) for field, said in sensors.items()},
         any(found.sentinel for found in founds),
     )
 
