@@ -45,6 +45,8 @@ _WESTWARDS = "azimuth angle encoded as column"
 SYSTEM = "proj:code"
 SYSTEMS = ("epsg", "proj:epsg", SYSTEM, "proj:wkt2", "proj:projjson")
 """What coordinates and attributes are called that say a reference system, in the words of STAC."""
+SPATIAL = "spatial:"
+"""What fields of the spatial convention of Zarr begin with."""
 TURN = 360.0
 """Degrees after which longitudes are the same places."""
 _GAP = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,10 @@ def test_a_product_of_sentinel_2_as_it_is_fetched(tmp_path: Path, folder: str, o
     found = open_source(tmp_path / folder, reads(MEANS))
     assert {Path(link.href).name[23:26] for link in found.origins} == {"B04"}  # and not from B05, which is not read
     block = whole(found)
+    shutil.make_archive(str(tmp_path / "delivered"), "zip", tmp_path, folder)
+    zipped = whole(open_source(tmp_path / "delivered.zip", reads(MEANS)))
+    np.testing.assert_array_equal(zipped.values, block.values)
+    np.testing.assert_array_equal(zipped.missing, block.missing)
     assert block.values.shape == (1, 24, 30)  # of the finer pixels
     assert block.missing is not None
     assert block.missing[0, :3].all()

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _MEDIA_TYPES = {"GTiff": "image/tiff; application=geotiff", "JP2OpenJPEG": "image/jp2", "PNG": "image/png"}
 
 
+_HDF4 = b"\x0e\x03\x13\x01"
 _CLASS = re.compile(r"CLASS_-?\d+")
 _PART = re.compile(r'[A-Z0-9_]+:"?([^":]+)"?:')
 """How GDAL calls the variables of NetCDF and HDF: NETCDF:"scene.nc":red."""
@@ -161,6 +162,11 @@ class FilePart:
             if path.is_file() and "not recognized" in str(error):
                 with path.open("rb") as file:
                     head = file.read(16)
+                if head.startswith(_HDF4):
+                    return (
+                        "it is HDF4, which this GDAL does not read: make a GeoTIFF of it with one that does "
+                        "(gdal_translate of conda-forge or of a Linux distribution)"
+                    )
                 return (
                     f"it is no raster that GDAL reads here; it begins with {head!r}: name a GeoTIFF, VRT or JPEG 2000"
                 )

@@ -95,6 +95,11 @@ def items_of(found: Any, name: str, *, base: str | None = None) -> Iterator[pyst
         for feature in found.get("features") or ():
             yield from items_of(feature, name, base=base)
         return
+    if kind is None and "refs" in found:
+        raise DataError(
+            f"{name} lists parts of other files (kerchunk) and is no STAC item: open it with xarray, "
+            'engine="kerchunk", and give the dataset to modelstac.predict_scene'
+        )
     if kind != "Feature" or "assets" not in found:
         what = "a collection" if kind == "Collection" else "a catalog" if kind == "Catalog" else repr(kind)
         raise DataError(
@@ -238,11 +243,11 @@ def _first_cube(paths: Sequence[str]) -> tuple[str, xr.Dataset]:
 
 def _system(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> str | None:
     """Return the reference system that an asset or its item says, in the words of projection 1.0 to 2.0."""
-    number = "proj:epsg"
+    number, written = "proj:epsg", "proj:projjson"
     said = (
-        f"EPSG:{place[key]}" if key == number else place[key]
+        f"EPSG:{place[key]}" if key == number else json.dumps(place[key]) if key == written else place[key]
         for place in (asset, properties)
-        for key in ("proj:code", number, "proj:wkt2")
+        for key in ("proj:code", number, "proj:wkt2", written)
         if place.get(key) is not None
     )
     return next((one for one in said if isinstance(one, str) and parsed_crs(one) is not None), None)

@@ -17,7 +17,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAPS = (".tif", ".tiff", ".zarr", ".parquet", ".geoparquet", ".gpkg", ".geojson")
 """Endings of outputs that only a scene has."""
-RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".json", ".geojson", ".zarr", ".safe", ".img", ".nc4", ".nc")
+_ARCHIVES = (".zip", ".tar")
+RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".json", ".geojson", ".zarr", ".safe", ".img", *_ARCHIVES, ".nc4", ".nc")
 """Endings of inputs that are scenes; others are arrays and radar frames."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _NAMED_ALIKE = ("resampling", "physical", "scale", "offset", "grid", "crs", "fill")
