@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -77,11 +78,12 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
     """
     try:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "scenes", "evaluating maps") from error
     try:
-        with settings():
+        with settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # whoever needs its place refuses that
             raster = rasterio.open(path)
     except RasterioError as error:
         if Path(path).suffix.lower() in _VECTORS:
@@ -90,7 +92,11 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
                 "each class onto the grid of the map first, with gdal_rasterize -a"
             ) from error
         raise DataError(f"the {what} {path} cannot be read as a raster: {' '.join(str(error).split())}") from error
-    return stack.enter_context(raster)
+    stack.enter_context(raster)
+    if not raster.count:
+        inside = f", such as {raster.subdatasets[0]}" if raster.subdatasets else ""
+        raise DataError(f"the {what} {path} has no bands of its own: name one of its parts{inside}")
+    return raster
 
 
 def classes_of_file(path: str | Path, band: int | None = None, *, what: str = "map") -> tuple[Class, ...]:
