@@ -353,6 +353,12 @@ def _check_count(places: Sequence[int], layout: TensorSignature, seen: Sequence[
 
 def _layers(pile: Sequence[Offer], of: str, pixel: Pixel | None) -> tuple[Offer, ...]:
     """Choose among offers of one band: the pixels of the model or the finest, then one for each source."""
+    if (other := next((offer for offer in pile if offer.band.is_apart(pile[0].band)), None)) is not None:
+        first = pile[0]
+        raise DataError(
+            f"input {of!r}: {first.label} calls {first.band} what sees {first.band.light}, and {other.label} what sees "
+            f"{other.band.light}: give items of one sensor, or each to its input by name"
+        )
     sizes = {offer.pixel for offer in pile if offer.pixel is not None}
     if len(sizes) > 1:
         fitting = {size for size in sizes if pixel is not None and not pixel.degrees and pixel.fits(size)}
