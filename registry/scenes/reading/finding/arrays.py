@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from modelstac.registry.scenes.reading.finding.parts import (
 
 if TYPE_CHECKING:
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
 
 class ArrayPart:
@@ -48,10 +50,20 @@ class ArrayPart:
         What messages call it.
     axis
         Name of the dimension of bands; None if there is none.
+    like
+        The same at another time.
     """
 
-    def __init__(self, array: xr.DataArray, name: str, axis: str | None, *, crs: Any = None) -> None:
+    grid: GeoBox
+    stored: tuple[Stored, ...]
+
+    def __init__(
+        self, array: xr.DataArray, name: str, axis: str | None, *, crs: Any = None, like: ArrayPart | None = None
+    ) -> None:
         self._array, self._axis, self.name = array, axis, name
+        if like is not None:
+            self.grid, self.stored = like.grid, like.stored
+            return
         y, x = (str(dim) for dim in array.dims[-2:])
         self.grid = grid_of(array, y, x, of=name, crs=crs)
         count = 1 if axis is None else array.sizes[axis]
@@ -222,15 +234,27 @@ def offers_of_array(
         if array.sizes[dim] > 1:
             raise DataError(f"{name} has the dimension {dim!r} of {array.sizes[dim]}, which no band is: select one")
         array = array.isel({dim: 0})
+    times = _times(array, when)
+    if not times:
+        return []
+
+    def frame(number: int) -> xr.DataArray:
+        step = array if when is None else array.isel({when: number})
+        return step.transpose(*(() if axis is None else (axis,)), *image)
+
+    bands = _bands(frame(0), axis, band, alone)
+    part = ArrayPart(frame(0), name, axis, crs=crs)
+    label = [f"{name}, band {b or n + 1}" if len(bands) > 1 else name for n, b in enumerate(bands)]
     offers = []
-    for time, frame in _steps(array, when):
-        step = frame.transpose(*(() if axis is None else (axis,)), *image)
-        bands = _bands(step, axis, band, alone)
-        part = ArrayPart(step, name, axis, crs=crs)
-        label = [f"{name}, band {b or n + 1}" if len(bands) > 1 else name for n, b in enumerate(bands)]
+    for number, time in enumerate(times):  # of hours of a year few are read
+
+        @cache
+        def opened(number: int = number) -> ArrayPart:
+            return ArrayPart(frame(number), name, axis, like=part) if number else part
+
         offers += [
-            Offer(one, number, lambda part=part: part, label[number], owner, str(array.name or ""), time=time)  # type: ignore[misc]
-            for number, one in enumerate(bands)
+            Offer(one, place, opened, label[place], owner, str(array.name or ""), time=time)
+            for place, one in enumerate(bands)
         ]
     return offers
 
@@ -259,15 +283,12 @@ def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool
     return [Band(one_band(array) or ("" if alone else str(array.name or "")))]
 
 
-def _steps(array: xr.DataArray, dim: str | None) -> Iterator[tuple[np.datetime64 | None, xr.DataArray]]:
+def _times(array: xr.DataArray, dim: str | None) -> list[np.datetime64 | None]:
     if dim is None:
         alone = time_of(array)
-        yield None if alone is None else _time(alone.values), array
-        return
+        return [None if alone is None else _time(alone.values)]
     along = times_along(array, dim)
-    times = [None] * array.sizes[dim] if along is None else along.values
-    for number, time in enumerate(times):
-        yield _time(time), array.isel({dim: number})
+    return [None] * array.sizes[dim] if along is None else [_time(time) for time in along.values]
 
 
 def _time(value: Any) -> np.datetime64 | None:
