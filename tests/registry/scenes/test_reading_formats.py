@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
-from tests.registry.scenes.reading_models import CORNER, UTM, model, tensor, tif, whole
+from tests.registry.scenes.reading_models import CORNER, UTM, model, scene_item, tensor, tif, whole
 from tests.registry.scenes.small_models import average
 
 from modelstac.catalog.errors import DataError
@@ -239,3 +242,25 @@ def test_a_group_has_the_projection_and_the_coordinates_of_those_around_it(tmp_p
     np.testing.assert_array_equal(whole(source).values[0], values)
     assert pyproj.CRS(source.grids["image"].crs).coordinate_operation.method_name == "Sinusoidal"
     np.testing.assert_allclose(source.grids["image"].affine @ (0.5, 0.5), (0.0, 5_559_752.6))
+
+
+def test_a_group_of_zarr_on_a_server(tmp_path: Path) -> None:
+    """Items of EOPF name groups, and a store of several names its groups as what to read."""
+    values = np.arange(20, dtype="u2").reshape(4, 5)
+    places = {"y": 5_799_995 - 10.0 * np.arange(4), "x": 600_005 + 10.0 * np.arange(5)}
+    scene = xr.Dataset({"b04": (("y", "x"), values)}, places, {"proj:code": UTM})
+    scene.to_zarr(tmp_path / "s2.zarr", group="measurements/r10m", zarr_format=2)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/s2.zarr/measurements/r10m"
+        block = whole(open_source(url, model(tensor(["b04"]))))
+        asset = {"href": url, "type": "application/vnd+zarr", "bands": [{"name": "B04"}]}
+        of_item = whole(open_source(scene_item(tmp_path, {"SR_10m": asset}), model(tensor(["b04"]))))
+        server.shutdown()
+    np.testing.assert_array_equal(block.values[0], values)
+    np.testing.assert_array_equal(of_item.values[0], values)

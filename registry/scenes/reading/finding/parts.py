@@ -226,10 +226,13 @@ def file_and_group(path: str) -> tuple[str, str | None]:
 
 
 def is_zarr(path: str) -> bool:
-    """Tell whether it is Zarr, by its name or by what lies in it."""
-    if path.rstrip("/").endswith(".zarr"):
+    """Tell whether it is Zarr or a group of it, by its name or by what lies in it."""
+    place = urlsplit(path).path if is_remote(path) else path
+    if place.rstrip("/").endswith(".zarr"):
         return True
-    return not is_remote(path) and any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
+    if is_remote(path):
+        return ".zarr/" in place and "." not in place.rstrip("/").rpartition("/")[2]
+    return any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
 def shown(rows: slice, columns: slice) -> str:
