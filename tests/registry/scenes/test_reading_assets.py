@@ -185,3 +185,22 @@ def test_items_of_two_sensors_that_call_other_light_alike_are_refused(tmp_path: 
     both = {"type": "FeatureCollection", "features": items}
     with pytest.raises(DataError, match=r"S30\.tif calls B06 what sees rededge, and .*L30\.tif what sees swir16"):
         open_source(both, model(tensor(["B06"])))
+
+
+def test_an_item_that_lacks_a_band_is_said(tmp_path: Path) -> None:
+    items = []
+    for begin, names in ((0, ["red", "nir"]), (5, ["red"])):
+        assets = {}
+        for name in names:
+            place = Affine(10, 0, 600_000 + 10 * begin, 0, -10, 5_800_000)
+            path = tif(tmp_path / f"{name}{begin}.tif", VALUES, names=[name], transform=place)
+            assets[name] = {"href": str(path), "bands": [{"name": name}]}
+        items.append(scene_item(tmp_path, assets, id=f"s{begin}"))
+    found = open_source({"type": "FeatureCollection", "features": items}, model(tensor(["nir", "red"])))
+    assert found.notes == (f"{tmp_path}/red5.tif is of a source without nir: where no other has it, the map is masked",)
+    block = whole(found)
+    assert block.missing is not None
+    np.testing.assert_array_equal(block.missing[0].any(0), np.arange(10) >= 5)
+    assert not block.missing[1].any()
+    files = open_source([tmp_path / "red0.tif", tmp_path / "nir0.tif"], model(tensor(["nir", "red"])))
+    assert files.notes == ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -245,7 +245,8 @@ class _Matching:
             seen = [_renamed(band, pile[0], wanted, seen) for band, pile in zip(seen, piles, strict=True)]
             places = self._by_name(wanted, seen, len(hidden) if len(hidden) > len(offers) else 0)
             notes = _of_others([piles[place][0] for place in places], names, self.source.name)
-        return _Match(names, tuple(_layers(piles[place], self.source.name, self.pixel) for place in places), notes)
+        layers = tuple(_layers(piles[place], self.source.name, self.pixel) for place in places)
+        return _Match(names, layers, (*notes, *_of_lacking(layers, names)))
 
     def _by_name(self, wanted: Sequence[Band], seen: Sequence[Band], alpha: int) -> list[int]:
         try:
@@ -286,6 +287,17 @@ def _of_others(offers: Sequence[Offer], names: Sequence[str], of: str) -> tuple[
     pairs = zip(offers, names, strict=True)
     found = [f"{offer.band} for {name}" for offer, name in pairs if name not in (str(offer.band), offer.key)]
     return (f"input {of!r} reads {', '.join(found)}",) if found else ()
+
+
+def _of_lacking(layers: Sequence[Sequence[Offer]], names: Sequence[str]) -> Iterator[str]:
+    """Say which of several sources lack a band that another has beside all the rest: the map is masked there."""
+    owners = [{offer.owner for offer in several} for several in layers]
+    every = {owner for owner in owners[0] if all(owner in there for there in owners)} if owners else set()
+    lacking = {owner for there in owners for owner in there} - every if every else set()
+    for owner in sorted(lacking):
+        has = next(offer for several in layers for offer in several if offer.owner == owner)
+        missed = ", ".join(name for name, there in zip(names, owners, strict=True) if owner not in there)
+        yield f"{_owner(has)} is of a source without {missed}: where no other has it, the map is masked"
 
 
 def _piles(offers: Sequence[Offer]) -> list[list[Offer]]:
