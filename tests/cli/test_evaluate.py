@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 
 import numpy as np
@@ -85,6 +86,19 @@ def test_scenes_are_read_as_predict_reads_them(place, here, modelstac_command):
         found[name] = json.loads(done.stdout)["confusion"]
     by_map = json.loads(modelstac_command("evaluate", "--maps", "map.tif", labels, "--json").stdout)
     assert found["kept"] == by_map["confusion"] != found["plain"]
+
+
+def test_maps_of_scenes_that_are_called_alike_are_all_kept(place, here, modelstac_command):
+    rows = []
+    for month in (4, 7):
+        [item] = (place / "scenes" / f"month{month}").glob("*.json")
+        copy = shutil.copytree(item.parent, here / f"month{month}")
+        (copy / item.name).rename(copy / "item.json")
+        rows.append(f"month{month}/item.json,{place / 'labels' / f'month{month}.tif'}")
+    (here / "pairs.csv").write_text("\n".join(["scene,labels", *rows]))
+    done = modelstac_command("evaluate", "landcover", "pairs.csv", "--catalog", place / "catalog", "--keep", "maps")
+    assert done.returncode == 0, done.stderr
+    assert {one.name for one in (here / "maps").glob("*.tif")} == {"month4_item.tif", "month7_item.tif"}
 
 
 def test_a_person_reads_a_table(place, here, modelstac_command):
