@@ -84,9 +84,14 @@ def is_scene(sources: Sequence[str], inputs: Sequence[str], output: str | None, 
     if any("://" in one for one in (*sources, *named)):
         return True
     # NetCDF that is named is an array with labels; among the arguments it can be a scene only.
-    if any(_ending(one) in RASTERS for one in sources):
+    if any(_ending(one) in RASTERS or _is_group(Path(one)) for one in sources):
         return True
     return output is not None and _ending(output) == ".nc" and any(_ending(one) in RASTERS[:-2] for one in named)
+
+
+def _is_group(path: Path) -> bool:
+    """Tell whether it is a part of a file, ``scene.nc/group``."""
+    return any(folder.is_file() for folder in path.parents)
 
 
 def _of_radar(path: Path) -> bool:
