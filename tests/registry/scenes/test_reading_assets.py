@@ -204,3 +204,14 @@ def test_an_item_that_lacks_a_band_is_said(tmp_path: Path) -> None:
     assert not block.missing[1].any()
     files = open_source([tmp_path / "red0.tif", tmp_path / "nir0.tif"], model(tensor(["nir", "red"])))
     assert files.notes == ()
+
+
+def test_numbers_that_an_item_writes_as_text_are_numbers(tmp_path: Path) -> None:
+    """An offset was left out without a word, as it came from tags of GDAL."""
+    path = tif(tmp_path / "a.tif", (VALUES * 1000).astype("uint16"))
+    numbers = {"scale": "0.0001", "offset": "-0.1", "nodata": "3000"}
+    found = scene_item(tmp_path, {"red": {"href": str(path), "eo:bands": [{"name": "red"}], "raster:bands": [numbers]}})
+    block = whole(open_source(found, MODEL))
+    assert block.missing is not None
+    np.testing.assert_array_equal(block.missing[0], VALUES == 3)
+    np.testing.assert_allclose(block.values[~block.missing], (VALUES / 10 - 0.1)[VALUES != 3], atol=1e-6)

@@ -356,8 +356,12 @@ def _said(name: str, entry: Mapping[str, Any], asset: Mapping[str, Any], item: p
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, str) and value.casefold() in ("nan", "inf", "-inf"):
-        return float(value)
+    """Read a number, which some items write as text; STAC itself so writes those that JSON has not."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
