@@ -169,6 +169,8 @@ def test_a_list_of_numbers_that_is_shorter_than_that_of_bands_says_nothing_of_th
     found = scene_item(tmp_path, {"all": {"href": str(tmp_path / "all.tif"), **bands}})
     told = open_source(found, model(tensor(["green", "red"])))
     np.testing.assert_allclose(whole(told).values, values[[1, 0]] * 0.01 - 0.1, atol=1e-6)
+    plain = {**found["assets"]["all"], "raster:bands": [{"nodata": 0, "scale": None}]}
+    assert not open_source({**found, "assets": {"all": plain}}, model(tensor(names))).notes
     with pytest.raises(DataError, match=r"band 3: its item says scale and offset of 2 of its 3 bands: correct it"):
         open_source(found, model(tensor(names)))
     stored = open_source(found, model(tensor(names)), physical=False)

@@ -287,7 +287,7 @@ def _entries(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
             merged[place] |= {**here, _FAULT: apart[0]} if apart else here
     told = fields.get("raster:bands")
     count = len(told) if isinstance(told, list) else 0
-    if any((one.get("scale", 1), one.get("offset", 0)) != (1, 0) for one in merged[:count]):
+    if any((one.get("scale") or 1, one.get("offset") or 0) != (1, 0) for one in merged[:count]):
         for one in merged[count:]:  # which are of the same file
             one.setdefault(_FAULT, f"its item says scale and offset of {count} of its {len(merged)} bands: correct it")
     return merged
