@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import rioxarray
 import xarray as xr
 from affine import Affine
@@ -398,3 +399,18 @@ def test_files_of_one_band_mean_the_same_or_are_refused(
     assert says in str(caught.value)
     stored = open_source(both, reads(scaling), physical=False)
     np.testing.assert_array_equal(whole(stored).values, STORED)
+
+
+def test_a_date_that_says_no_unit_beside_one_that_is_converted_is_refused(tmp_path: Path) -> None:
+    """Of two dates one was brought from kelvins, and the other was 273 degrees warmer."""
+    paths = [tif(tmp_path / f"t_2024010{n}.tif", STORED.astype("float32"), names=["B04"]) for n in (1, 2)]
+    order = ("batch", "time", "bands", "height", "width")
+    celsius = model(tensor(["B04"], (-1,) * 5, order), bands=[{"name": "B04", "unit": "degC"}])
+    for path, unit in zip(paths, ("K", "degC"), strict=True):
+        if path != paths[0]:
+            with pytest.raises(DataError, match=r"_20240101.tif says what its numbers mean .*_20240102.tif says noth"):
+                open_source(paths, celsius)
+        with rasterio.open(path, "r+") as file:
+            file.units = [unit]
+    wanted = np.stack([STORED - 273.15, STORED])
+    np.testing.assert_allclose(whole(open_source(paths, celsius)).values, wanted, rtol=1e-5)

@@ -48,10 +48,18 @@ class Member:
         return id(part), part.stored[self.offer.number].dtype, self.method
 
     @property
-    def is_untold(self) -> bool:
-        """Whether it is of whole numbers of which nobody says what they mean."""
-        said = self.numbers
-        return self._is_whole and not said.counts and (said.scale, said.offset, said.unit) == (None, None, None)
+    def becomes_other(self) -> bool:
+        """Whether its numbers become others."""
+        return self.meaning.changes or self.meaning.units is not None
+
+    def tells_more(self, other: Member) -> bool:
+        """Tell whether its numbers become others by what is said of them, and nobody says what those of another mean.
+
+        Fractions that say no scale may be what these become; those that say no unit may be in any.
+        """
+        said = other.numbers
+        silent = not said.counts and (said.scale, said.offset, said.unit) == (None, None, None)
+        return self.becomes_other and silent and (other._is_whole or not self.numbers.is_packed)
 
     @property
     def line(self) -> tuple[float, float] | None:
@@ -142,9 +150,9 @@ class Feeding:
         if (said.physical, said.scale, said.offset) != (None, None, None):
             return
         for members in bands:
-            first = next((one for one in members if one.meaning.changes), members[0])
+            first = next((one for one in members if one.becomes_other), members[0])
             for other in members:
-                if first.meaning.changes and other.is_untold:
+                if first.tells_more(other):
                     why = f"({first.meaning.note}), and {other.offer.label} says nothing of its own"
                 elif _are_apart(first, other):
                     why = f"by {_packing(first)}, and {other.offer.label} by {_packing(other)}"
