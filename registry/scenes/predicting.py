@@ -332,6 +332,7 @@ def _written(
         vector=vector,
         preview=preview,
         when=_when(scene),
+        sensors=getattr(scene, "sensors", None),
         software=software(model),
         report=report,
     )

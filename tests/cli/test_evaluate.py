@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 
 import numpy as np
@@ -73,6 +74,33 @@ def test_scores_of_a_class_are_numbers_where_that_is_asked_for(place, here, mode
     assert not list(here.iterdir())
 
 
+def test_scenes_are_read_as_predict_reads_them(place, here, modelstac_command):
+    scene, labels = place / "scenes" / "month4", place / "labels" / "month4.tif"
+    said = ("--catalog", place / "catalog", "--offset", "2500", "--bands", "B03,B02,B04,B08,B05,B06,B07,B8A,B11,B12")
+    done = modelstac_command("predict", "landcover", scene, *said, "--output", "map.tif")
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for name, more in (("kept", said), ("plain", said[:2])):
+        done = modelstac_command("evaluate", "landcover", scene, labels, *more, "--keep", name, "--json")
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads(done.stdout)["confusion"]
+    by_map = json.loads(modelstac_command("evaluate", "--maps", "map.tif", labels, "--json").stdout)
+    assert found["kept"] == by_map["confusion"] != found["plain"]
+
+
+def test_maps_of_scenes_that_are_called_alike_are_all_kept(place, here, modelstac_command):
+    rows = []
+    for month in (4, 7):
+        [item] = (place / "scenes" / f"month{month}").glob("*.json")
+        copy = shutil.copytree(item.parent, here / f"month{month}")
+        (copy / item.name).rename(copy / "item.json")
+        rows.append(f"month{month}/item.json,{place / 'labels' / f'month{month}.tif'}")
+    (here / "pairs.csv").write_text("\n".join(["scene,labels", *rows]))
+    done = modelstac_command("evaluate", "landcover", "pairs.csv", "--catalog", place / "catalog", "--keep", "maps")
+    assert done.returncode == 0, done.stderr
+    assert {one.name for one in (here / "maps").glob("*.tif")} == {"month4_item.tif", "month7_item.tif"}
+
+
 def test_a_person_reads_a_table(place, here, modelstac_command):
     scene, labels = place / "scenes" / "month4", place / "labels" / "month4.tif"
     done = modelstac_command("evaluate", "landcover", scene, labels, "--catalog", place / "catalog")
@@ -107,6 +135,7 @@ def test_labels_may_be_ignored_translated_and_listed(place, here, modelstac_comm
         (["landcover", "nowhere.tif", "labels.tif"], "there is no nowhere.tif"),
         (["--maps", "a.tif", "b.tif", "--translate", "x=y"], "two whole numbers"),
         (["--maps", "a.txt"], "is no list of pairs"),
+        (["--maps", "a.tif", "b.tif", "--bands", "1,2"], "--maps runs no model, and --bands would say how"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(place, modelstac_command, words, said):

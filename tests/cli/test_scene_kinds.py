@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog import open_catalog
 from modelstac.catalog.items.writing import write_item
+from modelstac.cli.running.scene import is_scene
 from modelstac.registry.describing.describe import Statement, describe_file
 from modelstac.training.scenes.generating import generate_scene
 from modelstac.training.scenes.observing import NO_POWER
@@ -276,3 +277,10 @@ def as_cube(cube, scenes, path):
     variables = {name: (("time", "y", "x"), cube[:, k].astype(np.float32)) for k, name in enumerate(("B04", "B08"))}
     xr.Dataset(variables, times | place).rio.write_crs(crs).to_netcdf(path)
     return path
+
+
+@pytest.mark.parametrize(("name", "is_one"), [("a.nc/data/red", True), ("product.zip", True), ("frames", False)])
+def test_what_is_a_scene_where_the_output_may_be_either(tmp_path, name, is_one):
+    (tmp_path / "a.nc").touch()
+    said = {"api": None, "dry_run": False}
+    assert is_scene([str(tmp_path / name)], (), "map.nc", said) == is_one

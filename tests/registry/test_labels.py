@@ -19,6 +19,7 @@ from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note
 from modelstac.registry import Model
 from modelstac.registry.describing.describe import describe_file
+from modelstac.registry.running.labels.systems import before_plugins
 from modelstac.registry.running.labels.units import converted
 from modelstac.registry.running.values.scaling import obstacle, unmet
 
@@ -152,12 +153,16 @@ def test_packed_values_are_unpacked(make: Make) -> None:
 
 
 def test_a_valid_range_of_stored_values_goes_with_what_was_decoded(make: Make, tmp_path: Path) -> None:
+    before_plugins()  # of which xarray looks for all where it opens a file
     encoding = {"rain": {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -9999}}
     array = labelled(VALUES.copy(), valid_range=np.array([0, 5900], "int16"))
     array.to_dataset(name="rain").to_netcdf(tmp_path / "rain.nc", encoding=encoding)
     for decoded in (True, False):
         with xr.open_dataset(tmp_path / "rain.nc", mask_and_scale=decoded) as stored:
             np.testing.assert_allclose(make().predict(stored["rain"].load()), VALUES, atol=1e-5)
+    lost = labelled(VALUES.copy(), valid_range=np.array([1000, 5900], "int16"))  # as .fillna() leaves it
+    assert_refused(lambda: make().predict(lost), r"of the numbers as they were stored, drop it \(\.drop_attrs\(\)\)")
+    np.testing.assert_allclose(make().predict(lost.drop_attrs()), VALUES)
 
 
 UNITS = [

@@ -40,9 +40,13 @@ _METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0} |
     ("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1000.0
 )
 CRS = "crs"
+_WESTWARDS = "azimuth angle encoded as column"
+"""What MTG calls its columns (FCI and LI product user guides), which it counts from the west all the same."""
 SYSTEM = "proj:code"
 SYSTEMS = ("epsg", "proj:epsg", SYSTEM, "proj:wkt2", "proj:projjson")
 """What coordinates and attributes are called that say a reference system, in the words of STAC."""
+SPATIAL = "spatial:"
+"""What fields of the spatial convention of Zarr begin with."""
 TURN = 360.0
 """Degrees after which longitudes are the same places."""
 _GAP = 0.5
@@ -250,7 +254,7 @@ def places_of(coordinate: xr.DataArray) -> np.ndarray[Any, Any]:
             raise DataError(
                 f"the coordinate {coordinate.name!r} says {names[0]} {found!r:.40}, which is no number: correct it"
             ) from error
-    return values
+    return -values if coordinate.attrs.get("long_name") == _WESTWARDS else values
 
 
 def in_unit_of(system: Any, unit: str) -> float | None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.contradictions import check_system, turned
-from modelstac.registry.running.labels.grids import CRS, SYSTEMS, grid_mapping, image_axis, is_mapping
+from modelstac.registry.running.labels.grids import CRS, SPATIAL, SYSTEMS, grid_mapping, image_axis, is_mapping
 from modelstac.registry.running.labels.packing import OFFSETS, SCALES, packing_of, unpacked, without, without_flags
 from modelstac.registry.running.labels.stated import Stated
 from modelstac.registry.running.labels.units import UNITS, converted, is_count, is_number, said, settles
@@ -157,7 +157,8 @@ def with_mapping(dataset: xr.Dataset) -> xr.Dataset:
         alone = [str(name) for name, variable in dataset.data_vars.items() if is_mapping(variable)]
         here = alone if len(alone) == 1 else []
     dataset = dataset.set_coords(here) if here else dataset
-    said = {key: dataset.attrs[key] for key in (*SYSTEMS, CRS) if dataset.attrs.get(key) is not None}
+    keys = [*SYSTEMS, CRS, *(key for key in map(str, dataset.attrs) if key.startswith(SPATIAL))]
+    said = {key: dataset.attrs[key] for key in keys if dataset.attrs.get(key) is not None}
     if not said or here:
         return dataset
     return dataset.assign({name: one.assign_attrs(said | one.attrs) for name, one in dataset.data_vars.items()})

@@ -108,9 +108,10 @@ def _check_missing(values: np.ndarray[Any, Any], name: str, codes: str) -> None:
     if values.dtype.kind != "f" or not (count := int(np.count_nonzero(np.isnan(values)))):
         return
     said = f" (the data say {codes})" if codes else ""
+    old = "; if that range is of the numbers as they were stored, drop it (.drop_attrs())" if "valid_" in codes else ""
     raise DataError(
         f"input {name!r}: {count} of {values.size} values are missing, NaN{said}: cut them off, or fill them as it was "
-        "trained, such as .where(valid, 0) or .fillna(0)"
+        f"trained, such as .where(valid, 0) or .fillna(0){old}"
     )
 
 

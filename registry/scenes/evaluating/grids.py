@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from modelstac.registry.running.labels.units import converted, is_same
 from modelstac.registry.scenes.rasters import Class
 from modelstac.registry.scenes.reading.finding.files import unit_of
 from modelstac.registry.scenes.reading.finding.handles import settings
-from modelstac.registry.scenes.reading.finding.masks import Missing
+from modelstac.registry.scenes.reading.finding.masks import Missing, alpha_of
 from modelstac.registry.scenes.reading.finding.parts import Stored
 from modelstac.registry.scenes.reading.fitting.resampling import Onto
 
@@ -77,11 +78,12 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
     """
     try:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.errors import NotGeoreferencedWarning, RasterioError
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "scenes", "evaluating maps") from error
     try:
-        with settings():
+        with settings(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # whoever needs its place refuses that
             raster = rasterio.open(path)
     except RasterioError as error:
         if Path(path).suffix.lower() in _VECTORS:
@@ -90,7 +92,11 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
                 "each class onto the grid of the map first, with gdal_rasterize -a"
             ) from error
         raise DataError(f"the {what} {path} cannot be read as a raster: {' '.join(str(error).split())}") from error
-    return stack.enter_context(raster)
+    stack.enter_context(raster)
+    if not raster.count:
+        inside = f", such as {raster.subdatasets[0]}" if raster.subdatasets else ""
+        raise DataError(f"the {what} {path} has no bands of its own: name one of its parts{inside}")
+    return raster
 
 
 def classes_of_file(path: str | Path, band: int | None = None, *, what: str = "map") -> tuple[Class, ...]:
@@ -110,11 +116,9 @@ def labels_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers:
         If they are none, or several.
     """
     raster = opened(stack, path, "labels")
-    shown = [kind for kind in raster.colorinterp if kind.name != "alpha"]
-    if len(shown) > 1:
-        raise DataError(
-            f"the labels {path} have {len(shown)} bands, and nobody can tell which is meant: give a file of one"
-        )
+    shown = raster.count - bool(alpha_of(raster))
+    if shown > 1:
+        raise DataError(f"the labels {path} have {shown} bands, and nobody can tell which is meant: give a file of one")
     return _of_file(raster, 1, str(path), numbers, rules.ignore)
 
 

@@ -16,6 +16,7 @@ from modelstac.registry.scenes.evaluating.evaluation import Evaluation, evaluati
 from modelstac.registry.scenes.evaluating.grids import Rules
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.running.layers import classes_of
+from modelstac.registry.scenes.writing.layers import distinct
 
 if TYPE_CHECKING:
     from modelstac.registry.scenes.evaluating.pairing import Pair
@@ -79,14 +80,24 @@ def evaluate(
             dict(predicting or {}),
         )
         report(Started(task, len(pairs)))
-        for scene, labels in pairs:
+        for (scene, labels), name in zip(pairs, _kept_as([scene for scene, _ in pairs]), strict=True):
             # What was done to bands is said once, and not for each scene.
-            found.append(_one(ready, scene, labels, how, ignore if found else report))
+            kept = None if how.maps is None else how.maps / f"{name}.tif"
+            found.append(_one(ready, (scene, labels), kept, how, ignore if found else report))
             report(Advanced(task))
         report(Finished(task))
     assert how.layer is not None
     assert how.kind is not None
     return evaluation_of(found, how.kind, classes=how.layer.classes, unit=how.layer.unit, seed=seed)
+
+
+def _kept_as(scenes: Sequence[str]) -> list[str]:
+    """Call maps that are kept as their scenes, and of those that are called alike each by its folder, too."""
+    stems = [Path(scene).stem for scene in scenes]
+    folders = [f"{Path(scene).absolute().parent.name}_" for scene in scenes]
+    return distinct(
+        stem if stems.count(stem) == 1 else folder + stem for stem, folder in zip(stems, folders, strict=True)
+    )
 
 
 def _ignoring(model: Any, output: str | None, rules: Rules) -> Rules:
@@ -113,19 +124,20 @@ class _How:
         return compare(mapped, labels, self.kind, self.rules, origin=self.origin, name=name)
 
 
-def _one(model: Any, scene: str, labels: str, how: _How, report: Report) -> Compared:
+def _one(model: Any, pair: Pair, kept: Path | None, how: _How, report: Report) -> Compared:
     """Make the map of a scene and compare it, as long as its pixels are there or in the file that is kept."""
     found: list[Compared] = []
+    scene, labels = pair
 
     def sink(rasters: Sequence[Raster]) -> None:
         which = _which([raster.layer.name for raster in rasters], how.output)
         found.append(how.compare(rasters[which], labels, scene))
 
-    if how.maps is None:
+    if kept is None:
         made = predict_scene(model, scene, sink, report=report, **how.predicting)
         how.layer = list(made.plan.layers.values())[_which(list(made.plan.layers), how.output)]
         return found[0]
-    made = predict_scene(model, scene, how.maps / f"{Path(scene).stem}.tif", report=report, **how.predicting)
+    made = predict_scene(model, scene, kept, report=report, **how.predicting)
     which = _which(list(made.plan.layers), how.output)
     how.layer = list(made.plan.layers.values())[which]
     return how.compare([path for path in made.paths if path.endswith(".tif")][which], labels, scene)

@@ -12,7 +12,7 @@ from modelstac.registry.scenes.reading.finding.parts import CUBES, file_and_grou
 
 Pair = tuple[str, str]
 """A scene (or a map) and its labels: paths, or addresses."""
-SCENES = frozenset({".tif", ".tiff", ".vrt", ".json", ".jp2", *CUBES})
+SCENES = frozenset({".tif", ".tiff", ".vrt", ".json", ".jp2", ".zip", ".tar", *CUBES})
 """How names of scenes end; a folder is a scene, too."""
 _LABELS = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png"})
 _ENDINGS = ("_labels", "_label", "_mask", "_truth", "-labels", "-label", "-mask", "-truth")

@@ -13,7 +13,7 @@ from modelstac.registry.running.labels.stated import Stated, stated
 from modelstac.registry.running.labels.systems import are_one, called
 from modelstac.registry.scenes.reading.finding.files import FilePart
 from modelstac.registry.scenes.reading.finding.handles import Handles
-from modelstac.registry.scenes.reading.finding.parts import Found, Origin, Part
+from modelstac.registry.scenes.reading.finding.parts import Found, Origin, Part, sensors_of
 from modelstac.registry.scenes.reading.finding.searching import MOST, search
 from modelstac.registry.scenes.reading.finding.sources import find
 from modelstac.registry.scenes.reading.fitting.choosing import Chosen, at_times, chosen
@@ -194,7 +194,7 @@ class _Opening:
             grids, tuple(dict.fromkeys(notes)), self._identity(choices, origins, grids), links(read), feeds,
             self._options.skip_errors, {name: choice.times for name, choice in choices.items()},
             {name: choice.ends for name, choice in choices.items()},
-            on_close=self._handles.close,
+            sensors=sensors_of(read), on_close=self._handles.close,
         )  # fmt: skip
 
     def _find(self, given: Any) -> Found:

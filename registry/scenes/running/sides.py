@@ -269,7 +269,7 @@ def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) ->
     if tile is None:
         sizes = " and ".join(f"{sides.size(side, t)} for {t.name!r}" for t in sides.inputs)
         raise DataError(f"no tile fits all inputs: their grids are {needs.pixels} to one pixel, their sizes {sizes}")
-    while not needs.stride(tile):
+    while needs.padded(tile) > tile and not needs.stride(tile):  # one tile alone has no neighbour
         longer = sides.fitting(side, tile + 1, above=True)
         if longer is None or longer > 64 * max(needs.whole, tile):
             margin = max(needs.margins.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from modelstac.catalog.items.mlm import FILE_SCHEMA_URI
 from modelstac.catalog.items.validation import validate_document
 from modelstac.registry.scenes.rasters import Layer
 from modelstac.registry.scenes.writing.layers import words
-from modelstac.registry.scenes.writing.places import crs_of, footprint
+from modelstac.registry.scenes.writing.places import crs_of, footprint, pixel_length
 from modelstac.registry.scenes.writing.statements import PROGRAM, Statement, origin_href, own_version
 
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
@@ -87,6 +87,7 @@ def result_item(
     item_id: str,
     hrefs: Mapping[str, str] | None = None,
     when: When | None = None,
+    sensors: Mapping[str, Collection[str]] | None = None,
     software: Mapping[str, str] | None = None,
 ) -> pystac.Item:
     """Describe a result.
@@ -104,6 +105,8 @@ def result_item(
     when
         Of the scene: a moment, or its beginning and end; by default what an item says that the statement's origins lead
         to, or now.
+    sensors
+        What the scene calls its platform, constellation and instruments, by field.
     software
         Versions of what ran the model, by name (``processing:software``), beside ours.
 
@@ -122,6 +125,8 @@ def result_item(
     properties: dict[str, Any] = {
         "title": statement.heading,
         "processing:software": {PROGRAM: own_version(), **(software or {})},
+        **_sensed(sensors or {}),
+        **_pixel(layers),
         **period,
     }
     if statement.notes:
@@ -189,6 +194,18 @@ def _when(when: When | None, origins: Sequence[pystac.Link]) -> tuple[datetime |
     return None, {
         name: pystac.utils.datetime_to_str(at) for name, at in (("start_datetime", start), ("end_datetime", end))
     }
+
+
+def _sensed(sensors: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    """Return what the scene was taken by; a field of one name is left out where there are several."""
+    alone = {field: next(iter(names)) for field, names in sensors.items() if field != "instruments" and len(names) == 1}
+    return alone | ({"instruments": sorted(sensors["instruments"])} if sensors.get("instruments") else {})
+
+
+def _pixel(layers: Sequence[Layer]) -> dict[str, float]:
+    """Return how far pixels of the finest layer are apart in the middle, in metres of the ground, to three digits."""
+    found = min(pixel_length(layer.grid) for layer in layers)
+    return {"gsd": float(f"{found:.3g}")} if math.isfinite(found) else {}
 
 
 def _utc(moment: datetime) -> datetime:

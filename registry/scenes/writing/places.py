@@ -163,3 +163,16 @@ def metres_across(grid: GeoBox) -> float:
     x, y = moved(grid.affine, columns, np.full_like(columns, grid.shape[0] / 2))
     longitude, latitude = to_degrees.transform(x, y)
     return float(pyproj.Geod(ellps="WGS84").line_length(longitude, latitude))
+
+
+def pixel_length(grid: GeoBox) -> float:
+    """Return how far pixels in the middle of a grid are apart on the ellipsoid, in metres; NaN where that is off it."""
+    import pyproj
+
+    column, row = grid.shape[1] / 2, grid.shape[0] / 2
+    x, y = moved(grid.affine, np.array([column, column + 1, column]), np.array([row, row, row + 1]))
+    places = np.transpose(_to_degrees(crs_of(grid)).transform(x, y))
+    if not np.isfinite(places).all():
+        return float("nan")
+    geod = pyproj.Geod(ellps="WGS84")
+    return max(float(geod.inv(*places[0], *other)[2]) for other in places[1:])

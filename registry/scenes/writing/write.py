@@ -135,6 +135,7 @@ def write(
     item: bool | Target = True,
     item_id: str | None = None,
     when: When | None = None,
+    sensors: Mapping[str, Collection[str]] | None = None,
     software: Mapping[str, str] | None = None,
     report: Report = ignore,
 ) -> list[Written]:
@@ -159,7 +160,7 @@ def write(
         Where a picture goes (.png): of the first layer of classes, or the first.
     item
         Whether a STAC item is written beside the map, under its name with .json; or where.
-    item_id, when, software
+    item_id, when, sensors, software
         As :func:`~modelstac.registry.scenes.writing.item.result_item` takes them; the id is the target's name by
         default.
 
@@ -196,7 +197,13 @@ def write(
             place = sibling(target, f"{_stem(target)}.json") if item is True else item
             hrefs = {found.href: _from(place, found.href) for found in written}
             made = result_item(
-                written, statement, item_id=item_id or _stem(target), hrefs=hrefs, when=when, software=software
+                written,
+                statement,
+                item_id=item_id or _stem(target),
+                hrefs=hrefs,
+                when=when,
+                sensors=sensors,
+                software=software,
             )
             path = outputs.place(place)
             with explained(place):

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -366,8 +367,11 @@ def test_bad_input_is_one_line(tmp_path):
         "too large for classes": (good, raster(tmp_path / "big.tif", truth * np.float32(1e20))),
         "too large for classes: ": (good, raster(tmp_path / "ids.tif", truth.astype(np.uint64) + 2**63)),
         "numbers \\(--kind numbers": (good, raster(tmp_path / "m2.tif", np.arange(truth.size).reshape(truth.shape))),
+        "no bands of its own: name one of its parts, such as": (good, str(tmp_path / "two.nc")),
         "gdal_rasterize": (good, str(tmp_path / "fields.geojson")),
     }
+    variables = dict.fromkeys(("cover", "height"), (("y", "x"), truth))
+    xr.Dataset(variables).to_netcdf(tmp_path / "two.nc")
     (tmp_path / "fields.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     for said, one in bad.items():
         with pytest.raises(DataError, match=said) as error:

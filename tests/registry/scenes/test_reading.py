@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
-from tests.registry.scenes.reading_models import CORNER, UTM, model, tensor, tif, whole
+from tests.registry.scenes.reading_models import CORNER, UTM, model, scene_item, tensor, tif, whole
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.scenes.reading.finding.files import FilePart
@@ -124,6 +124,29 @@ def test_alpha_of_many_bands_is_a_mask(tmp_path: Path) -> None:
     block = whole(open_source(path, MODEL))
     assert block.missing is not None
     np.testing.assert_array_equal(block.missing, hole | (bands[[2, 0]] == 7))
+
+
+@pytest.mark.parametrize("how", ["file", "item", "number"])
+def test_near_infrared_that_gdal_calls_alpha_is_a_band(tmp_path: Path, how: str) -> None:
+    """So it calls the fourth of four bands of 8 bits, if whoever writes them says nothing, as of NAIP."""
+    names = ["red", "green", "blue", "nir"]
+    bands = np.random.default_rng(5).integers(0, 4, (4, 40, 50)).astype(np.uint8)
+    path = tif(tmp_path / "a.tif", bands, names=names if how == "file" else None)
+    with rasterio.open(path) as file:
+        assert file.colorinterp[3] == ColorInterp.alpha
+    source: Any = path
+    if how == "item":
+        listed = [{"name": name} for name in names]
+        source = scene_item(tmp_path, {"image": {"href": str(path), "eo:bands": listed}})
+    if how == "number":
+        with pytest.raises(DataError, match="its band 4 is marked as alpha: give its number there, if it is a band"):
+            open_source(path, model(tensor(names)))
+    said = [1, 2, 3, 4] if how == "number" else None
+    block = whole(open_source(source, model(tensor(names)), bands=said))
+    np.testing.assert_array_equal(block.values, bands)
+    assert block.missing is None
+    if how != "number":
+        assert whole(open_source(source, model(tensor(["red"])))).missing is None
 
 
 @pytest.mark.parametrize("how", ["nodata", "mask", "NaN", "item", "user", "per band"])

@@ -159,3 +159,61 @@ def test_nothing_lies_between_what_a_file_names(tmp_path: Path, how: str) -> Non
         flags.rio.write_crs(UTM).to_dataset().to_netcdf(path)
     found = whole(open_source([tmp_path / "red.tif", path], model(tensor(["red", "map"]), bands=said))).values
     np.testing.assert_array_equal(found[1], np.kron(numbers, np.ones((2, 2))))
+
+
+def test_a_list_of_numbers_that_is_shorter_than_that_of_bands_says_nothing_of_the_rest(tmp_path: Path) -> None:
+    names = ["red", "green", "nir"]
+    values = np.stack([VALUES * n for n in (1, 2, 3)]).astype("uint16")
+    tif(tmp_path / "all.tif", values)
+    bands = {"eo:bands": [{"name": name} for name in names], "raster:bands": [{"scale": 0.01, "offset": -0.1}] * 2}
+    found = scene_item(tmp_path, {"all": {"href": str(tmp_path / "all.tif"), **bands}})
+    told = open_source(found, model(tensor(["green", "red"])))
+    np.testing.assert_allclose(whole(told).values, values[[1, 0]] * 0.01 - 0.1, atol=1e-6)
+    plain = {**found["assets"]["all"], "raster:bands": [{"nodata": 0, "scale": None}]}
+    assert not open_source({**found, "assets": {"all": plain}}, model(tensor(names))).notes
+    with pytest.raises(DataError, match=r"band 3: its item says scale and offset of 2 of its 3 bands: correct it"):
+        open_source(found, model(tensor(names)))
+    stored = open_source(found, model(tensor(names)), physical=False)
+    np.testing.assert_array_equal(whole(stored).values, values)
+
+
+def test_items_of_two_sensors_that_call_other_light_alike_are_refused(tmp_path: Path) -> None:
+    """B06 of the two halves of HLS is the red edge, and short-wave infrared."""
+    items = []
+    for name, light, begin in (("S30", "rededge", 0), ("L30", "swir16", 5)):
+        path = tif(tmp_path / f"{name}.tif", VALUES, transform=Affine(10, 0, 600_000 + 10 * begin, 0, -10, 5_800_000))
+        bands = [{"name": "B06", "common_name": light}]
+        items.append(scene_item(tmp_path, {"B06": {"href": str(path), "eo:bands": bands}}, id=name))
+    both = {"type": "FeatureCollection", "features": items}
+    with pytest.raises(DataError, match=r"S30\.tif calls B06 what sees rededge, and .*L30\.tif what sees swir16"):
+        open_source(both, model(tensor(["B06"])))
+
+
+def test_an_item_that_lacks_a_band_is_said(tmp_path: Path) -> None:
+    items = []
+    for begin, names in ((0, ["red", "nir"]), (5, ["red"])):
+        assets = {}
+        for name in names:
+            place = Affine(10, 0, 600_000 + 10 * begin, 0, -10, 5_800_000)
+            path = tif(tmp_path / f"{name}{begin}.tif", VALUES, names=[name], transform=place)
+            assets[name] = {"href": str(path), "bands": [{"name": name}]}
+        items.append(scene_item(tmp_path, assets, id=f"s{begin}"))
+    found = open_source({"type": "FeatureCollection", "features": items}, model(tensor(["nir", "red"])))
+    assert found.notes == (f"{tmp_path}/red5.tif is of a source without nir: where no other has it, the map is masked",)
+    block = whole(found)
+    assert block.missing is not None
+    np.testing.assert_array_equal(block.missing[0].any(0), np.arange(10) >= 5)
+    assert not block.missing[1].any()
+    files = open_source([tmp_path / "red0.tif", tmp_path / "nir0.tif"], model(tensor(["nir", "red"])))
+    assert files.notes == ()
+
+
+def test_numbers_that_an_item_writes_as_text_are_numbers(tmp_path: Path) -> None:
+    """An offset was left out without a word, as it came from tags of GDAL."""
+    path = tif(tmp_path / "a.tif", (VALUES * 1000).astype("uint16"))
+    numbers = {"scale": "0.0001", "offset": "-0.1", "nodata": "3000"}
+    found = scene_item(tmp_path, {"red": {"href": str(path), "eo:bands": [{"name": "red"}], "raster:bands": [numbers]}})
+    block = whole(open_source(found, MODEL))
+    assert block.missing is not None
+    np.testing.assert_array_equal(block.missing[0], VALUES == 3)
+    np.testing.assert_allclose(block.values[~block.missing], (VALUES / 10 - 0.1)[VALUES != 3], atol=1e-6)

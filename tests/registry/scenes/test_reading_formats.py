@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import h5py
+import netCDF4
 import numpy as np
 import pyproj
 import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
-from tests.registry.scenes.reading_models import CORNER, UTM, model, tensor, tif, whole
+from tests.registry.scenes.reading_models import CORNER, UTM, model, scene_item, tensor, tif, whole
 from tests.registry.scenes.small_models import average
 
 from modelstac.catalog.errors import DataError
@@ -169,3 +174,93 @@ def test_granules_of_two_zones_are_covered_by_the_grid_that_is_named(tmp_path: P
         assert block.values[0, top, left] == pytest.approx(7, abs=1e-4)
     top, left = (round(number) for number in (~grid.affine @ (CORNER.c, CORNER.f))[::-1])
     np.testing.assert_array_equal(block.values[0, top : top + 4, left : left + 4], VALUES)
+
+
+def fci(path: Path, side: int = 24) -> np.ndarray[Any, Any]:
+    """Write a channel of MTG's imager (FCI L1c product user guide): its columns are angles to the west."""
+    stored = np.random.default_rng(3).integers(0, 4000, (side, side)).astype("u2")
+    stored[0, :2] = 65535, 4096
+    with netCDF4.Dataset(path, "w") as file:
+        data = file.createGroup("data")
+        mapping = data.createVariable("mtg_geos_projection", "i4")
+        mapping.setncatts(
+            {
+                "grid_mapping_name": "geostationary", "perspective_point_height": 35_786_400.0,
+                "semi_major_axis": 6_378_137.0, "semi_minor_axis": 6_356_752.31424518,
+                "longitude_of_projection_origin": 0.0, "sweep_angle_axis": "y",
+            }
+        )  # fmt: skip
+        group = data.createGroup("vis_06").createGroup("measured")
+        for name in ("y", "x"):
+            group.createDimension(name, side)
+        field = group.createVariable("effective_radiance", "u2", ("y", "x"), fill_value=65535)
+        field.set_auto_maskandscale(False)
+        field[:] = stored
+        packing = {"scale_factor": 0.0012, "add_offset": -0.2, "valid_range": np.array([0, 4095], "u2")}
+        field.setncatts(packing | {"grid_mapping": "mtg_geos_projection"})
+        for name, said, first, step in (
+            ("y", "zenith angle encoded as row", 0.04, 5.58871526031607e-05),
+            ("x", "azimuth angle encoded as column", 0.03, -5.58871526031607e-05),
+        ):
+            along = group.createVariable(name, "i2", (name,))
+            along.set_auto_maskandscale(False)
+            along[:] = np.arange(side)
+            along.setncatts({"scale_factor": step, "add_offset": first, "units": "radian", "long_name": said})
+    return stored
+
+
+def test_a_group_has_the_projection_and_the_coordinates_of_those_around_it(tmp_path: Path) -> None:
+    stored = fci(tmp_path / "fci.nc")
+    with pytest.raises(DataError, match=r"has its variables in the groups data/vis_06/measured: name one of them"):
+        open_source(tmp_path / "fci.nc", model(tensor(["effective_radiance"])))
+    source = open_source(tmp_path / "fci.nc" / "data/vis_06/measured", model(tensor(["effective_radiance"])))
+    grid, block = source.grids["image"], whole(source)
+    assert block.missing is not None
+    np.testing.assert_array_equal(block.missing[0], (stored > 4095)[::-1])
+    np.testing.assert_allclose(block.values[0][:-1], (stored * 0.0012 - 0.2)[:0:-1], rtol=1e-5)
+    # 0.03 to the west and 0.04 to the north: its south-western corner lies north-west of the point below the satellite.
+    x, y = grid.affine @ (0.5, grid.height - 0.5)
+    np.testing.assert_allclose((x, y), (-0.03 * 35_786_400, 0.04 * 35_786_400), rtol=1e-9)
+
+    places = {"YDim": 5_559_752.6 - 463.3 * np.arange(6), "XDim": 463.3 * np.arange(5)}
+    values = np.arange(30, dtype="f4").reshape(6, 5)
+    with h5py.File(tmp_path / "VNP09GA.he5", "w") as file:
+        field = file.create_dataset("HDFEOS/GRIDS/VIIRS_Grid_500m_2D/Data Fields/SurfReflect_I1_1", data=values)
+        around = file["HDFEOS/GRIDS/VIIRS_Grid_500m_2D"]
+        for number, (name, along) in enumerate(places.items()):
+            around[name] = along
+            around[name].make_scale(name)
+            around[name].attrs["units"] = "m"
+            around[name].attrs["standard_name"] = f"projection_{name[0].lower()}_coordinate"
+            field.dims[number].attach_scale(around[name])
+        around["Projection"] = 0
+        around["Projection"].attrs["grid_mapping_name"] = "sinusoidal"
+        around["Projection"].attrs["earth_radius"] = 6_371_007.181
+        field.attrs["grid_mapping"] = "Projection"
+    group = tmp_path / "VNP09GA.he5" / "HDFEOS/GRIDS/VIIRS_Grid_500m_2D/Data Fields"
+    source = open_source(group, model(tensor(["SurfReflect_I1_1"])))
+    np.testing.assert_array_equal(whole(source).values[0], values)
+    assert pyproj.CRS(source.grids["image"].crs).coordinate_operation.method_name == "Sinusoidal"
+    np.testing.assert_allclose(source.grids["image"].affine @ (0.5, 0.5), (0.0, 5_559_752.6))
+
+
+def test_a_group_of_zarr_on_a_server(tmp_path: Path) -> None:
+    """Items of EOPF name groups, and a store of several names its groups as what to read."""
+    values = np.arange(20, dtype="u2").reshape(4, 5)
+    places = {"y": 5_799_995 - 10.0 * np.arange(4), "x": 600_005 + 10.0 * np.arange(5)}
+    scene = xr.Dataset({"b04": (("y", "x"), values)}, places, {"proj:code": UTM})
+    scene.to_zarr(tmp_path / "s2.zarr", group="measurements/r10m", zarr_format=2)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/s2.zarr/measurements/r10m"
+        block = whole(open_source(url, model(tensor(["b04"]))))
+        asset = {"href": url, "type": "application/vnd+zarr", "bands": [{"name": "B04"}]}
+        of_item = whole(open_source(scene_item(tmp_path, {"SR_10m": asset}), model(tensor(["b04"]))))
+        server.shutdown()
+    np.testing.assert_array_equal(block.values[0], values)
+    np.testing.assert_array_equal(of_item.values[0], values)

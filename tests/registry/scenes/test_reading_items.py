@@ -98,6 +98,7 @@ def test_an_item_of_a_cube_has_its_variables(tmp_path: Path, kind: str | None, n
         ({}, {"proj:code": UTM}, True),
         ({}, {"proj:epsg": 32633}, True),
         ({"proj:wkt2": pyproj.CRS(UTM).to_wkt()}, {"proj:epsg": None}, True),
+        ({}, {"proj:projjson": pyproj.CRS(UTM).to_json_dict()}, True),
         ({"proj:code": "NOBODY:1"}, {"proj:epsg": "x"}, False),
         ({}, {}, False),
     ],
@@ -235,6 +236,7 @@ def test_what_is_no_scene_is_said(tmp_path: Path) -> None:
         r"no asset that is a raster, NetCDF or Zarr; it has thumbnail \(image/png\): name": scene_item(
             tmp_path, {"thumbnail": {"type": "image/png"}}
         ),
+        r"lists parts of other files \(kerchunk\) and is no STAC item: open it with xarray": {"version": 1, "refs": {}},
         "has no items": {"type": "FeatureCollection", "features": []},
         "no STAC item that can be read": {"type": "Feature", "assets": {}},
     }

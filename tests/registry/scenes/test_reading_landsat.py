@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +67,30 @@ def test_a_model_of_stored_numbers_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Landsat, Collection 2, level 2 says of .* scale 2.75e-05, offset -0.2"):
         open_source(product(tmp_path), stored)
     check(whole(open_source(tmp_path / LATER, stored, physical=False)), 1, 1, 0)
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_a_product_is_read_in_the_archive_that_it_is_delivered_in(tmp_path: Path, form: str) -> None:
+    folder = product(tmp_path)
+    archive = tmp_path / f"delivered.{form}"
+    if form == "tar":
+        with tarfile.open(archive, "w") as file:
+            for one in folder.iterdir():
+                file.add(one, one.name)
+    else:
+        with zipfile.ZipFile(archive, "w") as file:
+            for one in folder.iterdir():
+                file.write(one, f"{LATER}/{one.name}")
+    found = open_source(archive, model(tensor(["red"]), **RED))
+    check(whole(found), 1, 2.75e-5, -0.2)
+    assert [(link.href, link.media_type) for link in found.origins] == [
+        (str(archive), "application/x-tar" if form == "tar" else "application/zip")
+    ]
+    assert any(state.get("size") == archive.stat().st_size for state in found.identity["sources"])
+    archive.write_bytes(archive.read_bytes()[: 100 if form == "tar" else -30])
+    with pytest.raises(DataError, match=r"cannot open .*delivered.* it may be cut off; fetch it again"):
+        open_source(archive, model(tensor(["red"]), **RED))
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as file:
+        file.writestr("readme.txt", "hello")
+    with pytest.raises(DataError, match=r"is an archive without a product of .*: unpack it, and name its rasters"):
+        open_source(tmp_path / "other.zip", model(tensor(["red"]), **RED))

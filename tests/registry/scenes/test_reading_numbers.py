@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import rioxarray
 import xarray as xr
 from affine import Affine
@@ -127,6 +129,10 @@ def test_a_product_of_sentinel_2_as_it_is_fetched(tmp_path: Path, folder: str, o
     found = open_source(tmp_path / folder, reads(MEANS))
     assert {Path(link.href).name[23:26] for link in found.origins} == {"B04"}  # and not from B05, which is not read
     block = whole(found)
+    shutil.make_archive(str(tmp_path / "delivered"), "zip", tmp_path, folder)
+    zipped = whole(open_source(tmp_path / "delivered.zip", reads(MEANS)))
+    np.testing.assert_array_equal(zipped.values, block.values)
+    np.testing.assert_array_equal(zipped.missing, block.missing)
     assert block.values.shape == (1, 24, 30)  # of the finer pixels
     assert block.missing is not None
     assert block.missing[0, :3].all()
@@ -358,3 +364,53 @@ def test_a_thousand_more_or_less_that_nothing_tells_is_said(tmp_path: Path) -> N
     assert told.notes == ("B04: stored numbers minus 1000: as you said",)
     assert open_source(one(tmp_path), sentinel, physical=False).notes == ()
     assert open_source(one(tmp_path), reads(MEANS)).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("scaling", "left", "right", "says"),
+    [
+        (SHARES, {"scale": 1e-4, "offset": -0.1}, {}, "whole numbers and says no scale"),
+        (None, {"scale": 1e-4, "offset": -0.1}, {}, "a.tif says what its numbers mean (stored numbers times 0.0001"),
+        (COUNTS, {"scale": 1e-4}, {"scale": 2e-4}, "by scale 0.0001 and offset 0, and"),
+        (COUNTS, {"scale": 1e-4}, {"scale": 1e-4}, None),
+        (SHARES, {"scale": 1e-4}, {"scale": 2e-4, "offset": -0.1}, None),
+    ],
+)
+def test_files_of_one_band_mean_the_same_or_are_refused(
+    tmp_path: Path, scaling: Any, left: dict[str, float], right: dict[str, float], says: str | None
+) -> None:
+    """Of the two halves of a picture one is 0.4 and the other 5000, where only one of their items says a scale."""
+    items = []
+    for name, said, begin in (("a", left, 0), ("b", right, 15)):
+        tif(tmp_path / f"{name}.tif", STORED[:, :, begin : begin + 15], transform=CORNER @ Affine.translation(begin, 0))
+        band = {"name": "B04", **{f"raster:{key}": value for key, value in said.items()}}
+        href = str(tmp_path / f"{name}.tif")
+        items.append(scene_item(tmp_path, {"red": {"href": href, "bands": [band]}}, id=name))
+    both = {"type": "FeatureCollection", "features": items}
+    if says is None:
+        halves = [STORED] * 2
+        if scaling is SHARES:
+            halves = [STORED * said["scale"] + said.get("offset", 0) for said in (left, right)]
+        wanted = np.concatenate([halves[0][..., :15], halves[1][..., 15:]], axis=-1)
+        np.testing.assert_allclose(whole(open_source(both, reads(scaling))).values, wanted, atol=1e-6)
+        return
+    with pytest.raises(DataError) as caught:
+        open_source(both, reads(scaling))
+    assert says in str(caught.value)
+    stored = open_source(both, reads(scaling), physical=False)
+    np.testing.assert_array_equal(whole(stored).values, STORED)
+
+
+def test_a_date_that_says_no_unit_beside_one_that_is_converted_is_refused(tmp_path: Path) -> None:
+    """Of two dates one was brought from kelvins, and the other was 273 degrees warmer."""
+    paths = [tif(tmp_path / f"t_2024010{n}.tif", STORED.astype("float32"), names=["B04"]) for n in (1, 2)]
+    order = ("batch", "time", "bands", "height", "width")
+    celsius = model(tensor(["B04"], (-1,) * 5, order), bands=[{"name": "B04", "unit": "degC"}])
+    for path, unit in zip(paths, ("K", "degC"), strict=True):
+        if path != paths[0]:
+            with pytest.raises(DataError, match=r"_20240101.tif says what its numbers mean .*_20240102.tif says noth"):
+                open_source(paths, celsius)
+        with rasterio.open(path, "r+") as file:
+            file.units = [unit]
+    wanted = np.stack([STORED - 273.15, STORED])
+    np.testing.assert_allclose(whole(open_source(paths, celsius)).values, wanted, rtol=1e-5)

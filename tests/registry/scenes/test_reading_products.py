@@ -13,7 +13,7 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
-from tests.registry.scenes.reading_models import model, scene_item, tensor, tif, whole
+from tests.registry.scenes.reading_models import UTM, model, scene_item, tensor, tif, whole
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.reading import read_values
@@ -261,6 +261,25 @@ def test_a_reference_system_in_the_words_of_stac(tmp_path: Path) -> None:
         dataset.to_zarr(path, zarr_format=2)
         grid = open_source(path, model(tensor(["B04"])), bands=["b04"]).grids["image"]
         assert (grid.crs.epsg, grid.affine.c, grid.affine.f) == (32613, 300_000, 4_500_000)
+
+
+@pytest.mark.parametrize("registration", ["pixel", "node"])
+def test_a_transform_in_the_words_of_zarr(tmp_path: Path, registration: str) -> None:
+    """The spatial convention of Zarr places pixels without coordinates; of a part that was cut out it says nothing."""
+    said = {
+        "proj:code": UTM, "spatial:dimensions": ["y", "x"], "spatial:shape": [4, 5],
+        "spatial:transform": [10.0, 0.0, 600_000.0, 0.0, -20.0, 5_800_000.0], "spatial:registration": registration,
+    }  # fmt: skip
+    bands = {"b04": (("y", "x"), np.arange(20, dtype="f4").reshape(4, 5))}
+    xr.Dataset(bands, attrs=said).to_zarr(tmp_path / "a.zarr", zarr_format=3, consolidated=False)
+    source = open_source(tmp_path / "a.zarr", model(tensor(["B04"])), bands=["b04"])
+    centre = (600_005, 5_799_990) if registration == "pixel" else (600_000, 5_800_000)
+    assert source.grids["image"].affine @ (0.5, 0.5) == centre
+    assert source.grids["image"].crs == UTM
+    np.testing.assert_array_equal(whole(source).values[0], bands["b04"][1])
+    cut = xr.open_zarr(tmp_path / "a.zarr", consolidated=False).isel(y=slice(1, None))
+    with pytest.raises(DataError, match="no coordinates along 'y' and 'x' and no transform"):
+        open_source(cut, model(tensor(["B04"])), bands=["b04"])
 
 
 def vegetation(path: Path, flags: list[int]) -> np.ndarray[Any, Any]:

@@ -87,6 +87,8 @@ def test_what_is_no_raster(tmp_path: Path) -> None:
         f"cannot open {text}: it is no raster that GDAL reads here; it begins with b'not a raster at ': name a "
         "GeoTIFF, VRT or JPEG 2000"
     )
+    text.write_bytes(b"\x0e\x03\x13\x01" + b"0" * 100)
+    assert refused(text).startswith(f"cannot open {text}: it is HDF4, which this GDAL does not read: make a GeoTIFF")
     empty = tmp_path / "b.tif"
     empty.write_bytes(b"")
     assert refused(empty) == f"cannot open {empty}: it is empty"

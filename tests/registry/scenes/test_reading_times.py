@@ -16,6 +16,7 @@ from tests.registry.scenes.test_reading_products import packed
 
 import modelstac
 from modelstac.catalog.errors import DataError, ModelStacError
+from modelstac.registry.scenes.reading.finding.arrays import offers_of_array
 from modelstac.registry.scenes.reading.opening import open_source
 
 TIMED = ("batch", "time", "bands", "height", "width")
@@ -117,3 +118,19 @@ def test_times_of_bands_are_no_axis_of_times() -> None:
     values = np.random.default_rng(1).random((2, 4, 5))
     array = xr.DataArray(values, places | {"time": dates}, ("band", "y", "x"), "s", {"crs": "EPSG:32613"})
     np.testing.assert_array_equal(whole(open_source(array, model(tensor(["nir", "red"])))).values, values[::-1])
+
+
+def test_times_that_are_not_read_are_not_opened() -> None:
+    """Hours of a year have one grid, which is found once, and a part for each that is read."""
+    times = np.datetime64("2023-01-01T00", "ns") + np.arange(50) * np.timedelta64(1, "h")
+    values = np.arange(50 * 6, dtype="f4").reshape(50, 2, 3)
+    places = {"valid_time": times, "latitude": [52.0, 51.0], "longitude": [4.0, 5.0, 6.0]}
+    array = xr.DataArray(values, places, ("valid_time", "latitude", "longitude"), "t2m")
+    offers = offers_of_array(array, 0, "t2m")
+    assert len(offers) == 50
+    assert offers[7].open() is offers[7].open()
+    assert offers[7].open().grid is offers[0].open().grid
+    np.testing.assert_array_equal(offers[7].open().read((0,), slice(0, 2), slice(0, 3))[0][0], values[7])
+    block = whole(open_source(array, model(tensor(["t2m"])), datetime="2023-01-03T01:00:00Z"))
+    np.testing.assert_array_equal(block.values[0], values[49])
+    assert offers_of_array(array.isel(valid_time=slice(0, 0)), 0, "t2m") == []

@@ -122,6 +122,18 @@ def test_a_model_of_one_size_runs_on_scenes_of_any(tmp_path: Path, shape: tuple[
     np.testing.assert_allclose(found["scores"][:, 1:-1, 1:-1], inner[:, 1:-1, 1:-1], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(1, 3000), (2500, 2), (3, 1500), (40, 3000)])
+def test_a_narrow_strip_is_not_reflected(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """It is cut along its length alone, however little of it lies between the margins of a halo."""
+    halo = 30 if shape[0] == 40 else 1
+    scene = np.random.default_rng(2).random((1, *shape), np.float32)
+    model = average(halo)
+    found = run(model, Memory({"image": scene}), tmp_path)
+    whole = model.run({"image": scene[None]})["mean"][0]
+    np.testing.assert_allclose(found["mean"], whole, rtol=1e-6)
+    assert found["plan"].tiles > 1
+
+
 def test_a_batch_of_one_size_is_filled_up(tmp_path: Path) -> None:
     model, values = classifier(batch=4), RNG.random((2, 30, 100), np.float32)
     found = run(model, Memory({"image": values}), tmp_path, tile=32)

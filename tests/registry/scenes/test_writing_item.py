@@ -17,10 +17,13 @@ from obstore.store import from_url
 from odc.geo.geobox import GeoBox
 from tests.catalog.conftest import moto
 from tests.registry.scenes.in_memory import CLASSES, InMemory, class_map, scores
+from tests.registry.scenes.reading_models import tif
+from tests.registry.scenes.small_models import average
 
 from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items.digests import from_multihash, sha256
 from modelstac.catalog.items.validation import offline_validator
+from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.rasters import Class, Layer
 from modelstac.registry.scenes.writing.write import write
 
@@ -215,3 +218,27 @@ def test_a_layer_is_described_as_it_is_stored(tmp_path: Path) -> None:
     write([InMemory(Layer("mask", raster.layer.grid, "bool", ("",)), values)], tmp_path / "map.tif", when=WHEN)
     item = pystac.Item.from_file(tmp_path / "map.json")
     assert item.assets["map"].extra_fields["bands"] == [{"name": "mask", "data_type": "uint8"}]
+
+
+def test_an_item_says_who_took_the_scene_and_how_large_its_pixels_are(tmp_path: Path) -> None:
+    sensors = {"platform": {"sentinel-2a", "sentinel-2b"}, "constellation": {"sentinel-2"}, "instruments": {"msi"}}
+    write([class_map()], tmp_path / "map.tif", when=WHEN, sensors=sensors)
+    item = pystac.Item.from_file(tmp_path / "map.json")
+    item.validate(validator=offline_validator())
+    said = {key: item.properties.get(key) for key in ("platform", "constellation", "instruments", "gsd")}
+    assert said == {"platform": None, "constellation": "sentinel-2", "instruments": ["msi"], "gsd": 10.0}
+
+    scene_item = {
+        "type": "Feature", "stac_version": "1.1.0", "id": "s", "links": [], "geometry": None,
+        "properties": {"datetime": "2026-07-01T10:30:00Z", "platform": "landsat-9", "instruments": ["oli", "tirs"]},
+        "assets": {"red": {"href": str(tmp_path / "red.tif"), "type": "image/tiff; application=geotiff"}},
+    }  # fmt: skip
+    tif(tmp_path / "red.tif", np.ones((20, 30), "float32"), crs="EPSG:3857", transform=Affine(30, 0, 0, 0, -30, 8e6))
+    other = {"datetime": "2026-08-01T00:00:00Z", "platform": "landsat-8"}
+    later = {**scene_item, "properties": {**scene_item["properties"], **other}}
+    both = {"type": "FeatureCollection", "features": [scene_item, later]}
+    predict_scene(average(), both, tmp_path / "mean.tif", reading={"datetime": "2026-07-01"})
+    item = pystac.Item.from_file(tmp_path / "mean.json")
+    assert (item.properties["platform"], item.properties["instruments"]) == ("landsat-9", ["oli", "tirs"])
+    assert item.properties["gsd"] == pytest.approx(30 * np.cos(np.radians(58.2)), rel=0.02)
+    assert item.datetime == WHEN

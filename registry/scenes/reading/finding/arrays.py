@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from modelstac.registry.scenes.reading.finding.parts import (
 
 if TYPE_CHECKING:
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
 
 class ArrayPart:
@@ -48,10 +50,20 @@ class ArrayPart:
         What messages call it.
     axis
         Name of the dimension of bands; None if there is none.
+    like
+        The same at another time.
     """
 
-    def __init__(self, array: xr.DataArray, name: str, axis: str | None, *, crs: Any = None) -> None:
+    grid: GeoBox
+    stored: tuple[Stored, ...]
+
+    def __init__(
+        self, array: xr.DataArray, name: str, axis: str | None, *, crs: Any = None, like: ArrayPart | None = None
+    ) -> None:
         self._array, self._axis, self.name = array, axis, name
+        if like is not None:
+            self.grid, self.stored = like.grid, like.stored
+            return
         y, x = (str(dim) for dim in array.dims[-2:])
         self.grid = grid_of(array, y, x, of=name, crs=crs)
         count = 1 if axis is None else array.sizes[axis]
@@ -99,9 +111,10 @@ def open_dataset(path: str) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-            found = xr.open_dataset(
-                file, engine=engine, group=group, mask_and_scale=False, decode_coords="all", chunks=None
-            )
+            if group is None:
+                found = xr.open_dataset(file, engine=engine, mask_and_scale=False, decode_coords="all", chunks=None)
+            else:
+                found = _group(file, engine, group)
             groups = () if found.data_vars else _groups(file, engine)
     except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -114,17 +127,43 @@ def open_dataset(path: str) -> xr.Dataset:
     return found
 
 
+def _group(path: str, engine: str | None, group: str) -> xr.Dataset:
+    """Open a group, with the coordinates and the mapping that it shares with the groups around it (CF 1.11, 2.7).
+
+    The bands of MTG lie so beside one projection for all, those of HDF-EOS within a grid that has the coordinates.
+    """
+    import xarray as xr
+
+    found = xr.open_dataset(path, engine=engine, group=group, decode_cf=False, chunks=None)
+    for around in map(str, PurePosixPath(group).parents):
+        attrs = [variable.attrs for variable in found.variables.values()]
+        said = " ".join(str(one.get(key, "")) for one in attrs for key in ("grid_mapping", "coordinates"))
+        named = {word.strip(":") for word in said.split()} | set(map(str, found.dims))
+        if named <= set(found.variables):
+            break
+        with xr.open_dataset(
+            path, engine=engine, group=None if around == "." else around, decode_cf=False, chunks=None
+        ) as shared:
+            names = [name for name in shared.variables if name in named and name not in found.variables]
+            found = found.assign({name: shared.variables[name].load() for name in names})
+    return xr.decode_cf(found, mask_and_scale=False, decode_coords="all")
+
+
 def _groups(path: str, engine: str | None) -> tuple[str, ...]:
-    """Name the groups of a file that have variables."""
+    """Name the groups of a file that have variables, those of rows and columns if there are such."""
     import xarray as xr
 
     if not hasattr(xr, "open_groups"):  # before 2024.10
         return ()
     found = xr.open_groups(path, engine=engine, chunks=None)
-    names = tuple(sorted(str(name).strip("/") for name, group in found.items() if group.data_vars))
+    sides = {
+        str(name).strip("/"): max(one.ndim for one in group.data_vars.values())
+        for name, group in found.items()
+        if group.data_vars
+    }
     for group in found.values():
         group.close()
-    return names
+    return tuple(sorted(name for name, most in sides.items() if most > 1)) or tuple(sorted(sides))
 
 
 def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:
@@ -149,7 +188,10 @@ def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = 
         offers += offers_of_array(array, owner, f"{name}, {variable}", crs=crs, band=band, alone=alone)
     if not offers:
         found = ", ".join(f"{key} ({', '.join(map(str, one.dims))})" for key, one in dataset.data_vars.items())
-        raise DataError(f"{name} has no variable of rows and columns; found {found or 'none'}: name another")
+        raise DataError(
+            f"{name} has no variable of rows and columns; found {found or 'none'}: name another, "
+            "or warp it onto a grid first, if it lies along the track of a satellite"
+        )
     return offers
 
 
@@ -192,15 +234,27 @@ def offers_of_array(
         if array.sizes[dim] > 1:
             raise DataError(f"{name} has the dimension {dim!r} of {array.sizes[dim]}, which no band is: select one")
         array = array.isel({dim: 0})
+    times = _times(array, when)
+    if not times:
+        return []
+
+    def frame(number: int) -> xr.DataArray:
+        step = array if when is None else array.isel({when: number})
+        return step.transpose(*(() if axis is None else (axis,)), *image)
+
+    bands = _bands(frame(0), axis, band, alone)
+    part = ArrayPart(frame(0), name, axis, crs=crs)
+    label = [f"{name}, band {b or n + 1}" if len(bands) > 1 else name for n, b in enumerate(bands)]
     offers = []
-    for time, frame in _steps(array, when):
-        step = frame.transpose(*(() if axis is None else (axis,)), *image)
-        bands = _bands(step, axis, band, alone)
-        part = ArrayPart(step, name, axis, crs=crs)
-        label = [f"{name}, band {b or n + 1}" if len(bands) > 1 else name for n, b in enumerate(bands)]
+    for number, time in enumerate(times):  # of hours of a year few are read
+
+        @cache
+        def opened(number: int = number) -> ArrayPart:
+            return ArrayPart(frame(number), name, axis, like=part) if number else part
+
         offers += [
-            Offer(one, number, lambda part=part: part, label[number], owner, str(array.name or ""), time=time)  # type: ignore[misc]
-            for number, one in enumerate(bands)
+            Offer(one, place, opened, label[place], owner, str(array.name or ""), time=time)
+            for place, one in enumerate(bands)
         ]
     return offers
 
@@ -229,15 +283,12 @@ def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool
     return [Band(one_band(array) or ("" if alone else str(array.name or "")))]
 
 
-def _steps(array: xr.DataArray, dim: str | None) -> Iterator[tuple[np.datetime64 | None, xr.DataArray]]:
+def _times(array: xr.DataArray, dim: str | None) -> list[np.datetime64 | None]:
     if dim is None:
         alone = time_of(array)
-        yield None if alone is None else _time(alone.values), array
-        return
+        return [None if alone is None else _time(alone.values)]
     along = times_along(array, dim)
-    times = [None] * array.sizes[dim] if along is None else along.values
-    for number, time in enumerate(times):
-        yield _time(time), array.isel({dim: number})
+    return [None] * array.sizes[dim] if along is None else [_time(time) for time in along.values]
 
 
 def _time(value: Any) -> np.datetime64 | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.labels.grids import (
+    SPATIAL,
     TURN,
     counts_pixels,
     geotransform,
@@ -51,7 +52,7 @@ def grid_of(array: xr.DataArray, y: str, x: str, *, of: str, crs: Any = None) ->
     from affine import Affine
     from odc.geo.geobox import GeoBox
 
-    numbers = geotransform(array)
+    numbers = geotransform(array) or _of_zarr(array, y, x)
     if numbers is None and any(positions_of(array, name) is None for name in (y, x)):
         raise DataError(
             f"{of} has no coordinates along {y!r} and {x!r} and no transform, so that a map of it would lie nowhere: "
@@ -73,6 +74,23 @@ def grid_of(array: xr.DataArray, y: str, x: str, *, of: str, crs: Any = None) ->
         affine = Affine.from_gdal(*numbers)
     grid: GeoBox = GeoBox((array.sizes[y], array.sizes[x]), affine, system)
     return grid
+
+
+def _of_zarr(array: xr.DataArray, y: str, x: str) -> tuple[float, ...] | None:
+    """Return GDAL's six numbers of the transform that the spatial convention of Zarr has; None of a part cut out."""
+    said = array.attrs.get(f"{SPATIAL}transform")
+    shape = array.attrs.get(f"{SPATIAL}shape")
+    if (
+        not isinstance(said, list | tuple | np.ndarray)
+        or len(said) != 6
+        or array.attrs.get(f"{SPATIAL}transform_type", "affine") != "affine"
+        or (shape is not None and [*shape] != [array.sizes[y], array.sizes[x]])
+    ):
+        return None
+    a, b, c, d, e, f = map(float, said)
+    if array.attrs.get(f"{SPATIAL}registration") == "node":  # of centres, and not of corners
+        c, f = c - (a + b) / 2, f - (d + e) / 2
+    return c, a, b, f, d, e
 
 
 def _system(array: xr.DataArray, y: str, of: str, crs: Any) -> Any:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _MEDIA_TYPES = {"GTiff": "image/tiff; application=geotiff", "JP2OpenJPEG": "image/jp2", "PNG": "image/png"}
 
 
+_HDF4 = b"\x0e\x03\x13\x01"
 _CLASS = re.compile(r"CLASS_-?\d+")
 _PART = re.compile(r'[A-Z0-9_]+:"?([^":]+)"?:')
 """How GDAL calls the variables of NetCDF and HDF: NETCDF:"scene.nc":red."""
@@ -61,6 +62,8 @@ class FilePart:
         Where the file says none.
     copies
         Where else it lies, if it cannot be opened there.
+    names
+        What its item calls its bands.
 
     Raises
     ------
@@ -69,7 +72,14 @@ class FilePart:
     """
 
     def __init__(
-        self, path: str, handles: Handles, *, crs: Any = None, otherwise: str | None = None, copies: Sequence[str] = ()
+        self,
+        path: str,
+        handles: Handles,
+        *,
+        crs: Any = None,
+        otherwise: str | None = None,
+        copies: Sequence[str] = (),
+        names: Sequence[str] = (),
     ) -> None:
         from rasterio.errors import NotGeoreferencedWarning
 
@@ -83,9 +93,8 @@ class FilePart:
                 self.grid = _grid(dataset, self.name, crs or dataset.crs or otherwise)
                 self.bands, self.times = of_file(dataset, path), times_of_file(dataset, path)
                 self.stored = tuple(self._stored(dataset, number) for number in range(1, dataset.count + 1))
-                kinds = enumerate(dataset.colorinterp, 1)
-                self.shown = tuple(number - 1 for number, kind in kinds if kind.name != "alpha")
-                self._missing = Missing.of(dataset)
+                self._missing = Missing.of(dataset, names)
+                self.shown = tuple(number for number in range(dataset.count) if number != self._missing.alpha - 1)
                 href = self.name if is_remote(path) or "://" not in path else next(iter(dataset.files), "")
                 self.origin = Origin(href, _MEDIA_TYPES.get(dataset.driver), _identity(path, dataset.files))
 
@@ -153,6 +162,11 @@ class FilePart:
             if path.is_file() and "not recognized" in str(error):
                 with path.open("rb") as file:
                     head = file.read(16)
+                if head.startswith(_HDF4):
+                    return (
+                        "it is HDF4, which this GDAL does not read: make a GeoTIFF of it with one that does "
+                        "(gdal_translate of conda-forge or of a Linux distribution)"
+                    )
                 return (
                     f"it is no raster that GDAL reads here; it begins with {head!r}: name a GeoTIFF, VRT or JPEG 2000"
                 )
@@ -208,7 +222,7 @@ def offers_of_file(path: str, handles: Handles, owner: int, *, crs: Any = None) 
     tile, (offset, source) = of_file_name(file_name(path)), of_path(path)
     sentinel = tile is not None or bool(source)
     offers = []
-    for number in part.shown:
+    for number in range(len(part.bands)):
         band, numbers = part.bands[number], Numbers()
         if sentinel and is_reflectance(band.name):
             numbers = replace(numbers, nodata=NODATA, counts=True)
@@ -230,6 +244,7 @@ def offers_of_file(path: str, handles: Handles, owner: int, *, crs: Any = None) 
                 numbers,
                 part.times[number],
                 tile[1] if tile else None,
+                hidden=number not in part.shown,
             )
         )
     return offers, part.origin, sentinel

@@ -95,6 +95,11 @@ def items_of(found: Any, name: str, *, base: str | None = None) -> Iterator[pyst
         for feature in found.get("features") or ():
             yield from items_of(feature, name, base=base)
         return
+    if kind is None and "refs" in found:
+        raise DataError(
+            f"{name} lists parts of other files (kerchunk) and is no STAC item: open it with xarray, "
+            'engine="kerchunk", and give the dataset to modelstac.predict_scene'
+        )
     if kind != "Feature" or "assets" not in found:
         what = "a collection" if kind == "Collection" else "a catalog" if kind == "Catalog" else repr(kind)
         raise DataError(
@@ -120,7 +125,6 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
     """
     offers: list[Offer] = []
     origins: list[Origin] = []
-    sensors: dict[str, set[str]] = {}
     sentinel = False
     for owner, item in enumerate(items, begin):
         here = list(_offers(item, handles, owner, crs))
@@ -134,17 +138,17 @@ def found_of_items(items: Iterable[pystac.Item], handles: Handles, begin: int, *
         href = item.get_self_href()
         stamp = {key: item.properties[key] for key in ("updated", "version") if key in item.properties}
         identity = {"item": item.id, "collection": item.collection_id} | stamp
-        if href:
-            origins.append(Origin(plain(href), "application/geo+json", identity, item.id, owner))
-        else:
-            origins += [Origin(plain(one.label), None, identity, item.id, owner) for one in here[:1]]
+        place, kind = (href, "application/geo+json") if href else (here[0].label, None)
+        origins.append(Origin(plain(place), kind, identity, item.id, owner, _sensors(item)))
         sentinel = sentinel or is_sentinel(item.properties)
-        for field in SENSOR_FIELDS:
-            said = item.properties.get(field)
-            for name in said if isinstance(said, list) else [said]:
-                if isinstance(name, str) and name:
-                    sensors.setdefault(field, set()).add(name)
-    return Found(tuple(offers), tuple(origins), {key: frozenset(names) for key, names in sensors.items()}, sentinel)
+    return Found(tuple(offers), tuple(origins), sentinel)
+
+
+def _sensors(item: pystac.Item) -> dict[str, frozenset[str]]:
+    said = {field: item.properties.get(field) for field in SENSOR_FIELDS}
+    names = {field: one if isinstance(one, list) else [one] for field, one in said.items()}
+    found = {field: frozenset(n for n in several if isinstance(n, str) and n) for field, several in names.items()}
+    return {field: several for field, several in found.items() if several}
 
 
 def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterator[Offer]:
@@ -167,7 +171,8 @@ def _offers(item: pystac.Item, handles: Handles, owner: int, crs: Any) -> Iterat
             said: str | None = _system(asset.extra_fields, item.properties),
             fields: Mapping[str, Any] = asset.extra_fields,
         ) -> FilePart:
-            part = FilePart(paths[0], handles, crs=crs, otherwise=said, copies=paths[1:])
+            names = [str(_band(entry, "", 0)).rstrip("?") for entry in _entries(fields)]
+            part = FilePart(paths[0], handles, crs=crs, otherwise=said, copies=paths[1:], names=names)
             part.note = "; ".join(note for note in (part.note, check_file(part.path, fields, item.id)) if note)
             return part
 
@@ -238,11 +243,11 @@ def _first_cube(paths: Sequence[str]) -> tuple[str, xr.Dataset]:
 
 def _system(asset: Mapping[str, Any], properties: Mapping[str, Any]) -> str | None:
     """Return the reference system that an asset or its item says, in the words of projection 1.0 to 2.0."""
-    number = "proj:epsg"
+    number, written = "proj:epsg", "proj:projjson"
     said = (
-        f"EPSG:{place[key]}" if key == number else place[key]
+        f"EPSG:{place[key]}" if key == number else json.dumps(place[key]) if key == written else place[key]
         for place in (asset, properties)
-        for key in ("proj:code", number, "proj:wkt2")
+        for key in ("proj:code", number, "proj:wkt2", written)
         if place.get(key) is not None
     )
     return next((one for one in said if isinstance(one, str) and parsed_crs(one) is not None), None)
@@ -280,6 +285,11 @@ def _entries(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
             here = entry if isinstance(entry, Mapping) else {}
             apart = [text for key in _OF_ITEM if (text := _apart(merged[place].get(key), here.get(key), key))]
             merged[place] |= {**here, _FAULT: apart[0]} if apart else here
+    told = fields.get("raster:bands")
+    count = len(told) if isinstance(told, list) else 0
+    if any((one.get("scale") or 1, one.get("offset") or 0) != (1, 0) for one in merged[:count]):
+        for one in merged[count:]:  # which are of the same file
+            one.setdefault(_FAULT, f"its item says scale and offset of {count} of its {len(merged)} bands: correct it")
     return merged
 
 
@@ -346,8 +356,12 @@ def _said(name: str, entry: Mapping[str, Any], asset: Mapping[str, Any], item: p
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, str) and value.casefold() in ("nan", "inf", "-inf"):
-        return float(value)
+    """Read a number, which some items write as text; STAC itself so writes those that JSON has not."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -107,7 +107,8 @@ class Part(Protocol):
 class Origin:
     """Where something was read from: a link without signatures, and what tells it from an older state of itself.
 
-    Offers of the same ``owner`` came from it.
+    Offers of the same ``owner`` came from it. ``sensors`` are what an item calls platform, constellation and
+    instruments, by field.
     """
 
     href: str
@@ -115,6 +116,16 @@ class Origin:
     identity: Mapping[str, Any] = field(default_factory=dict)
     title: str | None = None
     owner: int | None = None
+    sensors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def sensors_of(origins: Iterable[Origin]) -> dict[str, frozenset[str]]:
+    """Put together what several say of their sensors."""
+    found: dict[str, frozenset[str]] = {}
+    for origin in origins:
+        for name, said in origin.sensors.items():
+            found[name] = found.get(name, frozenset()) | said
+    return found
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,8 @@ class Offer:
         How large its pixels are said to be, in metres; None where nobody says before it is open.
     until
         When it ended, where it is of a period.
+    hidden
+        Whether it is the alpha of the others, and a band only where its number is asked for.
     """
 
     band: Band
@@ -155,22 +168,21 @@ class Offer:
     time: np.datetime64 | None = None
     pixel: float | None = None
     until: np.datetime64 | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was named by a user: bands on offer, where they came from, and what was noticed on the way.
-
-    Parameters
-    ----------
-    sensors
-        What items call platform, constellation and instruments, by field.
-    """
+    """What was named by a user: bands on offer, where they came from, and what was noticed on the way."""
 
     offers: tuple[Offer, ...]
     origins: tuple[Origin, ...] = ()
-    sensors: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sentinel: bool = False
+
+    @property
+    def sensors(self) -> dict[str, frozenset[str]]:
+        """What items call platform, constellation and instruments, by field."""
+        return sensors_of(self.origins)
 
 
 def plain(href: str) -> str:
@@ -196,11 +208,12 @@ _HEADS = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 
 def is_cube(path: str) -> bool:
     """Tell whether xarray opens it, or a group of it: NetCDF, HDF5 and Zarr, by their names or by what they hold."""
-    if file_and_group(path)[0].casefold().rstrip("/").endswith(CUBES) or is_zarr(path):
+    file_path, _ = file_and_group(path)
+    if file_path.casefold().rstrip("/").endswith(CUBES) or is_zarr(path):
         return True
-    if is_remote(path) or not Path(path).is_file():
+    if is_remote(path) or not Path(file_path).is_file():
         return False
-    with Path(path).open("rb") as file:
+    with Path(file_path).open("rb") as file:
         return file.read(8).startswith(_HEADS)
 
 
@@ -213,10 +226,13 @@ def file_and_group(path: str) -> tuple[str, str | None]:
 
 
 def is_zarr(path: str) -> bool:
-    """Tell whether it is Zarr, by its name or by what lies in it."""
-    if path.rstrip("/").endswith(".zarr"):
+    """Tell whether it is Zarr or a group of it, by its name or by what lies in it."""
+    place = urlsplit(path).path if is_remote(path) else path
+    if place.rstrip("/").endswith(".zarr"):
         return True
-    return not is_remote(path) and any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
+    if is_remote(path):
+        return ".zarr/" in place and "." not in place.rstrip("/").rpartition("/")[2]
+    return any((Path(path) / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
 def shown(rows: slice, columns: slice) -> str:

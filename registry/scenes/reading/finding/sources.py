@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from modelstac.registry.scenes.reading.finding.handles import Handles
 
 _PRODUCT = "IMG_DATA"
+_ARCHIVES = {".zip": ("/vsizip/", "application/zip"), ".tar": ("/vsitar/", "application/x-tar")}
+"""What products are delivered in, how GDAL calls what is inside, and its media type."""
 
 
 def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
@@ -55,14 +57,9 @@ def find(given: Any, handles: Handles, *, crs: Any = None) -> Found:
         for found in _one(one, begin, handles, crs):
             founds.append(found)
             begin = 1 + max(offer.owner for offer in found.offers)
-    sensors: dict[str, set[str]] = {}
-    for found in founds:
-        for field, said in found.sensors.items():
-            sensors.setdefault(field, set()).update(said)
     return Found(
         tuple(offer for found in founds for offer in found.offers),
         tuple(origin for found in founds for origin in found.origins),
-        {field: frozenset(said) for field, said in sensors.items()},
         any(found.sentinel for found in founds),
     )
 
@@ -113,25 +110,53 @@ def _path(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     if Path(path).is_dir():
         beside = sorted(file for file in Path(path).glob("*.json") if not file.name.endswith("_MTL.json"))  # an item
         return _path(str(beside[0]), owner, handles, crs) if len(beside) == 1 else _folder(path, owner, handles, crs)
+    if end.endswith(tuple(_ARCHIVES)) and Path(path).is_file():
+        return _folder(path, owner, handles, crs)
     found, origin, sentinel = offers_of_file(path, handles, owner, crs=crs)
     return [Found(tuple(found), (replace(origin, owner=owner),), sentinel=sentinel)]
 
 
 def _folder(path: str, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
-    files = sorted(str(file) for file in Path(path).rglob("*.jp2") if _PRODUCT in file.parts and "TCI" not in file.name)
-    files = files or sorted(str(file) for file in Path(path).glob("*.TIF") if of_file_name(file.name, Band()))
-    if not files:
+    """Open the product that a folder holds, or an archive as it is delivered in."""
+    archive = _ARCHIVES.get(Path(path).suffix.casefold()) if Path(path).is_file() else None
+    if archive is not None:
+        inside = [Path(name) for name in _names(path)]
+        files = [file for file in inside if file.suffix == ".jp2"], [file for file in inside if file.suffix == ".TIF"]
+    else:
+        files = [*Path(path).rglob("*.jp2")], [*Path(path).glob("*.TIF")]
+    chosen = sorted(str(file) for file in files[0] if _PRODUCT in file.parts and "TCI" not in file.name)
+    chosen = chosen or sorted(str(file) for file in files[1] if of_file_name(file.name, Band()))
+    if not chosen:
+        products = "a product of Sentinel-2 or of Landsat (level 2)"
         raise DataError(
-            f"{path} is a folder, neither Zarr nor a product of Sentinel-2 or of Landsat (level 2), nor one STAC item "
-            "with its files: name its rasters"
+            f"{path} is a folder, neither Zarr nor {products}, nor one STAC item with its files: name its rasters"
+            if archive is None
+            else f"{path} is an archive without {products}: unpack it, and name its rasters"
         )
-    for number, file in enumerate(files, owner):
-        offers, origin, sentinel = offers_of_file(file, handles, number, crs=crs)
+    for number, file in enumerate(chosen, owner):
+        place = file if archive is None else f"{archive[0]}{Path(path).absolute()}/{file}"
+        offers, origin, sentinel = offers_of_file(place, handles, number, crs=crs)
+        origin = origin if archive is None else _origin(path, archive[1])
         yield Found(tuple(offers), (replace(origin, owner=number),), sentinel=sentinel)
 
 
-def _origin(path: str) -> Origin:
-    kind = "application/vnd+zarr" if is_zarr(path) else "application/netcdf"
+def _names(path: str) -> list[str]:
+    """Name the files in an archive."""
+    import tarfile
+    import zipfile
+
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as packed:
+                return packed.namelist()
+        with tarfile.open(path, "r:") as file:
+            return file.getnames()
+    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise DataError(f"cannot open {path}: {error}: it may be cut off; fetch it again") from error
+
+
+def _origin(path: str, kind: str | None = None) -> Origin:
+    kind = kind or ("application/vnd+zarr" if is_zarr(path) else "application/netcdf")
     identity: dict[str, Any] = {"path": plain(path)}
     if not is_remote(path):
         path, group = file_and_group(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from modelstac.registry.running.values.scaling import AXES
 from modelstac.registry.scenes.reading.finding.names import counted
 from modelstac.registry.scenes.reading.finding.parts import Found, Offer
 from modelstac.registry.scenes.reading.finding.sentinel import all_named, is_sentinel
-from modelstac.registry.scenes.reading.fitting.selecting import Selectors, selected, selectors_of, spelled
+from modelstac.registry.scenes.reading.fitting.selecting import Selectors, numeric, selected, selectors_of, spelled
 
 if TYPE_CHECKING:
     from modelstac.catalog.items.mlm import ModelInput
@@ -221,6 +221,8 @@ class _Matching:
         wanted = bands_of_model(self.source, self.model.item)
         wanted = all_named(wanted) if known or self.sentinel else wanted
         selectors = selectors_of(self.bands, self.source.name, self.model)
+        asked = bool(selectors) and any(map(numeric, _texts(selectors)))
+        hidden, offers = offers, [offer for offer in offers if asked or not offer.hidden]
         piles = [_of_keys(pile, selectors) for pile in _piles(offers)]
         seen = [pile[0].band for pile in piles]
         seen = all_named(seen) if known else seen
@@ -241,16 +243,18 @@ class _Matching:
                 notes = _of_order(piles, seen, names)
         else:
             seen = [_renamed(band, pile[0], wanted, seen) for band, pile in zip(seen, piles, strict=True)]
-            places = self._by_name(wanted, seen)
+            places = self._by_name(wanted, seen, len(hidden) if len(hidden) > len(offers) else 0)
             notes = _of_others([piles[place][0] for place in places], names, self.source.name)
-        return _Match(names, tuple(_layers(piles[place], self.source.name, self.pixel) for place in places), notes)
+        layers = tuple(_layers(piles[place], self.source.name, self.pixel) for place in places)
+        return _Match(names, layers, (*notes, *_of_lacking(layers, names)))
 
-    def _by_name(self, wanted: Sequence[Band], seen: Sequence[Band]) -> list[int]:
+    def _by_name(self, wanted: Sequence[Band], seen: Sequence[Band], alpha: int) -> list[int]:
         try:
             return choose(wanted, seen, of=self.source.name, kind="bands")
         except DataError as error:
             order = ",".join(map(str, wanted))
-            raise DataError(f"{error}; or say which are meant, --bands, in the order {order}") from error
+            number = f"; its band {alpha} is marked as alpha: give its number there, if it is a band" if alpha else ""
+            raise DataError(f"{error}; or say which are meant, --bands, in the order {order}{number}") from error
 
 
 def _tell_nothing(seen: Sequence[Band], wanted: Sequence[Band]) -> bool:
@@ -285,6 +289,17 @@ def _of_others(offers: Sequence[Offer], names: Sequence[str], of: str) -> tuple[
     return (f"input {of!r} reads {', '.join(found)}",) if found else ()
 
 
+def _of_lacking(layers: Sequence[Sequence[Offer]], names: Sequence[str]) -> Iterator[str]:
+    """Say which of several sources lack a band that another has beside all the rest: the map is masked there."""
+    owners = [{offer.owner for offer in several} for several in layers]
+    every = {owner for owner in owners[0] if all(owner in there for there in owners)} if owners else set()
+    lacking = {owner for there in owners for owner in there} - every if every else set()
+    for owner in sorted(lacking):
+        has = next(offer for several in layers for offer in several if offer.owner == owner)
+        missed = ", ".join(name for name, there in zip(names, owners, strict=True) if owner not in there)
+        yield f"{_owner(has)} is of a source without {missed}: where no other has it, the map is masked"
+
+
 def _piles(offers: Sequence[Offer]) -> list[list[Offer]]:
     """Put offers of one band together."""
     piles: dict[Any, list[Offer]] = {}
@@ -298,8 +313,12 @@ def _piles(offers: Sequence[Offer]) -> list[list[Offer]]:
 
 def _of_keys(pile: list[Offer], selectors: Selectors) -> list[Offer]:
     """Leave of one band the offers whose asset the user names, if there are such."""
-    named = {str(one) for one in (selectors.values() if isinstance(selectors, Mapping) else selectors or ())}
+    named = _texts(selectors)
     return [offer for offer in pile if offer.key in named] or pile
+
+
+def _texts(selectors: Selectors) -> set[str]:
+    return {str(one) for one in (selectors.values() if isinstance(selectors, Mapping) else selectors or ())}
 
 
 def _renamed(band: Band, offer: Offer, wanted: Sequence[Band], seen: Sequence[Band]) -> Band:
@@ -346,6 +365,12 @@ def _check_count(places: Sequence[int], layout: TensorSignature, seen: Sequence[
 
 def _layers(pile: Sequence[Offer], of: str, pixel: Pixel | None) -> tuple[Offer, ...]:
     """Choose among offers of one band: the pixels of the model or the finest, then one for each source."""
+    if (other := next((offer for offer in pile if offer.band.is_apart(pile[0].band)), None)) is not None:
+        first = pile[0]
+        raise DataError(
+            f"input {of!r}: {first.label} calls {first.band} what sees {first.band.light}, and {other.label} what sees "
+            f"{other.band.light}: give items of one sensor, or each to its input by name"
+        )
     sizes = {offer.pixel for offer in pile if offer.pixel is not None}
     if len(sizes) > 1:
         fitting = {size for size in sizes if pixel is not None and not pixel.degrees and pixel.fits(size)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,17 +34,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """An offer of a band, what its numbers mean, and how it comes onto the grid."""
+    """An offer of a band, what its numbers are said to be and become, and how it comes onto the grid."""
 
     offer: Offer
     meaning: Meaning
     method: str
+    numbers: Numbers
 
     @property
     def kind(self) -> tuple[int, str, str]:
         """What is read together: bands of one raster, of one type and way."""
         part = self.offer.open()
         return id(part), part.stored[self.offer.number].dtype, self.method
+
+    @property
+    def becomes_other(self) -> bool:
+        """Whether its numbers become others."""
+        return self.meaning.changes or self.meaning.units is not None
+
+    def tells_more(self, other: Member) -> bool:
+        """Tell whether its numbers become others by what is said of them, and nobody says what those of another mean.
+
+        Fractions that say no scale may be what these become; those that say no unit may be in any.
+        """
+        said = other.numbers
+        silent = not said.counts and (said.scale, said.offset, said.unit) == (None, None, None)
+        return self.becomes_other and silent and (other._is_whole or not self.numbers.is_packed)
+
+    @property
+    def line(self) -> tuple[float, float] | None:
+        """What is given of a number by what that means, as factor and summand; None where it has no other meaning."""
+        if not self._is_whole or self.numbers.classes or not self.numbers.is_packed:
+            return None
+        factor = self.meaning.scale / (self.numbers.scale or 1.0)
+        return factor, self.meaning.offset - factor * (self.numbers.offset or 0.0)
+
+    @property
+    def _is_whole(self) -> bool:
+        return np.dtype(self.offer.open().stored[self.offer.number].dtype).kind in "iu"
 
 
 class Feeding:
@@ -88,13 +115,16 @@ class Feeding:
         dims = self._dims()
         notes: list[tuple[str, str]] = []
         piles: dict[Any, tuple[list[int], Pile]] = {}
+        by_band: dict[int, list[Member]] = {}
         for step, bands in enumerate(self._choice.steps):
             for place, offers in enumerate(bands):
                 members = [self._member(offer, self._name(place)) for offer in offers]
                 notes += [(self._name(place) or one.offer.label, one.meaning.note) for one in members]
+                by_band.setdefault(place, []).extend(members)
                 places, pile = piles.setdefault((step, *(one.kind for one in members)), ([], []))
                 places.append(place)
                 pile.append(members)
+        self._check_alike(by_band.values())
         groups = []
         for (step, *_), (places, pile) in piles.items():
             layers = tuple(self._layer(places, column, grid) for column in zip(*pile, strict=True))
@@ -106,6 +136,32 @@ class Feeding:
             shares=(said.physical, said.scale, said.offset) != (None, None, None),
         )  # fmt: skip
         return feed, grouped(notes)
+
+    def _check_alike(self, bands: Iterable[Sequence[Member]]) -> None:
+        """Refuse files of one band whose numbers come to mean different things on one map.
+
+        Raises
+        ------
+        DataError
+            If one says what its numbers become and another says nothing; or both are read as they are stored, and are
+            stored by different scales.
+        """
+        said = self._options
+        if (said.physical, said.scale, said.offset) != (None, None, None):
+            return
+        for members in bands:
+            first = next((one for one in members if one.becomes_other), members[0])
+            for other in members:
+                if first.tells_more(other):
+                    why = f"({first.meaning.note}), and {other.offer.label} says nothing of its own"
+                elif _are_apart(first, other):
+                    why = f"by {_packing(first)}, and {other.offer.label} by {_packing(other)}"
+                else:
+                    continue
+                raise DataError(
+                    f"input {self._layout.name!r}: {first.offer.label} says what its numbers mean {why}, so that one "
+                    "map would be of both: say what holds for all, with scale and offset, or physical=True or False"
+                )
 
     def _name(self, place: int) -> str:
         return self._choice.names[place] if self._choice.names else ""
@@ -157,9 +213,8 @@ class Feeding:
             numbers, stored.dtype, self._wish, name, label=offer.label, of=self._layout.name,
             physical=self._options.physical, scale=self._options.scale, offset=self._options.offset,
         )  # fmt: skip
-        return Member(
-            offer, meaning, self._method(numbers.classes or name in self._wish.classes or stored.dtype == "bool")
-        )
+        classes = numbers.classes or name in self._wish.classes or stored.dtype == "bool"
+        return Member(offer, meaning, self._method(classes), numbers)
 
     def _method(self, classes: bool) -> str:
         if self._options.resampling is not None:
@@ -181,6 +236,21 @@ class Feeding:
                 known.append(said.nodata)
             codes[number] = next((code for code in known if code is not None), None)
         return tuple(codes)
+
+
+def _are_apart(one: Member, other: Member) -> bool:
+    """Tell whether numbers that mean the same are given as different ones."""
+    here, there = one.line, other.line
+    return (
+        here is not None
+        and there is not None
+        and one.numbers.unit == other.numbers.unit
+        and not np.allclose(here, there, rtol=1e-6, atol=1e-6)
+    )
+
+
+def _packing(member: Member) -> str:
+    return f"scale {member.numbers.scale or 1:g} and offset {member.numbers.offset or 0:g}"
 
 
 def _resampled(layer: Layer, grid: GeoBox) -> str:

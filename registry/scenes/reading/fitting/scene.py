@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -242,6 +242,8 @@ class Scene:
     ----------
     ends
         By input, when those of its times ended that are of a period.
+    sensors
+        What items call platform, constellation and instruments, by field.
     skipped
         What could not be read and was taken for missing, one line each.
     """
@@ -255,6 +257,7 @@ class Scene:
     times: Mapping[str, Sequence[np.datetime64 | None]] = field(default_factory=dict)
     ends: Mapping[str, Sequence[np.datetime64 | None]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    sensors: Mapping[str, Collection[str]] = field(default_factory=dict)
     on_close: Callable[[], None] = field(default=lambda: None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

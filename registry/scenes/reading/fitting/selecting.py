@@ -58,7 +58,7 @@ def selected(
     nameless = all(band == Band() for band in seen)
     if nameless and are_counted(sorted(map(str, selectors), key=lambda name: (len(name), name))):  # b2 before b10
         selectors = [counted(str(one)) or one for one in selectors]
-    if nameless and len(selectors) == len(seen) and not any(_numeric(one) for one in selectors):
+    if nameless and len(selectors) == len(seen) and not any(numeric(one) for one in selectors):
         named = [Band(str(one)) for one in selectors]  # which say what the file does not
         places = choose(wanted, named, of=layout.name, kind="bands") if wanted else list(range(len(named)))
         return places, names or tuple(band.name for band in named)
@@ -70,7 +70,8 @@ def selected(
     return places, names or tuple(str(seen[place]) for place in places)
 
 
-def _numeric(selector: str | int) -> bool:
+def numeric(selector: str | int) -> bool:
+    """Tell whether it is a number of a band."""
     return isinstance(selector, int | np.integer) or str(selector).isdigit()
 
 
@@ -84,8 +85,8 @@ def _place(selector: str | int, seen: Sequence[Band], piles: Any, of: str) -> in
     ):
         if len(found := [n for n in range(len(seen)) if test(n)]) == 1:
             return found[0]
-    number = int(text) if _numeric(text) else counted(text) or 0
-    if 1 <= number <= len(seen) and (_numeric(selector) or not seen[number - 1].name):
+    number = int(text) if numeric(text) else counted(text) or 0
+    if 1 <= number <= len(seen) and (numeric(selector) or not seen[number - 1].name):
         return number - 1
     there = ", ".join(f"{n} {band}".replace(" ?", "") for n, band in enumerate(seen, 1))
     raise DataError(f"input {of!r}: the scene has no band {text!r}, or several; it has {there}: name one of them")

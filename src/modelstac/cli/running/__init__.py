@@ -1,4 +1,5 @@
 """Commands that run a model.
 
-Order, each importing only from those before it: env, evaluate, lock, nowcast, probe, scene, tensors, test · predict.
+Order, each importing only from those before it: env, lock, nowcast, probe, scene, tensors, test · evaluate,
+predict.
 """

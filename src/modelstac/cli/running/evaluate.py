@@ -11,6 +11,7 @@ from modelstac.cli.common.options import catalog_option, json_option, print_json
 from modelstac.cli.common.progress import progress
 from modelstac.cli.common.quiet import quiet_frameworks
 from modelstac.cli.common.terminal import say
+from modelstac.cli.running.scene import reading_of, reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,7 @@ class Translation(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # g
 @click.option("--band", type=click.IntRange(1), help="Band of the map, where it has several.")
 @click.option("--output-name", metavar="NAME", help="Output of the model, where it has several.")
 @click.option("--post", metavar="STEPS", help="As of modelstac predict: argmax, sigmoid,threshold:0.5, none, …")
+@reading_options
 @click.option("--keep", metavar="FOLDER", type=click.Path(path_type=Path), help="Keep the maps, in this folder.")
 @click.option(
     "--output",
@@ -82,6 +84,11 @@ def evaluate(
     if not 1 <= len(paths) <= 2:
         text = "MAPS and LABELS, or a list of both" if are_maps else "MODEL, SCENES and LABELS, or MODEL and a list"
         raise click.UsageError(f"give {text}")
+    reading = reading_of(how)
+    made = reading | {name: how[name] for name in ("post", "keep", "output_name") if how[name] is not None}
+    if are_maps and made:
+        odd = ", ".join(f"--{name.replace('_', '-')}" for name in made)
+        raise click.UsageError(f"--maps runs no model, and {odd} would say how: leave one of both out")
     rules = Rules(ignore, dict(translate), resample is not None, band)
     pairs = pair(*paths)
     for folder in (output, how["keep"]):
@@ -93,7 +100,7 @@ def evaluate(
             found = evaluate_maps(pairs, kind=how["kind"], rules=rules, report=report)
         else:
             options = {"kind": how["kind"], "output": how["output_name"], "maps": how["keep"]}
-            options["predicting"] = {} if how["post"] is None else {"post": how["post"]}
+            options["predicting"] = {"post": how["post"], "fill": how["fill"], "reading": reading}
             found = run(model, pairs, catalog=catalog, rules=rules, report=report, **options)
     written = [] if output is None else write_evaluation(found, output)
     if as_json:

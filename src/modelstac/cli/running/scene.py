@@ -17,15 +17,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAPS = (".tif", ".tiff", ".zarr", ".parquet", ".geoparquet", ".gpkg", ".geojson")
 """Endings of outputs that only a scene has."""
-RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".json", ".geojson", ".zarr", ".safe", ".img", ".nc4", ".nc")
+_ARCHIVES = (".zip", ".tar")
+RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".json", ".geojson", ".zarr", ".safe", ".img", *_ARCHIVES, ".nc4", ".nc")
 """Endings of inputs that are scenes; others are arrays and radar frames."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_NAMED_ALIKE = ("resampling", "physical", "scale", "offset", "grid", "crs", "fill")
 _NAMED = re.compile(r"([A-Za-z_][\w.\- ]*)=(.+)", re.DOTALL)
 
-_OPTIONS = (
-    click.option("--from", "api", metavar="API", help="Scene: search this API, with --collections, --bbox."),
-    click.option("--collections", metavar="NAMES", help="Scene: collections to search, with commas between them."),
-    click.option("--bbox", metavar="W,S,E,N", help="Scene: box in degrees that is searched, and cut to."),
+_READING = (
     click.option("--datetime", "when", metavar="TIME", help="Scene: time to search or read, 2025-06-01/2025-06-30."),
     click.option("--bands", metavar="NAMES", help="Scene: bands of the data, in the model's order."),
     click.option("--resampling", metavar="METHOD", help="Scene: how bands come onto one grid (nearest, bilinear, …)."),
@@ -34,8 +33,14 @@ _OPTIONS = (
     click.option("--offset", type=float, help="Scene: and plus this."),
     click.option("--grid", metavar="RASTER|LENGTH|CRS", help="Scene: the grid that it is brought onto."),
     click.option("--crs", metavar="CRS", help="Scene: reference system of rasters that say none."),
-    click.option("--post", metavar="STEPS", help="Scene: argmax, sigmoid,threshold:0.5, none, …"),
     click.option("--fill", type=float, help="Scene: physical value for holes."),
+)  # fmt: skip
+_OPTIONS = (
+    click.option("--from", "api", metavar="API", help="Scene: search this API, with --collections, --bbox."),
+    click.option("--collections", metavar="NAMES", help="Scene: collections to search, with commas between them."),
+    click.option("--bbox", metavar="W,S,E,N", help="Scene: box in degrees that is searched, and cut to."),
+    *_READING,
+    click.option("--post", metavar="STEPS", help="Scene: argmax, sigmoid,threshold:0.5, none, …"),
     click.option("--blend", is_flag=True, default=None, help="Scene: blend tiles, even where a halo is known."),
     click.option("--tile", type=click.IntRange(1), help="Scene: longest side of a tile in pixels."),
     click.option("--batch", type=click.IntRange(1), help="Scene: tiles at a time."),
@@ -55,6 +60,20 @@ def scene_options(command: Command) -> Command:
     return command
 
 
+def reading_options(command: Command) -> Command:
+    """Add those that say how a scene is read; :func:`reading_of` takes what they give."""
+    for option in reversed(_READING):
+        command = option(command)
+    return command
+
+
+def reading_of(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options say, as the reader of scenes takes it."""
+    found = {name: said[name] for name in _NAMED_ALIKE if said[name] is not None}
+    found |= {"bands": _texts(said["bands"])} if said["bands"] else {}
+    return found | ({"datetime": said["when"]} if said["when"] else {})
+
+
 def is_scene(sources: Sequence[str], inputs: Sequence[str], output: str | None, said: dict[str, Any]) -> bool:
     """Tell whether a scene is meant: by where it comes from, what is read, what is written, or an option of scenes."""
     if said["api"] is not None or said["dry_run"]:
@@ -65,9 +84,14 @@ def is_scene(sources: Sequence[str], inputs: Sequence[str], output: str | None, 
     if any("://" in one for one in (*sources, *named)):
         return True
     # NetCDF that is named is an array with labels; among the arguments it can be a scene only.
-    if any(_ending(one) in RASTERS for one in sources):
+    if any(_ending(one) in RASTERS or _is_group(Path(one)) for one in sources):
         return True
     return output is not None and _ending(output) == ".nc" and any(_ending(one) in RASTERS[:-2] for one in named)
+
+
+def _is_group(path: Path) -> bool:
+    """Tell whether it is a part of a file, ``scene.nc/group``."""
+    return any(folder.is_file() for folder in path.parents)
 
 
 def _of_radar(path: Path) -> bool:
@@ -102,12 +126,8 @@ def predict_scene(
     if output is None and not said["dry_run"]:
         context = click.get_current_context()
         raise click.UsageError("name the map to write: --output map.tif (or .zarr, .nc; .parquet of polygons)", context)
-    named = ("resampling", "physical", "scale", "offset", "grid", "crs")
-    reading = {name: said[name] for name in named if said[name] is not None}
-    reading |= {"bands": _texts(said["bands"])} if said["bands"] else {}
+    reading = reading_of(said | ({"when": None} if said["api"] else {}))
     reading |= {"bbox": _box(said["bbox"])} if said["bbox"] else {}
-    reading |= {"datetime": said["when"]} if said["when"] and not said["api"] else {}
-    reading |= {"fill": said["fill"]} if said["fill"] is not None else {}
     given = _given(sources, inputs, said)
     with load(what, catalog=catalog, report=report, spin=False, **loading) as model:
         source = _searched(model, said, reading) if said["api"] else given
