@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from modelstac.catalog.ahead import uncollected
 from modelstac.catalog.errors import MissingPackageError
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.registry.runtimes.backends import spare_triton
 from modelstac.registry.runtimes.sharing.opening import opening
 from modelstac.registry.trust.policy import PICKLE
 
@@ -130,6 +131,8 @@ def runtime(artifact_type: str, *, item_id: str) -> Runtime:
         If this process was forked off one that had imported one.
     """
     entry = RUNS_CODE[artifact_type][1] if artifact_type in RUNS_CODE else RUNTIMES[artifact_type]
+    if "torch" in entry.packages:
+        spare_triton()
     try:
         with opening(item_id), uncollected():
             return cast(Runtime, importlib.import_module(entry.module))

@@ -27,6 +27,8 @@ VARIABLE = "KERAS_BACKEND"
 BESIDE = frozenset({"IPython", "matplotlib", "pandas", "sklearn"})
 """What Keras does without where it is not installed, and else imports in half of its time: for data frames, pictures of
 arrays and wrappers."""
+CLASHES = (3, 7)
+"""From this version on, Triton ends a process that has imported TensorFlow (2.19 to 2.21): both bring LLVM."""
 _spared: set[str] = set()
 
 
@@ -133,10 +135,26 @@ def without_tensorflow() -> Iterator[None]:
         lazy._available = None  # as it was: not asked for yet
 
 
+def spare_triton() -> None:
+    """Count Triton as not installed where TensorFlow is imported and the two do not go together.
+
+    PyTorch for CUDA brings it, and imports it when a program is exported or loaded; without it PyTorch does all but
+    ``torch.compile`` on a GPU. Triton first and TensorFlow after it go together.
+    """
+    if "tensorflow" not in sys.modules or "triton" in sys.modules:
+        return
+    from importlib.metadata import PackageNotFoundError, version  # not at the top: few need it, it is slow to import
+
+    with contextlib.suppress(PackageNotFoundError, ValueError):
+        if tuple(map(int, version("triton").split(".")[:2])) >= CLASHES:
+            sys.modules["triton"] = None  # type: ignore[assignment]
+
+
 def _import_on(backend: str) -> None:
     """Import Keras with the variable set for that moment only: our children make their own choice."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = backend
+    spare_triton()
     try:
         with uncollected():
             _import_without(_spared)

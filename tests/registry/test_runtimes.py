@@ -186,6 +186,31 @@ def test_keras_keeps_the_contract_too(backend: str) -> None:
     assert "28 passed" in done.stdout
 
 
+def test_tensorflow_and_the_triton_of_pytorch_are_kept_apart(tmp_path: Path) -> None:
+    """Real ones of these versions end the process; this one, which says that it is of such a version, does the same."""
+    info = tmp_path / "packages" / "triton-3.9.0.dist-info"
+    (info.parent / "triton").mkdir(parents=True)
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: triton\nVersion: 3.9.0\n")
+    ends = "import os, sys\nif 'tensorflow' in sys.modules:\n    os._exit(134)\n"
+    (info.parent / "triton" / "__init__.py").write_text(ends)
+    x = torch.ones(1, 2)
+    program = torch.export.export(torch.nn.Linear(2, 1), (x,))
+    said = {"name": "line", "task": "regression", "architecture": "Linear", "license": "MIT"}
+    axes = {"input_dims": ["batch", "feature"], "output_dims": ["batch", "value"]}
+    place = {"bbox": [5, 50, 8, 53], "datetime": "2024-06-15"}
+    item = modelstac.publish(program, example=x, catalog=tmp_path / "catalog", **said, **axes, **place)
+    code = (
+        f"import sys, numpy, modelstac; sys.path.insert(0, {str(info.parent)!r}); import tensorflow; "
+        f"m = modelstac.load({item.id!r}, catalog={str(tmp_path / 'catalog')!r}); "
+        "print(m.predict(numpy.ones((1, 2), 'float32')), sys.modules['triton'])"
+    )
+    variables = {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(Path(modelstac.__file__).parents[1])}
+    done = prepared.run(["-c", code], environment=os.environ | variables | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "None"
+
+
 RUNTIME = '''
     """A model that is a number in JSON, by which the input is multiplied."""
     import json

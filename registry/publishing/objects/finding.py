@@ -9,6 +9,7 @@ from typing import Any, cast
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.later import imported, libraries
 from modelstac.registry.publishing.objects.saved import Kind
+from modelstac.registry.runtimes.backends import spare_triton
 
 TAKEN = (
     "a keras.Model, a torch.nn.Module, an exported program, a pipeline of scikit-learn, a model of XGBoost or "
@@ -43,6 +44,7 @@ def find(model: Any) -> Kind | None:
         if classes and isinstance(model, tuple(classes)):
             if kind == "classical" and not hasattr(model, "predict"):
                 raise SpecError(f"{type(model).__name__} predicts nothing: give a pipeline that ends in a model")
+            spare_triton()
             return cast(Kind, importlib.import_module(f"modelstac.registry.publishing.objects.{kind}"))
     raise _unknown(model)
 
