@@ -19,7 +19,7 @@ import torch
 
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief
+from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief, keeping_attributes
 from modelstac.registry.publishing.objects.saved import APART, SHARE, Arrays, Saved, check_numbers
 from modelstac.registry.publishing.saying import by_input, words
 from modelstac.registry.running.arrays import as_array
@@ -192,7 +192,12 @@ def _export(
 ) -> Any:
     call = _call(model, tensors)
     shapes = None if axes is None else dict(_call(model, axes).arguments)
-    with torch.no_grad(), redirect_stderr(io.StringIO()), warnings.catch_warnings():  # it prints graphs where it fails
+    with (
+        torch.no_grad(),
+        keeping_attributes(model),
+        redirect_stderr(io.StringIO()),  # it prints graphs where it fails
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "The tensor attributes? ", UserWarning)  # which its copy alone remembers
         return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=shapes, strict=strict)
 
