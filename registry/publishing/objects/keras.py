@@ -53,7 +53,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         return _exported(model, given, folder, name) if traceable else None
 
     try:
-        traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
+        traced = _of_any_batch(_of_layers(model)) if _has_shapes(model) else _traced(model, given, name)
         _check_functions(traced)
     except SpecError:
         if (saved := instead()) is None:
@@ -115,6 +115,17 @@ def _called(model: Any, call: Callable[..., Any], given: Mapping[str, Any], **mo
     if given.keys() <= inspect.signature(model.call).parameters.keys():
         return call(**given, **more)
     return call(dict(given), **more)
+
+
+def _of_layers(model: Any) -> Any:
+    """Give the graph alone of a class that is trained in a way of its own, and computes as Keras' own classes do."""
+    from keras.src.models.functional import Functional
+
+    kind = type(model)
+    if kind in (Functional, keras.Sequential) or kind.call not in (Functional.call, keras.Sequential.call):
+        return model
+    graph = model if isinstance(model, Functional) else model._functional
+    return keras.Model(graph._inputs_struct, graph._outputs_struct, name=model.name)
 
 
 def _of_any_batch(model: Any) -> Any:
