@@ -73,6 +73,7 @@ def test_a_loss_of_ones_own_is_no_part_of_the_model(tmp_path: Path, loss: Any) -
     item = modelstac.publish(
         net, catalog=tmp_path, example=IMAGE, classes=["water", "land"], **SAID | {"architecture": "CNN"}
     )
+    assert item.id == f"net-1.0.0-keras-{keras.config.backend()}"
     expected = keras.ops.convert_to_numpy(net(IMAGE))
     np.testing.assert_allclose(modelstac.load(item.id, catalog=tmp_path).predict(IMAGE), expected, atol=1e-6)
     assert net.compiled
