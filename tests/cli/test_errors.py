@@ -67,6 +67,22 @@ def test_without_a_command_there_is_help(fresh_command: Command) -> None:
     assert done.stdout == fresh_command("--help").stdout
 
 
+@pytest.mark.parametrize("group", ["cache", "data", "keys"])
+def test_a_group_without_a_command_shows_its_help(modelstac_command: Command, group: str) -> None:
+    done = modelstac_command(group)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == modelstac_command(group, "--help").stdout
+
+
+@pytest.mark.parametrize("words", [["search", "--framework"], ["cache", "prune", "--limit"]])
+def test_an_option_without_its_value_leads_to_the_help_of_its_command(
+    modelstac_command: Command, words: list[str]
+) -> None:
+    done = modelstac_command(*words)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"(see '{' '.join(['modelstac', *words[:-1]])} --help')\n")
+
+
 def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:
     source = str(Path(sys.modules["modelstac"].__file__).parents[1])
     done = subprocess.run(
