@@ -12,6 +12,7 @@ import click
 import pytest
 
 from modelstac.catalog.errors import ModelStacError, ParityError
+from modelstac.cli import main
 from modelstac.cli.common.errors import Guarded
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,6 +82,15 @@ def test_an_option_without_its_value_leads_to_the_help_of_its_command(
     done = modelstac_command(*words)
     assert done.returncode == 2
     assert done.stderr.endswith(f"(see '{' '.join(['modelstac', *words[:-1]])} --help')\n")
+
+
+def test_every_option_is_explained() -> None:
+    waiting: list[tuple[str, click.Command]] = [("modelstac", main)]
+    for path, command in waiting:
+        unsaid = [one.opts for one in command.params if isinstance(one, click.Option) and not (one.help or one.hidden)]
+        assert not unsaid, path
+        if isinstance(command, click.Group):
+            waiting += [(f"{path} {name}", command.commands[name]) for name in command.commands]
 
 
 def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:
