@@ -39,7 +39,7 @@ def copied(model: Any) -> Any:
     Raises
     ------
     SpecError
-        If it has weights without values.
+        If it has weights without values, or parts of weights.
     """
     tensors = dict((*model.named_parameters(), *model.named_buffers()))
     unset = [name for name, tensor in tensors.items() if isinstance(tensor, _UNSET) or tensor.device.type == "meta"]
@@ -47,6 +47,12 @@ def copied(model: Any) -> Any:
         raise SpecError(
             f"the module {type(model).__name__} has weights without values ({', '.join(unset[:3])}): load them, or "
             "call it once on a batch"
+        )
+    if parts := [name for name, tensor in tensors.items() if hasattr(tensor, "full_tensor")]:
+        raise SpecError(
+            f"the module {type(model).__name__} has its weights in parts, one for each process "
+            f"({', '.join(parts[:3])}): put whole ones into a module, and give that (get_model_state_dict of "
+            "torch.distributed, full_state_dict=True)"
         )
     storages: dict[int, Any] = {}
     of_modules = (value for module in model.modules() for value in vars(module).values())

@@ -196,6 +196,22 @@ def test_weights_without_values_are_refused_in_a_line(make: Any, tmp_path: Path)
     assert net.training
 
 
+def test_weights_in_parts_are_refused_in_a_line(tmp_path: Path) -> None:
+    from torch import distributed
+    from torch.distributed.fsdp import fully_shard
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = distributed.device_mesh.init_device_mesh("cpu", (1,))
+        net = fully_shard(nn.Sequential(nn.Conv2d(3, 2, 1)), mesh=mesh)
+        with pytest.raises(
+            SpecError, match=r"weights in parts, one for each process \(0\.weight, 0\.bias\): put whole"
+        ):
+            published(net, tmp_path, example=IMAGE, classes=CLASSES)
+    finally:
+        distributed.destroy_process_group()
+
+
 SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
     "device": lambda: torch.device("meta"),
