@@ -211,7 +211,10 @@ def find_format(path: Path) -> str:
             "torch.export.save as .pt2, with Keras as .keras, or export it as .onnx"
         )
     known = ", ".join(SUFFIXES)
-    raise InvalidItemError(f"{path} is no model file that is known here: give a STAC item (.json) or one of {known}")
+    raise InvalidItemError(
+        f"{path} is no model file that is known here: give a STAC item (.json), one of {known}, or what is translated "
+        "(.safetensors, .pth, .h5, .skops, trees of XGBoost and LightGBM)"
+    )
 
 
 def _reader(form: str, path: Path, *, alone: bool) -> Reader:

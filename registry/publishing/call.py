@@ -135,14 +135,17 @@ def made(
         As :func:`publish` does.
     """
     from modelstac.registry.publishing.values import check_values
+    from modelstac.registry.runtimes.sharing.settings import undrawn
 
     said = {name: plain(value) if name in WORDS else value for name, value in said.items()}
     check_values(said, folder)
     said = {name: value for name, value in said.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="modelstac-") as name, _without(f"{name}/taken/", f"{name}/"):
-        begun = _begun(model, said, folder, Path(name), policy=policy, unproved=unproved, report=report)
-        description, fed = _described(begun)
-        yield _unproved(begun, description) if unproved else _proved(begun, description, fed)
+        with undrawn():  # Keras on PyTorch draws where it predicts
+            begun = _begun(model, said, folder, Path(name), policy=policy, unproved=unproved, report=report)
+            description, fed = _described(begun)
+            description = _unproved(begun, description) if unproved else _proved(begun, description, fed)
+        yield description
 
 
 @dataclass(frozen=True)

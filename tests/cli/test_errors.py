@@ -12,6 +12,7 @@ import click
 import pytest
 
 from modelstac.catalog.errors import ModelStacError, ParityError
+from modelstac.cli import main
 from modelstac.cli.common.errors import Guarded
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -65,6 +66,31 @@ def test_without_a_command_there_is_help(fresh_command: Command) -> None:
     done = fresh_command()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == fresh_command("--help").stdout
+
+
+@pytest.mark.parametrize("group", ["cache", "data", "keys"])
+def test_a_group_without_a_command_shows_its_help(modelstac_command: Command, group: str) -> None:
+    done = modelstac_command(group)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == modelstac_command(group, "--help").stdout
+
+
+@pytest.mark.parametrize("words", [["search", "--framework"], ["cache", "prune", "--limit"]])
+def test_an_option_without_its_value_leads_to_the_help_of_its_command(
+    modelstac_command: Command, words: list[str]
+) -> None:
+    done = modelstac_command(*words)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"(see '{' '.join(['modelstac', *words[:-1]])} --help')\n")
+
+
+def test_every_option_is_explained() -> None:
+    waiting: list[tuple[str, click.Command]] = [("modelstac", main)]
+    for path, command in waiting:
+        unsaid = [one.opts for one in command.params if isinstance(one, click.Option) and not (one.help or one.hidden)]
+        assert not unsaid, path
+        if isinstance(command, click.Group):
+            waiting += [(f"{path} {name}", command.commands[name]) for name in command.commands]
 
 
 def test_reader_of_the_output_that_goes_away_is_met_with_silence(catalog: Path) -> None:

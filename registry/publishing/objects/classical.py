@@ -161,7 +161,7 @@ def _scikit_learn(model: Any, columns: int) -> Any:
     _register()
     options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
     last = _last(model)
-    with _without_names(last), _by_place(model):
+    with _without_names(last), _by_place(model), _classifying(last):
         entry = [(INPUT, FloatTensorType([None, columns]))]
         wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, _CLASSICAL: TREES})
         try:
@@ -264,6 +264,19 @@ def _without_names(model: Any) -> Iterator[Any]:
         yield model
     finally:
         booster.feature_names = names
+
+
+@contextmanager
+def _classifying(model: Any) -> Iterator[None]:
+    """Have a vote as a classifier alone: its converter refuses the way in which it is a transformer by default."""
+    flat = getattr(model, "flatten_transform", False)
+    if flat:
+        model.flatten_transform = False
+    try:
+        yield
+    finally:
+        if flat:
+            model.flatten_transform = flat
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
+from contextlib import suppress
 from os import PathLike
 from typing import Any, cast
 
@@ -24,6 +26,7 @@ _CLASSES = (
     ("lightgbm", ("Booster", "LGBMModel"), "classical"),
     ("sklearn.base", ("BaseEstimator",), "classical"),
 )
+_PLACES = ("model", "module_", "lightning_module")
 
 
 def find(model: Any) -> Kind | None:
@@ -38,21 +41,36 @@ def find(model: Any) -> Kind | None:
         return None
     if isinstance(model, type):
         raise SpecError(f"{model.__name__} is a class: give a model of it, {model.__name__}(…)")
-    for module, names, kind in _CLASSES:
-        loaded = imported(module)
-        classes = [found for name in names if (found := _attribute(loaded, name)) is not None]
-        if classes and isinstance(model, tuple(classes)):
-            if kind == "classical" and not hasattr(model, "predict"):
-                raise SpecError(f"{type(model).__name__} predicts nothing: give a pipeline that ends in a model")
-            spare_triton()
-            return cast(Kind, importlib.import_module(f"modelstac.registry.publishing.objects.{kind}"))
-    raise _unknown(model)
+    kind = next((kind for module, names, kind in _CLASSES if isinstance(model, _classes(module, names))), None)
+    if kind in {None, "classical"} and (place := _place(model)) is not None:
+        raise SpecError(f"{type(model).__name__} holds the model that it trains: give that, {place}")
+    if kind is None:
+        raise _unknown(model)
+    if kind == "classical" and not hasattr(model, "predict"):
+        raise SpecError(f"{type(model).__name__} predicts nothing: give a pipeline that ends in a model")
+    spare_triton()
+    return cast(Kind, importlib.import_module(f"modelstac.registry.publishing.objects.{kind}"))
+
+
+def _classes(module: str, names: Sequence[str]) -> tuple[type, ...]:
+    loaded = imported(module)
+    return tuple(found for name in names if (found := _attribute(loaded, name)) is not None)
 
 
 def _attribute(module: Any, name: str) -> Any:
     for part in name.split("."):
         module = getattr(module, part, None)
     return module
+
+
+def _place(model: Any) -> str | None:
+    """Say where the module or Keras' model is in what trains it: a learner, a trainer, a net of skorch."""
+    kinds = (*_classes("torch", ("nn.Module",)), *_classes("keras", ("Model",)))
+    for name in _PLACES:
+        with suppress(Exception):  # whatever somebody's property raises
+            if isinstance(getattr(model, name, None), kinds):
+                return f".{name}"
+    return None
 
 
 def _unknown(model: Any) -> SpecError | UntrustedError:

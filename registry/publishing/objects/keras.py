@@ -53,7 +53,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         return _exported(model, given, folder, name) if traceable else None
 
     try:
-        traced = _of_any_batch(model) if _has_shapes(model) else _traced(model, given, name)
+        traced = _of_any_batch(_of_layers(model)) if _has_shapes(model) else _traced(model, given, name)
         _check_functions(traced)
     except SpecError:
         if (saved := instead()) is None:
@@ -76,7 +76,8 @@ def _check_functions(model: Any) -> None:
         Of the first of them.
     """
     for layer in model._flatten_layers():
-        for what, value in vars(layer).items():
+        # What a model calls beside its layers is the loss that it is trained with.
+        for what, value in vars(layer).items() if not isinstance(layer, keras.Model) else ():
             plain = isinstance(value, FunctionType) and keras.saving.get_registered_name(value) == value.__name__
             if plain and not isinstance(layer, keras.layers.Lambda) and not value.__module__.startswith("keras."):
                 raise SpecError(
@@ -115,6 +116,17 @@ def _called(model: Any, call: Callable[..., Any], given: Mapping[str, Any], **mo
     if given.keys() <= inspect.signature(model.call).parameters.keys():
         return call(**given, **more)
     return call(dict(given), **more)
+
+
+def _of_layers(model: Any) -> Any:
+    """Give the graph alone of a class that is trained in a way of its own, and computes as Keras' own classes do."""
+    from keras.src.models.functional import Functional
+
+    kind = type(model)
+    if kind in (Functional, keras.Sequential) or kind.call not in (Functional.call, keras.Sequential.call):
+        return model
+    graph = model if isinstance(model, Functional) else model._functional
+    return keras.Model(graph._inputs_struct, graph._outputs_struct, name=model.name)
 
 
 def _of_any_batch(model: Any) -> Any:

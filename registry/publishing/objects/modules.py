@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
+from gc import get_referents
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -36,7 +39,7 @@ def copied(model: Any) -> Any:
     Raises
     ------
     SpecError
-        If it has weights without values.
+        If it has weights without values, or parts of weights.
     """
     tensors = dict((*model.named_parameters(), *model.named_buffers()))
     unset = [name for name, tensor in tensors.items() if isinstance(tensor, _UNSET) or tensor.device.type == "meta"]
@@ -45,19 +48,50 @@ def copied(model: Any) -> Any:
             f"the module {type(model).__name__} has weights without values ({', '.join(unset[:3])}): load them, or "
             "call it once on a batch"
         )
+    if parts := [name for name, tensor in tensors.items() if hasattr(tensor, "full_tensor")]:
+        raise SpecError(
+            f"the module {type(model).__name__} has its weights in parts, one for each process "
+            f"({', '.join(parts[:3])}): put whole ones into a module, and give that (get_model_state_dict of "
+            "torch.distributed, full_state_dict=True)"
+        )
     storages: dict[int, Any] = {}
     of_modules = (value for module in model.modules() for value in vars(module).values())
     try:
         with torch.inference_mode(mode=False):
             known = {id(one): _on_cpu(one, storages) for one in (*tensors.values(), *of_modules) if _is_plain(one)}
             own = copy.deepcopy(model, known)
-            if set(map(id, own.modules())) & set(map(id, model.modules())):
-                return model  # a part that copies itself as itself
+            if set(map(id, own.modules())) & set(map(id, model.modules())) or _holds(own, known):
+                return model  # a part that copies itself as itself, or a function, which no copy changes
             for module in own.modules():
                 module._modules = {name: inner(child) for name, child in module._modules.items()}
             return own.cpu()
     except Exception:  # noqa: BLE001 - somebody's module may hold anything: a lock, a file
         return model
+
+
+def _holds(own: Any, copies: Mapping[int, Any]) -> bool:
+    """Tell whether a function in a copy, such as a hook, holds the module that was copied, or a part of it."""
+    waiting = [value for module in own.modules() for value in vars(module).values()]
+    seen = set()
+    while waiting:
+        value = waiting.pop()
+        if copies.get(id(value), value) is not value:
+            return True
+        if id(value) not in seen:
+            seen.add(id(value))
+            waiting += _held(value)
+    return False
+
+
+def _held(value: Any) -> Iterable[Any]:
+    if isinstance(value, FunctionType):
+        cells = value.__closure__ or ()
+        return [*(value.__defaults__ or ()), *(one for cell in cells for one in get_referents(cell))]
+    if isinstance(value, MethodType):
+        return value.__func__, value.__self__
+    if isinstance(value, partial):
+        return value.func, *value.args, *value.keywords.values()
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
 
 
 def _is_plain(value: Any) -> bool:
@@ -106,6 +140,17 @@ def evaluating(model: Any, *, narrow: bool = False) -> Iterator[None]:
             with torch.no_grad():
                 for name, tensor in _changing(model).items():
                     tensor.copy_(kept[name])
+
+
+@contextmanager
+def keeping_attributes(model: Any) -> Iterator[None]:
+    """Give modules their own lists and dictionaries again: PyTorch's exporter leaves others, which no hook fills."""
+    kept = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes in kept:
+            vars(module).update(attributes)
 
 
 def is_brief(model: Any) -> bool:

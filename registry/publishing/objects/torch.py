@@ -19,7 +19,7 @@ import torch
 
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief
+from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief, keeping_attributes
 from modelstac.registry.publishing.objects.saved import APART, SHARE, Arrays, Saved, check_numbers
 from modelstac.registry.publishing.saying import by_input, words
 from modelstac.registry.running.arrays import as_array
@@ -104,6 +104,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
             narrow = _fails(model, given) is not None
     with evaluating(model, narrow=narrow):
         tensors = _fitting(model, given, name)
+        _check_loss(model, tensors, name)
         program, notes = _exported(model, tensors, name)
         if _is_of_others(program, example.values()):
             alone = {key: torch.tensor(array, dtype=tensors[key].dtype) for key, array in example.items()}
@@ -135,6 +136,21 @@ def _fitting(model: Any, tensors: dict[str, Any], name: str) -> dict[str, Any]:
     of = "" if len(tensors) == 1 or first in tensors else f", a dictionary of {', '.join(tensors)} as its {first!r}"
     shapes = ", ".join(str([*one.shape]) for one in tensors.values())
     raise SpecError(f"the module {name} fails on the example{of}, of shape {shapes}: {_line(reason)}") from reason
+
+
+def _check_loss(model: Any, tensors: Mapping[str, Any], name: str) -> None:
+    """Refuse a batch whose labels make a module give its loss, too."""
+    given = [p.name for p in _parameters(model) if p.default is None and p.name in tensors]
+    if not given:
+        return
+    with torch.no_grad():
+        call = _call(model, tensors)
+        found = model(*call.args, **call.kwargs)
+    if isinstance(found, Mapping) and isinstance(loss := found.get("loss"), torch.Tensor) and not loss.ndim:
+        raise SpecError(
+            f"the module {name} gives a loss, too, on the example's {', '.join(given)}: leave out what it is trained "
+            "with, such as labels, and give what it predicts from"
+        )
 
 
 def _fails(model: Any, tensors: Mapping[str, Any]) -> Exception | None:
@@ -192,7 +208,12 @@ def _export(
 ) -> Any:
     call = _call(model, tensors)
     shapes = None if axes is None else dict(_call(model, axes).arguments)
-    with torch.no_grad(), redirect_stderr(io.StringIO()), warnings.catch_warnings():  # it prints graphs where it fails
+    with (
+        torch.no_grad(),
+        keeping_attributes(model),
+        redirect_stderr(io.StringIO()),  # it prints graphs where it fails
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "The tensor attributes? ", UserWarning)  # which its copy alone remembers
         return torch.export.export(model, call.args, call.kwargs, dynamic_shapes=shapes, strict=strict)
 

@@ -23,6 +23,7 @@ lightgbm = pytest.importorskip("lightgbm")
 xgboost = pytest.importorskip("xgboost")
 RandomForestClassifier = pytest.importorskip("sklearn.ensemble").RandomForestClassifier
 RandomForestRegressor = pytest.importorskip("sklearn.ensemble").RandomForestRegressor
+VotingClassifier = pytest.importorskip("sklearn.ensemble").VotingClassifier
 StandardScaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
 make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 
@@ -37,12 +38,15 @@ def fitted(kind: str) -> Any:
         warnings.simplefilter("ignore")  # about versions of each other
         if kind == "scikit-learn":
             return make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)).fit(X, Y)
+        if kind == "vote":
+            voters = [(f"forest-{n}", RandomForestClassifier(n, random_state=0)) for n in (5, 7)]
+            return VotingClassifier(voters, voting="soft").fit(X, Y)
         if kind == "xgboost":
             return xgboost.XGBClassifier(n_estimators=5).fit(X, Y)
         return lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(X, Y)
 
 
-@pytest.mark.parametrize("kind", ["scikit-learn", "xgboost", "lightgbm"])
+@pytest.mark.parametrize("kind", ["scikit-learn", "vote", "xgboost", "lightgbm"])
 def test_a_classifier_gives_labels_and_probabilities(kind: str, tmp_path: Path) -> None:
     model = fitted(kind)
     item = modelstac.publish(model, catalog=tmp_path, example=X[:50], bands=BANDS, classes=["land", "water"], **SAID)

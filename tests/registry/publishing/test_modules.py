@@ -85,6 +85,23 @@ class Remembering(nn.Module):
         return found
 
 
+class Hooked(nn.Module):
+    """Reads what hooks collect, calls a part of itself through a function, and had its ``forward`` replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(8, 2, 1)
+        found: dict[str, Any] = {}
+        self.found, self.normed, plain = found, lambda image: self.norm(self.first(image)), self.forward
+        self.first.register_forward_hook(lambda module, given, given_back: found.update(first=given_back))
+        self.norm.register_forward_hook(lambda module, given, given_back: setattr(self, "seen", given_back))
+        self.forward = lambda image: plain(2 * image)  # type: ignore[method-assign]
+
+    def forward(self, image: Any) -> Any:
+        self.normed(image)
+        return self.last(torch.cat([self.found["first"], self.__dict__["seen"]], 1))
+
+
 def trained(net: Any, between: Callable[[Any], Any]) -> list[float]:
     """Train a module for three steps of noise, with something in the middle of them."""
     torch.manual_seed(0)
@@ -100,7 +117,7 @@ def trained(net: Any, between: Callable[[Any], Any]) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("kind", [Merging, Locked, Itself, Remembering])
+@pytest.mark.parametrize("kind", [Merging, Locked, Itself, Remembering, Hooked])
 def test_a_training_goes_on_as_without_it(kind: Any, tmp_path: Path) -> None:
     torch.manual_seed(1)
     net, other = kind(), kind()
@@ -111,6 +128,15 @@ def test_a_training_goes_on_as_without_it(kind: Any, tmp_path: Path) -> None:
     assert getattr(net, "calls", 3) == 3
     assert {type(one) for one in getattr(net, "seen", [])} <= {torch.Tensor}
     assert net.training
+
+
+def test_what_hooks_and_functions_hold_is_the_modules_own(tmp_path: Path) -> None:
+    net = Hooked()
+    trained(net, lambda net: None)
+    item = published(net, tmp_path, example=IMAGE, classes=CLASSES)
+    for image in (OTHER, OTHER[:1, :, :12, :16]):
+        found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(image)
+        np.testing.assert_allclose(found, net.eval()(torch.tensor(image)).detach(), atol=1e-5)
 
 
 def test_random_numbers_are_those_that_it_would_have_drawn(tmp_path: Path) -> None:
@@ -168,6 +194,22 @@ def test_weights_without_values_are_refused_in_a_line(make: Any, tmp_path: Path)
     with pytest.raises(SpecError, match=r"has weights without values \((0\.)?weight, (0\.)?bias\): load them, or call"):
         published(net, tmp_path, example=IMAGE, classes=CLASSES)
     assert net.training
+
+
+def test_weights_in_parts_are_refused_in_a_line(tmp_path: Path) -> None:
+    from torch import distributed
+    from torch.distributed.fsdp import fully_shard
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        mesh = distributed.device_mesh.init_device_mesh("cpu", (1,))
+        net = fully_shard(nn.Sequential(nn.Conv2d(3, 2, 1)), mesh=mesh)
+        with pytest.raises(
+            SpecError, match=r"weights in parts, one for each process \(0\.weight, 0\.bias\): put whole"
+        ):
+            published(net, tmp_path, example=IMAGE, classes=CLASSES)
+    finally:
+        distributed.destroy_process_group()
 
 
 SETTINGS: dict[str, Callable[[], AbstractContextManager[Any]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,13 @@ class Faked(nn.Module):
         return torch.fake_quantize_per_tensor_affine(image, 0.1, 0, -128, 127)
 
 
+class Labelled(nn.Module):
+    """Gives its loss where it is given labels, as the models of transformers do."""
+
+    def forward(self, image: Any = None, labels: Any = None) -> dict[str, Any]:
+        return {"logits": image, "loss": None if labels is None else (image - labels).square().mean()}
+
+
 @pytest.mark.parametrize(
     ("model", "said", "reason"),
     [
@@ -191,6 +199,8 @@ class Faked(nn.Module):
         (b"", {}, "bytes are no model"),
         ({"weight": IMAGE}, {}, "a dictionary of 1 weights"),
         (Net(), {}, "give example="),
+        (SimpleNamespace(model=Net()), {}, r"SimpleNamespace holds the model that it trains: give that, \.model"),
+        (Labelled(), {"example": {"image": IMAGE, "labels": IMAGE}}, "gives a loss, too, on .* labels: leave out what"),
         (Net(), {"example": IMAGE[:, :2]}, "bands are B02, B03, B04, and no axis of 'image' .* has that length"),
         (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[2, 3, \d+\]: "),
         (

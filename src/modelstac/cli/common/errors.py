@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import click
 
@@ -51,9 +52,12 @@ class Guarded(click.Group):
             code = result if isinstance(result, int) else 0
         except (click.Abort, KeyboardInterrupt):  # click turns the second into the first once it has begun
             code = _end("interrupted", INTERRUPTED)
+        except click.exceptions.NoArgsIsHelpError as error:  # a group without a command, as modelstac itself
+            say(error.format_message())
+            code = 0
         except click.UsageError as error:
-            help_for = error.ctx.command_path if error.ctx else "modelstac"
-            code = _end(f"{error.format_message().rstrip('.')} (see '{help_for} --help')", USER_ERROR)
+            meant = error.ctx.command_path if error.ctx else self._meant(args[0] if args else None)
+            code = _end(f"{error.format_message().rstrip('.')} (see '{meant} --help')", USER_ERROR)
         except click.ClickException as error:
             code = _end(error.format_message(), USER_ERROR)
         except ModelStacError as error:
@@ -61,6 +65,16 @@ class Guarded(click.Group):
         except Exception as error:  # noqa: BLE001 - the last guard before a traceback
             code = _end(f"{type(error).__name__}: {error}; {BUG}", 1)
         sys.exit(code)
+
+    def _meant(self, words: Sequence[str] | None) -> str:
+        """Name the command of a line: where an option lacks its value click does not say it."""
+        path, command = ["modelstac"], cast("click.Command | None", self)
+        for word in sys.argv[1:] if words is None else words:
+            command = command.commands.get(word) if isinstance(command, click.Group) else None
+            if command is None:
+                break
+            path.append(word)
+        return " ".join(path)
 
 
 def _end(message: str, code: int) -> int:

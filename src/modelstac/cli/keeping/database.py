@@ -17,7 +17,15 @@ def database() -> None:
 
 
 @database.command(short_help="Bring it to this version's pgstac and indexes.")
-@click.option("--database", "url", envvar="MODELSTAC_DATABASE", show_envvar=True, metavar=DATABASE, required=True)
+@click.option(
+    "--database",
+    "url",
+    envvar="MODELSTAC_DATABASE",
+    show_envvar=True,
+    metavar=DATABASE,
+    required=True,
+    help="The database, empty or with pgstac in it.",
+)
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for it to start.")
 def migrate(url: str, wait: float) -> None:
     """Bring the database to this version's pgstac, queryables and indexes; again is harmless."""
@@ -31,7 +39,14 @@ def migrate(url: str, wait: float) -> None:
 @click.option("--catalog", type=click.Path(path_type=Path), metavar="FILE.sqlite", help="The catalog that is served.")
 @click.option("--database", metavar=DATABASE, help="The pgstac database that is served.")
 @click.option("--artifacts", metavar="FOLDER|URL", help="Where uploaded artifacts are.")
-@click.option("--older-than", type=click.FloatRange(min=0), default=24.0, show_default=True, metavar="HOURS")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="Leave files that came later.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def gc(older_than: float, dry_run: bool, **given: Any) -> None:
     """Remove uploaded artifacts that no item names; those of the last hours may belong to a publish that is running."""
