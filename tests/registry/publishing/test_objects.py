@@ -192,7 +192,7 @@ class Faked(nn.Module):
         ({"weight": IMAGE}, {}, "a dictionary of 1 weights"),
         (Net(), {}, "give example="),
         (Net(), {"example": IMAGE[:, :2]}, "bands are B02, B03, B04, and no axis of 'image' .* has that length"),
-        (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[2, 3, \d+\]: "),
+        (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[1, 3, \d+\]: "),
         (
             Odd(),
             {"example": IMAGE},
