@@ -14,7 +14,7 @@ from modelstac.catalog.items.mlm import (
     band_axis,
 )
 from modelstac.registry.checking.fault import MLM, Document, Fault, assets, declare, listed, objects, shown
-from modelstac.registry.running.values.scaling import count_bands, obstacle, steps_of
+from modelstac.registry.running.values.scaling import axis_of_bands, obstacle_of, steps_of
 
 _SIDES = (("mlm:input", "input"), ("mlm:output", "result"))
 _AXIS = re.compile(r"[a-z_-]+")
@@ -94,7 +94,8 @@ def _bands(entry: dict[str, Any], layout: dict[str, Any], place: str, inner: str
     shape = listed(layout.get("shape"))
     at = f"{place}.{inner}.dim_order"
     if bands and "bands" not in order:
-        axis = band_axis(order)
+        found = axis_of_bands(order, shape, len(bands))
+        axis = band_axis(order) if found is None else order[found]
         text = f"names {', '.join(map(str, order))}, and the list of bands belongs to an axis called 'bands'"
         lengths = [n for a, n in zip(order, shape, strict=False) if a == axis]
         if axis is not None and lengths in ([-1], [len(bands)]):
@@ -147,8 +148,7 @@ def scaling(document: Document) -> Iterator[Fault]:
             )
             for number in odd:
                 steps[number] = {"type": "scale", "value": 1}
-        layout = entry.get("input")
-        if (reason := obstacle(steps, count_bands(entry, layout if isinstance(layout, dict) else {}))) is not None:
+        if (reason := obstacle_of(entry)) is not None:
             yield Fault("scaling", f"{place}.value_scaling", reason, MLM)
 
 

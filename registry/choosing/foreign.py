@@ -31,7 +31,7 @@ from modelstac.catalog.items.mlm import (
 from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
-from modelstac.registry.running.values.scaling import NUMBERS, count_bands, obstacle, steps_of, unmet
+from modelstac.registry.running.values.scaling import NUMBERS, axis_of_bands, obstacle_of, steps_of, unmet
 
 NO_VERSION = "0.0.0"
 """What stands for a version that an item does not say."""
@@ -125,6 +125,12 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
     shape = [_length(size) for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
+    steps = steps_of(found) if kind is ModelInput else None
+    count = len(names["bands"]) or (len(steps) if isinstance(steps, list) else 0)
+    if (place := axis_of_bands(order, shape, count)) is not None:
+        called = "bands" if names["bands"] else "channel"
+        remarks.append(f"the axis {order[place]!r} of {name!r} is that of its {count} bands: {called!r} here")
+        order[place] = called
     for listed, axis in (("bands", band_axis(order)), ("variables", "variables")):
         fits = axis in order and len(order) == len(shape) and shape[order.index(axis)] in {-1, len(names[listed])}
         if not fits and names[listed]:  # nobody can tell which is which
@@ -176,7 +182,7 @@ def _with_classes(found: Mapping[str, Any], beside: Sequence[Mapping[str, Any]])
 
 def _scaling(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     steps = steps_of(found)
-    if not steps or obstacle(steps, count_bands(found, found.get("input") or {})) is not None:
+    if not steps or obstacle_of(found) is not None:
         return None  # why it is none is among the remarks
     return [_step(step) for step in ([steps] if isinstance(steps, Mapping) else steps)]
 

@@ -218,3 +218,26 @@ def test_an_axis_of_no_length_is_open(length: Any) -> None:
     shape: Any = (length, "2", 64.0, length)
     (found,) = scene_model(tensor([], shape, ("batch", "bands", "height", "width"))).signature.inputs
     assert found.shape == (-1, 2, 64, -1)
+
+
+@pytest.mark.parametrize("bands", [["B02", "B03"], []], ids=["listed", "unlisted"])
+@pytest.mark.parametrize("axis", ["spectral", "wavelength", "time"])
+def test_one_scaling_for_each_band_is_never_one_after_the_other(axis: str, bands: list[str], tmp_path: Path) -> None:
+    """Their axis may have a name that nobody knows; where there is none, they cannot be told apart."""
+    shape: list[int | str | None] = ["n", 2, 4, 4]
+    graph(tmp_path / "net.onnx", [("Identity", ["x"], ["y"])], [("x", shape)], [("y", shape)])
+    layout = {"shape": [-1, 2, 4, 4], "dim_order": ["batch", axis, "height", "width"], "data_type": "float32"}
+    steps = [{"type": "z-score", "mean": 100, "stddev": 10}, {"type": "z-score", "mean": 2000, "stddev": 500}]
+    given = {
+        "mlm_input": [{"name": "x", "bands": bands, "input": layout, "value_scaling": steps}],
+        "mlm_output": [{"name": "y", "tasks": ["regression"], "result": layout}],
+        "mlm_framework": "ONNX",
+    }
+    model = modelstac.load(write(tmp_path, item("scaled", "1.5.1", {"model": asset("./net.onnx")}, **given)))
+    counts = np.stack([np.full((4, 4), number, np.float32) for number in (110, 3000)])[None]
+    if axis == "time" and bands:
+        with pytest.raises(InvalidItemError, match="no axis is theirs: batch, time, height, width"):
+            model.predict(counts, scaled=False)
+    elif axis != "time":  # one band, over two times, is scaled by a chain
+        found = model.predict(counts, scaled=False)
+        np.testing.assert_allclose(found[0, :, 0, 0], [1, 2])
