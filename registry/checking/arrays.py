@@ -9,9 +9,11 @@ from typing import Any, get_args
 from modelstac.catalog.items.mlm import (
     BANDS_FIELD,
     CLASSES_FIELD,
+    CLASSES_FIELDS,
     RASTER_SCHEMA_URI,
     DataType,
     band_axis,
+    colour_digits,
 )
 from modelstac.registry.checking.fault import MLM, Document, Fault, assets, declare, listed, objects, shown
 from modelstac.registry.running.values.scaling import axis_of_bands, obstacle_of, steps_of
@@ -155,6 +157,10 @@ def scaling(document: Document) -> Iterator[Fault]:
 def classes(document: Document) -> Iterator[Fault]:
     """A class has a value and a description, and a colour of six hexadecimal digits."""
     for place, entry in objects(document, "mlm:output"):
+        for other in CLASSES_FIELDS[1:]:
+            if CLASSES_FIELD not in entry and all(isinstance(one, dict) for one in listed(entry.get(other)) or [None]):
+                entry[CLASSES_FIELD] = entry.pop(other)
+                yield Fault("classes", f"{place}.{other}", "is the list of classes", MLM, CLASSES_FIELD)
         found = entry.get(CLASSES_FIELD)
         for number, one in enumerate(found if isinstance(found, list) else ()):
             if not isinstance(one, dict):
@@ -167,10 +173,14 @@ def classes(document: Document) -> Iterator[Fault]:
                 if made is not None:
                     one["description"] = made
             colour = one.get("color_hint")
-            if isinstance(colour, str) and colour.startswith("#"):
+            made = colour[1:] if isinstance(colour, str) and colour.startswith("#") else colour_digits(colour)
+            if made != colour:
                 text = f"has the colour {shown(colour)}, and six digits are meant"
-                yield Fault("classes", at, text, "classification extension 1.1.0", colour[1:])
-                one["color_hint"] = colour[1:]
+                yield Fault("classes", at, text, "classification extension 1.1.0", made)
+                one["color_hint"] = made
+            elif made is None and "color_hint" in one:
+                yield Fault("classes", at, "has a colour that is null", "classification extension 1.1.0", "no colour")
+                del one["color_hint"]
 
 
 def _is_nothing(step: Any) -> bool:

@@ -23,10 +23,12 @@ from modelstac.catalog.items.mlm import (
     BAND_AXES,
     BANDS_FIELD,
     CLASSES_FIELD,
+    CLASSES_FIELDS,
     ModelInput,
     ModelOutput,
     ResizeType,
     band_axis,
+    colour_digits,
 )
 from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
@@ -171,13 +173,18 @@ def _length(size: Any) -> int:
 
 
 def _with_classes(found: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give an output its classes, also those under a bare name; the only one those of its model, or of the item."""
-    places = (found.get(CLASSES_FIELD), found.get("classes"), *(fields.get(CLASSES_FIELD) for fields in beside))
+    """Give an output its classes, also those under another name; the only one those of its model, or of the item."""
+    places = (*(found.get(name) for name in CLASSES_FIELDS), *(fields.get(CLASSES_FIELD) for fields in beside))
     listed = next((place for place in places if isinstance(place, list) and place), None)
     if listed is None:
         return dict(found)
     entries = [{"value": n, "name": one} if isinstance(one, str) else one for n, one in enumerate(listed)]
-    return {**found, CLASSES_FIELD: entries}
+    return {**found, CLASSES_FIELD: [_coloured(one) if isinstance(one, dict) else one for one in entries]}
+
+
+def _coloured(entry: Mapping[str, Any]) -> dict[str, Any]:
+    colour = colour_digits(entry.get("color_hint"))
+    return {key: value for key, value in {**entry, "color_hint": colour}.items() if key != "color_hint" or value}
 
 
 def _scaling(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -190,10 +190,14 @@ CLASSES = "classification:classes"
 LISTED = [{"value": 10, "name": "water"}, {"value": 20, "name": "land"}, {"value": 30, "name": "ice"}]
 
 
-@pytest.mark.parametrize("place", ["output", "output, bare", "output, words", "model", "item"])
+@pytest.mark.parametrize("place", ["output", "output, bare", "output, official", "output, words", "model", "item"])
 def test_classes_are_found_wherever_they_are_listed(tmp_path: Path, place: str) -> None:
     """And adopted: somebody writes them at the output under a bare name, at the file, or for the whole item."""
     more = {"output": {CLASSES: LISTED}, "output, bare": {"classes": LISTED}}.get(place, {})
+    if place == "output, official":  # as in the examples of MLM, with colours of three numbers
+        colours = ([0, 16, 255], [0, 16, 255], None)
+        listed = [one | {"color_hint": colour} for one, colour in zip(LISTED, colours, strict=True)]
+        more = {"classification_classes": listed}
     more = {"classes": [one["name"] for one in LISTED]} if place == "output, words" else more
     shape: list[int | str | None] = ["n", 3, 8, 8]
     graph(tmp_path / "net.onnx", [("Identity", ["x"], ["y"])], [("x", shape)], [("y", shape)])
@@ -211,6 +215,7 @@ def test_classes_are_found_wherever_they_are_listed(tmp_path: Path, place: str) 
         assert [(one["value"], one["name"]) for one in entries] == list(
             zip(values, ("water", "land", "ice"), strict=True)
         )
+        assert {one.get("color_hint", "0010FF") for one in entries} == {"0010FF"}
 
 
 @pytest.mark.parametrize("length", [0, None, "h", -1, "-1", 0.0, [1]])
