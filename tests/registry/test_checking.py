@@ -122,6 +122,7 @@ GONE = object()
         ("properties/mlm:accelerator", "cpu", "accelerator", GONE),
         ("properties/mlm:tasks", ["Scene Classification"], "tasks", ["scene-classification"]),
         ("properties/mlm:name", "lab/net (v1)", "name", "lab-net -v1"),
+        ("properties/mlm:name", "m", "name", "m-model"),
         ("properties/mlm:hyperparameters", {}, "hyperparameters", GONE),
         ("properties/mlm:memory-size", 3, "field", GONE),
         ("assets/model/mlm:artifact_type", "torch.onnx.export", "artifact-type", "onnx"),
