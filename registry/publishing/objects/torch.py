@@ -216,7 +216,9 @@ def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
         return _export(model, tensors, axes, strict=strict)
 
 
-def _of_equal_length(places: Sequence[tuple[int, int]], examples: Sequence[Any]) -> list[tuple[tuple[int, int], ...]]:
+def _of_equal_length(
+    places: Sequence[tuple[int, int]], examples: Sequence[Any]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """Pair axes of several inputs that may have to be as long as one another, such as heights of two images."""
     found: dict[tuple[int, int], tuple[int, int]] = {}
     pairs = []
@@ -228,13 +230,14 @@ def _of_equal_length(places: Sequence[tuple[int, int]], examples: Sequence[Any])
 
 
 @contextmanager
-def _held_equal(model: Any, pairs: Sequence[tuple[tuple[int, int], ...]]) -> Iterator[None]:
+def _held_equal(model: Any, pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Iterator[None]:
     """Have a module say that lengths are equal, which an exporter may not see from what is computed with them."""
+    check: Any = torch._check
 
     def hold(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:  # noqa: ARG001 - as hooks are called
         leaves = torch.utils._pytree.tree_leaves((given, named))
         for (one, first), (other, second) in pairs:
-            torch._check(leaves[one].shape[first] == leaves[other].shape[second])
+            check(leaves[one].shape[first] == leaves[other].shape[second])
 
     hook = model.register_forward_pre_hook(hold, with_kwargs=True)
     try:
@@ -306,9 +309,14 @@ def _of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list
                     _call(model, {k: _of_size(t, size) for size, (k, t) in zip(sizes, tensors.items(), strict=True)})
                     for _ in range(2)
                 )
+            except Exception:  # noqa: BLE001, S112 - whatever somebody's sizes raise
+                continue
+            try:
                 with torch.no_grad():
                     found = run(*call.args, **call.kwargs)
-            except Exception:  # noqa: BLE001, S112 - whatever somebody's operator raises
+            except Exception:  # noqa: BLE001 - whatever somebody's operator raises
+                if other > now[symbol] + 1 and _runs(model, again):  # which goes another way, as of larger images
+                    return False
                 continue
             if not _gives(model, again, found):
                 return False
@@ -323,6 +331,15 @@ def _of_size(tensor: Any, size: Sequence[int]) -> Any:
     for axis, length in enumerate(size):
         tensor = tensor.index_select(axis, torch.arange(length) % tensor.shape[axis])
     return tensor
+
+
+def _runs(model: Any, call: inspect.BoundArguments) -> bool:
+    try:
+        with torch.no_grad():
+            model(*call.args, **call.kwargs)
+    except Exception:  # noqa: BLE001 - a length that its code refuses, too
+        return False
+    return True
 
 
 def _gives(model: Any, call: inspect.BoundArguments, found: Any) -> bool:
