@@ -12,7 +12,7 @@ import pystac
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ConversionError
-from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.reading import read_item, read_own
 from modelstac.catalog.messages import Report, ignore
 from modelstac.exporters.layers import OUTPUT, known_layers, layers, match
 from modelstac.exporters.proof.cases import usual_inputs
@@ -295,7 +295,7 @@ def _fields(first: pystac.Item, second: pystac.Item) -> Iterator[FieldDifference
 
 def _facts(item: pystac.Item) -> Iterator[tuple[str, str]]:
     """Give what an item says of its model, without what names it and where it lies."""
-    known = read_item(item)
+    known = read_own(item)
     yield "format", known.format
     yield "framework", f"{known.framework} {known.framework_version}"
     if known.backend:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ConversionError, ItemExistsError, SpecError
 from modelstac.catalog.items.description import ModelDescription
-from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.items.reading import read_own
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Finished, Note, Report, Started, ignore
 from modelstac.exporters.attempts.attempt import Attempt
@@ -189,7 +189,7 @@ def export(
         When the result is farther from its source than the tolerance; nothing is published.
     """
     item = catalog.get(job.source)
-    source = read_item(item)
+    source = read_own(item)
     variant = variant_of(job, source.variant)
     item_id = f"{source.name}-{source.version}-{variant}"
     real = None if job.data is None else real_windows(job.data, source, report=report)

@@ -15,8 +15,9 @@ from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.evidence import told_allowance
+from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.items.reading import read_item
-from modelstac.catalog.messages import Advanced, Finished, Report, Started, ignore
+from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
 from modelstac.exporters.jobs import ExportJob, export
 from modelstac.exporters.proof.cases import random_values, usual_shapes
 from modelstac.exporters.proof.evidence import PARITY_ASSET
@@ -78,7 +79,12 @@ def matrix(catalog: Catalog, *, routes: Routes = ROUTES, report: Report = ignore
     StorageError
         When the disk is full or the catalog cannot be written: going on would fail alike.
     """
-    items = [item for item in catalog.items() if not item.properties.get("interop:route")]
+    items = []
+    for item in catalog.items():
+        if OUR_FIELD not in item.properties:
+            report(Note(f"{item.id} is left out: it was described elsewhere; modelstac adopt makes an item of it"))
+        elif not item.properties.get("interop:route"):
+            items.append(item)
     pairs = [(item, target) for item in items for target in NODES if target != node_of(read_item(item))]
     task, rows, seen = "conversions", [], set()
     routes = Routes(edge for edge in routes if not edge.downloads)

@@ -21,7 +21,7 @@ import pystac
 
 from modelstac.catalog.ahead import batches
 from modelstac.catalog.backends.api_query import filter_of, place_of, residual
-from modelstac.catalog.backends.http import Api, quoted
+from modelstac.catalog.backends.http import Api, next_request, quoted
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.published import Published
 from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
@@ -107,7 +107,7 @@ class ApiCatalog(Catalog):
         while link is not None:
             answer = self._api.follow(link)
             yield from (reference(document["collection"], document["id"]) for document in answer["features"])
-            link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
+            link = next_request(link, answer)
 
     def collections(self) -> Iterator[pystac.Collection]:
         """Return all collections, one for every model name."""
@@ -211,26 +211,24 @@ class ApiCatalog(Catalog):
         narrowed = self._with_alias(query)
         if narrowed is None or () in (query.ids, query.collections):  # which servers take for all
             return
-        link: Any = {
-            "href": f"{self.href}/search",
-            "method": "POST",
-            "body": _body(narrowed, core=core, sorts=self._api.sorts),
-        }
         skip = 0
-        if query.token is not None:
+        if query.token is None:
+            link, answer = self._api.search(_body(narrowed, core=core, sorts=self._api.sorts))
+        else:
             text, skip = read_token(query, _TOKEN)
             link = json.loads(text)
-        while link is not None:
             answer = self._api.follow(link)
-            for place, document in enumerate(answer["features"]):
+        while True:
+            for place, document in enumerate(answer.get("features") or ()):
                 if core and (reason := oddity(document)) is not None:
                     if notes is not None:
                         notes[f"{document.get('collection')}/{document.get('id')} is left out: {reason}"] = None
                     continue
                 if place >= skip and (rest is None or matches(rest, as_item(document))):
                     yield document, link, place
-            link = next((found for found in answer.get("links", ()) if found["rel"] == "next"), None)
-            skip = 0
+            if (after := next_request(link, answer)) is None:
+                return
+            link, skip, answer = after, 0, self._api.follow(after)
 
     def _with_alias(self, query: Query) -> Query | None:
         if query.alias is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urljoin
 
 import pystac
 
@@ -43,6 +44,8 @@ _PATIENCE_SECONDS = 30.0
 # Publishing again what was published changes nothing.
 _REPEATABLE = frozenset({"GET", "HEAD", "POST"})
 _BUSY, _UNAVAILABLE = 429, 503
+_NO_BODIES = frozenset({404, 405, 501})
+"""Answers of servers that are searched by an address alone, as the API's specification allows."""
 _REFUSED = frozenset({401, 403})
 # What an error of the network says of itself, in words of everybody's.
 _REASONS = (
@@ -69,6 +72,43 @@ def reason(error: BaseException) -> str:
 def quoted(text: str) -> str:
     """Return a name as one part of an address."""
     return quote(text, safe="")
+
+
+def next_request(link: Document, answer: Document) -> Document | None:
+    """Return the request of the next page, as a link says it: by itself, or by what it changes of the one before.
+
+    Source: STAC API - Item Search 1.0, "Paging" (``merge``).
+    """
+    links = answer.get("links") or ()
+    found = next((one for one in links if one.get("rel") == "next" and one.get("href")), None)
+    if found is None:
+        return None
+    before = link if found.get("merge") else {}
+    after: Document = {"href": urljoin(link["href"], found["href"]), "method": str(found.get("method", "GET")).upper()}
+    for key in ("headers", "body"):
+        after[key] = (before.get(key) or {}) | (found.get(key) or {})
+    return None if after == link else after
+
+
+def _object(response: Any) -> Document:
+    """Read an answer with items."""
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise StorageError(f"{bare(response.url)} answers with no JSON object: it is no STAC API, or out of order")
+    return found
+
+
+def _in_address(value: Any) -> Any:
+    """Write a value of a search as a parameter: lists with commas, signs of an order before its fields."""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if not isinstance(value, list | tuple):
+        return value
+    signs = {"asc": "+", "desc": "-"}
+    return ",".join(signs[one["direction"]] + one["field"] if isinstance(one, dict) else str(one) for one in value)
 
 
 class Api:
@@ -125,7 +165,7 @@ class Api:
         while link is not None:
             answer = self.follow(link)
             yield from answer["collections"]
-            link = next((found for found in answer.get("links", ()) if found.get("rel") == "next"), None)
+            link = next_request(link, answer)
 
     def get(self, path: str) -> tuple[Document, str | None]:
         """Return a document and its entity tag."""
@@ -150,13 +190,21 @@ class Api:
         more = any(link["rel"] == "next" for link in found["links"])
         return entries, entries[-1].number if more else None
 
+    def search(self, body: Document) -> tuple[Document, Document]:
+        """Ask for the first page of a search; give the request that found it, too, as not every server takes a body."""
+        link: Document = {"href": f"{self.href}/search", "method": "POST", "body": body}
+        response = self._request("POST", link["href"], json=body, unless=() if self.is_ours else _NO_BODIES)
+        if response.ok:
+            return link, _object(response)
+        link = {"href": f"{link['href']}?{urlencode({name: _in_address(value) for name, value in body.items()})}"}
+        return link, self.follow(link)
+
     def follow(self, link: Document) -> Document:
-        """Return what a link with method and body leads to."""
+        """Return what a link with method, headers and body leads to."""
+        options = {"headers": link["headers"]} if link.get("headers") else {}
         if link.get("method", "GET") == "POST":
-            found: Document = self._request("POST", link["href"], json=link["body"]).json()
-        else:
-            found = self._request("GET", link["href"]).json()
-        return found
+            return _object(self._request("POST", link["href"], json=link["body"], **options))
+        return _object(self._request("GET", link["href"], **options))
 
     def send(self, method: str, path: str, document: Document | None = None, *, if_match: str | None = None) -> None:
         """Write."""
@@ -202,7 +250,13 @@ class Api:
                 return href
 
     def _request(
-        self, method: str, href: str, *, made: Callable[[], Iterator[bytes]] | None = None, **options: Any
+        self,
+        method: str,
+        href: str,
+        *,
+        made: Callable[[], Iterator[bytes]] | None = None,
+        unless: Collection[int] = (),
+        **options: Any,
     ) -> Any:
         import requests
 
@@ -213,7 +267,7 @@ class Api:
                 response = self._session.request(method, href, timeout=120, **sent)
             except requests.RequestException as error:
                 raise StorageError(f"{self.href} does not answer: {reason(error)}") from error
-            if response.ok:
+            if response.ok or response.status_code in unless:
                 return response
             wait = seconds_of(response.headers.get("Retry-After"))
             # What is too much is not done at all; what the server could not do may be, and is repeated where that is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.items.links import ITEM_ID_FIELD, PAGE_FIELD
@@ -27,6 +28,12 @@ FROM_ITEMS = "interop:items_description"
 """The field of a collection: what its items say of it, which its description is until somebody writes another."""
 # Evidence that the catalog's keeper may add later, and the store's own time stamps.
 MUTABLE_PROPERTIES = frozenset({"created", "updated", "deprecated", "expires", "interop:verified", ALIASES})
+
+
+def is_said_here(properties: Mapping[str, Any]) -> bool:
+    """Tell whether an item was described here: it has a field of ours that its keeper did not add."""
+    return any(str(name).startswith("interop:") for name in properties if name not in MUTABLE_PROPERTIES)
+
 
 _TIMES = frozenset({"datetime", "start_datetime", "end_datetime"})
 

@@ -12,6 +12,7 @@ from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.identity import OUR_FIELD
 from modelstac.catalog.items.links import (
     COMMON,
     ITEM_ID_FIELD,
@@ -106,6 +107,25 @@ def read_item(item: pystac.Item) -> ModelDescription:
     for key, asset in item.assets.items():
         document["assets"][key]["href"] = asset_href(asset)
     return read_document(document)
+
+
+def read_own(item: pystac.Item) -> ModelDescription:
+    """Read an item for what needs all that an item of ours says, such as a conversion.
+
+    Raises
+    ------
+    InvalidItemError
+        As :func:`read_item` does; of somebody else's item, with what to do.
+    """
+    try:
+        return read_item(item)
+    except InvalidItemError as error:
+        if OUR_FIELD in item.properties:
+            raise
+        raise InvalidItemError(
+            f"item {item.id!r} was described elsewhere, and says too little for this ({error}): adopt it (modelstac "
+            "adopt), and name the item that comes of it"
+        ) from error
 
 
 def read_document(document: Document, *, shared: bool = False) -> ModelDescription:

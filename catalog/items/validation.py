@@ -16,7 +16,7 @@ from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.datasets import check_dataset, is_dataset
 from modelstac.catalog.items.evidence import check_evidence
 from modelstac.catalog.items.geometry import bounding_box, check_bbox, check_geometry, cut, flat
-from modelstac.catalog.items.identity import NAME, plain
+from modelstac.catalog.items.identity import NAME, is_said_here, plain
 from modelstac.catalog.items.links import is_image, local_path
 from modelstac.catalog.items.reading import read_document
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema, is_at_hand
@@ -166,7 +166,7 @@ def check_item(document: Document) -> ModelDescription | None:
 def is_foreign_model(document: Document) -> bool:
     """Tell whether an item is a model that was described by other means than modelstac, in whichever version of MLM."""
     properties = document.get("properties")
-    if not isinstance(properties, dict) or any(str(name).startswith("interop:") for name in properties):
+    if not isinstance(properties, dict) or is_said_here(properties):
         return False
     if any(str(name).startswith(("mlm:", "dlm:")) for name in properties) and declares_mlm(document):
         return True

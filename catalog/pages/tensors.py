@@ -9,7 +9,15 @@ from typing import Any
 
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.items.evidence import sizes_and_halo
-from modelstac.catalog.items.mlm import BAND_AXES, BANDS_FIELD, CLASSES_FIELD, DTYPE_FIELD, RANGE_FIELD, TENSOR_FIELD
+from modelstac.catalog.items.mlm import (
+    BAND_AXES,
+    BANDS_FIELD,
+    CLASSES_FIELDS,
+    DTYPE_FIELD,
+    RANGE_FIELD,
+    TENSOR_FIELD,
+    colour_digits,
+)
 from modelstac.catalog.items.sizes import OPEN, Size
 from modelstac.catalog.pages.values import (
     NOTHING,
@@ -138,6 +146,7 @@ def _tensor(fields: Mapping[str, Any], side: str, said: Mapping[str, Any], detai
         for i, band in enumerate(names)
     )
     dtype = text(layout.get(DTYPE_FIELD)) or text(layout.get("data_type"))
+    classes = next((found for name in CLASSES_FIELDS if listed(found := fields.get(name))), None)
     return Tensor(
         name=name or side,
         dtype=dtype,
@@ -146,9 +155,9 @@ def _tensor(fields: Mapping[str, Any], side: str, said: Mapping[str, Any], detai
         bands=bands,
         scaling=() if each else tuple(steps),
         of="band" if listed(fields.get("bands")) or listed(fields.get(BANDS_FIELD)) else "variable",
-        classes=tuple(_classes(fields.get(CLASSES_FIELD))),
+        classes=tuple(_classes(classes)),
         more=tuple(_more(fields)),
-        sheets=_sheets(axes, names, classes=bool(listed(fields.get(CLASSES_FIELD)))),
+        sheets=_sheets(axes, names, classes=bool(listed(classes))),
         example=_example(layout, sizes),
     )
 
@@ -227,7 +236,7 @@ def _number(value: object) -> str:
 
 def _classes(found: object) -> Iterator[Class]:
     for one in mappings(found):
-        match = _COLOUR.fullmatch(text(one.get("color_hint") or one.get("color-hint")))
+        match = _COLOUR.fullmatch(text(colour_digits(one.get("color_hint")) or one.get("color-hint")))
         name = text(one.get("title")) or text(one.get("description")) or text(one.get("name"))
         yield Class(text(one.get("value")), name, match[1] if match else "")
 

@@ -9,12 +9,14 @@ from typing import Any, get_args
 from modelstac.catalog.items.mlm import (
     BANDS_FIELD,
     CLASSES_FIELD,
+    CLASSES_FIELDS,
     RASTER_SCHEMA_URI,
     DataType,
     band_axis,
+    colour_digits,
 )
 from modelstac.registry.checking.fault import MLM, Document, Fault, assets, declare, listed, objects, shown
-from modelstac.registry.running.values.scaling import count_bands, obstacle, steps_of
+from modelstac.registry.running.values.scaling import axis_of_bands, obstacle_of, steps_of
 
 _SIDES = (("mlm:input", "input"), ("mlm:output", "result"))
 _AXIS = re.compile(r"[a-z_-]+")
@@ -94,7 +96,8 @@ def _bands(entry: dict[str, Any], layout: dict[str, Any], place: str, inner: str
     shape = listed(layout.get("shape"))
     at = f"{place}.{inner}.dim_order"
     if bands and "bands" not in order:
-        axis = band_axis(order)
+        found = axis_of_bands(order, shape, len(bands))
+        axis = band_axis(order) if found is None else order[found]
         text = f"names {', '.join(map(str, order))}, and the list of bands belongs to an axis called 'bands'"
         lengths = [n for a, n in zip(order, shape, strict=False) if a == axis]
         if axis is not None and lengths in ([-1], [len(bands)]):
@@ -147,14 +150,17 @@ def scaling(document: Document) -> Iterator[Fault]:
             )
             for number in odd:
                 steps[number] = {"type": "scale", "value": 1}
-        layout = entry.get("input")
-        if (reason := obstacle(steps, count_bands(entry, layout if isinstance(layout, dict) else {}))) is not None:
+        if (reason := obstacle_of(entry)) is not None:
             yield Fault("scaling", f"{place}.value_scaling", reason, MLM)
 
 
 def classes(document: Document) -> Iterator[Fault]:
     """A class has a value and a description, and a colour of six hexadecimal digits."""
     for place, entry in objects(document, "mlm:output"):
+        for other in CLASSES_FIELDS[1:]:
+            if CLASSES_FIELD not in entry and all(isinstance(one, dict) for one in listed(entry.get(other)) or [None]):
+                entry[CLASSES_FIELD] = entry.pop(other)
+                yield Fault("classes", f"{place}.{other}", "is the list of classes", MLM, CLASSES_FIELD)
         found = entry.get(CLASSES_FIELD)
         for number, one in enumerate(found if isinstance(found, list) else ()):
             if not isinstance(one, dict):
@@ -167,10 +173,14 @@ def classes(document: Document) -> Iterator[Fault]:
                 if made is not None:
                     one["description"] = made
             colour = one.get("color_hint")
-            if isinstance(colour, str) and colour.startswith("#"):
+            made = colour[1:] if isinstance(colour, str) and colour.startswith("#") else colour_digits(colour)
+            if made != colour:
                 text = f"has the colour {shown(colour)}, and six digits are meant"
-                yield Fault("classes", at, text, "classification extension 1.1.0", colour[1:])
-                one["color_hint"] = colour[1:]
+                yield Fault("classes", at, text, "classification extension 1.1.0", made)
+                one["color_hint"] = made
+            elif made is None and "color_hint" in one:
+                yield Fault("classes", at, "has a colour that is null", "classification extension 1.1.0", "no colour")
+                del one["color_hint"]
 
 
 def _is_nothing(step: Any) -> bool:

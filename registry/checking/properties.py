@@ -34,8 +34,13 @@ def names(document: Document) -> Iterator[Fault]:
         return
     made = _ODD.sub("-", found).strip("-_. ")
     made = made if made[:1].isalpha() else f"model-{made}"
+    made = made if len(made) > 2 else f"{made}-model"
     yield Fault(
-        "name", "properties.mlm:name", f"is {shown(found)}, and takes letters, digits, '.', '-' and '_'", MLM, made
+        "name",
+        "properties.mlm:name",
+        f"is {shown(found)}, and takes three and more letters, digits, '.', '-' and '_'",
+        MLM,
+        made,
     )
     document["properties"]["mlm:name"] = made
 

@@ -23,15 +23,17 @@ from modelstac.catalog.items.mlm import (
     BAND_AXES,
     BANDS_FIELD,
     CLASSES_FIELD,
+    CLASSES_FIELDS,
     ModelInput,
     ModelOutput,
     ResizeType,
     band_axis,
+    colour_digits,
 )
 from modelstac.catalog.items.reading import read_sizes
 from modelstac.catalog.items.versions import semver
 from modelstac.registry.choosing.model_assets import ModelAsset, sides
-from modelstac.registry.running.values.scaling import NUMBERS, count_bands, obstacle, steps_of, unmet
+from modelstac.registry.running.values.scaling import NUMBERS, axis_of_bands, obstacle_of, steps_of, unmet
 
 NO_VERSION = "0.0.0"
 """What stands for a version that an item does not say."""
@@ -125,6 +127,12 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
     shape = [_length(size) for size in layout.get("shape") or ()]
     order = [_AXIS.sub("-", str(axis).casefold()).strip("-") or "axis" for axis in layout.get("dim_order") or ()]
     names = {axis: _names(found.get(axis)) for axis in _RESERVED}
+    steps = steps_of(found) if kind is ModelInput else None
+    count = len(names["bands"]) or (len(steps) if isinstance(steps, list) else 0)
+    if (place := axis_of_bands(order, shape, count)) is not None:
+        called = "bands" if names["bands"] else "channel"
+        remarks.append(f"the axis {order[place]!r} of {name!r} is that of its {count} bands: {called!r} here")
+        order[place] = called
     for listed, axis in (("bands", band_axis(order)), ("variables", "variables")):
         fits = axis in order and len(order) == len(shape) and shape[order.index(axis)] in {-1, len(names[listed])}
         if not fits and names[listed]:  # nobody can tell which is which
@@ -165,18 +173,23 @@ def _length(size: Any) -> int:
 
 
 def _with_classes(found: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give an output its classes, also those under a bare name; the only one those of its model, or of the item."""
-    places = (found.get(CLASSES_FIELD), found.get("classes"), *(fields.get(CLASSES_FIELD) for fields in beside))
+    """Give an output its classes, also those under another name; the only one those of its model, or of the item."""
+    places = (*(found.get(name) for name in CLASSES_FIELDS), *(fields.get(CLASSES_FIELD) for fields in beside))
     listed = next((place for place in places if isinstance(place, list) and place), None)
     if listed is None:
         return dict(found)
     entries = [{"value": n, "name": one} if isinstance(one, str) else one for n, one in enumerate(listed)]
-    return {**found, CLASSES_FIELD: entries}
+    return {**found, CLASSES_FIELD: [_coloured(one) if isinstance(one, dict) else one for one in entries]}
+
+
+def _coloured(entry: Mapping[str, Any]) -> dict[str, Any]:
+    colour = colour_digits(entry.get("color_hint"))
+    return {key: value for key, value in {**entry, "color_hint": colour}.items() if key != "color_hint" or value}
 
 
 def _scaling(found: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     steps = steps_of(found)
-    if not steps or obstacle(steps, count_bands(found, found.get("input") or {})) is not None:
+    if not steps or obstacle_of(found) is not None:
         return None  # why it is none is among the remarks
     return [_step(step) for step in ([steps] if isinstance(steps, Mapping) else steps)]
 

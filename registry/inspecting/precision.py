@@ -62,13 +62,17 @@ def precision_of(data: bytes, artifact_type: str) -> str:
 
 
 def _keras(data: bytes) -> Iterator[str]:
-    """Look at the policy of every layer."""
+    """Look at the policy of every layer, and at what it makes of the values that it is given."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         config = json.loads(archive.read("config.json"))
     for key, value in _pairs(config):
-        policy = value.get("config", {}).get("name") if isinstance(value, dict) else value
-        if key == "dtype" and isinstance(policy, str) and policy in _NAMES:
-            yield _NAMES[policy]
+        if key == "dtype":
+            said = value.get("config", {}) if isinstance(value, dict) else {"name": value}
+            policy = said.get("name", said.get("source_name"))  # the latter of weights of 8 bits, beside their mode
+            if isinstance(policy, str) and policy in _NAMES:
+                yield _NAMES[policy]
+        elif key == "activation_quantizer" and value:
+            yield WHOLE
 
 
 def _torch_export(data: bytes) -> Iterator[str]:

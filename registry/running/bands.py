@@ -223,7 +223,14 @@ def choose(wanted: Sequence[Band], found: Sequence[Band], *, of: str, kind: str)
         If a band is missing, may be several of the data's, one of these may be two of the model's, or two of these have
         one name.
     """
-    names = [band.name for band in found]
+    names, own = [band.name for band in found], [band.name for band in wanted]
+    if doubled := sorted({name for name in own if name and own.count(name) > 1}):
+        if names == own:  # of two dates, one after the other
+            return list(range(len(own)))
+        raise DataError(
+            f"input {of!r} lists {doubled[0]!r} {own.count(doubled[0])} times, as of several dates: give all of its "
+            f"{len(own)} {kind} in its order, {', '.join(own)}, in one array or file"
+        )
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
         raise DataError(f"input {of!r}: the {kind} of the data name {twice[0]!r} twice: select one of them")
     places = [_place(band, found, of=of, kind=kind) for band in wanted]

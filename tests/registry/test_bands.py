@@ -223,6 +223,14 @@ def test_what_may_be_several_bands_is_refused_unless_the_wavelength_tells() -> N
         choose([Band("a", "rededge"), Band("b", "rededge")], found[3:4], of="x", kind="bands")
 
 
+def test_bands_of_two_dates_that_are_stacked_are_taken_in_their_order_alone() -> None:
+    two = [Band("B04"), Band("B08"), Band("B04"), Band("B08")]
+    assert choose(two, list(two), of="x", kind="bands") == [0, 1, 2, 3]
+    for found in (two[:2], two[:2] + two[1::-1]):
+        with pytest.raises(DataError, match="lists 'B04' 2 times, as of several dates: give all of its 4 bands in its"):
+            choose(two, found, of="x", kind="bands")
+
+
 def test_a_list_that_belongs_to_no_axis_is_said(make: Callable[..., Model]) -> None:
     heard: list[Any] = []
     path = write(Path.cwd(), "depth")

@@ -82,7 +82,7 @@ def test_a_good_item_has_no_fault(good: Document, tmp_path: Path) -> None:
     assert (found.faults, found.repaired) == ((), good)
 
 
-INPUT = "properties/mlm:input/0"
+INPUT, OUTPUT = "properties/mlm:input/0", "properties/mlm:output/0"
 GONE = object()
 
 
@@ -101,6 +101,17 @@ GONE = object()
             {"type": "Polygon", "coordinates": [[[-127, 50], [-120, 50], [-120, 54], [-127, 50]]]},
         ),
         (f"{INPUT}/input/dim_order", ["batch", "channel", "height", "width"], "bands-axis", LAYOUT["dim_order"]),
+        (f"{INPUT}/input/dim_order", ["batch", "spectral", "height", "width"], "bands-axis", LAYOUT["dim_order"]),
+        (f"{OUTPUT}/classification_classes", [{"value": 0, "name": "a", "color_hint": [0, 9, 255]}], "classes", GONE),
+        (
+            f"{OUTPUT}/classification:classes",
+            [
+                {"value": 0, "name": "a", "color_hint": [0, 9, 255]},
+                {"value": 1, "description": "b", "color_hint": None},
+            ],
+            "classes",
+            [{"value": 0, "name": "a", "color_hint": "0009FF", "description": "a"}, {"value": 1, "description": "b"}],
+        ),
         (f"{INPUT}/bands", [], "bands-axis", []),
         (f"{INPUT}/input/data_type", "float", "data-type", "float32"),
         (f"{INPUT}/input/shape", [None, 3, 8, 8], "shape", [-1, 3, 8, 8]),
@@ -111,6 +122,7 @@ GONE = object()
         ("properties/mlm:accelerator", "cpu", "accelerator", GONE),
         ("properties/mlm:tasks", ["Scene Classification"], "tasks", ["scene-classification"]),
         ("properties/mlm:name", "lab/net (v1)", "name", "lab-net -v1"),
+        ("properties/mlm:name", "m", "name", "m-model"),
         ("properties/mlm:hyperparameters", {}, "hyperparameters", GONE),
         ("properties/mlm:memory-size", 3, "field", GONE),
         ("assets/model/mlm:artifact_type", "torch.onnx.export", "artifact-type", "onnx"),

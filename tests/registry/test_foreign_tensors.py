@@ -190,10 +190,14 @@ CLASSES = "classification:classes"
 LISTED = [{"value": 10, "name": "water"}, {"value": 20, "name": "land"}, {"value": 30, "name": "ice"}]
 
 
-@pytest.mark.parametrize("place", ["output", "output, bare", "output, words", "model", "item"])
+@pytest.mark.parametrize("place", ["output", "output, bare", "output, official", "output, words", "model", "item"])
 def test_classes_are_found_wherever_they_are_listed(tmp_path: Path, place: str) -> None:
     """And adopted: somebody writes them at the output under a bare name, at the file, or for the whole item."""
     more = {"output": {CLASSES: LISTED}, "output, bare": {"classes": LISTED}}.get(place, {})
+    if place == "output, official":  # as in the examples of MLM, with colours of three numbers
+        colours = ([0, 16, 255], [0, 16, 255], None)
+        listed = [one | {"color_hint": colour} for one, colour in zip(LISTED, colours, strict=True)]
+        more = {"classification_classes": listed}
     more = {"classes": [one["name"] for one in LISTED]} if place == "output, words" else more
     shape: list[int | str | None] = ["n", 3, 8, 8]
     graph(tmp_path / "net.onnx", [("Identity", ["x"], ["y"])], [("x", shape)], [("y", shape)])
@@ -211,6 +215,7 @@ def test_classes_are_found_wherever_they_are_listed(tmp_path: Path, place: str) 
         assert [(one["value"], one["name"]) for one in entries] == list(
             zip(values, ("water", "land", "ice"), strict=True)
         )
+        assert {one.get("color_hint", "0010FF") for one in entries} == {"0010FF"}
 
 
 @pytest.mark.parametrize("length", [0, None, "h", -1, "-1", 0.0, [1]])
@@ -218,3 +223,26 @@ def test_an_axis_of_no_length_is_open(length: Any) -> None:
     shape: Any = (length, "2", 64.0, length)
     (found,) = scene_model(tensor([], shape, ("batch", "bands", "height", "width"))).signature.inputs
     assert found.shape == (-1, 2, 64, -1)
+
+
+@pytest.mark.parametrize("bands", [["B02", "B03"], []], ids=["listed", "unlisted"])
+@pytest.mark.parametrize("axis", ["spectral", "wavelength", "time"])
+def test_one_scaling_for_each_band_is_never_one_after_the_other(axis: str, bands: list[str], tmp_path: Path) -> None:
+    """Their axis may have a name that nobody knows; where there is none, they cannot be told apart."""
+    shape: list[int | str | None] = ["n", 2, 4, 4]
+    graph(tmp_path / "net.onnx", [("Identity", ["x"], ["y"])], [("x", shape)], [("y", shape)])
+    layout = {"shape": [-1, 2, 4, 4], "dim_order": ["batch", axis, "height", "width"], "data_type": "float32"}
+    steps = [{"type": "z-score", "mean": 100, "stddev": 10}, {"type": "z-score", "mean": 2000, "stddev": 500}]
+    given = {
+        "mlm_input": [{"name": "x", "bands": bands, "input": layout, "value_scaling": steps}],
+        "mlm_output": [{"name": "y", "tasks": ["regression"], "result": layout}],
+        "mlm_framework": "ONNX",
+    }
+    model = modelstac.load(write(tmp_path, item("scaled", "1.5.1", {"model": asset("./net.onnx")}, **given)))
+    counts = np.stack([np.full((4, 4), number, np.float32) for number in (110, 3000)])[None]
+    if axis == "time" and bands:
+        with pytest.raises(InvalidItemError, match="no axis is theirs: batch, time, height, width"):
+            model.predict(counts, scaled=False)
+    elif axis != "time":  # one band, over two times, is scaled by a chain
+        found = model.predict(counts, scaled=False)
+        np.testing.assert_allclose(found[0, :, 0, 0], [1, 2])

@@ -28,7 +28,9 @@ from modelstac.catalog.backends.api import ApiCatalog
 from modelstac.catalog.errors import AmbiguousError, InvalidItemError, ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item
+from modelstac.catalog.sync import sync
 from modelstac.cli import main
+from modelstac.exporters.matrix import matrix
 from modelstac.registry.choosing.references import read_place
 from modelstac.registry.describing.adopt import Said, adopt
 
@@ -469,6 +471,27 @@ def test_publishing_somebody_elses_item_keeps_it_as_it_is(tmp_path: Path, kind: 
     assert found.properties["mlm:architecture"] == "U-Net"
     assert found.assets["model"].extra_fields["file:checksum"].startswith("1220")
     np.testing.assert_array_equal(modelstac.load("first-address", catalog=catalog).predict(IMAGES), IMAGES)
+
+
+def test_somebody_elses_item_is_copied_with_its_alias_and_converted_once_it_is_adopted(tmp_path: Path) -> None:
+    identity(tmp_path / "identity.onnx")
+    document = item("theirs", collection="models")
+    del document["assets"]["model"]["mlm:artifact_type"]
+    (tmp_path / "item.json").write_text(json.dumps(document))
+    place = str(tmp_path / "models.sqlite")
+    done = CliRunner().invoke(main, ["publish", str(tmp_path / "item.json"), "--catalog", place])
+    assert done.exit_code == 0, done.output
+    catalog, copy, notes = open_catalog(place), open_catalog(tmp_path / "copy", create=True), list[Any]()
+    catalog.set_alias("models", "champion", "theirs")
+    assert sync(catalog, copy).copied == ("theirs",)
+    assert copy.aliases("models") == {"champion": "theirs"}
+    for words in (["export", "theirs", "--to", "openvino"], ["diff", "theirs", "theirs"]):
+        done = CliRunner().invoke(main, [*words, "--catalog", place])
+        assert done.exit_code == 2
+        assert "item 'theirs' was described elsewhere" in done.output
+        assert "adopt it (modelstac adopt)" in done.output
+    assert matrix(catalog, report=notes.append) == []
+    assert "theirs is left out: it was described elsewhere" in str(notes)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "folder"])

@@ -84,11 +84,22 @@ def test_an_onnx_graph_says_by_what_it_multiplies(nodes, kind, weight, expected)
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
-    [("float32", "fp32"), ("mixed_float16", "fp16"), ("float16", "fp16"), ("mixed_bfloat16", "bf16")],
+    [
+        ({"name": "float32"}, "fp32"),
+        ({"name": "mixed_float16"}, "fp16"),
+        ({"name": "float16"}, "fp16"),
+        ({"name": "mixed_bfloat16"}, "bf16"),
+        # As quantize() writes them: weights alone, in a model of half precision, and values in between, too.
+        ({"mode": "int4/128", "source_name": "float32"}, "fp32"),
+        ({"mode": "int4/128", "source_name": "mixed_float16"}, "fp16"),
+        ({"mode": "int8", "source_name": "float32", "activation_quantizer": {"class_name": "AbsMaxQuantizer"}}, "int8"),
+    ],
 )
 def test_a_keras_file_says_by_the_policy_of_its_layers(policy, expected):
-    dtype = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": policy}}
-    config = {"config": {"layers": [{"class_name": "Conv2D", "config": {"dtype": dtype}}]}}
+    quantized = {"config": {"activation_quantizer": policy.get("activation_quantizer")}}
+    dtype = {"module": "keras", "class_name": "DTypePolicy", "config": policy}
+    of_layer = {"dtype": dtype, "quantization_config": quantized}
+    config = {"config": {"layers": [{"class_name": "Dense", "config": of_layer}]}}
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("config.json", json.dumps(config))

@@ -11,6 +11,7 @@ from modelstac.catalog.items.mlm.names import (
     BAND_AXES,
     BANDS_FIELD,
     CLASSES_FIELD,
+    CLASSES_FIELDS,
     DATACUBE_SCHEMA_URI,
     DTYPE_FIELD,
     FILE_SCHEMA_URI,
@@ -29,6 +30,7 @@ from modelstac.catalog.items.mlm.names import (
     ResizeType,
     Task,
     band_axis,
+    colour_digits,
 )
 from modelstac.catalog.later import later
 
@@ -58,6 +60,7 @@ __all__ = [
     "BANDS_FIELD",
     "BAND_AXES",
     "CLASSES_FIELD",
+    "CLASSES_FIELDS",
     "DATACUBE_SCHEMA_URI",
     "DTYPE_FIELD",
     "FILE_SCHEMA_URI",
@@ -93,6 +96,7 @@ __all__ = [
     "ValueScaling",
     "ZScore",
     "band_axis",
+    "colour_digits",
     "one_line",
 ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 MLM_SCHEMA_URI = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 FILE_SCHEMA_URI = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
@@ -21,6 +21,8 @@ DTYPE_FIELD = "interop:data_type"
 BANDS_FIELD = "interop:bands"
 """In an input or output: names along an axis of bands that is not called ``bands``, where MLM wants no list."""
 CLASSES_FIELD = "classification:classes"
+CLASSES_FIELDS = (CLASSES_FIELD, "classification_classes", "classes")
+"""What publishers call the same list: the second is in most examples of MLM itself."""
 RANGE_FIELD = "interop:range"
 """In an input: lowest and highest value that the model is fed, after scaling; or such a pair for each band."""
 TENSOR_FIELD = "interop:tensor"
@@ -106,6 +108,13 @@ SEMVER = re.compile(
     r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?",
     re.ASCII,
 )
+
+
+def colour_digits(colour: Any) -> Any:
+    """Write a colour of three numbers, as in the first examples of MLM, in the six digits that are meant."""
+    if not isinstance(colour, list) or [*map(type, colour)] != [int] * 3 or not all(0 <= one <= 255 for one in colour):
+        return colour
+    return bytes(colour).hex().upper()
 
 
 def band_axis(dim_order: Sequence[str]) -> str | None:

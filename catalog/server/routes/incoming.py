@@ -15,7 +15,7 @@ from modelstac.catalog.base import ALIAS
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.documents import Document, is_image_asset
 from modelstac.catalog.items.geometry import check_bbox
-from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS, RULES
+from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS, RULES, is_said_here
 from modelstac.catalog.items.validation import (
     check_item,
     declares_mlm,
@@ -170,7 +170,7 @@ def _check_aliases(aliases: Any) -> None:
 
 def is_foreign(item: Document) -> bool:
     """Tell whether an item is neither a model nor a dataset of ours: a scene, or a model that others described."""
-    if any(name.startswith("interop:") for name in item["properties"]):
+    if is_said_here(item["properties"]):
         return False
     return is_foreign_model(item) or not (
         declares_mlm(item) or any(name.startswith("mlm:") for name in item["properties"])

@@ -9,8 +9,8 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +95,20 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     except TypeError as error:
         raise SpecError(f"the example has {', '.join(example)}, and the module {name} takes more: {error}") from error
     example = {key: example[key] for key in torch.utils._pytree.tree_leaves((call.args, call.kwargs))}
-    batches = {key: _batch(array, said, key, list(example)) for key, array in example.items()}
     # Whatever device a script has set for tensors.
-    given = {key: torch.tensor(array, device="cpu") for key, array in batches.items()}
+    given = [
+        {key: torch.tensor(array, device="cpu") for key, array in tried.items()} for tried in _batches(example, said)
+    ]
     narrow = False
     if is_brief(model):
         with evaluating(model):
-            narrow = _fails(model, given) is not None
+            narrow = _fails(model, given[0]) is not None
     with evaluating(model, narrow=narrow):
-        tensors = _fitting(model, given, name)
-        _check_loss(model, tensors, name)
-        program, notes = _exported(model, tensors, name)
-        if _is_of_others(program, example.values()):
-            alone = {key: torch.tensor(array, dtype=tensors[key].dtype) for key, array in example.items()}
-            program, notes = _exported(model, alone, name)
+        for tensors in _fitting(model, given, name):
+            _check_loss(model, tensors, name)
+            program, notes = _exported(model, tensors, name)
+            if not _is_of_others(program, example.values()):
+                break
         # What an entry point builds has all its weights.
         _write(program if said.get("entrypoint") is not None else _used(program), path)
     weights = None
@@ -118,20 +118,27 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     return Saved(path, known, _runner(model, list(example), narrow=narrow), weights, notes)
 
 
-def _fitting(model: Any, tensors: dict[str, Any], name: str) -> dict[str, Any]:
+def _fitting(model: Any, given: Sequence[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
     """Run a module on its example as it is, else in the type of its weights, and give what it ran on."""
     types = {tensor.dtype for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()}
-    tried = [tensors]
-    if len(types) == 1:
-        [dtype] = types
-        tried.append({key: one.to(dtype) if one.is_floating_point() else one for key, one in tensors.items()})
-        # Whole numbers, as a sensor stores them, for a module of fractions.
-        tried.append({key: one.to(dtype) for key, one in tensors.items()})
-    reason: Exception | None = None
-    for each in tried:
-        if (error := _fails(model, each)) is None:
-            return each
-        reason = reason or error
+    ran, reason = False, None
+    for tensors in given:
+        tried = [tensors]
+        if len(types) == 1:
+            [dtype] = types
+            tried.append({key: one.to(dtype) if one.is_floating_point() else one for key, one in tensors.items()})
+            # Whole numbers, as a sensor stores them, for a module of fractions.
+            tried.append({key: one.to(dtype) for key, one in tensors.items()})
+        reasons = []
+        for each in tried:
+            if (error := _fails(model, each)) is None:
+                ran = True
+                yield each
+                break
+            reasons.append(error)
+        reason = reasons[0] if reasons else reason
+    if ran:
+        return
     [first, *_] = [*(p.name for p in _parameters(model)), "input"]
     of = "" if len(tensors) == 1 or first in tensors else f", a dictionary of {', '.join(tensors)} as its {first!r}"
     shapes = ", ".join(str([*one.shape]) for one in tensors.values())
@@ -164,11 +171,24 @@ def _fails(model: Any, tensors: Mapping[str, Any]) -> Exception | None:
     return None
 
 
-def _batch(array: np.ndarray[Any, Any], said: Mapping[str, Any], name: str, names: Sequence[str]) -> Any:
-    """Give a batch of two: a tracer takes a length of one for a constant."""
+def _batches(example: Arrays, said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give batches of two, as a tracer takes a length of one for a constant; and the example, last.
+
+    A vector of one number, such as the pixel's size, may be no batch of one, and a module may take one sample alone.
+    """
+    names = list(example)
     dims = by_input(words(said["input_dims"], "input_dims"), names, "input_dims") if said.get("input_dims") else {}
-    first = (dims.get(name) or ("batch",))[0]
-    return np.repeat(array, 2, 0) if array.shape[0] == 1 and first not in BAND_AXES else array
+    single = {
+        name
+        for name, array in example.items()
+        if array.shape[0] == 1 and (dims.get(name) or ("batch",))[0] not in BAND_AXES
+    }
+    tried = [single, {name for name in single if example[name].ndim > 1}, set()]
+    return [
+        {name: np.repeat(array, 2, 0) if name in doubled else array for name, array in example.items()}
+        for number, doubled in enumerate(tried)
+        if doubled not in tried[:number]
+    ]
 
 
 def _exported(model: Any, tensors: Mapping[str, Any], name: str) -> tuple[Any, tuple[str, ...]]:
@@ -196,11 +216,50 @@ def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
     # A length of one is a constant to the exporter, which warns of one that is left to it.
     axes = {key: [dim.STATIC if n == 1 else dim.AUTO for n in tensor.shape] for key, tensor in tensors.items()}
     program = _export(model, tensors, axes, strict=strict)
-    if not (alone := _of_one_length(program, model, tensors)):
+    alone = _of_one_length(program, model, tensors)
+    if pairs := _of_equal_length(alone, list(tensors.values())):
+        with _held_equal(model, pairs):
+            together = _export(model, tensors, axes, strict=strict)
+        if len(left := _of_one_length(together, model, tensors)) < len(alone):
+            program, alone = together, left
+        else:
+            pairs = []
+    if not alone:
         return program
     for which, axis in alone:
         list(axes.values())[which][axis] = dim.STATIC
-    return _export(model, tensors, axes, strict=strict)
+    with _held_equal(model, pairs):
+        return _export(model, tensors, axes, strict=strict)
+
+
+def _of_equal_length(
+    places: Sequence[tuple[int, int]], examples: Sequence[Any]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Pair axes of several inputs that may have to be as long as one another, such as heights of two images."""
+    found: dict[tuple[int, int], tuple[int, int]] = {}
+    pairs = []
+    for which, axis in places:
+        first = found.setdefault((axis, examples[which].shape[axis]), (which, axis))
+        if first[0] != which:
+            pairs.append((first, (which, axis)))
+    return pairs
+
+
+@contextmanager
+def _held_equal(model: Any, pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Iterator[None]:
+    """Have a module say that lengths are equal, which an exporter may not see from what is computed with them."""
+    check: Any = torch._check
+
+    def hold(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:  # noqa: ARG001 - as hooks are called
+        leaves = torch.utils._pytree.tree_leaves((given, named))
+        for (one, first), (other, second) in pairs:
+            check(leaves[one].shape[first] == leaves[other].shape[second])
+
+    hook = model.register_forward_pre_hook(hold, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _export(
@@ -271,9 +330,14 @@ def _of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list
                     _call(model, {k: _of_size(t, size) for size, (k, t) in zip(sizes, tensors.items(), strict=True)})
                     for _ in range(2)
                 )
+            except Exception:  # noqa: BLE001, S112 - whatever somebody's sizes raise
+                continue
+            try:
                 with torch.no_grad():
                     found = run(*call.args, **call.kwargs)
-            except Exception:  # noqa: BLE001, S112 - whatever somebody's operator raises
+            except Exception:  # noqa: BLE001 - whatever somebody's operator raises
+                if other > now[symbol] + 1 and _runs(model, again):  # which goes another way, as of larger images
+                    return False
                 continue
             if not _gives(model, again, found):
                 return False
@@ -288,6 +352,15 @@ def _of_size(tensor: Any, size: Sequence[int]) -> Any:
     for axis, length in enumerate(size):
         tensor = tensor.index_select(axis, torch.arange(length) % tensor.shape[axis])
     return tensor
+
+
+def _runs(model: Any, call: inspect.BoundArguments) -> bool:
+    try:
+        with torch.no_grad():
+            model(*call.args, **call.kwargs)
+    except Exception:  # noqa: BLE001 - a length that its code refuses, too
+        return False
+    return True
 
 
 def _gives(model: Any, call: inspect.BoundArguments, found: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError
 from modelstac.catalog.items.mlm import BAND_AXES
+from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.expressions import evaluate, shortened
 
 if TYPE_CHECKING:  # NumPy is imported where it computes: what only reads an item does not wait for it
@@ -24,6 +25,14 @@ COMPUTED = "numpy"
 """Format of the expressions that are computed."""
 AXES = (*BAND_AXES, "variables")
 """Names of axes of bands, or of variables."""
+_OTHERS = frozenset(
+    {
+        *(BATCH, TIME, "date", "step", "depth", "level", "altitude", "z", "class", "classes"),
+        *("height", "y", "lat", "latitude", "row", "rows", "northing", "h"),
+        *("width", "x", "lon", "longitude", "col", "cols", "column", "columns", "easting", "w"),
+    }
+)
+"""Names of axes of something else."""
 NUMBERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "min-max": ("minimum", "maximum"),
@@ -141,6 +150,23 @@ def _step_obstacle(step: object) -> str | None:
     return number_obstacle(kind, step) if kind in NUMBERS else f"value_scaling {kind!r} is not known here"
 
 
+def obstacle_of(tensor: Mapping[str, Any]) -> str | None:
+    """Say the same of an entry of ``mlm:input``, also where one step for each band is meant and no axis is theirs."""
+    layout = tensor.get("input")
+    layout = layout if isinstance(layout, Mapping) else {}
+    steps, bands = steps_of(tensor), count_bands(tensor, layout)
+    order, shape = layout.get("dim_order"), layout.get("shape")
+    if (reason := obstacle(steps, bands)) is not None or not isinstance(order, list) or not isinstance(shape, list):
+        return reason
+    several = isinstance(steps, list) and len(steps) > 1 and bands is not None and bands > 1
+    if not several or any(str(axis).casefold() in AXES for axis in order):
+        return None
+    if axis_of_bands(order, shape, len(steps)) is not None:
+        return None
+    axes = ", ".join(map(str, order))
+    return f"value_scaling has {len(steps)} entries, one for each band, and no axis is theirs: {axes}"
+
+
 def number_obstacle(kind: Any, step: Mapping[str, Any]) -> str | None:
     """Say which number lacks, is none or senseless, or would be divided by and is zero; None where all are right."""
     for key in NUMBERS[kind]:
@@ -181,12 +207,10 @@ def unmet(tensor: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         Half lines: without the first, physical values do not become what the model reads; the second concern sizes and
         bands, which data may have already.
     """
-    layout = tensor.get("input")
-    layout = layout if isinstance(layout, Mapping) else {}
     blocking: list[str] = []
     noted: list[str] = []
     steps, before = steps_of(tensor), tensor.get("pre_processing_function")
-    if (reason := obstacle(steps, count_bands(tensor, layout))) is not None:
+    if (reason := obstacle_of(tensor)) is not None:
         blocking.append(f"a scaling that cannot be computed: {reason}")
     if before and (steps or _processing_obstacle(before) is not None):
         # Often the same in words of code; where there is nothing else, values stay as they are.
@@ -243,6 +267,15 @@ def count_bands(tensor: Mapping[str, Any], layout: Mapping[str, Any]) -> int | N
     if not lengths:
         return 1
     return lengths[0] if len(lengths) == 1 and isinstance(lengths[0], int) and lengths[0] > 0 else None
+
+
+def axis_of_bands(order: Sequence[Any], shape: Sequence[Any], count: int) -> int | None:
+    """Find the axis of so many bands where none is called so: the only one of their length that is of nothing else."""
+    if count < 2 or len(order) != len(shape) or any(str(axis).casefold() in AXES for axis in order):
+        return None
+    sizes = enumerate(zip(order, shape, strict=True))
+    fits = [n for n, (axis, length) in sizes if str(axis).casefold() not in _OTHERS and length in (count, -1)]
+    return fits[0] if len(fits) == 1 else None
 
 
 def looks_scaled(values: Values, steps: Sequence[Step] | None) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pypgstac.db import PgstacDB
@@ -182,3 +186,64 @@ def test_copies_into_an_api_that_takes_writes_and_out_again(cluster: postgres.Cl
     assert rules == {NAME: {"champion": ["proved"]}, "empty": None}
     back.set_alias(NAME, "champion", None)
     assert back.aliases(NAME) == {}
+
+
+@contextmanager
+def paging(way: str) -> Iterator[str]:
+    """Serve five items by pages of two: a next link says what it changes (merge), a header, or all in an address."""
+    made = [item(f"model-{number}", "1.5.0", {"model": weights()}) for number in range(5)]
+    rest = "https://api.stacspec.org/v1.0.0/"
+    landing = {"type": "Catalog", "stac_version": "1.1.0", "id": "theirs", "description": "theirs", "links": []}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def answer(self, document: Any, status: int = 200) -> None:
+            data = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def search(self, given: Any) -> None:
+            page = int(given.get("page", self.headers.get("X-Page", 0)))
+            found = made if given.get("collections") in (["others"], "others") else []
+            link: Any = {"rel": "next", "method": "POST", "href": "search", "body": {"page": page + 1}, "merge": True}
+            if way == "headers":
+                link = link | {"headers": {"X-Page": str(page + 1)}, "body": {}}
+            elif way == "address":
+                link = {"rel": "next", "href": f"/search?collections=others&page={page + 1}"}
+            links = [link] if 2 * page + 2 < len(found) else []
+            self.answer({"type": "FeatureCollection", "features": found[2 * page : 2 * page + 2], "links": links})
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            if parts.path == "/search":
+                return self.search({name: found[0] for name, found in parse_qs(parts.query).items()})
+            conforms = {"conformsTo": [f"{rest}core", f"{rest}item-search"]}
+            return self.answer(landing | conforms) if parts.path == "/" else self.answer({}, 404)
+
+        def do_POST(self) -> None:
+            given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer({}, 405) if way == "address" else self.search(given)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("way", ["merge", "headers", "address"])
+def test_pages_are_followed_in_every_way_that_the_specification_knows(way: str) -> None:
+    with paging(way) as href:
+        there = open_catalog(href)
+        assert [found.id for found in there.search(collections="others")] == [f"model-{n}" for n in range(5)]
+        found, token = [], None
+        while True:
+            page = there.page(Query(collections=("others",), limit=3, token=token))
+            found += [document["id"] for document in page.documents]
+            if (token := page.next) is None:
+                break
+        assert found == [f"model-{n}" for n in range(5)]

@@ -159,6 +159,64 @@ def test_wrappers_and_ways_of_calling_cost_no_size(kind: Any, wrapped: Any, tmp_
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+class Differing(nn.Conv2d):  # type: ignore[misc,unused-ignore]
+    """Two images of one place: that their halves are as large does not tell an exporter that they are."""
+
+    def forward(self, before: Any, after: Any) -> Any:
+        return nn.functional.interpolate(super().forward(before) - super().forward(after), scale_factor=2.0)
+
+
+def test_two_images_of_one_size_take_any_size(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    net, axes = Differing(3, 2, 3, stride=2, padding=1), ["batch", "bands", "height", "width"]
+    item = published(
+        net,
+        tmp_path,
+        example={"before": IMAGE, "after": 2 * IMAGE},
+        bands=dict.fromkeys(("before", "after"), ("B02", "B03", "B04")),
+        input_dims=dict.fromkeys(("before", "after"), axes),
+        classes=CLASSES,
+    )
+    model = modelstac.load(item.id, catalog=tmp_path / "catalog")
+    other = OTHER[:, :, :18, :]
+    found = model.predict({"before": other, "after": other[:, :, ::-1].copy()})
+    before = torch.tensor(other)
+    np.testing.assert_allclose(found, net(before, before.flip(2)).detach().numpy(), atol=1e-5)
+
+
+class Sized(nn.Conv2d):  # type: ignore[misc,unused-ignore]
+    """Takes the size of a pixel beside the image, one for all samples."""
+
+    def forward(self, image: Any, gsd: Any) -> Any:
+        return super().forward(image).flatten(2).mean(2) * gsd
+
+
+class Single(nn.Conv2d):  # type: ignore[misc,unused-ignore]
+    """Takes one image at a time."""
+
+    def forward(self, image: Any) -> Any:
+        return super().forward(image).reshape(2, -1).mean(1)[None]
+
+
+@pytest.mark.parametrize("kind", [Sized, Single])
+def test_what_is_one_in_the_example_may_be_no_batch(kind: Any, tmp_path: Path) -> None:
+    net, sized = kind(3, 2, 1), kind is Sized
+    given = {"image": IMAGE, "gsd": np.array([10], np.float32)} if sized else {"image": IMAGE}
+    axes = {"image": ["batch", "bands", "height", "width"], "gsd": ["value"]}
+    item = published(
+        net,
+        tmp_path,
+        example=given,
+        task="classification",
+        bands={"image": ("B02", "B03", "B04")},
+        input_dims={name: axes[name] for name in given},
+        classes=CLASSES,
+    )
+    of_image, *others = (tensor["input"]["shape"] for tensor in item.properties["mlm:input"])
+    assert of_image[0] == (-1 if sized else 1)
+    assert others == ([[1]] if sized else [])
+
+
 def test_a_dictionary_for_what_takes_a_tensor_is_said(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="fails on the example, a dictionary of weight, image as its 'input'"):
         published(nn.Conv2d(3, 2, 3), tmp_path, example=WEIGHT, classes=CLASSES)

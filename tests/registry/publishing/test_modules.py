@@ -284,6 +284,25 @@ def test_other_branches_for_other_sizes_are_refused_and_never_left_out(batch: An
     assert ran >= 1
 
 
+class Positioned(nn.Module):
+    """Adds what it learned of each place, and of other places what lies between: a transformer as DINOv2 is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut, self.places = nn.Conv2d(3, 2, 4, stride=4), nn.Parameter(torch.rand(1, 2, 4, 4))
+
+    def forward(self, image: Any) -> Any:
+        found = self.cut(image)
+        if found[0, 0].numel() == self.places[0, 0].numel() and image.shape[2] == image.shape[3]:
+            return found + self.places
+        return found + nn.functional.interpolate(self.places, found.shape[2:])
+
+
+def test_what_goes_another_way_for_larger_images_takes_those_of_the_example(tmp_path: Path) -> None:
+    item = published(Positioned(), tmp_path, example=IMAGE, classes=CLASSES)
+    assert read_item(item).inputs[0].input.shape == (-1, 3, 16, 16)
+
+
 class Centring(nn.Conv2d):  # type: ignore[misc,unused-ignore]
     """Writes into what it is given."""
 

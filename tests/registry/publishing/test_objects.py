@@ -202,7 +202,7 @@ class Labelled(nn.Module):
         (SimpleNamespace(model=Net()), {}, r"SimpleNamespace holds the model that it trains: give that, \.model"),
         (Labelled(), {"example": {"image": IMAGE, "labels": IMAGE}}, "gives a loss, too, on .* labels: leave out what"),
         (Net(), {"example": IMAGE[:, :2]}, "bands are B02, B03, B04, and no axis of 'image' .* has that length"),
-        (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[2, 3, \d+\]: "),
+        (Net(), {"example": IMAGE[:, :, 0]}, r"fails on the example, of shape \[1, 3, \d+\]: "),
         (
             Odd(),
             {"example": IMAGE},

@@ -145,6 +145,16 @@ def test_all_of_ten_numbered_bands_are_taken_in_the_order_that_is_asked_for(tmp_
     np.testing.assert_array_equal(found, values[::-1])
 
 
+def test_a_file_of_two_dates_is_read_as_the_model_lists_them_or_by_its_numbers(tmp_path: Path) -> None:
+    names = ["B04", "B08", "B04", "B08"]
+    values = np.concatenate([VALUES[:2], VALUES[1:]]).astype(np.uint16)  # of bytes, four are colours and alpha
+    file, net = tif(tmp_path / "stacked.tif", values, names=names), model(tensor(names))
+    np.testing.assert_array_equal(whole(open_source(file, net)).values, values)
+    np.testing.assert_array_equal(whole(open_source(file, net, bands="3,4,1,2")).values, values[[2, 3, 0, 1]])
+    with pytest.raises(DataError, match="lists 'B04' 2 times, as of several dates"):
+        open_source(tif(tmp_path / "one.tif", VALUES[:2], names=names[:2]), net)
+
+
 def test_an_asset_that_lists_no_bands_has_those_of_its_file(tmp_path: Path) -> None:
     tif(tmp_path / "all.tif", VALUES[::-1], names=NAMES[::-1])
     np.testing.assert_array_equal(

@@ -223,13 +223,16 @@ class _Matching:
         selectors = selectors_of(self.bands, self.source.name, self.model)
         asked = bool(selectors) and any(map(numeric, _texts(selectors)))
         hidden, offers = offers, [offer for offer in offers if asked or not offer.hidden]
-        piles = [_of_keys(pile, selectors) for pile in _piles(offers)]
+        stacked = _are_stacked(offers, wanted, selectors)
+        piles = [[offer] for offer in offers] if stacked else [_of_keys(pile, selectors) for pile in _piles(offers)]
         seen = [pile[0].band for pile in piles]
         seen = all_named(seen) if known else seen
         names = tuple(str(band) for band in wanted)
         notes: tuple[str, ...] = ()
         if selectors is not None:
             places, names = selected(selectors, wanted, seen, piles, self.layout)
+        elif stacked:
+            places = list(range(len(piles)))
         elif not wanted:
             places, names = list(range(len(piles))), tuple("" if band == Band() else str(band) for band in seen)
             _check_count(places, self.layout, seen)
@@ -255,6 +258,17 @@ class _Matching:
             order = ",".join(map(str, wanted))
             number = f"; its band {alpha} is marked as alpha: give its number there, if it is a band" if alpha else ""
             raise DataError(f"{error}; or say which are meant, --bands, in the order {order}{number}") from error
+
+
+def _are_stacked(offers: Sequence[Offer], wanted: Sequence[Band], selectors: Selectors) -> bool:
+    """Tell whether one file has bands of one name, as of two dates: just those of the model, or they are numbered."""
+    names = [offer.band.name for offer in offers]
+    if len({id(offer.open()) for offer in offers}) > 1 or len(set(names)) == len(names):
+        return False
+    if selectors is not None:
+        chosen = selectors.values() if isinstance(selectors, Mapping) else selectors
+        return all(str(one).isdigit() for one in chosen)
+    return any(names) and names == [band.name for band in wanted]
 
 
 def _tell_nothing(seen: Sequence[Band], wanted: Sequence[Band]) -> bool:
