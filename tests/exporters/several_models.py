@@ -16,6 +16,7 @@ import json
 import sys
 import tempfile
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def describe(network, artifact, form, *, channels_last, int_type="int64", **fiel
         "start": datetime(2020, 1, 1, tzinfo=UTC),
         "end": datetime(2021, 1, 1, tzinfo=UTC),
         "format": form,
-        "framework_version": "2.13.0",
+        "framework_version": version("torch"),
         "architecture": "CNN",
         "tasks": ("regression",),
         "inputs": tuple(layout("input", entry, channels_last) for entry in inputs),
