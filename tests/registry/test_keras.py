@@ -26,7 +26,7 @@ MAKE = """
     model.save(sys.argv[1])
     frames = np.random.default_rng(7).random((2, 4, 6, 5, 1), dtype="float32")
     np.save(sys.argv[2], keras.ops.convert_to_numpy(model(frames)))
-    answer(backend=keras.config.backend())
+    answer(backend=keras.config.backend(), version=sys.modules[keras.config.backend()].__version__)
 """
 LOAD = """
     import os
@@ -66,7 +66,7 @@ def catalog(made: Path, on_keras: Python, make_item: Callable[..., pystac.Item])
     if not href.exists():
         answer = on_keras("tensorflow", MAKE, made / "model.keras", made / "expected.npy")
         assert answer["backend"] == "tensorflow"
-        versions = {"backend": "tensorflow", "backend_version": "2.19.1"}
+        versions = {"backend": "tensorflow", "backend_version": answer["version"]}
         open_catalog(href, create=True).publish(make_item(made / "model.keras", "keras", LAST, **versions))
     return str(href)
 
