@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.models.functional import Functional  # which nothing public gives without naming another layer
 
 from modelstac.catalog.errors import SpecError
 from modelstac.catalog.items.versions import semver
@@ -120,8 +121,6 @@ def _called(model: Any, call: Callable[..., Any], given: Mapping[str, Any], **mo
 
 def _of_layers(model: Any) -> Any:
     """Give the graph alone of a class that is trained in a way of its own, and computes as Keras' own classes do."""
-    from keras.src.models.functional import Functional
-
     kind = type(model)
     if kind in (Functional, keras.Sequential) or kind.call not in (Functional.call, keras.Sequential.call):
         return model
@@ -144,8 +143,6 @@ def _of_any_batch(model: Any) -> Any:
 
 def _has_shapes(model: Any) -> bool:
     """Tell whether a model is a graph of layers; a subclass has inputs once it was called, and no such graph."""
-    from keras.src.models.functional import Functional  # which nothing public gives without naming another layer
-
     try:
         return isinstance(model, keras.Sequential | Functional) and bool(model.inputs)
     except (AttributeError, ValueError):  # one that was never built

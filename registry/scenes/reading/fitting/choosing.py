@@ -266,8 +266,7 @@ def _are_stacked(offers: Sequence[Offer], wanted: Sequence[Band], selectors: Sel
     if len({id(offer.open()) for offer in offers}) > 1 or len(set(names)) == len(names):
         return False
     if selectors is not None:
-        chosen = selectors.values() if isinstance(selectors, Mapping) else selectors
-        return all(str(one).isdigit() for one in chosen)
+        return all(map(numeric, _texts(selectors)))
     return any(names) and names == [band.name for band in wanted]
 
 
