@@ -183,7 +183,7 @@ class ApiCatalog(Catalog):
         """
         if skip and self._api.is_ours:
             answer = self._api.follow(link | {"body": link["body"] | {"limit": skip}})
-            following = next((found for found in answer["links"] if found["rel"] == "next"), None)
+            following = next_request(link, answer)
             if following is not None and len(answer["features"]) == skip:
                 link = following | {"body": following["body"] | {"limit": link["body"]["limit"]}}
                 skip = 0
