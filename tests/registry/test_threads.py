@@ -95,7 +95,10 @@ def test_what_another_thread_is_importing_is_waited_for_or_left_alone(
     for package in ("torch", "tensorflow", "xarray", "pandas", "polars", "pyarrow"):
         (tmp_path / f"{package}.py").write_text(slow)
     keras = "import types\nModel = type('Model', (), {})\nconfig = types.SimpleNamespace(backend=lambda: 'jax')\n"
-    (tmp_path / "keras.py").write_text(slow + keras)
+    graphs = tmp_path / "keras" / "src" / "models" / "functional.py"
+    graphs.parent.mkdir(parents=True)
+    graphs.write_text("Functional = type('Functional', (), {})\n")
+    (tmp_path / "keras" / "__init__.py").write_text(slow + keras)
     assert python(HALF, tmp_path) == {
         "same": True,
         "waiting": True,
