@@ -19,7 +19,7 @@ from typing import Any
 
 import pystac
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.items.documents import as_item
 from modelstac.catalog.items.validation import validate

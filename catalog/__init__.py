@@ -58,7 +58,7 @@ def open_catalog(href: str | os.PathLike[str], *, create: bool = False) -> Catal
 
     text = typed(os.fspath(href))
     if text.startswith(("http://", "https://")) and not text.endswith(".json"):
-        from modelstac.catalog.backends.api import ApiCatalog
+        from modelstac.catalog.backends.api.catalog import ApiCatalog
 
         return ApiCatalog(text)
     if "://" in text and not text.startswith("file://"):

@@ -19,7 +19,7 @@ import pystac
 
 from benchmarks.soak.journal import Journal, content_of, parameters_of, read
 from modelstac.catalog import ModelDescription, open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import ConflictError, ItemExistsError, ModelStacError, NotFoundError, StorageError
 from modelstac.catalog.items.writing import write_item

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modelstac.catalog.backends.http import reason
+from modelstac.catalog.backends.api.http import reason
 from modelstac.catalog.credentials import identified, refusal, typed, warn_unencrypted
 from modelstac.catalog.errors import (
     DownloadError,

@@ -238,7 +238,7 @@ def _refused(error: Exception) -> int | None:
 def _explained(error: Exception, source: Source) -> ModelStacError:
     from urllib.error import HTTPError, URLError
 
-    from modelstac.catalog.backends.http import reason as why
+    from modelstac.catalog.backends.api.http import reason as why
 
     text = str(error)
     if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == GONE:

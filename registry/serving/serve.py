@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import CatalogError, InvalidItemError
 from modelstac.catalog.server.files.artifacts import artifact_path

@@ -19,7 +19,7 @@ from tests.registry.test_others import IMAGES, identity, item, static
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import DownloadError, ModelStacError
 from modelstac.catalog.messages import Note
 from modelstac.cli import main

@@ -24,7 +24,7 @@ from torch import nn
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import AmbiguousError, InvalidItemError, ModelStacError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.reading import read_item

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from modelstac.catalog.backends.http import reason
+from modelstac.catalog.backends.api.http import reason
 from modelstac.catalog.credentials import shown
 from modelstac.catalog.errors import (
     DownloadError,

@@ -9,7 +9,7 @@ from tests.catalog.server.conftest import Server, serving
 from tests.catalog.test_sync import others, write_catalog
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.messages import Message, Note
 from modelstac.catalog.sync import sync

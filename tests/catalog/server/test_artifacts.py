@@ -14,7 +14,7 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, UnauthorizedError
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.sync import sync

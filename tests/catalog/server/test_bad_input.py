@@ -14,7 +14,7 @@ import requests
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import ROOT, Server, until
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import CatalogError, StorageError
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.server.watching.problems import of_error

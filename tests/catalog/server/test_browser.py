@@ -20,7 +20,7 @@ from tests.catalog.server.conftest import ROOT, Server, serving
 from tests.chromium import chromium as start
 from tests.needs import left_out
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.server.settings import ServerSettings
 from modelstac.catalog.testing import ONNX, TORCH, Examples
 

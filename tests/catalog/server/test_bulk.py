@@ -12,7 +12,7 @@ import pystac
 import pytest
 from tests.catalog.server.conftest import Server
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, ItemExistsError, NotFoundError, UnauthorizedError
 from modelstac.catalog.items.provenance import Source
 from modelstac.catalog.testing import Examples

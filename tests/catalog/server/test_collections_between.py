@@ -8,7 +8,7 @@ from typing import Any
 from tests.catalog.server.conftest import Server
 
 from modelstac.catalog import Catalog, open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items import documents
 from modelstac.catalog.messages import Message, Note
 from modelstac.catalog.sync import sync

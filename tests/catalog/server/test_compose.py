@@ -16,7 +16,7 @@ from tests.catalog.seaweedfs import storage
 from tests.catalog.server.conftest import Server, run, serving
 from tests.catalog.server.postgres import BINARIES, Cluster
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.testing import Examples
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -17,7 +17,7 @@ import requests
 from tests.catalog.server import postgres
 from tests.catalog.server.conftest import Server, environment, run, serving
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.testing import Examples
 
 

@@ -23,7 +23,7 @@ from tests.catalog.server.conftest import environment
 from tests.registry.foreign_items import item, weights
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import NotFoundError, StorageError
 from modelstac.catalog.items.collections.widening import new_collection, widened

@@ -13,7 +13,7 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server
 from tests.chromium import chromium
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.writing import write_item
 
 NAME = "convlstm-knmi"

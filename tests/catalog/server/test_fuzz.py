@@ -16,7 +16,7 @@ from schemathesis import Case
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.testing import TORCH
 

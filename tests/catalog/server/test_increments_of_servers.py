@@ -8,7 +8,7 @@ from tests.catalog.server.conftest import Server
 from tests.catalog.test_sync import content
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.increments import sync_on
 from modelstac.catalog.testing import ONNX, Examples
 

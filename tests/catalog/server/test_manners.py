@@ -21,8 +21,8 @@ from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, serving, until
 
 from modelstac.catalog import Query
-from modelstac.catalog.backends.api import ApiCatalog
-from modelstac.catalog.backends.http import Api
+from modelstac.catalog.backends.api.catalog import ApiCatalog
+from modelstac.catalog.backends.api.http import Api
 from modelstac.catalog.errors import CatalogError, StorageError
 from modelstac.catalog.items.writing import write_item
 from modelstac.cli.keeping.settings import settings_of

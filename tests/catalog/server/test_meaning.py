@@ -10,7 +10,7 @@ import cql2
 import pytest
 from tests.catalog.server.conftest import Server
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.geometry import bounding_box
 from modelstac.catalog.testing import Examples, said_items
 from modelstac.catalog.testing.meanings import MEANINGS, ORDERS, said_id

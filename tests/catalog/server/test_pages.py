@@ -12,7 +12,7 @@ from tests.catalog.pages.models import NAME, land_cover
 from tests.catalog.server.conftest import Server
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.links import PAGE_FIELD
 from modelstac.catalog.items.reading import read_item
 from modelstac.catalog.sync import sync

@@ -13,7 +13,7 @@ from tests.catalog.server import postgres
 from tests.catalog.server.conftest import serving
 
 from modelstac.catalog import Query
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.server.stores.migrate import migrate
 from modelstac.catalog.server.stores.queryables import INDEXED
 from modelstac.catalog.testing import Examples

@@ -13,7 +13,7 @@ from tests.catalog.server.conftest import Server, run, serving
 from tests.catalog.test_sync import content
 
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.sync import sync
 from modelstac.catalog.testing import NEWER, ONNX, TORCH, Examples
 

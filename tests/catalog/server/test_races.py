@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from tests.catalog.server.conftest import Server, serving
 from tests.catalog.server.postgres import Cluster
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import ModelStacError
 from modelstac.catalog.server.files.artifacts import ArtifactStore
 from modelstac.catalog.server.gc import collect

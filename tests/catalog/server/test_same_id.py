@@ -10,7 +10,7 @@ from tests.catalog.server import postgres
 from tests.catalog.server.conftest import serving
 from tests.catalog.server.test_bulk import NAMES, documents, many
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import AmbiguousError
 from modelstac.catalog.search.query import Query
 from modelstac.registry.choosing.resolve import resolve

@@ -12,7 +12,7 @@ import pytest
 from tests.catalog.conftest import Describe
 from tests.catalog.server.conftest import Server, run, until
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.writing import write_item
 
 NAME = "convlstm-knmi"

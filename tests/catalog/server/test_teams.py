@@ -12,7 +12,7 @@ import pytest
 import requests
 from tests.catalog.server.conftest import Server, run
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import ForbiddenError, UnauthorizedError
 from modelstac.catalog.journal import Asked
 from modelstac.catalog.server.teams import hierarchy

@@ -12,7 +12,7 @@ import pytest
 from tests.catalog.server.conftest import Server, own_environment, serving
 from tests.catalog.server.postgres import Cluster
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.items.schemas import SHIPPED_URIS, core_uris, find_schema
 from modelstac.catalog.testing import Examples
 

@@ -19,7 +19,7 @@ import pytest
 from tests.catalog.server.conftest import Server, run, serving, until
 from tests.catalog.server.postgres import Cluster
 
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.errors import InvalidItemError, StorageError
 from modelstac.catalog.journal import Entry
 from modelstac.catalog.server.routes.keys import Keys

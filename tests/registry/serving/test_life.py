@@ -19,7 +19,7 @@ from tests.registry.serving.conftest import MakeItem, infer, predicting, ready, 
 
 import modelstac
 from modelstac.catalog import open_catalog
-from modelstac.catalog.backends.api import ApiCatalog
+from modelstac.catalog.backends.api.catalog import ApiCatalog
 from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import AmbiguousError
 from modelstac.registry.serving.models import Models

@@ -12,16 +12,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pystac
 
-from modelstac.catalog.ahead import batches
-from modelstac.catalog.backends.api_query import filter_of, place_of, residual
-from modelstac.catalog.backends.http import Api, next_request, quoted
+from modelstac.catalog.backends.api.http import Api, next_request, quoted
+from modelstac.catalog.backends.api.queries import body_of, residual
+from modelstac.catalog.backends.api.writing import Writer
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.published import Published
 from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
@@ -30,40 +28,30 @@ from modelstac.catalog.errors import (
     AmbiguousError,
     CatalogError,
     ChangedMeanwhileError,
-    InvalidItemError,
     InvalidQueryError,
     ItemExistsError,
-    MissingFileError,
     NotFoundError,
 )
 from modelstac.catalog.items import documents
-from modelstac.catalog.items.collections import checking, merging, widening
+from modelstac.catalog.items.collections import checking, merging
 from modelstac.catalog.items.collections.merging import Change
-from modelstac.catalog.items.documents import Document, as_item, is_structural
+from modelstac.catalog.items.documents import Document, as_item
 from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.identity import ALIASES, RULES, in_collection, reference
-from modelstac.catalog.items.links import ITEM_ID_FIELD, has_local_files, local_file, local_path
+from modelstac.catalog.items.links import has_local_files
 from modelstac.catalog.journal import Asked, Entry
-from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
+from modelstac.catalog.messages import Report, ignore
 from modelstac.catalog.rules import check_rules
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query
-from modelstac.catalog.search.ranges import interval
 from modelstac.catalog.search.sql.derived import scan
 from modelstac.catalog.search.sql.fields import reduced
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
-from modelstac.catalog.search.sql.rows import dumps
 
 KEY_VARIABLE = "MODELSTAC_KEY"
-_PAGE = 250
 _IDS = 1000
-_AT_ONCE = 3
-_TRIES = 3
-_LARGEST_REQUEST = 8 << 20
-_LINES_AT_A_TIME = 100
 _TOKEN = [Key("link"), Key("skip")]
-_REMOTE = ("http://", "https://", "s3://", "gs://", "az://")
 
 
 class ApiCatalog(Catalog):
@@ -213,7 +201,7 @@ class ApiCatalog(Catalog):
             return
         skip = 0
         if query.token is None:
-            link, answer = self._api.search(_body(narrowed, core=core, sorts=self._api.sorts))
+            link, answer = self._api.search(body_of(narrowed, core=core, sorts=self._api.sorts))
         else:
             text, skip = read_token(query, _TOKEN)
             link = json.loads(text)
@@ -271,109 +259,7 @@ class ApiCatalog(Catalog):
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items; those of one model all or none, unless they fill several requests."""
-        for _ in range(_TRIES):
-            try:
-                return self._add_many(items, report)
-            except MissingFileError:
-                # Removed after it was found to be there, by a delete or by gc: then it is sent again.
-                if not any(map(has_local_files, items)):
-                    raise
-        return self._add_many(items, report)
-
-    def _add_many(self, items: list[pystac.Item], report: Report) -> Published:
-        by_id: dict[str, pystac.Item] = {}
-        for item in items:
-            if by_id.setdefault(item.id, item) is not item:
-                self.same_or_refuse(by_id[item.id], item)
-            for link in item.links:
-                if not is_structural(found := link.to_dict(transform_href=False)) and _only_here(found):
-                    report(Note(f"item {item.id!r}: its link {link.rel!r} leads to this machine only, and is left out"))
-        # Asked for before their files are sent; what has none is refused by the server, or found to be there.
-        present = {item.id for item in items if has_local_files(item) and self._is_there(item)}
-        if self._api.takes_lines and len(by_id) > 1:
-            self._send([item for item_id, item in by_id.items() if item_id not in present], report)
-            return Published(self.get, [item.id for item in items])
-        by_name: dict[str, list[Document]] = {}
-        for item_id, item in by_id.items():
-            if item_id not in present:
-                by_name.setdefault(str(item.collection_id), []).append(self._uploaded(item, report))
-
-        def post(name: str) -> None:
-            self._make_collection(name, by_name[name])
-            for some in in_requests(by_name[name]):
-                self._post(name, some, by_id)
-
-        # What is derived from another of them has to wait for it.
-        derived = any(item.get_links("derived_from") for item in by_id.values())
-        with ThreadPoolExecutor(1 if derived else _AT_ONCE, thread_name_prefix="publish") as threads:
-            posted = [threads.submit(post, name) for name in by_name]
-            try:
-                for done in posted:
-                    done.result()
-            finally:
-                threads.shutdown(cancel_futures=True)
-        return Published(self.get, [item.id for item in items])
-
-    def _send(self, items: list[pystac.Item], report: Report) -> None:
-        """Send items in one request that is stored whole or not at all."""
-        uploaded = {item.id: self._uploaded(item, report) for item in items if has_local_files(item)}
-        if not any(item.get_links("derived_from") for item in items):
-            # A model after the other is less work for the server.
-            items = sorted(items, key=lambda item: str(item.collection_id))
-
-        def lines() -> Iterator[bytes]:
-            for some in batches(items, _LINES_AT_A_TIME):
-                yield b"".join(_line(uploaded.get(item.id) or self._uploaded(item, ignore)) for item in some)
-
-        if items:
-            self._api.send_lines("bulk_items", lines)
-
-    def _is_there(self, item: pystac.Item) -> bool:
-        stored = self.find(f"{item.collection_id}/{item.id}")
-        return stored is not None and bool(self.same_or_refuse(stored, item))
-
-    def _post(self, name: str, new: list[Document], items: dict[str, pystac.Item]) -> None:
-        body: Document = {"type": "FeatureCollection", "features": new} if len(new) > 1 else new[0]
-        try:
-            self._api.send("POST", f"collections/{quoted(name)}/items", body)
-        except ItemExistsError:
-            # With other content, or the server takes nothing twice.
-            missing = [document for document in new if not self._is_there(items[document["id"]])]
-            if len(missing) == len(new):
-                raise
-            if missing:
-                self._post(name, missing, items)
-
-    def _uploaded(self, item: pystac.Item, report: Report) -> Document:
-        paths = {key: local_file(asset) for key, asset in item.assets.items()}
-        task = f"publish {item.id}"
-        report(Started(task, len(item.assets)))
-        hrefs = {}
-        for key, path in paths.items():
-            asset = item.assets[key]
-            if path is None:
-                hrefs[key] = asset.href
-            elif self._by_reference:
-                raise InvalidItemError(
-                    f"asset {key!r} of {item.id!r} is {path}, on this machine only: "
-                    f"name it by an address ({', '.join(_REMOTE)}…) or publish without --by-reference"
-                )
-            else:
-                hrefs[key] = self._api.upload(path, str(asset.extra_fields["file:checksum"]))
-            report(Advanced(task, note=key))
-        report(Finished(task))
-        document = documents.stored_item(documents.located(item), hrefs, {})
-        return document | {"links": [link for link in document["links"] if not _only_here(link)]}
-
-    def _make_collection(self, name: str, items: list[Document]) -> None:
-        try:
-            self._api.get(f"collections/{quoted(name)}")
-        except NotFoundError:
-            collection = widening.widened(widening.new_collection(name, items[0]["properties"]), *items)
-            try:
-                self._api.send("POST", "collections", documents.stored_collection(collection))
-            except ItemExistsError:
-                return  # somebody else published the first version of this model
+        return Writer(self, self._api, report, by_reference=self._by_reference).write(items)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Return the item ids that a model's aliases point to."""
@@ -446,74 +332,5 @@ class ApiCatalog(Catalog):
         self._api.send("DELETE", _path(item))
 
 
-def in_requests(new: list[Document]) -> Iterator[list[Document]]:
-    """Split items into as many requests as are needed for none to be larger than servers take."""
-    some: list[Document] = []
-    size = 0
-    for document in new:
-        length = len(json.dumps(document))
-        if some and size + length > _LARGEST_REQUEST:
-            yield some
-            some, size = [], 0
-        some.append(document)
-        size += length
-    yield some
-
-
-def _line(document: Document) -> bytes:
-    try:
-        return dumps(document).encode() + b"\n"
-    except ValueError as error:
-        raise InvalidItemError(f"item {document['id']!r} has what JSON cannot hold: {error}") from error
-
-
 def _path(item: pystac.Item) -> str:
     return f"collections/{quoted(str(item.collection_id))}/items/{quoted(item.id)}"
-
-
-def _body(query: Query, *, core: bool, sorts: bool) -> Document:
-    names = [name.removeprefix("-").removeprefix("properties.") for name in query.sortby]
-    sort = [
-        {"field": name if name in {"id", "collection"} else f"properties.{name}", "direction": direction}
-        for name, direction in zip(names, _directions(query.sortby), strict=True)
-    ]
-    if "id" not in names:
-        sort.append({"field": "id", "direction": "asc"})
-    if core:
-        # Others may have one id in two collections.
-        sort.append({"field": "collection", "direction": "asc"})
-    body: Document = {
-        "limit": min(query.limit or _PAGE, _PAGE),
-        "ids": query.ids,
-        "collections": query.collections,
-        "datetime": query.datetime and _moments(query.datetime),
-        "filter": None if core else filter_of(query),
-        "q": query.text.split(",") if query.text and not core else None,
-        "sortby": sort if sorts else None,
-    } | place_of(query, core=core)
-    if body["filter"] is not None:
-        body["filter-lang"] = "cql2-json"
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def _moments(text: str) -> str:
-    """Return an interval as APIs understand it: whole moments of RFC 3339.
-
-    With their fractions, since a server like ours reads an end at 23:59:59 as the end of that day.
-    """
-    ends = zip(interval(text), (datetime.min, datetime.max), strict=True)
-    return "/".join(
-        ".."
-        if (moment := end.astimezone(UTC).replace(tzinfo=None)) == open_end
-        else f"{moment.isoformat(timespec='microseconds')}Z"
-        for end, open_end in ends
-    )
-
-
-def _directions(names: Iterable[str]) -> list[str]:
-    return ["desc" if name.startswith("-") else "asc" for name in names]
-
-
-def _only_here(link: Document) -> bool:
-    """Tell whether a link leads to a file of this machine, which a server would take for an address below its own."""
-    return ITEM_ID_FIELD not in link and local_path(str(link["href"])) is not None
