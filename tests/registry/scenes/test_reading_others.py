@@ -115,18 +115,18 @@ def test_numbered_bands_are_named_by_their_numbers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, VALUES[[2, 0]])
 
 
-@pytest.mark.parametrize("spelling", ["Band {}", "band_{}", "Band{}", "BAND {}", "b{}"])
-@pytest.mark.parametrize("form", ["file", "dataset"])
+@pytest.mark.parametrize("spelling", ["Band {}", "band_{}", "Band{}", "BAND {}", "b{}", "{}"])
+@pytest.mark.parametrize("form", ["file", "dataset", "array"])
 def test_numbers_that_programs_write_are_no_names_however_they_are_spelled(
     tmp_path: Path, spelling: str, form: str
 ) -> None:
     """GDAL calls variables of NetCDF and Zarr Band1, ENVI writes Band 1; a model that counts so has them by number."""
     names = [spelling.format(number) for number in (1, 2, 3)]
     scene: Any = tif(tmp_path / "all.tif", VALUES.astype(np.int16), names=names)
-    if form == "dataset":
+    if form != "file":
         grid = GeoBox(VALUES.shape[1:], CORNER, UTM)
         cube = xr.DataArray(VALUES, {"band": names, **xr_coords(grid)}, ("band", "y", "x"))
-        scene = cube.to_dataset("band")
+        scene = cube.to_dataset("band") if form == "dataset" else cube
     source = open_source(scene, model(tensor(NAMES)))
     np.testing.assert_array_equal(whole(source).values, VALUES)
     assert "its 3 bands have no names and are taken in the order of the model" in source.notes[0]

@@ -277,7 +277,8 @@ def _image(array: xr.DataArray) -> tuple[str, str] | None:
 
 def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool) -> list[Band]:
     if axis is not None:
-        return bands_of_axis(array, axis) or [Band()] * array.sizes[axis]
+        found = bands_of_axis(array, axis) or [Band()] * array.sizes[axis]
+        return [replace(one, name="") for one in found] if are_counted([one.name for one in found]) else found
     if band is not None and not (alone and band == Band(band.name) and one_band(array) is None):
         return [band]
     return [Band(one_band(array) or ("" if alone else str(array.name or "")))]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _IN_NAME = re.compile(r"(?:^|[_.\- ])(B\d{1,2}A?)(?=[_.\- ]|$)", re.IGNORECASE)
-_COUNTED = re.compile(r"b([1-9]\d*)|(?i:band)[ _]?([1-9]\d*)")
+_COUNTED = re.compile(r"b?([1-9]\d*)|(?i:band)[ _]?([1-9]\d*)")
 _WORDS = re.compile(r"[A-Za-z]+\d*")
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?:T?(\d{2})(\d{2})(\d{2}))?(?!\d)"
