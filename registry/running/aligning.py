@@ -29,6 +29,7 @@ from modelstac.registry.running.bands import (
     one_band,
 )
 from modelstac.registry.running.labels.grids import image_axis, image_axis_of
+from modelstac.registry.running.labels.levels import with_levels
 from modelstac.registry.running.labels.packing import missing_codes
 from modelstac.registry.running.labels.reading import (
     check_packed,
@@ -174,6 +175,8 @@ def _one_array(dataset: xr.Dataset, source: Any, model: Runnable, scaled: bool) 
         return array
     if not wanted:
         raise _no_variable(source.name, dataset)
+    dataset = with_levels(dataset, listed(source))
+    variables = list(dataset.data_vars)
     chosen = choose(wanted, bands_of_variables(dataset), of=source.name, kind="variables")
     names = [variables[place] for place in chosen]
     if len(names) == 1:

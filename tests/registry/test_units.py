@@ -32,6 +32,10 @@ VALUES = xr.DataArray(np.array([0.5, 1.0, 30.0]), dims="x")
         ("Watts/meter^2/steradian/micrometer", "W m-2 sr-1 um-1", 1),
         ("Percent", "1", 0.01),
         ("METERS", "km", 1e-3),
+        ("US survey foot", "m", 1200 / 3937),
+        ("mb", "hPa", 1),
+        ("(0 - 1)", "%", 100),
+        ("ppbv", "ppm", 1e-3),
     ],
 )
 def test_spellings_of_units(found: str, wanted: str, factor: float) -> None:

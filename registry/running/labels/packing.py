@@ -23,6 +23,8 @@ RANGES = ("valid_min", "valid_max", "valid_range")
 FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 _OF_FLAGS = "nodata_values"
 _PER_BAND = ("nodatavals", "scales", "offsets")
+_UNWRITTEN = 9.969209968386869e36
+"""What NetCDF holds where nothing was written, ``NC_FILL_FLOAT`` and ``NC_FILL_DOUBLE``, without saying so."""
 KINDS = "fiub"
 """NumPy's letters for numbers, and for true and false."""
 
@@ -196,6 +198,8 @@ def _masked(array: xr.DataArray, axis: str | None) -> xr.DataArray:
             for code in codes:
                 if np.isfinite(code):
                     array = _where(array, array == code)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 2:
+        array = _where(array, array == array.dtype.type(_UNWRITTEN))
     low, high = (_codes(array.attrs.get(name), array.dtype) for name in ("valid_min", "valid_max"))
     both = _codes(array.attrs.get("valid_range"), array.dtype)
     if len(both) == 2:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tokenize
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ _UNSAID = frozenset({"", "none", "unknown", "n/a", "na", "nan"})
 COUNTS = frozenset({"dn", "count", "counts", "digital number", "digital numbers", "digital_number", "raw"})
 """What numbers are called that are as a sensor or a file stores them, and no quantity."""
 # Reflectances and masks: what UDUNITS writes as 1.
-_PLAIN = frozenset({"1", "-", "unitless", "dimensionless", "reflectance", "ratio", "fraction", "no unit", "no units"})
+_PLAIN = frozenset(
+    {"1", "-", "unitless", "dimensionless", "reflectance", "ratio", "fraction", "no unit", "no units", "(0 - 1)"}
+)
 _CELSIUS = re.compile(r"^(?:deg(?:rees?)?|°)[ _.]?(?:C|[Cc]elsius)$")
 _KELVIN = re.compile(r"^(?:deg(?:rees?)?[ _.]?)?[Kk]elvin$")
 _SCALED = re.compile(
@@ -32,6 +35,11 @@ _SCALED = re.compile(
 _FACTOR = r"[^\W\d]+(?:(?:\^|\*\*)?[-+]?\d)?"
 _GROUP = re.compile(rf"/\s*\(\s*({_FACTOR}(?:[ .*·-]+{_FACTOR})*)\s*\)(?!\s*[\^*\d])")
 """What is divided by together: W/(m2 sr um)."""
+_NAMES = MappingProxyType(
+    {"US survey foot": "survey_foot", "us-ft": "survey_foot", "mb": "millibar", "m of water equivalent": "m"}
+    | {"ppmv": "1e-6", "ppb": "1e-9", "ppbv": "1e-9"}
+)
+"""What vertical reference systems (PROJ), reanalyses (ECMWF, NCEP) and UDUNITS say, and pint does not or of others."""
 _WORD = re.compile(r"\b[A-Z][A-Za-z]{3,}\b")
 """A word and no symbol, so that its capitals say nothing: Percent, METERS."""
 _SALINITY = "practical_salinity_unit"
@@ -173,7 +181,7 @@ def _parsed(unit: str, found: str, wanted: str, of: str) -> tuple[float, Any]:
 
 def _read(unit: str) -> tuple[float, Any] | None:
     """Read factor and unit of pint, UDUNITS has such as ``1e-3 m``; None of what is no unit known here."""
-    text = _KELVIN.sub("K", _CELSIUS.sub("degC", _plain(unit)))
+    text = _KELVIN.sub("K", _CELSIUS.sub("degC", _NAMES.get(unit, _plain(unit))))
     factor = 1.0
     if scaled := _SCALED.match(text):
         factor = 10.0 ** int(scaled[2]) if scaled[1] else float(scaled[3])

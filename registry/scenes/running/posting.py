@@ -15,9 +15,11 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import InvalidItemError, SpecError
-from modelstac.registry.running.values.expressions import evaluate, shortened
+from modelstac.registry.running.values.expressions import LONGEST, evaluate, shortened
 
 if TYPE_CHECKING:
     Values = np.ndarray[Any, Any]
@@ -40,12 +42,13 @@ LABELLING = frozenset({"argmax", "threshold"})
 _OF_SCORES = frozenset({"argmax", "softmax", "sigmoid", "stretch"})
 _AT_ONCE = 1 << 16
 """Pixels that are compared at once: what stays in the processor's cache."""
-_SPELLED = re.compile(
-    r"(?:lambda \w+: *)?(?:\w+\.)*(argmax|softmax|sigmoid|expit|clip|clamp)(?:\((.*)\))?(?:\.\w+\(\))*", re.IGNORECASE
-)
+_CALLED = re.compile(r"(?:\w+\.)*(argmax|softmax|sigmoid|expit|clip|clamp)", re.IGNORECASE)
 _SAME = MappingProxyType({"expit": "sigmoid", "clamp": "clip"})
-_BOUND = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
-_WITH_AXIS = re.compile(r"(?:axis|dim) *= *[-\d]+")
+_ARRAY = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
+_OF = frozenset({"x", "a", "input", "tensor", "logits"})
+_ALONG = frozenset({"axis", "dim", "keepdim", "keepdims", "dtype"})
+_BOUNDS = MappingProxyType({"min": 0, "a_min": 0, "max": 1, "a_max": 1})
+"""Arguments of these calls: the array, what changes no number here, and which bound."""
 
 
 @dataclass(frozen=True)
@@ -136,18 +139,41 @@ def steps_of_item(function: Any, *, of: str) -> tuple[tuple[Step, ...], list[str
 
 
 def _spelled(text: str) -> Step | None:
-    """Read a call by one of a few names, such as ``torch.argmax(x, dim=1)``, without running anything."""
-    found = _SPELLED.fullmatch(" ".join(text.split()))
-    if found is None:
+    """Read a call by one of a few names, such as ``torch.argmax(x, dim=1)``, without running anything.
+
+    It is one of an array as it is: ``softmax(x / 2.5)`` and ``argmax(-x)`` are other steps.
+    """
+    try:
+        tree = ast.parse(text[: LONGEST + 1].strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    tree = tree.body if isinstance(tree, ast.Lambda) else tree
+    call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
+    if (found := _CALLED.fullmatch(ast.unparse(call.func))) is None:
+        return None
+    given = dict(enumerate(call.args[bool(call.args and _is_array(call.args[0])) :]))
+    bounds: dict[Any, Any] = {place: _number_of(one) for place, one in given.items()}
+    for keyword in call.keywords:
+        if (bound := _BOUNDS.get(str(keyword.arg))) is not None:
+            bounds[bound] = _number_of(keyword.value)
+        elif keyword.arg not in _ALONG and not (keyword.arg in _OF and _is_array(keyword.value)):
+            return None
     name = _SAME.get(found[1].lower(), found[1].lower())
-    given = _WITH_AXIS.sub("", found[2] or "")
-    if "(" in given or ")" in given:
-        return None
-    numbers = tuple(float(n) for n in _BOUND.findall(given))
     if name == "clip":
-        return Step(name, numbers) if len(numbers) == 2 else None
-    return Step(name)
+        two = [bounds.pop(place, None) for place in (0, 1)]
+        return None if bounds or None in two else Step(name, tuple(map(float, two)))
+    return Step(name) if all(isinstance(one, int) for one in bounds.values()) else None  # the number of an axis
+
+
+def _is_array(node: ast.expr) -> bool:
+    return _ARRAY.fullmatch(ast.unparse(node)) is not None
+
+
+def _number_of(node: ast.expr) -> int | float | None:
+    with suppress(ValueError, TypeError):
+        value = ast.literal_eval(node)
+        return value if type(value) in (int, float) else None
+    return None
 
 
 def apply_step(step: Step, values: Values, axis: int) -> Values:

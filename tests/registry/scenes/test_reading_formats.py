@@ -21,6 +21,7 @@ from tests.registry.scenes.reading_models import CORNER, UTM, model, scene_item,
 from tests.registry.scenes.small_models import average
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.running.aligning import aligned
 from modelstac.registry.running.labels.systems import are_one, before_plugins, called
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.reading.opening import open_source
@@ -78,6 +79,30 @@ def test_times_and_levels_of_a_grib(tmp_path: Path) -> None:
     both = [(VALUES + height, level | {"level": height}) for height in (500, 850)]
     found = whole(open_source(grib(tmp_path / "air.grib2", *both), model(tensor(["TMP 85000-ISBL"])))).values
     np.testing.assert_allclose(found, VALUES[None] + 850, atol=1e-3)
+
+
+def test_levels_of_cubes_are_bands(tmp_path: Path) -> None:
+    """As the Copernicus store has them in hPa, CMIP in Pa, and the ocean by depths that are none of round numbers."""
+    places = {
+        "latitude": ("latitude", 60 - 0.25 * np.arange(4), {"units": "degrees_north"}),
+        "longitude": ("longitude", 5 + 0.25 * np.arange(4), {"units": "degrees_east"}),
+    }
+    dims, values = ("pressure_level", *places), np.stack([VALUES + 280, VALUES + 250])
+    along = {"pressure_level": ("pressure_level", [850.0, 500.0], {"units": "hPa"})}
+    air = xr.Dataset({"t": (dims, values, {"units": "K"}), "z": (dims, values + 1), "sp": (dims[1:], VALUES)}, along)
+    air = air.assign_coords(places)
+    air.to_netcdf(tmp_path / "air.nc")
+    reads = model(tensor(["z_500", "t_850"]), bands=[{"name": "z_500"}, {"name": "t_850", "unit": "degC"}])
+    found = [values[1] + 1, values[0] - 273.15]
+    np.testing.assert_allclose(whole(open_source(tmp_path / "air.nc", reads)).values, found, rtol=1e-5)
+    np.testing.assert_allclose(aligned(air, reads)[0].array.squeeze(drop=True), found, rtol=1e-5)
+    level = ("plev", [85000.0, 50000.0], {"units": "Pa", "axis": "Z"})
+    pascals = air["t"].rename(pressure_level="plev").assign_coords(plev=level)
+    np.testing.assert_array_equal(whole(open_source(pascals, model(tensor(["t500"])))).values[0], values[1])
+    with pytest.raises(DataError, match="found t850, t500: rename 't500' if it is t700"):
+        open_source(pascals, model(tensor(["t700"])))
+    deep = pascals.rename("thetao", plev="depth").assign_coords(depth=("depth", np.float32([0.494025, 1.541375])))
+    assert whole(open_source(deep, model(tensor(["sst"])), bands=["thetao0.494025"])).values[0, 0, 0] == 280
 
 
 def cube() -> xr.Dataset:

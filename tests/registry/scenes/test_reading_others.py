@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pyproj
 import pytest
@@ -51,6 +52,19 @@ def test_bytes_have_the_sign_that_their_attribute_says(tmp_path: Path, form: str
     expected = stored * np.float32(0.5)
     expected[3, 4] = 0
     np.testing.assert_array_equal(block.values[0], expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_was_never_written_into_a_netcdf_is_missing(tmp_path: Path, dtype: str) -> None:
+    with netCDF4.Dataset(tmp_path / "sst.nc", "w") as file:
+        for name, unit in (("lat", "degrees_north"), ("lon", "degrees_east")):
+            file.createDimension(name, 3)
+            file.createVariable(name, "f8", (name,))[:] = 50.0 - np.arange(3)
+            file[name].units = unit
+        file.createVariable("sst", dtype, ("lat", "lon"))[:2] = 280
+    found = whole(open_source(tmp_path / "sst.nc", model(tensor(["sst"]))))
+    assert found.missing[0].tolist() == [[False] * 3] * 2 + [[True] * 3]
+    assert (found.values[0, :2] == 280).all()
 
 
 @pytest.mark.parametrize("cut", [(slice(5, 6), slice(7, 20)), (slice(5, 20), slice(7, 8)), (slice(5, 6), slice(7, 8))])
@@ -115,18 +129,18 @@ def test_numbered_bands_are_named_by_their_numbers(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, VALUES[[2, 0]])
 
 
-@pytest.mark.parametrize("spelling", ["Band {}", "band_{}", "Band{}", "BAND {}", "b{}"])
-@pytest.mark.parametrize("form", ["file", "dataset"])
+@pytest.mark.parametrize("spelling", ["Band {}", "band_{}", "Band{}", "BAND {}", "b{}", "{}"])
+@pytest.mark.parametrize("form", ["file", "dataset", "array"])
 def test_numbers_that_programs_write_are_no_names_however_they_are_spelled(
     tmp_path: Path, spelling: str, form: str
 ) -> None:
     """GDAL calls variables of NetCDF and Zarr Band1, ENVI writes Band 1; a model that counts so has them by number."""
     names = [spelling.format(number) for number in (1, 2, 3)]
     scene: Any = tif(tmp_path / "all.tif", VALUES.astype(np.int16), names=names)
-    if form == "dataset":
+    if form != "file":
         grid = GeoBox(VALUES.shape[1:], CORNER, UTM)
         cube = xr.DataArray(VALUES, {"band": names, **xr_coords(grid)}, ("band", "y", "x"))
-        scene = cube.to_dataset("band")
+        scene = cube.to_dataset("band") if form == "dataset" else cube
     source = open_source(scene, model(tensor(NAMES)))
     np.testing.assert_array_equal(whole(source).values, VALUES)
     assert "its 3 bands have no names and are taken in the order of the model" in source.notes[0]
@@ -277,6 +291,20 @@ def test_nodata_of_64_bits_is_read_to_the_last_digit(tmp_path: Path, dtype: str,
 def test_a_transform_that_places_nothing_is_said(tmp_path: Path, transform: Affine) -> None:
     with pytest.raises(DataError, match=r"says the transform \(.*\), which places no pixel"):
         open_source(tif(tmp_path / "B04.tif", VALUES[0], transform=transform), model(tensor(["B04"])))
+
+
+@pytest.mark.parametrize(("west", "pixel"), [(-6, 12), (0, 12), (-180, 12), (100, 6)])
+def test_a_box_around_the_globe_is_all_of_it_wherever_the_scene_begins(
+    tmp_path: Path, west: float, pixel: float
+) -> None:
+    place = Affine(pixel, 0, west, 0, -7.5, 90)
+    path = tif(tmp_path / "B04.tif", VALUES[0], transform=place, crs="EPSG:4326")
+    found = open_source(path, model(tensor(["B04"])), bbox=(-180, -90, 180, 90))
+    assert found.grids["image"].affine == place
+    np.testing.assert_array_equal(whole(found).values[0], VALUES[0])
+    if pixel == 6:  # as far as 280: its middle would be left out
+        with pytest.raises(DataError, match="crosses the longitude 100"):
+            open_source(path, model(tensor(["B04"])), bbox=(-170, -90, 170, 90))
 
 
 @pytest.mark.parametrize(

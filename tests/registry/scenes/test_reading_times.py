@@ -103,12 +103,28 @@ def test_a_time_is_read_of_many(tmp_path: Path) -> None:
         open_source(tmp_path / "era5.nc", alone)
     one = open_source(tmp_path / "era5.nc", alone, datetime="2023-06-15T01:00:00Z")
     np.testing.assert_array_equal(whole(one).values[0], values[1])
-    two = open_source(tmp_path / "era5.nc", frames(["tp"], 2), datetime="../2023-06-15T01:30:00Z")
-    np.testing.assert_allclose(whole(two).values[:, 0], values[:2] * 1000, rtol=1e-6)
+    for period, there in (("../2023-06-15T01:30:00Z", slice(2)), ("2023-06-15T00:30:00Z/..", slice(1, 3))):
+        two = open_source(tmp_path / "era5.nc", frames(["tp"], 2), datetime=period)
+        np.testing.assert_allclose(whole(two).values[:, 0], values[there] * 1000, rtol=1e-6)
     with pytest.raises(DataError, match="nothing at the time 2023-06-16: its times are 2023-06-15T00:00, 2023"):
         open_source(tmp_path / "era5.nc", alone, datetime="2023-06-16")
     with pytest.raises(ModelStacError, match="'noon' cannot be read"):
         open_source(tmp_path / "era5.nc", alone, datetime="noon")
+
+
+@pytest.mark.parametrize(
+    ("name", "dates"),
+    [
+        ("HLS.L30.T32TNS.{}T102021.v2.0.B04.tif", ["2023168", "2023152"]),
+        ("MOD13Q1.A{}.h18v04.061.2023200183425.B04.tif", ["2023168", "2023152"]),
+        ("chirps-v2.0.{}.tif", ["2023.06.17", "2023.06.01"]),
+    ],
+)
+def test_dates_in_names_of_files_as_their_publishers_write_them(tmp_path: Path, name: str, dates: list[str]) -> None:
+    files = [tif(tmp_path / name.format(date), np.full((4, 5), n, np.float32)) for n, date in enumerate(dates)]
+    found = open_source(files, model(tensor(["B04"], (-1,) * 5, TIMED)), bands=[1])
+    assert whole(found).values[:, 0, 0, 0].tolist() == [1, 0]
+    assert [str(time)[:10] for time in found.times["image"]] == ["2023-06-01", "2023-06-17"]
 
 
 def test_times_of_bands_are_no_axis_of_times() -> None:

@@ -72,6 +72,8 @@ def test_classes_of_the_item_make_a_map_of_labels(tmp_path: Path) -> None:
         ({"format": "python", "expression": "torch.nn.functional.softmax"}, lambda s: np.exp(s) / np.exp(s).sum(0)),
         ({"format": "python", "expression": "sigmoid"}, lambda s: 1 / (1 + np.exp(-s))),
         ({"format": "numpy", "expression": "clip(x, 0, 1)"}, lambda s: s.clip(0, 1)),
+        ({"format": "numpy", "expression": "clip(-x, 0, 1)"}, lambda s: (-s).clip(0, 1)),
+        ({"format": "python", "expression": "x.clamp(max=1, min=0)"}, lambda s: s.clip(0, 1)),
         ({"format": "numpy", "expression": "x * 2"}, lambda s: s * 2),
     ],
 )
@@ -81,10 +83,11 @@ def test_what_the_item_says_comes_after_the_model(tmp_path: Path, function: Any,
     np.testing.assert_allclose(found["scores"], expected(scores_of(model, values)), rtol=1e-5)
 
 
-def test_code_of_the_item_is_left_out_and_said(tmp_path: Path) -> None:
-    model = classifier(post={"format": "python", "expression": "mine:polygons"})
+@pytest.mark.parametrize("text", ["mine:polygons", "softmax(x / 2.5)", "argmax(-x)", "softmax(x, temperature=2.5)"])
+def test_code_of_the_item_is_left_out_and_said(tmp_path: Path, text: str) -> None:
+    model = classifier(post={"format": "python", "expression": text})
     found = run(model, Memory({"image": RNG.random((2, 20, 20), np.float32)}), tmp_path)
-    assert any("mine:polygons" in note for note in found["plan"].notes)
+    assert any(text in note for note in found["plan"].notes)
     assert found["scores"].shape == (3, 20, 20)
 
 

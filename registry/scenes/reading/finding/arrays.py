@@ -15,6 +15,7 @@ import numpy as np
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import CALLED, Band, bands_of_axis, bands_of_variables, one_band
 from modelstac.registry.running.labels.grids import image_axis_of
+from modelstac.registry.running.labels.levels import with_levels
 from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, has_names, signed, signed_dtype
 from modelstac.registry.running.labels.reading import read_values, with_mapping
 from modelstac.registry.running.labels.systems import before_plugins
@@ -167,14 +168,14 @@ def _groups(path: str, engine: str | None) -> tuple[str, ...]:
 
 
 def offers_of_dataset(dataset: xr.Dataset, owner: int, name: str, *, crs: Any = None) -> list[Offer]:
-    """Offer the bands of all variables that have rows and columns.
+    """Offer the bands of all variables that have rows and columns, each level of the air or the sea by itself.
 
     Raises
     ------
     DataError
         If there are none.
     """
-    dataset = with_mapping(dataset)
+    dataset = with_levels(with_mapping(dataset))
     named = dict(zip(dataset.data_vars, bands_of_variables(dataset), strict=True))
     numbered = are_counted([str(key) for key, variable in dataset.data_vars.items() if _image(variable) is not None])
     offers: list[Offer] = []
@@ -277,7 +278,8 @@ def _image(array: xr.DataArray) -> tuple[str, str] | None:
 
 def _bands(array: xr.DataArray, axis: str | None, band: Band | None, alone: bool) -> list[Band]:
     if axis is not None:
-        return bands_of_axis(array, axis) or [Band()] * array.sizes[axis]
+        found = bands_of_axis(array, axis) or [Band()] * array.sizes[axis]
+        return [replace(one, name="") for one in found] if are_counted([one.name for one in found]) else found
     if band is not None and not (alone and band == Band(band.name) and one_band(array) is None):
         return [band]
     return [Band(one_band(array) or ("" if alone else str(array.name or "")))]

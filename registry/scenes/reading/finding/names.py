@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _IN_NAME = re.compile(r"(?:^|[_.\- ])(B\d{1,2}A?)(?=[_.\- ]|$)", re.IGNORECASE)
-_COUNTED = re.compile(r"b([1-9]\d*)|(?i:band)[ _]?([1-9]\d*)")
+_COUNTED = re.compile(r"b?([1-9]\d*)|(?i:band)[ _]?([1-9]\d*)")
 _WORDS = re.compile(r"[A-Za-z]+\d*")
 _DATE = re.compile(
-    r"(?<!\d)((?:19|20)\d{2})[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?:T?(\d{2})(\d{2})(\d{2}))?(?!\d)"
+    r"(?<!\d)((?:19|20)\d{2})[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])(?:T?(\d{2})(\d{2})(\d{2}))?(?!\d)"
 )
+_DAY_OF_YEAR = re.compile(r"(?:\.A?|doy)((?:19|20)\d{2})([0-3]\d{2})(?:T(\d{2})(\d{2})(\d{2}))?(?!\d)")
+"""Dates as MODIS, VIIRS and HLS have them: A2023152, 2023152T102021."""
 
 
 def file_name(path: str) -> str:
@@ -96,12 +99,13 @@ def time_in_name(path: str) -> np.datetime64 | None:
     """Return the first date of a file's name, with its time if it has one; None if there is none."""
     import numpy as np
 
-    match = _DATE.search(file_name(path))
-    if match is None:
+    name = file_name(path)
+    if (match := _DATE.search(name) or _DAY_OF_YEAR.search(name)) is None:
         return None
-    hour, minute, second = match[4] or "00", match[5] or "00", match[6] or "00"
+    *day, hour, minute, second = match.groups()
     try:
-        return np.datetime64(f"{match[1]}-{match[2]}-{match[3]}T{hour}:{minute}:{second}", "s")
+        date = datetime.strptime("".join(day), "%Y%m%d" if len(day) == 3 else "%Y%j")
+        return np.datetime64(date.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)), "s")
     except ValueError:  # the 31st of February
         return None
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.bands import Band
+from modelstac.registry.running.labels.levels import level_dim
 from modelstac.registry.scenes.reading.finding.files import offers_of_file
 from modelstac.registry.scenes.reading.finding.items import found_of_items, items_of, read_items
 from modelstac.registry.scenes.reading.finding.landsat import of_file_name
@@ -68,6 +69,8 @@ def _one(given: Any, owner: int, handles: Handles, crs: Any) -> Iterable[Found]:
     if hasattr(given, "data_vars") and not given.data_vars and getattr(given, "children", None):
         groups = ", ".join(node.path.strip("/") for node in given.subtree if node.data_vars) or "none"
         raise DataError(f"a tree has its variables in its groups, {groups}: name one of them, tree[GROUP].to_dataset()")
+    if hasattr(given, "dims") and not hasattr(given, "data_vars") and level_dim(given) is not None:
+        given = given.to_dataset(name=given.name or "level")
     if hasattr(given, "data_vars"):
         from modelstac.registry.scenes.reading.finding.arrays import offers_of_dataset, token
 

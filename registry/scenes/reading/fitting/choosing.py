@@ -74,9 +74,12 @@ def at_times(found: Found, said: str) -> Found:
     DataError
         If there is nothing.
     """
-    first, last = (np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "us") for end in interval(said))
+    first, last = (np.datetime64(end.astimezone(UTC).replace(tzinfo=None)) for end in interval(said))
     there = [(one, one.time, one.until or one.time) for one in found.offers if one.time is not None]
-    kept = [offer for offer, begin, end in there if begin <= last and first <= (end or begin)]
+    # An open end lies beyond what nanoseconds reach.
+    kept = [
+        offer for offer, begin, end in there if begin.astype(first.dtype) <= last and first <= end.astype(first.dtype)
+    ]
     if not kept:
         known = _shown_times(sorted({time for _, time, _ in there})) or "none that it says"
         raise DataError(f"the scene has nothing at the time {said}: its times are {known}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, floor, gcd, prod
 from typing import TYPE_CHECKING, Any
 
@@ -210,31 +211,34 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
     east = east + TURN if east < west else east
     steps = np.linspace(0, 1, 33)
     x, y = (one.ravel() for one in np.meshgrid(west + (east - west) * steps, south + (north - south) * steps))
-    in_degrees = has_meridians(grid.crs.proj)
-    if in_degrees:
+    turns = [0.0]
+    if has_meridians(grid.crs.proj):  # whose longitudes go on past 180, so that a box may hold two parts of it
         centre = (grid.affine @ (grid.width / 2, grid.height / 2))[0]
-        x = x + TURN * round((centre - (west + east) / 2) / TURN)
+        turns = [TURN * (round((centre - (west + east) / 2) / TURN) + turn) for turn in (-1, 0, 1)]
     else:
-        x, y = CRS("EPSG:4326").transformer_to_crs(grid.crs)((x + 180) % 360 - 180, y)
+        x, y = CRS("EPSG:4326").transformer_to_crs(grid.crs)(np.where(np.abs(x) > 180, (x + 180) % 360 - 180, x), y)
     known = np.isfinite(x) & np.isfinite(y)
-    right, down = ~grid.affine @ (x[known], y[known])
-    if known.any():
+    spans = []
+    for turn in turns if known.any() else ():
+        right, down = ~grid.affine @ (x[known] + turn, y[known])
         left, top = (max(floor(one.min() + _SAME), 0) for one in (right, down))
         end, bottom = (
             min(ceil(right.max() - _SAME), grid.width),
             min(ceil(down.max() - _SAME), grid.height),
         )
-        around = in_degrees and abs(grid.affine.a) * grid.width >= TURN - _SAME
-        wanted = ceil(right.max() - _SAME) - floor(right.min() + _SAME)
-        if around and left < end and end - left < wanted <= grid.width:
-            edge = (grid.affine.c + 180) % 360 - 180
-            raise DataError(
-                f"the box {', '.join(f'{number:g}' for number in bbox)} crosses the longitude {edge:g}, where the "
-                "scene begins and ends: cut it there, and run its two sides"
-            )
         if left < end and top < bottom:
-            return GeoBox((bottom - top, end - left), grid.affine @ Affine.translation(left, top), grid.crs)
-    raise DataError(f"the scene does not lie in the box {', '.join(f'{number:g}' for number in bbox)}: name another")
+            spans.append((left, end, top, bottom))
+    said = ", ".join(f"{number:g}" for number in bbox)
+    if not spans:
+        raise DataError(f"the scene does not lie in the box {said}: name another")
+    if any(before[1] < after[0] for before, after in pairwise(sorted(spans))):
+        edge = (grid.affine.c + 180) % 360 - 180
+        raise DataError(
+            f"the box {said} crosses the longitude {edge:g}, where the scene begins and ends: cut it there, and run "
+            "its two sides"
+        )
+    left, top, end, bottom = (pick(one[n] for one in spans) for pick, n in ((min, 0), (min, 2), (max, 1), (max, 3)))
+    return GeoBox((bottom - top, end - left), grid.affine @ Affine.translation(left, top), grid.crs)
 
 
 def grids_of_inputs(grid: GeoBox, layouts: Sequence[TensorSignature]) -> dict[str, GeoBox]:
