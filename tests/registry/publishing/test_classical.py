@@ -292,6 +292,20 @@ def test_a_graph_of_trees_and_a_mapping_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["label"], np.where(X[:, 1] <= 0.5, 4, 7))
 
 
+def test_categories_are_tried_as_whole_numbers(tmp_path: Path) -> None:
+    """Between two of them one library takes the lower one, and another none: nobody is fed that."""
+    table = X.copy()
+    table[:, 3] = np.arange(len(X)) % 6
+    kinds = {"max_cat_to_onehot": 1, "min_data_per_group": 1, "cat_smooth": 1, "verbose": -1, "min_data_in_leaf": 5}
+    data = lightgbm.Dataset(
+        table, np.isin(table[:, 3], [1, 4]) * 3.0 + table[:, 0], categorical_feature=[3], params=kinds
+    )
+    model = lightgbm.train({**kinds, "num_leaves": 7, "num_threads": 1}, data, 8)
+    item = modelstac.publish(model, catalog=tmp_path, example=table[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(table)
+    np.testing.assert_allclose(found.ravel(), model.predict(table), atol=1e-5)
+
+
 def test_whole_labels_that_are_floats_are_the_values_of_the_classes(tmp_path: Path) -> None:
     forest = RandomForestClassifier(5, random_state=0).fit(X, np.where(Y, 30.0, 10.0))
     item = modelstac.publish(forest, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
