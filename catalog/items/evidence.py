@@ -97,7 +97,9 @@ def is_unproved(properties: Mapping[str, Any]) -> bool:
 
 
 def instead(item_id: str, properties: Mapping[str, Any]) -> str:
-    """Say what to do instead of publishing an item with other content."""
+    """Say what to do instead of publishing an item with other content: scenes have no versions."""
+    if not any(name == "version" or str(name).startswith(("mlm:", "dlm:", "ml-model:")) for name in properties):
+        return "publish it by another id, or delete the one that is there first"
     proving = f", or prove what is there: modelstac probe {item_id} --record" if is_unproved(properties) else ""
     return f"publish under a new version{proving}"
 

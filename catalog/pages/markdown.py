@@ -55,9 +55,16 @@ def _plain(tokens: Sequence[Token]) -> str:
 def _parser() -> MarkdownIt:
     with needing("a page of a model"):
         from markdown_it import MarkdownIt
+        from markdown_it.rules_block import reference
+
+    def but_no_footnote(state: Any, first: int, last: int, silent: bool) -> bool:
+        """Take ``[name]: URL`` for a link, and the text of a footnote, ``[^1]: URL``, for what is read."""
+        footnote = state.src.startswith("[^", state.bMarks[first] + state.tShift[first])
+        return not footnote and bool(reference(state, first, last, silent))
 
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable(["table", "strikethrough"])
     parser.validateLink = _may_lead  # type: ignore[method-assign]
+    parser.block.ruler.at("reference", but_no_footnote)
     parser.core.ruler.push("lower", _lower)
     parser.add_render_rule("image", _image)
     parser.add_render_rule("table_open", _table_open)

@@ -293,12 +293,15 @@ DESCRIBED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"filter": "miou > 0.4"}, "land sea"),
     ({"filter": "interop:scores.Miou < 0.6"}, "sea"),
     ({"filter": "iou_WATER >= 0.9"}, "land"),
-    ({"filter": "RMSE IS NULL"}, "land"),
+    ({"filter": "RMSE IS NULL"}, "land theirs beside"),
     ({"filter": "RMSE = 2"}, "sea"),
     ({"classes": "Water"}, "land sea"),
     ({"classes": ("water", "forest")}, "land"),
     ({"classes": "GRÜNLAND"}, "land"),
     ({"classes": "MEERESSTRASSE"}, "sea"),
+    ({"classes": ("Grassland", "maïs")}, "theirs"),
+    ({"classes": ("Built-up", "crops")}, "theirs"),
+    ({"classes": "grass"}, "beside"),
     ({"bands": "b08"}, "land"),
     ({"bands": "VV"}, "sea"),
     ({"license": "cc-by-4.0"}, "land"),
@@ -311,16 +314,22 @@ DESCRIBED: tuple[tuple[dict[str, Any], str], ...] = (
 
 
 def described_items(examples: Examples) -> list[pystac.Item]:
-    """Return two items that say what :data:`DESCRIBED` asks for."""
+    """Return items that say what :data:`DESCRIBED` asks for; two list their classes as others do."""
     items = []
-    for variant, said, bands, classes in (
-        ("land", _LAND, ["B02", "B08"], ["water", "forest", "Grünland"]),
-        ("sea", _SEA, ["VV"], ["Water", "ice", "Meeresstraße"]),
+    theirs = {
+        "classification_classes": [{"value": 0, "name": "grassland"}, {"value": 1, "name": "Maïs"}],
+        "classes": ["crops", "built-up"],
+    }
+    for variant, said, bands, classes, more in (
+        ("land", _LAND, ["B02", "B08"], ["water", "forest", "Grünland"], {}),
+        ("sea", _SEA, ["VV"], ["Water", "ice", "Meeresstraße"], {}),
+        ("theirs", {}, ["B01"], ["others"], theirs),
+        ("beside", {"classification:classes": [{"value": 0, "name": "Grass"}]}, ["B01"], ["others"], {}),
     ):
         layout = InputStructure(shape=(-1, len(bands)), dim_order=("batch", "bands"), data_type="float32")
         result = ResultStructure(shape=(-1, len(classes)), dim_order=("batch", "class"), data_type="float32")
         listed = [{"value": n, "name": name, "description": name} for n, name in enumerate(classes)]
-        fields: dict[str, Any] = {"classification:classes": listed}
+        fields: dict[str, Any] = {"classification:classes": listed, **more}
         output = ModelOutput(name="class", tasks=("classification",), result=result, **fields)
         item = examples.item(
             name=NAME,

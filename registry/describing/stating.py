@@ -38,6 +38,8 @@ def by_tensor(said: Said, tensors: Sequence[Tensor], flag: str, *, kind: str) ->
     """
     names = [tensor.name for tensor in tensors]
     if not isinstance(said, Mapping):
+        needed = [tensor.name for tensor in tensors if not tensor.optional]
+        names = needed if len(needed) == 1 else names  # others have defaults, as weights that are listed as inputs do
         if said and len(names) > 1:
             shown = " ".join(f"{flag} {name}=…" for name in names[:3])
             with at(*field_of(flag)):

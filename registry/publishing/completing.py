@@ -35,7 +35,7 @@ def completed(
     folder: Path,
     into: Path,
     *,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[tuple[int, str]] | None = None,
 ) -> ModelDescription:
     """Say in a description all that is said beside what concerns the file.
 
@@ -50,7 +50,7 @@ def completed(
     into
         Folder for files beside the model, which lives until the item is published.
     labels
-        What labels the model gives, in the order of its scores, where it knows them.
+        What labels the model gives and calls them, in the order of its scores, where it knows them.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _count(layout: Structure) -> int | None:
 
 
 def _outputs(
-    description: ModelDescription, said: Mapping[str, Any], folder: Path, labels: Sequence[int] | None
+    description: ModelDescription, said: Mapping[str, Any], folder: Path, labels: Sequence[tuple[int, str]] | None
 ) -> tuple[tuple[ModelOutput, ...], list[Class]]:
     if said.get("classes") is None:
         return description.outputs, []
@@ -127,7 +127,7 @@ def _outputs(
 
 
 def _with_classes(
-    outputs: Sequence[ModelOutput], stated: Any, labels: Sequence[int] | None
+    outputs: Sequence[ModelOutput], stated: Any, labels: Sequence[tuple[int, str]] | None
 ) -> tuple[tuple[ModelOutput, ...], list[Class]]:
     names = [output.name for output in outputs]
     if isinstance(stated, Mapping) and stated and all(str(name) in names for name in stated):
@@ -155,22 +155,28 @@ def _holds_labels(output: ModelOutput) -> bool:
     return "int" in output.result.data_type
 
 
-def _as_labelled(classes: list[Class], labels: Sequence[int]) -> list[Class]:
+def _as_labelled(classes: list[Class], labels: Sequence[tuple[int, str]]) -> list[Class]:
     """Give classes the values and the order of a model's own labels, in which its scores are.
 
     Raises
     ------
     SpecError
-        If they are others.
+        If they are others, or one is called as another of the model's own.
     """
-    values = [int(one["value"]) for one in classes]
-    if values == list(range(len(labels))):  # names alone, in the order of the labels
-        return [one | {"value": label} for one, label in zip(classes, labels, strict=True)]
-    if missing := sorted(set(labels) - set(values)):
+    by_value = {int(one["value"]): one for one in classes}
+    wanted = [value for value, _ in labels]
+    if list(by_value) == list(range(len(labels))):  # names alone, in the order of the labels
+        by_value = dict(zip(wanted, classes, strict=True))
+    if missing := sorted(set(wanted) - set(by_value)):
         shown = ", ".join(map(str, missing[:6]))
         raise SpecError(f"the model gives the labels {shown}, and no class has that value: give each class its value")
-    by_value = dict(zip(values, classes, strict=True))
-    return [by_value[label] for label in labels]
+    own = {name.casefold(): value for value, name in labels}
+    for value in wanted:
+        said = {str(by_value[value][key]).casefold() for key in ("name", "description")}
+        if other := [name for name in said if own.get(name, value) != value]:
+            shown = ", ".join(f"{number} {name}" for number, name in labels[:6])
+            raise SpecError(f"the class {value} is called {other[0]!r}, and the model itself has {shown}: name them so")
+    return [by_value[value] | {"value": value} for value in wanted]
 
 
 def _check_count(output: ModelOutput, classes: Sequence[Class]) -> None:

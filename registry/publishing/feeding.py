@@ -53,7 +53,10 @@ def feed(
     with at("example"):
         optional = {tensor.name for tensor in tensors if tensor.optional}
         examples = read_examples(said.get("example"), names, folder=folder, optional=optional)
-    stated = {key: by_name(said, key, names) for key in ("input_dims", "bands")}
+    # Of an input with a default, as weights that are listed among inputs have, things are said by its name alone.
+    needed = [name for name in names if name not in optional]
+    meant = needed if len(needed) == 1 else names
+    stated = {key: by_name(said, key, meant) for key in ("input_dims", "bands")}
     fed, dims_of, bands_of = {}, dict(stated["input_dims"]), dict(stated["bands"])
     for tensor in tensors:
         example = examples.get(tensor.name)
@@ -73,12 +76,12 @@ def feed(
         if example is not None:
             example = replace(example, array=_batched(example, dims, tensor))
             with at("scaling"), values_of(said.get("scaling"), folder, texts=True) as scaling:
-                steps = _steps(example, dims, bands, tensor, by_input(scaling, names, "scaling").get(tensor.name))
+                steps = _steps(example, dims, bands, tensor, by_input(scaling, meant, "scaling").get(tensor.name))
             with at("example"):
                 fed[tensor.name] = _scaled(example, dims, bands, tensor, None if said.get("example_scaled") else steps)
     # What is said of no input in particular, and there are several, is refused in its own words later.
     more = {"input_dims": dims_of, "bands": bands_of}
-    several = len(names) > 1
+    several = len(meant) > 1
     return fed, dict(said) | {
         key: value
         for key, value in more.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelstac.catalog.items.evidence import told_cases, told_parity
+from modelstac.catalog.items.evidence import instead, told_cases, told_parity
 
 EARLIER = {
     "source": "a-1.0.0-torch",
@@ -45,3 +45,8 @@ def test_cases_that_do_not_count_are_told():
         "10 of 12 cases (the others beyond what it is fed, or unsteady, up to 2.0e-01 apart); judged on x 0 to 1 "
         "(its scaling); the result of a sample moves by 2.0e-02 with the others of its batch"
     )
+
+
+def test_a_scene_is_not_told_of_versions() -> None:
+    assert "version" not in instead("S2A_32ULC", {"datetime": "2024-04-15T10:30:00Z", "eo:cloud_cover": 3})
+    assert instead("others", {"mlm:name": "others"}) == "publish under a new version"

@@ -142,6 +142,7 @@ def test_an_input_with_a_default_may_be_left_out(tmp_path: Path) -> None:
     _, found, model = published(path, tmp_path / "without", **said)
     assert [tensor.name for tensor in found.inputs] == ["x"]
     assert model.predict(x).max() == 10
+    assert describe_file(path, statement(**said | {"input_dims": PLAIN})).inputs == found.inputs
     _, found, model = published(
         path, tmp_path / "with", **said | {"input_dims": {"x": PLAIN, "gain": ("a", "b", "c", "d")}}
     )

@@ -57,14 +57,18 @@ CLASSES, BANDS = "classes", "bands"
 LISTS = frozenset({CLASSES, BANDS})
 """Lists that no item has as such: names of classes of its outputs and of bands of its inputs, folded."""
 _LISTED = {
+    # Whatever the publisher calls the list, CLASSES_FIELDS of its outputs or of the item; "_" stands for a colon, too.
     CLASSES: (
-        "mlm:output",
-        """(one.path LIKE '%."classification:classes"[%]' AND one.key IN ('name', 'title', 'description'))""",
+        ("mlm:output", "classification:classes"),
+        """((one.path LIKE '%"classification_classes"[%]' OR one.path LIKE '%.classes[%]')
+        AND one.key IN ('name', 'title', 'description'))
+        OR ((one.path LIKE '%"classification_classes"' OR one.path LIKE '%.classes')
+        AND typeof(one.key) = 'integer')""",
     ),
     BANDS: (
-        "mlm:input",
-        "(one.path LIKE '%.bands' OR one.path LIKE '%.\"interop:bands\"' "
-        "OR (one.path LIKE '%.bands[%]' AND one.key = 'name'))",
+        ("mlm:input",),
+        "one.path LIKE '%.bands' OR one.path LIKE '%.\"interop:bands\"' "
+        "OR (one.path LIKE '%.bands[%]' AND one.key = 'name')",
     ),
 }
 ALIASES_SQL = (
@@ -196,10 +200,11 @@ def property_sql(name: str) -> str:
         inner = f"json_each(items.document, '$.properties.\"{SCORES}\"')"
         return f"(SELECT one.value FROM {inner} AS one WHERE one.key = '{score}' COLLATE NOCASE LIMIT 1)"
     if plain in LISTS:
-        side, condition = _LISTED[plain]
-        inner = f"json_tree(items.document, '$.properties.\"{side}\"')"
-        condition = f"one.type = 'text' AND {condition}"
-        found = f"json_group_array(DISTINCT ms_casei(one.value)) FROM {inner} AS one WHERE {condition}"
+        sides, condition = _LISTED[plain]
+        trees = (f"SELECT * FROM json_tree(items.document, '$.properties.\"{side}\"')" for side in sides)
+        inner = f"({' UNION ALL '.join(trees)})"
+        found = f"json_group_array(DISTINCT ms_casei(one.value)) FROM {inner} AS one"
+        found = f"{found} WHERE one.type = 'text' AND ({condition})"
         return f"(SELECT {found} HAVING count(*))"
     if not _NAME.fullmatch(plain):
         shown = name if len(name) <= 60 else f"{name[:60]}…"

@@ -45,6 +45,8 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     MissingPackageError
         If the converter is not installed.
     """
+    from modelstac.registry.publishing.objects.onnx import number_texts
+
     name = _architecture(model)
     _check_fitted(model, name)
     columns = _columns(model, example.get(INPUT))
@@ -56,7 +58,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         del made.graph.output[1:]  # scores of its own, which it does not give itself
     classifies = labels is not None or len(made.graph.output) == 2
     if labels is not None and np.asarray(labels).dtype.kind not in "iufb":
-        _number(made, [str(label) for label in labels])
+        number_texts(made, [str(label) for label in labels])
     run = _runner(model, classifies=classifies)
     ranks = _settle(made, _tried(run, example.get(INPUT), columns))
     path = folder / "model.onnx"
@@ -75,21 +77,20 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     }
     if bands and len(bands) == columns:
         known["bands"] = bands
-    values = None
+    pairs = None
     if classifies and labels is not None:
-        values, names = _as_classes(np.asarray(labels))
+        pairs = _as_classes(np.asarray(labels))
         if not said.get("classes"):
-            known["classes"] = [{"value": v, "name": name} for v, name in zip(values, names, strict=True)]
+            known["classes"] = [{"value": value, "name": name} for value, name in pairs]
     boosted = _root(_last(model)) in {"xgboost", "lightgbm"}
-    return Saved(path, known, run, labels=values, table=True, missing=boosted)
+    return Saved(path, known, run, labels=pairs, table=True, missing=boosted)
 
 
-def _as_classes(labels: np.ndarray[Any, Any]) -> tuple[list[int], list[str]]:
+def _as_classes(labels: np.ndarray[Any, Any]) -> list[tuple[int, str]]:
     """Return the values that the file gives for labels, and their names: whole numbers also where they are floats."""
     if labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and np.array_equal(labels, np.rint(labels))):
-        values = [int(label) for label in labels]
-        return values, [str(value) for value in values]
-    return list(range(len(labels))), [str(label) for label in labels]
+        return [(int(label), str(int(label))) for label in labels]
+    return list(enumerate(map(str, labels)))
 
 
 def _architecture(model: Any) -> str:
@@ -346,32 +347,12 @@ def _settle(made: Any, own: Sequence[Any]) -> list[int]:
 
 def _reshape(made: Any, name: str, lengths: Sequence[int], helper: Any) -> None:
     """Give an output other axes, in the order of its numbers."""
+    from modelstac.registry.publishing.objects.onnx import rename
+
     before, shape = f"{name}_before", f"{name}_lengths"
-    _rename(made, name, before)
+    rename(made, name, before)
     made.graph.initializer.append(helper.make_tensor(shape, helper.TensorProto.INT64, [len(lengths)], lengths))
     made.graph.node.append(helper.make_node("Reshape", [before, shape], [name]))
-
-
-def _rename(made: Any, name: str, other: str) -> None:
-    for node in made.graph.node:
-        for names in (node.output, node.input):
-            names[:] = [other if one == name else one for one in names]
-
-
-def _number(made: Any, labels: Sequence[str]) -> None:
-    """Give a label that is a text by its number among the classes: arrays hold numbers."""
-    helper = importlib.import_module("onnx.helper")
-    fields: dict[str, Any] = {"keys_strings": list(labels), "values_int64s": list(range(len(labels)))}
-    if any(opset.domain == _CLASSICAL and opset.version < 2 for opset in made.opset_import):
-        fields = {"classes_strings": list(labels)}
-    for output in made.graph.output:
-        if output.type.tensor_type.elem_type != helper.TensorProto.STRING:
-            continue
-        text = f"{output.name}_text"
-        _rename(made, output.name, text)
-        encoder = helper.make_node("LabelEncoder", [text], [output.name], domain=_CLASSICAL, **fields)
-        made.graph.node.append(encoder)
-        output.type.tensor_type.elem_type = helper.TensorProto.INT64
 
 
 def _of_scores(found: np.ndarray[Any, Any]) -> list[Any]:

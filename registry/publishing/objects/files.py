@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from modelstac.catalog.errors import InvalidItemError, NotFoundError, SpecError, StorageError
 from modelstac.catalog.items.description import ExtraAsset
+from modelstac.catalog.later import needing
 from modelstac.registry.facts import ALONE
+from modelstac.registry.facts.onnx_graph import GRAPH, NODE, nodes, operator
 from modelstac.registry.inspecting.external import ROLE, files_beside
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.inspecting.onnx import external_files
 from modelstac.registry.inspecting.shards import INDEX, merge
+from modelstac.registry.inspecting.wire import messages
 from modelstac.registry.publishing.objects.saved import Saved
 
 if TYPE_CHECKING:
@@ -40,6 +43,10 @@ def find_file(path: Path, into: Path) -> Saved:
         if not (path / "saved_model.pb").is_file():
             raise InvalidItemError(f"{path} is a folder without saved_model.pb: give a model file, or a SavedModel")
         return Saved(_packed(path, into / "model.savedmodel.zip"))
+    if path.suffix.lower() == ".onnx" and _classifies(path):
+        with needing(f"reading the labels of {path.name}"):
+            from modelstac.registry.publishing.objects import onnx
+        return onnx.read(path, into)
     if path.suffix.lower() not in {".xml", ".bin"}:
         return Saved(path)
     pair = into / "openvino"
@@ -52,6 +59,15 @@ def find_file(path: Path, into: Path) -> Saved:
     except OSError as error:
         raise StorageError.doing(f"read {path}", error) from error
     return Saved(_packed(pair, into / "model.openvino.zip"))
+
+
+def _classifies(path: Path) -> bool:
+    """Tell whether a graph has operators of trees, linear models and their like."""
+    try:
+        found = nodes(messages([memoryview(path.read_bytes())], GRAPH, NODE))
+        return any(operator(node)[0] == "ai.onnx.ml" for node in found)
+    except (OSError, ValueError, LookupError):  # said where it is read for what it is
+        return False
 
 
 def check_alone(path: Path) -> None:

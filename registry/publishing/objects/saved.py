@@ -36,7 +36,7 @@ class Saved:
     notes
         What its publisher should know.
     labels
-        What labels it gives, in the order of its scores; None where it gives none, or nobody knows.
+        What labels it gives and calls them, in the order of its scores; None where it gives none, or nobody knows.
     table
         Whether it takes a table of numbers and the file is a translation: then it is held against it on other values
         than the example's, too.
@@ -51,7 +51,7 @@ class Saved:
     run: Callable[[Arrays], Sequence[Any]] | None = None
     weights: Path | None = None
     notes: tuple[str, ...] = ()
-    labels: Sequence[int] | None = None
+    labels: Sequence[tuple[int, str]] | None = None
     table: bool = False
     missing: bool = False
     instead: Callable[[], Saved | None] | None = None

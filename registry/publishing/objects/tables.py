@@ -51,17 +51,22 @@ def tables(example: Array | None, columns: int, graph: Path, *, missing: bool) -
     }
     if missing:
         found["the values where some are missing (NaN)"] = np.where(gone, np.nan, known)
-    if by_column := _thresholds(graph):
+    by_column, categories = _thresholds(graph)
+    if by_column:
         least = np.stack([chance.choice(by_column.get(n, _ZERO), _ROWS) for n in range(columns)], axis=1)
         beside = [np.nextafter(least, np.float32(way)) for way in (-np.inf, np.inf)]
         found["values at the thresholds of its trees"] = np.concatenate([least, *beside])
-    return {name: table.astype(np.float32) for name, table in found.items()}
+    # Categories are whole numbers: what lies between them each library takes as it likes.
+    whole = np.isin(np.arange(columns), categories)
+    return {name: np.where(whole, np.rint(table), table).astype(np.float32) for name, table in found.items()}
 
 
-def _thresholds(graph: Path) -> Mapping[int, Array]:
+def _thresholds(graph: Path) -> tuple[Mapping[int, Array], list[int]]:
+    """Return the thresholds by column, and the columns of categories."""
     import onnx
 
     found: dict[int, list[float]] = {}
+    categories = set()
     for node in onnx.load(graph, load_external_data=False).graph.node:
         if not node.op_type.startswith(_TREES):
             continue
@@ -70,4 +75,6 @@ def _thresholds(graph: Path) -> Mapping[int, Array]:
         for column, value, mode in zip(*(fields.get(name, ()) for name in names), strict=True):
             if mode != b"LEAF":
                 found.setdefault(column, []).append(value)
-    return {column: np.asarray(values, np.float32) for column, values in found.items()}
+            if mode == b"BRANCH_EQ":
+                categories.add(column)
+    return {column: np.asarray(values, np.float32) for column, values in found.items()}, sorted(categories)

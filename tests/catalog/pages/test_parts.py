@@ -120,6 +120,13 @@ def test_the_first_sentence_of_a_card() -> None:
     assert markdown.sentence(None) == ""
 
 
+def test_footnotes_are_read_where_they_stand() -> None:
+    card = markdown.render("Of 2020.[^1] See [it].\n\n[it]: https://example.org\n\n[^1]: https://example.org/2020\n")
+    assert "<p>Of 2020.[^1] See <a " in card
+    assert "<p>[^1]: https://example.org/2020</p>" in card
+    assert card.count("<a ") == 1
+
+
 def test_a_card_has_tables_and_no_picture_from_elsewhere() -> None:
     card = str(
         markdown.render(

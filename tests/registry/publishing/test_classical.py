@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,12 @@ from modelstac.catalog.messages import ignore
 from modelstac.registry.publishing.comparing import _hold
 from modelstac.registry.publishing.objects import classical
 
-pytest.importorskip("skl2onnx", reason="the extra classical is not installed")
+skl2onnx = pytest.importorskip("skl2onnx", reason="the extra classical is not installed")
 lightgbm = pytest.importorskip("lightgbm")
 xgboost = pytest.importorskip("xgboost")
 RandomForestClassifier = pytest.importorskip("sklearn.ensemble").RandomForestClassifier
 RandomForestRegressor = pytest.importorskip("sklearn.ensemble").RandomForestRegressor
+LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
 VotingClassifier = pytest.importorskip("sklearn.ensemble").VotingClassifier
 StandardScaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
 make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
@@ -208,6 +210,100 @@ def test_classes_have_the_values_and_the_order_of_the_models_own_labels(tmp_path
     assert classes("1.0.1", [{"name": "water", "value": 30}, {"name": "land", "value": 10}]) == expected
     with pytest.raises(SpecError, match="the model gives the labels 10, and no class has that value"):
         classes("1.0.2", [{"name": "water", "value": 30}, {"name": "land", "value": 1}])
+
+
+def test_classes_are_not_named_in_another_order_than_the_models_own_texts(tmp_path: Path) -> None:
+    forest = RandomForestClassifier(5, random_state=0).fit(X, np.where(Y, "water", "land"))
+    said = {"catalog": tmp_path, "example": X[:50], "bands": BANDS, **SAID}
+    with pytest.raises(SpecError, match="class 0 is called 'water', and the model itself has 0 land, 1 water: name"):
+        modelstac.publish(forest, classes=["Water", "Land"], **said)
+    item = modelstac.publish(forest, classes=["Land", "Lakes"], **said)
+    [_, second] = item.properties["mlm:output"][0]["classification:classes"]
+    assert (second["value"], second["name"]) == (1, "Lakes")
+
+
+@pytest.mark.parametrize("zipmap", [True, False])
+@pytest.mark.parametrize("texts", [True, False])
+@pytest.mark.parametrize("within", [True, False])
+def test_graphs_of_others_give_arrays_for_mappings_and_texts(
+    zipmap: bool, texts: bool, within: bool, tmp_path: Path
+) -> None:
+    """By default the converter of scikit-learn writes a mapping a row; labels that are texts have no array."""
+    kinds = np.array(["built", "forest", "water"] if texts else [30, 10, 20])
+    kinds.sort()
+    which = np.digitize(X[:, 1], [0.3, 0.7])
+    estimator = LogisticRegression() if within else RandomForestClassifier(5, random_state=0)
+    model = make_pipeline(StandardScaler(), estimator).fit(X, kinds[which])
+    path = tmp_path / "theirs.onnx"
+    onnx.save(skl2onnx.to_onnx(model, X[:1], options={"zipmap": zipmap}), path)
+    item = modelstac.publish(path, catalog=tmp_path / "models", bands=BANDS, architecture="forest", **SAID)
+    [label, scores] = item.properties["mlm:output"]
+    named = [(one["value"], one["description"]) for one in label["classification:classes"]]
+    assert named == [(n if texts else int(kind), str(kind)) for n, kind in enumerate(kinds)]
+    assert scores["classification:classes"] == label["classification:classes"]
+    found = modelstac.load(item.id, catalog=tmp_path / "models").predict(X)
+    by_value = dict(named)
+    assert [by_value[int(value)] for value in found[label["name"]]] == list(map(str, model.predict(X)))
+    np.testing.assert_allclose(found[scores["name"]], model.predict_proba(X), atol=1e-6)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    as_it_was = item.assets["model"].extra_fields["file:checksum"].endswith(digest)
+    assert as_it_was == (not (zipmap or texts))
+
+
+def test_a_graph_of_trees_and_a_mapping_alone(tmp_path: Path) -> None:
+    """As CatBoost writes it: of no operator of ONNX itself."""
+    trees = onnx.helper.make_node(
+        "TreeEnsembleClassifier",
+        ["features"],
+        ["label", "tensor"],
+        domain="ai.onnx.ml",
+        classlabels_int64s=[4, 7],
+        class_ids=[0, 0],
+        class_nodeids=[1, 2],
+        class_treeids=[0, 0],
+        class_weights=[-1.0, 2.0],
+        nodes_falsenodeids=[2, 0, 0],
+        nodes_featureids=[1, 0, 0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"],
+        nodes_nodeids=[0, 1, 2],
+        nodes_treeids=[0, 0, 0],
+        nodes_truenodeids=[1, 0, 0],
+        nodes_values=[0.5, 0.0, 0.0],
+        post_transform="LOGISTIC",
+    )
+    mapped = onnx.helper.make_node(
+        "ZipMap", ["tensor"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[4, 7]
+    )
+    types = onnx.helper
+    rows = types.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 4])
+    label = types.make_tensor_value_info("label", onnx.TensorProto.INT64, ["N"])
+    row = types.make_map_type_proto(onnx.TensorProto.INT64, types.make_tensor_type_proto(onnx.TensorProto.FLOAT, None))
+    maps = types.make_value_info("probabilities", types.make_sequence_type_proto(row))
+    graph = types.make_graph([trees, mapped], "trees", [rows], [label, maps])
+    made = types.make_model(graph, opset_imports=[types.make_opsetid("ai.onnx.ml", 2)], ir_version=8)
+    path = tmp_path / "trees.onnx"
+    onnx.save(made, path)
+    said = {"bands": BANDS, "classes": ["land", "water"], "architecture": "CatBoost", **SAID}
+    item = modelstac.publish(path, catalog=tmp_path / "models", unproved=True, **said)
+    assert [one["value"] for one in item.properties["mlm:output"][1]["classification:classes"]] == [4, 7]
+    found = modelstac.load(item.id, catalog=tmp_path / "models").predict(X)
+    water = 1 / (1 + np.exp(-np.where(X[:, 1] <= 0.5, -1.0, 2.0)))
+    np.testing.assert_allclose(found["probabilities"], np.stack([1 - water, water], axis=1), atol=1e-6)
+    np.testing.assert_array_equal(found["label"], np.where(X[:, 1] <= 0.5, 4, 7))
+
+
+def test_categories_are_tried_as_whole_numbers(tmp_path: Path) -> None:
+    """Between two of them one library takes the lower one, and another none: nobody is fed that."""
+    table = X.copy()
+    table[:, 3] = np.arange(len(X)) % 6
+    kinds = {"max_cat_to_onehot": 1, "min_data_per_group": 1, "cat_smooth": 1, "verbose": -1, "min_data_in_leaf": 5}
+    data = lightgbm.Dataset(
+        table, np.isin(table[:, 3], [1, 4]) * 3.0 + table[:, 0], categorical_feature=[3], params=kinds
+    )
+    model = lightgbm.train({**kinds, "num_leaves": 7, "num_threads": 1}, data, 8)
+    item = modelstac.publish(model, catalog=tmp_path, example=table[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(table)
+    np.testing.assert_allclose(found.ravel(), model.predict(table), atol=1e-5)
 
 
 def test_whole_labels_that_are_floats_are_the_values_of_the_classes(tmp_path: Path) -> None:

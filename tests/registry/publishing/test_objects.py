@@ -162,6 +162,22 @@ def test_weights_are_published_where_an_entry_point_builds_the_architecture(
     np.testing.assert_allclose(model.predict(IMAGE), net(torch.tensor(IMAGE)).detach().numpy(), atol=1e-6)
 
 
+def test_what_is_said_without_a_name_is_of_the_input_that_has_no_default(tmp_path: Path) -> None:
+    """Many exporters list weights among the inputs, too."""
+    weights = [onnx.numpy_helper.from_array(np.full((1, 3, 1, 1), 2, np.float32), "w")]
+    inputs = [("x", ["n", 3, "h", "w"]), ("w", [1, 3, 1, 1])]
+    path = graph(
+        tmp_path / "g.onnx", [("Mul", ["x", "w"], ["y"])], inputs, [("y", ["n", 3, "h", "w"])], weights=weights
+    )
+    example = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4) * 100
+    plain = {"bands": ("r", "g", "b"), "output_dims": ("batch", "class", "height", "width")}
+    item = published(path, tmp_path, architecture="none", example=example, scaling=1000, **plain)
+    [tensor] = item.properties["mlm:input"]
+    assert (tensor["name"], tensor["bands"]) == ("x", ["r", "g", "b"])
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(example, scaled=False)
+    np.testing.assert_allclose(found, example / 1000 * 2, rtol=1e-6)
+
+
 def test_an_onnx_model_and_an_exported_program_are_published_as_they_are(tmp_path: Path) -> None:
     path = graph(tmp_path / "g.onnx", [("Neg", ["x"], ["y"])], [("x", ["n", 3, "h", "w"])], [("y", ["n", 3, "h", "w"])])
     plain = {"output_dims": ("batch", "channel", "height", "width"), "architecture": "None", "version": "1.0.0"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelstac.catalog.items.identity import ALIASES
+from modelstac.catalog.items.mlm import CLASSES_FIELD, CLASSES_FIELDS
 from modelstac.catalog.search.sql.schema import BANDS, CLASSES, LISTS, SCORES, property_sql, score_of
 
 PROPERTIES = "LATERAL (SELECT items.content->'properties' AS said OFFSET 0) AS item"
@@ -12,13 +13,16 @@ _ALIASES = (
     f"(SELECT jsonb_agg(alias) FROM collections c, jsonb_each_text(c.content->'{ALIASES}') AS found (alias, item) "  # noqa: S608
     "WHERE c.id = items.collection AND found.item = items.id)"
 )
+_CLASSES = " UNION ALL ".join(
+    f"SELECT * FROM jsonb_path_query({{said}}, '$.{place}[*]')"  # noqa: S608 - names of ours
+    for place in (f'"{CLASSES_FIELD}"', *(f'"mlm:output"[*]."{name}"' for name in CLASSES_FIELDS))
+)
 # Without their case: names of classes and of bands.
 _LISTED = {
     CLASSES: (
-        "(SELECT jsonb_agg(DISTINCT modelstac.casei(one.found ->> name.said)) FROM jsonb_path_query({said}, "
-        '\'$."mlm:output"[*]."classification:classes"[*]\') AS one (found), '
-        "unnest(ARRAY['name', 'title', 'description']) AS name (said) "
-        "WHERE jsonb_typeof(one.found -> name.said) = 'string')"
+        "(SELECT jsonb_agg(DISTINCT modelstac.casei(coalesce(one.found ->> name.said, one.found #>> '{{}}'))) "  # noqa: S608
+        f"FROM ({_CLASSES}) AS one (found), unnest(ARRAY['name', 'title', 'description']) AS name (said) "
+        "WHERE jsonb_typeof(one.found) = 'string' OR jsonb_typeof(one.found -> name.said) = 'string')"
     ),
     BANDS: (
         "(SELECT jsonb_agg(DISTINCT modelstac.casei(coalesce(one.found ->> 'name', one.found #>> '{{}}'))) "
