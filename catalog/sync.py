@@ -33,7 +33,7 @@ from modelstac.catalog.items.collections import merging
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document, leads
 from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, RULES, in_collection, reference
-from modelstac.catalog.items.links import asset_href, is_local, local_path, sources_first
+from modelstac.catalog.items.links import asset_href, is_local, local_path, refuse_files_of_ours, sources_first
 from modelstac.catalog.messages import Advanced, Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
 
@@ -125,6 +125,8 @@ def sync(
     for item in items:
         # Of its collection: an id may be in several.
         published = target.find(_named(item)) if item.id in there else None
+        if published is None and not _may_be_copied(item, report):
+            continue
         if published is None and not (artifacts and any(map(_is_far, item.assets.values()))):
             # What needs no download goes in few transactions.
             together.append(item)
@@ -162,6 +164,16 @@ def sync(
 
 def _named(item: pystac.Item) -> str:
     return reference(item.collection_id, item.id)
+
+
+def _may_be_copied(item: pystac.Item, report: Report) -> bool:
+    """Tell whether all files of an item are its publisher's; a note names one that is not."""
+    try:
+        refuse_files_of_ours(item)
+    except InvalidItemError as error:
+        report(Note(f"{item.id} is left out: {error}"))
+        return False
+    return True
 
 
 def _local_bytes(item: pystac.Item) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from modelstac.catalog.errors import InvalidItemError
+
 if TYPE_CHECKING:
     import pystac
 
@@ -88,6 +90,24 @@ def local_file(asset: pystac.Asset) -> Path | None:
 def has_local_files(item: pystac.Item) -> bool:
     """Tell whether an item has assets on this machine."""
     return any(map(is_local, item.assets.values()))
+
+
+def refuse_files_of_ours(item: pystac.Item) -> None:
+    """Refuse an item from elsewhere that names a file of this machine: a copy would hand out what its reader has.
+
+    Raises
+    ------
+    InvalidItemError
+        If it does.
+    """
+    here = item.get_self_href()
+    if here is None or local_path(here) is not None:
+        return
+    if key := next((key for key, asset in item.assets.items() if is_local(asset)), None):
+        raise InvalidItemError(
+            f"item {item.id!r} is at {here}, and its asset {key!r} is {item.assets[key].href}, a file of this machine: "
+            "whoever publishes it gives an address that others can read"
+        )
 
 
 def sources_first(found: Iterable[pystac.Item]) -> list[pystac.Item]:

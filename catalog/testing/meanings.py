@@ -36,6 +36,7 @@ _SAID: dict[str, tuple[tuple[float, ...], datetime, datetime, dict[str, Any]]] =
             "view:azimuth": 9_007_199_254_740_992,
             "view:sun_azimuth": 1_152_921_504_606_846_976,
             "view:shape": [1_152_921_504_606_846_976],
+            "landsat:wrs_path": "197",
         },
     ),
     "noon": (
@@ -170,6 +171,8 @@ _KINDS = {
     "sci:citation = 7": "other",
     "sci:citation < 'a'": "noon morrow",
     "eo:cloud_cover = sci:citation": "",
+    "landsat:wrs_path = '197'": "midnight",
+    "s2:mgrs_tile IS NULL": ALL,
     "eo:cloud_cover = view:azimuth": "",
     "view:azimuth = 0.1": "noon",
     "view:azimuth >= 1e300": "evening",
@@ -261,6 +264,7 @@ ORDERS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("sat:ascending",), "midnight noon evening morrow other period"),
     (("-sat:ascending", "-id"), "noon midnight period other morrow evening"),
     (("datetime",), "other period midnight noon evening morrow"),
+    (("landsat:wrs_path", "datetime"), "midnight other period noon evening morrow"),
     (("-end_datetime",), "period morrow evening noon midnight other"),
     (("gsd", "eo:cloud_cover"), "noon evening midnight morrow other period"),
 )

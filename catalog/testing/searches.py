@@ -103,6 +103,7 @@ BAD_SEARCHES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"filter": "mlm:framework = "}, "no CQL2"),
     ({"filter": "nonsense(id) = 1"}, "nonsense"),
     ({"filter": "password = 'x'"}, "'password' cannot be searched"),
+    ({"filter": "mml:framework = 'Keras'"}, "did you mean 'mlm:framework'"),
     ({"filter": {"op": "=", "args": [{"property": "x') OR 1=1 --"}, 1]}}, "cannot be searched"),
     ({"filter": "(" * 500 + "version = '1'" + ")" * 500}, "nested"),
     ({"sortby": "nothing"}, "'nothing' cannot be searched"),

@@ -20,6 +20,7 @@ from modelstac.catalog.credentials import bare, shown
 from modelstac.catalog.errors import AmbiguousError, MissingPackageError, SpecError, StorageError
 from modelstac.catalog.items.description import ExtraAsset, ModelDescription, Source
 from modelstac.catalog.items.formats import FORMATS
+from modelstac.catalog.items.links import refuse_files_of_ours
 from modelstac.catalog.items.mlm import TASKS, TENSOR_FIELD, ModelInput, ModelOutput
 from modelstac.catalog.items.versions import semver
 from modelstac.catalog.items.writing import write_item
@@ -115,6 +116,8 @@ def adopt(
     item = what if isinstance(what, pystac.Item) else references.named(str(what), source)
     if not is_foreign(item):
         raise SpecError(f"item {item.id!r} was made by modelstac: copy it as it is with modelstac sync")
+    if item is not what:  # whoever hands an item over may have led it to files of theirs
+        refuse_files_of_ours(item)
     asset = _one(item, said.asset)
     description, remarks = described(item, asset, said.entrypoint)
     artifact = fetched(item, asset, policy, rehash=False, report=report)

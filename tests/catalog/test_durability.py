@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import os
 import random
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pystac
@@ -18,10 +20,11 @@ import pytest
 from tests.needs import left_out
 
 from modelstac.catalog import ModelDescription, StaticCatalog, open_catalog
-from modelstac.catalog.errors import StorageError
+from modelstac.catalog.errors import StorageError, TooLargeError
 from modelstac.catalog.items.digests import from_multihash, sha256
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.items.writing import write_item
+from modelstac.catalog.server.files.artifacts import ArtifactStore
 
 Describe = Callable[..., ModelDescription]
 
@@ -92,6 +95,24 @@ def test_a_full_disk_leaves_the_catalog_as_it_was(describe: Describe, small_disk
     assert tree(small_disk) == before
     assert list((small_disk / "catalog" / ".staging").iterdir()) == []
     assert check(small_disk / "catalog") == {"convlstm-knmi-1.0.0-torch"}
+
+
+def test_an_upload_that_is_not_kept_keeps_no_place(small_disk: Path) -> None:
+    async def sent(data: bytes, limit: int) -> bool:
+        async def body() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), 50_000):
+                yield data[start : start + 50_000]
+
+        digest = hashlib.sha256(data).hexdigest()
+        store = ArtifactStore(str(small_disk), limit=limit)
+        return await store.write(f"{digest[:2]}/{digest}/x.bin", body(), start=0, total=None)
+
+    with pytest.raises(StorageError, match="full disk"):
+        asyncio.run(sent(os.urandom(400_000), limit=1_000_000))
+    with pytest.raises(TooLargeError):
+        asyncio.run(sent(os.urandom(200_000), limit=100_000))
+    assert asyncio.run(sent(os.urandom(200_000), limit=1_000_000))
+    assert list((small_disk / ".uploads").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["convlstm-knmi", "another"])

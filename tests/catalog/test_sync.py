@@ -241,3 +241,21 @@ def test_files_of_others_that_nobody_can_verify_stay_where_they_are(tmp_path: Pa
     assert Path(target.get("item-3").assets["model"].href).read_bytes() == b"weights"
     again = sync(open_catalog(tmp_path / "others"), target)
     assert (again.copied, again.present) == ((), 2)
+
+
+def test_an_item_of_elsewhere_takes_no_file_of_this_machine(tmp_path: Path, bucket: str) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_bytes(b"not for others")
+    model = {"roles": ["mlm:model"], "file:checksum": multihash(hashlib.sha256(kept.read_bytes()).hexdigest())}
+    obstore.put(from_url(bucket), "net.onnx", kept.read_bytes())
+    here, there = (model | {"href": href} for href in (kept.as_uri(), f"{bucket}/net.onnx"))
+    items = [others(1, "a", assets={"model": here}), others(2, "a", assets={"model": there})]
+    write_catalog(tmp_path / "others", {"a": items})
+    for path in (tmp_path / "others").rglob("*.json"):
+        obstore.put(from_url(bucket), path.relative_to(tmp_path / "others").as_posix(), path.read_bytes())
+    heard: list[Message] = []
+    done = sync(open_catalog(bucket), open_catalog(tmp_path / "ours", create=True), report=heard.append)
+    assert done.copied == ("item-2",)
+    (note,) = (message.text for message in heard if isinstance(message, Note))
+    assert "item-1 is left out" in note
+    assert "a file of this machine" in note

@@ -91,6 +91,21 @@ def test_by_reference_the_file_stays_and_may_not_change(tmp_path: Path) -> None:
             modelstac.load(made.id, catalog=ours)
 
 
+def test_an_item_of_the_web_takes_no_file_of_this_machine(tmp_path: Path) -> None:
+    doubling(tmp_path / "net.onnx")
+    (tmp_path / "web").mkdir()
+    write(tmp_path / "web", item("theirs", "1.5.0", {"net": asset((tmp_path / "net.onnx").as_uri())}))
+    root = {"type": "Catalog", "stac_version": "1.0.0", "id": "web", "description": "Theirs"}
+    links = [{"rel": "item", "href": "./item.json"}]
+    (tmp_path / "web" / "catalog.json").write_text(json.dumps(root | {"links": links}))
+    ours = open_catalog(tmp_path / "ours", create=True)
+    with serving(tmp_path / "web") as url:
+        for what, source in ((f"{url}/item.json", None), ("theirs", f"{url}/catalog.json")):
+            with pytest.raises((InvalidItemError, UntrustedError), match="a file of this machine"):
+                adopt(what, ours, source=source, said=Said(version="1.0.0"))
+    assert list(ours.ids()) == []
+
+
 def test_what_nobody_says_is_asked_for_at_once(tmp_path: Path) -> None:
     ours = open_catalog(tmp_path / "ours", create=True)
     with pytest.raises(SpecError, match=r"give --version, --task \(such as semantic-segmentation\)$"):

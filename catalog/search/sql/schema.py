@@ -6,6 +6,7 @@ is a column of its own: an index of columns answers alone, where one of expressi
 
 from __future__ import annotations
 
+import difflib
 import re
 import sqlite3
 
@@ -15,7 +16,7 @@ from modelstac.catalog.search.sql.database import APPLICATION_ID
 
 VERSION = 4
 
-# STAC common metadata and the version extension; beside these every name of ours and of the extensions in use.
+# STAC common metadata and the version extension; beside these every name of an extension.
 COMMON_NAMES = (
     "constellation",
     "created",
@@ -36,13 +37,14 @@ COMMON_NAMES = (
     "updated",
     "version",
 )
-# The first four are of models; the others of the scenes that may lie beside them.
-PREFIXES = (
-    *("mlm", "interop", "cube", "file"),
+_OF_MODELS = ("mlm", "interop")
+# What is told of the extensions; the last ones are of the scenes that may lie beside models.
+_PREFIXES = (
+    *(*_OF_MODELS, "cube", "file"),
     *("classification", "eo", "grid", "label", "proj", "processing", "raster", "sar", "sat", "sci", "view"),
 )
 _NAME = re.compile(
-    rf"(?:{'|'.join(COMMON_NAMES)}|(?:{'|'.join(PREFIXES)}):[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_:-]+)*)", re.ASCII
+    rf"(?:{'|'.join(COMMON_NAMES)}|[A-Za-z][A-Za-z0-9_-]*:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_:-]+)*)", re.ASCII
 )
 SCORES = "interop:scores"
 _SCORE = re.compile(r"(?:interop:scores\.)?([A-Za-z0-9_-]+)", re.ASCII)
@@ -206,16 +208,20 @@ def property_sql(name: str) -> str:
         found = f"json_group_array(DISTINCT ms_casei(one.value)) FROM {inner} AS one"
         found = f"{found} WHERE one.type = 'text' AND ({condition})"
         return f"(SELECT {found} HAVING count(*))"
+    shown = name if len(name) <= 60 else f"{name[:60]}…"
     if not _NAME.fullmatch(plain):
-        shown = name if len(name) <= 60 else f"{name[:60]}…"
         known = [name for name in ("id", "collection", "geometry", *COMMON_NAMES) if name != plain]
-        known += [f"{prefix}:…" for prefix in PREFIXES]
+        known += [f"{prefix}:…" for prefix in _PREFIXES]
         if _SCORE.fullmatch(plain):  # a word alone may be meant as a score
             found = nearest(shown, (*known, *_WORDS))
             listed = found if found.startswith(":") else nearest(shown, known)  # the words of scores are many
             hint = f"a score of that name is {SCORES}.{shown}{listed}"
             raise InvalidQueryError(f"property {shown!r} cannot be searched for; {hint}")
         raise InvalidQueryError(f"property {shown!r} cannot be searched for{nearest(shown, known)}")
+    prefix, _, rest = plain.partition(":")
+    if prefix not in _PREFIXES and (meant := difflib.get_close_matches(prefix.casefold(), _OF_MODELS)):
+        # Of models only: that of any other extension is as good as the next.
+        raise InvalidQueryError(f"property {shown!r} cannot be searched for: did you mean '{meant[0]}:{rest[:60]}'?")
     if plain == "datetime":
         # As pgstac does: an item of an interval is dated by its beginning.
         return f"coalesce({path_sql('datetime')}, {path_sql('start_datetime')})"

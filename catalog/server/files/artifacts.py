@@ -176,7 +176,11 @@ class ArtifactStore:
             with self._parts.taken(path, start) as part:
                 if part is None:
                     raise ChangedMeanwhileError(f"artifact: {self.received(path)} bytes are here, so go on there")
-                await self._receive(part, body, total)
+                try:
+                    await self._receive(part, body, total)
+                except (TooLargeError, OSError):
+                    part.remove()  # it is never completed, and would keep a full disk full
+                    raise
                 if total is not None and part.path.stat().st_size < total:
                     return False
                 await self._finish(path, part)

@@ -12,7 +12,7 @@ from pystac.serialization import identify_stac_object, migrate_to_latest
 
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.base import ALIAS
-from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError
 from modelstac.catalog.items.documents import Document, is_image_asset
 from modelstac.catalog.items.geometry import check_bbox
 from modelstac.catalog.items.identity import ALIASES, EVIDENCE_ASSETS, RULES, is_said_here
@@ -27,7 +27,7 @@ from modelstac.catalog.rules import check_rules
 from modelstac.catalog.search.facts import moments
 from modelstac.catalog.server.files.named import check_digests
 from modelstac.catalog.server.routes.patches import read_json, refuse_unstorable
-from modelstac.catalog.server.stores.links import stored_document
+from modelstac.catalog.server.stores.links import etag, names_tag, stored_document
 from modelstac.catalog.times import first_and_last
 
 _UNFIT = frozenset(":/?#[]@!$&'()*+,;=%\\ ")
@@ -211,6 +211,15 @@ def _check_extent(extent: Document) -> None:
             raise InvalidItemError(f"extent.temporal.interval[{number}]: {ends} are no times of RFC 3339") from error
         if first and last and first > last:
             raise InvalidItemError(f"extent.temporal.interval[{number}]: {ends[0]} is after {ends[1]}")
+
+
+def unchanged_meanwhile(request: Request, stored: Document) -> None:
+    """Refuse to change what a request expects to be otherwise (``If-Match``), or not there (``If-None-Match``)."""
+    expected, other = request.headers.get("if-match"), request.headers.get("if-none-match")
+    if expected is not None and not names_tag(expected, etag(stored), weak=False):
+        raise ChangedMeanwhileError("it was changed meanwhile: read it again and repeat the change")
+    if names_tag(other, etag(stored), weak=True):
+        raise ChangedMeanwhileError(f"If-None-Match is {str(other)[:60]!r}, and it is there: change it by If-Match")
 
 
 def check_id(found: Any, expected: str | None = None, *, what: str = "id") -> None:

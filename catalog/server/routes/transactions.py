@@ -15,17 +15,17 @@ from stac_fastapi.types.extension import ApiExtension
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError, ItemExistsError, ModelStacError
+from modelstac.catalog.errors import InvalidItemError, ItemExistsError, ModelStacError
 from modelstac.catalog.items.collections.widening import described
 from modelstac.catalog.items.documents import Document, now
 from modelstac.catalog.items.identity import BULK_CONFORMANCE, EVIDENCE_ASSETS, differences
 from modelstac.catalog.server.routes.bulk import Body, all_there, checked_parts, read_rest, received
 from modelstac.catalog.server.routes.client import answer, answer_stored
-from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body, patch_body
+from modelstac.catalog.server.routes.incoming import Checks, is_foreign, json_body, patch_body, unchanged_meanwhile
 from modelstac.catalog.server.routes.keys import Keys, admit
 from modelstac.catalog.server.routes.openapi import request_body
 from modelstac.catalog.server.routes.patches import patched
-from modelstac.catalog.server.stores.links import base_url, etag, item_path, names_tag
+from modelstac.catalog.server.stores.links import base_url, etag, item_path
 from modelstac.catalog.server.stores.store import Change, Store
 
 _METHODS = ("insert", "upsert")
@@ -173,7 +173,7 @@ class Transactions(ApiExtension):
 
     async def _change_item(self, collection_id: str, item_id: str, request: Request, change: Change) -> Response:
         def checked(stored: Document) -> Document:
-            _unchanged_meanwhile(request, stored)
+            unchanged_meanwhile(request, stored)
             changed = change(stored)
             if not (self.checks.any_items and is_foreign(stored) and is_foreign(changed)):
                 if differing := _fixed_parts(stored, changed):
@@ -193,7 +193,7 @@ class Transactions(ApiExtension):
 
     async def delete_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Remove an item; its artifacts go with ``modelstac gc``."""
-        await self.store.remove_item(collection_id, item_id, partial(_unchanged_meanwhile, request))
+        await self.store.remove_item(collection_id, item_id, partial(unchanged_meanwhile, request))
         return Response(status_code=204)
 
     async def create_collection(self, request: Request) -> Response:
@@ -223,14 +223,14 @@ class Transactions(ApiExtension):
 
     async def _change_collection(self, collection_id: str, request: Request, change: Change) -> Response:
         def checked(stored: Document) -> Document:
-            _unchanged_meanwhile(request, stored)
+            unchanged_meanwhile(request, stored)
             return described(stored, change(stored))
 
         return answer_stored(request, await self.store.change_collection(collection_id, checked))
 
     async def delete_collection(self, collection_id: str, request: Request) -> Response:
         """Remove a collection with all its items."""
-        await self.store.remove_collection(collection_id, partial(_unchanged_meanwhile, request))
+        await self.store.remove_collection(collection_id, partial(unchanged_meanwhile, request))
         return Response(status_code=204)
 
 
@@ -244,9 +244,3 @@ def _fixed_parts(stored: Document, changed: Document) -> list[str]:
 def _kept_times(item: Document, stored: Document) -> Document:
     created = {name: stored["properties"][name] for name in ("created",) if name in stored["properties"]}
     return item | {"properties": item["properties"] | created}
-
-
-def _unchanged_meanwhile(request: Request, stored: Document) -> None:
-    expected = request.headers.get("if-match")
-    if expected is not None and not names_tag(expected, etag(stored), weak=False):
-        raise ChangedMeanwhileError("it was changed meanwhile: read it again and repeat the change")

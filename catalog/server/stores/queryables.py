@@ -84,7 +84,7 @@ def queryables(address: str, scores: Iterable[str] = ()) -> dict[str, Any]:
     return _SCHEMA | {
         "$id": address,
         "title": "Queryables",
-        "description": "Names for filter, query and sortby; any other mlm:* or interop:* property works too.",
+        "description": "Names for filter, query and sortby; any other of an extension (eo:*, landsat:*) works too.",
         "properties": PROPERTIES | {n: _PARTS[n] for n in _PARTS if may_be_searched(n)} | _scores(scores),
         "additionalProperties": True,
     }

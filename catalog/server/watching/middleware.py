@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +26,8 @@ _FORWARDED = frozenset({b"forwarded", b"x-forwarded-proto", b"x-forwarded-host",
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
 _PORTS = {"http": 80, "https": 443}
 _SEARCHING = ("/search", "/aggregate")
+_LISTS = frozenset({"ids", "collections", "bbox", "sortby", "fields", "q", "aggregations"})
+_SINGLE = frozenset({"limit", "token", "datetime", "intersects", "filter", "filter-lang", "filter-crs", "query"})
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -230,7 +232,10 @@ class Deadline:
 
 
 class ReadAddress:
-    """Refuse an address with characters that are none (half of UTF-8) or are in no catalog (NUL)."""
+    """Refuse an address with characters that are none (half of UTF-8) or are in no catalog (NUL).
+
+    So is one that says two things. Lists that come in parts (``ids=a&ids=b``) are one list.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -243,7 +248,28 @@ class ReadAddress:
                 error = InvalidQueryError(f"{place}: a NUL character, or bytes that are no UTF-8")
                 await of_error(error)(scope, receive, send)
                 return
+        if scope["type"] == "http" and b"&" in scope["query_string"]:
+            try:
+                scope["query_string"] = _each_once(scope["query_string"])
+            except InvalidQueryError as error:
+                await of_error(error)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+
+def _each_once(query: bytes) -> bytes:
+    """Return a query in which each parameter of a search stands once: of several the last alone would be read."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    if len(values) == len(pairs):
+        return query
+    for name in values.keys() & _SINGLE:
+        if len(set(values[name])) > 1:
+            raise InvalidQueryError(f"{name}: it is given {len(values[name])} times: give it once")
+    joined = {name: [",".join(filter(None, found))] for name, found in values.items() if name in _LISTS}
+    return urlencode(values | joined, doseq=True).encode()
 
 
 def _unreadable(path: bytes, query: bytes) -> str | None:

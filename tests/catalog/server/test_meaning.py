@@ -8,6 +8,7 @@ from typing import Any
 
 import cql2
 import pytest
+import requests
 from tests.catalog.server.conftest import Server
 
 from modelstac.catalog.backends.api.catalog import ApiCatalog
@@ -64,6 +65,24 @@ def test_a_raw_request_has_the_meaning_of_a_search(told: Server, method: str) ->
 def test_words_and_heights_are_one_by_get_and_post(told: Server) -> None:
     for body in ({"q": said_id("noon")}, {"bbox": [-180, -90, 100, 180, 90, 0]}):  # heights are not looked at
         assert ids(told, {"limit": 100} | body, "POST") == ids(told, {"limit": 100} | body, "GET") != []
+
+
+def test_a_list_in_parts_is_one_list(told: Server) -> None:
+    noon, other = said_id("noon"), said_id("other")
+    for asked, answer in (
+        ({"ids": [noon, other]}, [noon, other]),
+        ({"ids": [noon, ""], "collections": ["said", "nobody"]}, [noon]),
+        ({"bbox": [170, -30, -170, -10]}, [noon]),
+        ({"ids": [noon, other], "sortby": ["datetime", "id"]}, [other, noon]),
+    ):
+        found = told.get("search", params=asked).json()["features"]
+        assert [item["id"] for item in found] == answer, asked
+    page = told.get("search", params={"collections": ["nobody", "said"], "limit": 1}).json()
+    [following] = [link["href"] for link in page["links"] if link["rel"] == "next"]
+    assert requests.get(following, timeout=30).json()["features"][0]["id"] > page["features"][0]["id"]
+    twice = told.get("search", params={"datetime": ["2020-06-05T12:00:00Z", "2018-01-01T00:00:00Z"]})
+    assert twice.status_code == 400
+    assert "datetime: it is given 2 times" in twice.json()["detail"]
 
 
 def test_a_raw_request_is_sorted_and_paged(told: Server) -> None:

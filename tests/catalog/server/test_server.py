@@ -184,6 +184,10 @@ def test_what_somebody_changed_meanwhile_is_not_deleted(full: Server) -> None:
             assert statuses in {(204, 404), (412, 204)}
             if statuses[0] == 204:
                 assert full.request("POST", ITEMS, key=True, json=item).status_code == 201
+    there = full.get(path)
+    for absent in ("*", there.headers["ETag"]):
+        put = full.request("PUT", path, key=True, json=there.json(), headers={"If-None-Match": absent})
+        assert put.status_code == 412
     stale = {"If-Match": '"x"'}
     assert full.request("DELETE", f"collections/{NAME}", key=True, headers=stale).status_code == 412
     assert full.get(path).status_code == 200

@@ -14,7 +14,7 @@ from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.items.validation import validate_document
 from modelstac.catalog.journal import Entry
-from modelstac.catalog.server.routes.incoming import Checks, check_id, json_body
+from modelstac.catalog.server.routes.incoming import Checks, check_id, json_body, unchanged_meanwhile
 from modelstac.catalog.server.routes.teams.catalogs import Catalogs
 from modelstac.catalog.server.stores.links import base_url, stored_document
 from modelstac.catalog.server.teams import hierarchy
@@ -121,6 +121,7 @@ class Arranging(Catalogs):
         await self.collection_in(catalog_id, collection_id)
 
         def change(stored: Document) -> Document:
+            unchanged_meanwhile(request, stored)
             # Aliases are changed at the model's own address, by If-Match.
             return described(stored, changed | ({ALIASES: stored[ALIASES]} if ALIASES in stored else {}))
 
