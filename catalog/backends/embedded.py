@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from modelstac.catalog.search.page import Page
     from modelstac.catalog.search.query import Query
 
-SUFFIX = ".sqlite"
 # Few, since each costs some waiting of the threads for each other.
 _AT_A_TIME = 1000
 

@@ -27,7 +27,6 @@ _ZERO = float(np.float32(1e-35))  # kZeroThreshold of LightGBM
 _CLASSICAL = "ai.onnx.ml"
 _BESIDE = ("predict_proba", "decision_function", "transform")
 """By what a model gives what its file has beside a label; of outliers, how far out they are, of clusters, distances."""
-LABEL, PROBABILITIES = "label", "probabilities"
 
 
 def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None:  # noqa: ARG001

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Counts = NDArray[np.int64]
-"""Pixels by class of the label (row) and of the map (column)."""
 Scores = Mapping[str, NDArray[np.float64]]
 
 
