@@ -81,7 +81,8 @@ def write_geoparquet(catalog: Catalog, path: Path, *, report: Report = ignore) -
     for document in documents:
         document["geometry"] = document.get("geometry") or _NOWHERE
         box = document.get("bbox") or _bounds(document["geometry"])
-        document["bbox"] = box if solid or len(box) == 4 else [*box[:2], *box[3:5]]
+        # Of whole degrees alone Parquet would make a column of whole numbers, which GeoParquet takes for no boxes.
+        document["bbox"] = list(map(float, box if solid or len(box) == 4 else [*box[:2], *box[3:5]]))
     as_text: list[str] = []
     for name in dict.fromkeys(name for document in documents for name in document if name not in _TYPED):
         saying = [document for document in documents if name in document]

@@ -83,9 +83,12 @@ def immutable_content(item: pystac.Item) -> dict[str, Any]:
             for link in item.get_links("derived_from")
         ),
     }
+    own = frozenset(content)
     for name, value in item.properties.items():
         if name not in MUTABLE_PROPERTIES:
-            content[name] = plain(value)
+            # A property called as a part of the item, or an asset, stands in place of none: signatures are of this.
+            taken = name in own or name.startswith(("asset ", "properties."))
+            content[f"properties.{name}" if taken else name] = plain(value)
     if "datetime" not in content:  # pystac puts it among the properties when it first writes the item
         from pystac.utils import datetime_to_str
 

@@ -119,6 +119,7 @@ def test_fields_of_several_types_are_json_text(tmp_path: Path) -> None:
     assert [back["geometry"] for back in arrow.stac_table_to_items(table)][2] == {"type": "Polygon", "coordinates": []}
     assert table["x:ok"].to_pylist() == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert table["bbox"].to_pylist()[1] == {"xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1}
+    assert {str(side.type) for side in table.schema.field("bbox").type} == {"double"}
     assert duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE \"x:ok\" > 0.7").fetchall() == [(3,)]
 
 

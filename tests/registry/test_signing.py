@@ -19,6 +19,7 @@ import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import IntegrityError, NotFoundError, SpecError, UntrustedError
 from modelstac.catalog.items.digests import multihash, sha256
+from modelstac.catalog.items.identity import immutable_content
 from modelstac.catalog.items.validation import validate
 from modelstac.catalog.sync import sync
 from modelstac.registry.trust import signing
@@ -128,6 +129,23 @@ def test_another_key(item, keys):
 def test_a_changed_field_is_named(item, keys, name, change):
     change(item)
     with pytest.raises(UntrustedError, match=rf"was changed since it was signed by .*publisher\.pub\.pem: {name};"):
+        signing.verify(item, [keys["publisher"][1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("collection", lambda item: setattr(item, "collection_id", "other")),
+        ("geometry", lambda item: item.geometry["coordinates"][0][1].__setitem__(0, 11.0)),
+        ("bbox", lambda item: item.bbox.__setitem__(0, 3.5)),
+        ("sources", lambda item: item.add_link(pystac.Link("derived_from", "https://example.com/other.json"))),
+        ("asset model", lambda item: item.assets.pop("model")),
+    ],
+)
+def test_a_property_stands_in_place_of_no_part_of_the_item(item, keys, name, change):
+    item.properties[name] = json.loads(json.dumps(immutable_content(item)[name]))
+    change(item)
+    with pytest.raises(UntrustedError, match="was changed since it was signed"):
         signing.verify(item, [keys["publisher"][1]])
 
 

@@ -159,6 +159,11 @@ def test_catalogs_are_read_and_searched(teams: Server, examples: Examples) -> No
     assert {link["rel"]: link["href"] for link in item["links"]}["parent"].endswith("catalogs/hydro/collections/rain")
     for path in ("catalogs/nobody", "catalogs/hydro/collections/cover", "catalogs/hydro/collections/rain/items/x"):
         assert teams.get(path).status_code == 404
+    named = {"path": "catalogs/hydro/collections/rain", "key": True}
+    named["json"] = teams.get(named["path"]).json() | {"title": "Rain"}
+    assert teams.request("PUT", **named, headers={"If-Match": '"another"'}).status_code == 412
+    tag = teams.get("collections/rain").headers["ETag"]
+    assert teams.request("PUT", **named, headers={"If-Match": tag}).json()["title"] == "Rain"
     assert "mlm:framework" in teams.get("catalogs/hydro/queryables").json()["properties"]
     said = teams.get("catalogs/hydro/conformance").json()["conformsTo"]
     assert {f"https://api.stacspec.org/v1.0.0/multi-tenant-catalogs{x}" for x in ("", "/search", "/transaction")} <= {
