@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.scenes.evaluating.cubes import bands_of_cube
 from modelstac.registry.scenes.evaluating.grids import (
     Band,
     Rules,
@@ -76,6 +77,8 @@ def kind_of(mapped: str | Path | Raster) -> Kind:
     """
     if not isinstance(mapped, str | Path):
         return "classes" if np.dtype(mapped.layer.dtype).kind in "iub" else "numbers"
+    if cube := bands_of_cube(mapped):
+        return "classes" if np.dtype(cube[0].open().stored[cube[0].number].dtype).kind in "iub" else "numbers"
     with ExitStack() as stack:
         dtype = np.dtype(opened(stack, mapped, "map").dtypes[0])
     return "classes" if dtype.kind in "iub" else "numbers"

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError
 from modelstac.registry.running.labels.units import converted, is_same
+from modelstac.registry.scenes.evaluating.cubes import bands_of_cube, flags_of_cube
 from modelstac.registry.scenes.rasters import Class
 from modelstac.registry.scenes.reading.finding.files import unit_of
 from modelstac.registry.scenes.reading.finding.handles import settings
 from modelstac.registry.scenes.reading.finding.masks import Missing, alpha_of
-from modelstac.registry.scenes.reading.finding.parts import Stored
+from modelstac.registry.scenes.reading.finding.parts import Numbers, Stored, is_cube
 from modelstac.registry.scenes.reading.fitting.resampling import Onto
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
     from modelstac.registry.scenes.rasters import Raster, Window
+    from modelstac.registry.scenes.reading.finding.parts import Offer
 
 _TAG = "CLASS_"
 _VECTORS = frozenset({".geojson", ".json", ".gpkg", ".shp", ".parquet", ".fgb", ".kml", ".gml"})
@@ -101,6 +103,8 @@ def opened(stack: ExitStack, path: str | Path, what: str) -> DatasetReader:
 
 def classes_of_file(path: str | Path, band: int | None = None, *, what: str = "map") -> tuple[Class, ...]:
     """Return the classes that a raster names in its tags, ``CLASS_<value>``, as ours do; none where it names none."""
+    if is_cube(str(path)):
+        return flags_of_cube(path)
     with ExitStack() as stack:
         tags = opened(stack, path, what).tags(band or 1)
     named = {key.removeprefix(_TAG): name for key, name in tags.items() if key.startswith(_TAG)}
@@ -115,15 +119,21 @@ def labels_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers:
     DataError
         If they are none, or several.
     """
-    raster = opened(stack, path, "labels")
-    shown = raster.count - bool(alpha_of(raster))
+    cube = bands_of_cube(path)
+    raster = None if cube else opened(stack, path, "labels")
+    shown = len(cube or ()) if raster is None else raster.count - bool(alpha_of(raster))
     if shown > 1:
         raise DataError(f"the labels {path} have {shown} bands, and nobody can tell which is meant: give a file of one")
+    if cube:
+        return _of_cube(cube[0], str(path), numbers, rules.ignore)
+    assert raster is not None
     return _of_file(raster, 1, str(path), numbers, rules.ignore)
 
 
 def map_of_file(stack: ExitStack, path: str | Path, rules: Rules, *, numbers: bool = False) -> Band:
     """Open a map that is a file; of ``numbers`` as its scale and offset make them."""
+    if cube := bands_of_cube(path):
+        return _of_cube(cube[_band(len(cube), rules, str(path)) - 1], str(path), numbers)
     raster = opened(stack, path, "map")
     return _of_file(raster, _band(raster.count, rules, str(path)), str(path), numbers)
 
@@ -211,19 +221,37 @@ class _Part:
 def _of_file(raster: DatasetReader, band: int, name: str, numbers: bool, ignore: Collection[float] = ()) -> Band:
     from odc.geo.geobox import GeoBox
 
-    grid = GeoBox((raster.height, raster.width), raster.transform, raster.crs)
-    scale, offset = (raster.scales[band - 1], raster.offsets[band - 1]) if numbers else (1.0, 0.0)
     missing = Missing.of(raster)
+    said = Numbers(raster.scales[band - 1], raster.offsets[band - 1], None, unit_of(raster, band))
+    grid = GeoBox((raster.height, raster.width), raster.transform, raster.crs)
+    stored = Band(name, grid, lambda window: _read(raster, missing, band, window, name))
+    return _meant(stored, said if numbers else Numbers(), ignore)
+
+
+def _of_cube(offer: Offer, name: str, numbers: bool, ignore: Collection[float] = ()) -> Band:
+    part = offer.open()
 
     def read(window: Window) -> Read:
-        values, there = _read(raster, missing, band, window, name)
+        values, missing = part.read((offer.number,), *window)
+        return values[0], np.ones(values[0].shape, bool) if missing is None else ~missing[0]
+
+    said = part.stored[offer.number].numbers
+    return _meant(Band(name, part.grid, read), said if numbers else Numbers(), ignore)
+
+
+def _meant(stored: Band, said: Numbers, ignore: Collection[float]) -> Band:
+    """Give a band of what is stored, without ignored values, as its scale and offset make them."""
+    scale, offset = 1.0 if said.scale is None else said.scale, said.offset or 0.0
+
+    def read(window: Window) -> Read:
+        values, there = stored.read(window)
         if len(ignore):
             there &= ~np.isin(values, _of_type(ignore, values.dtype))
         if (scale, offset) != (1.0, 0.0):
             values = values * np.float64(scale) + offset
         return values, there & np.isfinite(values) if values.dtype.kind == "f" else there
 
-    return Band(name, grid, read, unit_of(raster, band) if numbers else None)
+    return replace(stored, read=read, unit=said.unit)
 
 
 def _of_type(values: Collection[float], dtype: np.dtype[Any]) -> NDArray[Any]:

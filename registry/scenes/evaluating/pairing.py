@@ -14,7 +14,7 @@ Pair = tuple[str, str]
 """A scene (or a map) and its labels: paths, or addresses."""
 SCENES = frozenset({".tif", ".tiff", ".vrt", ".json", ".jp2", ".zip", ".tar", *CUBES})
 """How names of scenes end; a folder is a scene, too."""
-_LABELS = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png"})
+_LABELS = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", *CUBES})
 _ENDINGS = ("_labels", "_label", "_mask", "_truth", "-labels", "-label", "-mask", "-truth")
 
 

@@ -13,6 +13,8 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
 from PIL import Image
 
 from modelstac.catalog.errors import DataError
@@ -286,6 +288,37 @@ def test_numbers_are_compared_as_their_scale_and_offset_make_them(tmp_path):
     )
 
 
+@pytest.mark.parametrize("form", ["labels.nc", "labels.nc/leaves", "labels.zarr"])
+def test_labels_of_cubes_are_read_as_scenes_are(tmp_path, form):
+    """With the places that GDAL finds none of, from the south, and without what lies beyond the valid range."""
+    truth = np.random.default_rng(0).integers(0, 100, (8, 9)).astype(np.uint8)
+    mapped = raster(tmp_path / "map.tif", (truth * 0.5 + 1.25).astype("float32"))
+    with rasterio.open(mapped) as file:
+        grid = GeoBox(file.shape, file.transform, file.crs)
+    stored = np.where(np.arange(9) < 2, np.uint8(250), truth)
+    attrs = {"scale_factor": 0.5, "valid_range": np.array([0, 100], np.uint8), "_FillValue": np.uint8(255)}
+    cube = xr.Dataset({"leaves": (("y", "x"), stored, attrs)}, xr_coords(grid)).isel(y=slice(None, None, -1))
+    cube["leaves"].attrs["grid_mapping"] = "spatial_ref"
+    if form.endswith(".zarr"):
+        cube.to_zarr(tmp_path / form, zarr_format=2)
+    else:
+        cube.to_netcdf(tmp_path / "labels.nc", group=form.removeprefix("labels.nc").strip("/") or None)
+    found = evaluate_maps([(mapped, str(tmp_path / form))])
+    assert found.pixels == 8 * 7
+    assert found.scores["rmse"] == pytest.approx(1.25, abs=1e-5)
+
+
+def test_a_map_of_classes_in_netcdf_has_the_names_of_its_flags(tmp_path):
+    mapped, truth = noisy(0, (8, 9))
+    flags = {"flag_values": np.array([1, 2, 3], np.uint8), "flag_meanings": "Water Wood Town"}
+    grid = GeoBox(truth.shape, PLACE, "EPSG:32632")
+    cover = xr.DataArray(mapped, xr_coords(grid), ("y", "x"), attrs=flags | {"grid_mapping": "spatial_ref"})
+    cover.to_dataset(name="cover").to_netcdf(tmp_path / "map.nc")
+    found = evaluate_maps([(str(tmp_path / "map.nc"), raster(tmp_path / "labels.tif", truth))])
+    assert [one.name for one in found.classes] == ["Water", "Wood", "Town"]
+    assert found.scores["overall_accuracy"] == pytest.approx((mapped == truth).mean())
+
+
 def test_labels_of_several_bands_are_refused(tmp_path):
     mapped, truth = noisy(0)
     labels = raster(tmp_path / "labels.tif", np.stack([truth] * 3))
@@ -367,11 +400,14 @@ def test_bad_input_is_one_line(tmp_path):
         "too large for classes": (good, raster(tmp_path / "big.tif", truth * np.float32(1e20))),
         "too large for classes: ": (good, raster(tmp_path / "ids.tif", truth.astype(np.uint64) + 2**63)),
         "numbers \\(--kind numbers": (good, raster(tmp_path / "m2.tif", np.arange(truth.size).reshape(truth.shape))),
-        "no bands of its own: name one of its parts, such as": (good, str(tmp_path / "two.nc")),
+        "have 2 bands, and nobody can tell": (good, str(tmp_path / "two.nc")),
         "gdal_rasterize": (good, str(tmp_path / "fields.geojson")),
     }
     variables = dict.fromkeys(("cover", "height"), (("y", "x"), truth))
-    xr.Dataset(variables).to_netcdf(tmp_path / "two.nc")
+    places = {"lat": 50.0 - np.arange(truth.shape[0]), "lon": 5.0 + np.arange(truth.shape[1])}
+    xr.Dataset({key: (("lat", "lon"), values) for key, (_, values) in variables.items()}, places).to_netcdf(
+        tmp_path / "two.nc"
+    )
     (tmp_path / "fields.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     for said, one in bad.items():
         with pytest.raises(DataError, match=said) as error:

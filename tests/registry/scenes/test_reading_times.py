@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cftime
 import netCDF4
 import numpy as np
 import pytest
@@ -110,6 +111,21 @@ def test_a_time_is_read_of_many(tmp_path: Path) -> None:
         open_source(tmp_path / "era5.nc", alone, datetime="2023-06-16")
     with pytest.raises(ModelStacError, match="'noon' cannot be read"):
         open_source(tmp_path / "era5.nc", alone, datetime="noon")
+
+
+def test_days_of_other_calendars_are_not_left_out(tmp_path: Path) -> None:
+    """A month of 30 days each has a 30th of February; World Ocean Atlas counts in months, which nobody decodes."""
+    places = {"lat": 50.0 - np.arange(4), "lon": 5.0 + np.arange(4)}
+    days = [cftime.datetime(2000, month, day, calendar="360_day") for month, day in ((2, 28), (2, 30), (3, 1))]
+    values = np.arange(48, dtype=np.float32).reshape(3, 4, 4)
+    daily = xr.Dataset({"tas": (("time", *places), values)}, {"time": days, **places})
+    timed = model(tensor(["tas"], (-1,) * 5, TIMED))
+    with pytest.raises(DataError, match="the time 2000-02-30 00:00:00 of the calendar 360_day, which is no day"):
+        open_source(daily, timed, datetime="2000-02")
+    np.testing.assert_array_equal(whole(open_source(daily.isel(time=[0, 2]), timed)).values[:, 0], values[[0, 2]])
+    months = daily.assign_coords(time=("time", [0.5, 1.5, 2.5], {"units": "months since 1955-01-01"}))
+    months.to_netcdf(tmp_path / "woa.nc")
+    np.testing.assert_array_equal(whole(open_source(tmp_path / "woa.nc", timed)).values[:, 0], values)
 
 
 @pytest.mark.parametrize(

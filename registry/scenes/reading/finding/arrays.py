@@ -112,10 +112,12 @@ def open_dataset(path: str) -> xr.Dataset:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)
-            if group is None:
-                found = xr.open_dataset(file, engine=engine, mask_and_scale=False, decode_coords="all", chunks=None)
-            else:
-                found = _group(file, engine, group)
+            found = (
+                xr.open_dataset(file, engine=engine, decode_cf=False, chunks=None)
+                if group is None
+                else _group(file, engine, group)
+            )
+            found = _decoded(found)
             groups = () if found.data_vars else _groups(file, engine)
     except Exception as error:  # of netCDF4, HDF5 and Zarr, with no class in common
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -147,7 +149,19 @@ def _group(path: str, engine: str | None, group: str) -> xr.Dataset:
         ) as shared:
             names = [name for name in shared.variables if name in named and name not in found.variables]
             found = found.assign({name: shared.variables[name].load() for name in names})
-    return xr.decode_cf(found, mask_and_scale=False, decode_coords="all")
+    return found
+
+
+def _decoded(dataset: xr.Dataset) -> xr.Dataset:
+    """Find coordinates and times; those that are counted as none can be, such as in months, stay numbers."""
+    import xarray as xr
+
+    try:
+        return xr.decode_cf(dataset, mask_and_scale=False, decode_coords="all")
+    except ValueError as error:
+        if "time units" not in str(error):
+            raise
+        return xr.decode_cf(dataset, mask_and_scale=False, decode_coords="all", decode_times=False)
 
 
 def _groups(path: str, engine: str | None) -> tuple[str, ...]:
@@ -290,7 +304,16 @@ def _times(array: xr.DataArray, dim: str | None) -> list[np.datetime64 | None]:
         alone = time_of(array)
         return [None if alone is None else _time(alone.values)]
     along = times_along(array, dim)
-    return [None] * array.sizes[dim] if along is None else [_time(time) for time in along.values]
+    if along is None:
+        return [None] * array.sizes[dim]
+    times = [_time(time) for time in along.values]
+    for time, value in zip(times, along.values, strict=True):
+        if time is None and hasattr(value, "calendar") and len(times) > 1:
+            raise DataError(
+                f"{array.name or 'the array'} has the time {value} of the calendar {value.calendar}, which is no "
+                "day of others: convert it, .convert_calendar('standard', align_on='year')"
+            )
+    return times
 
 
 def _time(value: Any) -> np.datetime64 | None:
