@@ -17,8 +17,8 @@ from tf2onnx.onnx_opset import controlflow
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
 from modelstac.exporters.converters.onnx_file import exported
+from modelstac.registry.inspecting.saved_model import served
 from modelstac.registry.runtimes.names import paired
-from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
@@ -53,7 +53,7 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     """
     no_options(options, "ONNX")
     item_id = model.description.id
-    signature = model.native.signatures[SIGNATURE]
+    signature = model.native.signatures[served(model.native.signatures)]
     specs, where = signature.structured_input_signature[1], f"the file of {item_id!r}"
     names = [[tensor.name for tensor in side] for side in (model.signature.inputs, model.signature.outputs)]
     into = paired(names[0], tuple(specs), "input", where=where)
