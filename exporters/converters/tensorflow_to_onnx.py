@@ -17,8 +17,8 @@ from tf2onnx.onnx_opset import controlflow
 from modelstac.catalog.errors import ConversionError
 from modelstac.exporters.conversion import Conversion, no_options
 from modelstac.exporters.converters.onnx_file import exported
+from modelstac.registry.inspecting.saved_model import served
 from modelstac.registry.runtimes.names import paired
-from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
     from modelstac.registry.running.model import Model
@@ -53,7 +53,7 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     """
     no_options(options, "ONNX")
     item_id = model.description.id
-    signature = model.native.signatures[SIGNATURE]
+    signature = model.native.signatures[served(model.native.signatures)]
     specs, where = signature.structured_input_signature[1], f"the file of {item_id!r}"
     names = [[tensor.name for tensor in side] for side in (model.signature.inputs, model.signature.outputs)]
     into = paired(names[0], tuple(specs), "input", where=where)
@@ -64,10 +64,12 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
         return [found[name] for name in back.values()]
 
     arguments = [tf.TensorSpec(specs[name].shape, specs[name].dtype, name=name) for name in into.values()]
+    traced = tf.function(function, autograph=False)
     with _listening() as heard:
         try:
+            captured = traced.get_concrete_function(*arguments).graph.captures
             graph, _ = tf2onnx.convert.from_function(
-                tf.function(function, autograph=False),
+                traced,
                 input_signature=arguments,
                 opset=OPSET,
                 custom_op_handlers=dict.fromkeys(("Select", "SelectV2"), (_select, [])),
@@ -76,6 +78,7 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
             missing = next(filter(_UNSUPPORTED.search, heard.texts), None)
             reason = missing or "; ".join(heard.texts) or str(error)
             raise ConversionError(f"tf2onnx cannot convert {item_id!r}: {_short(reason)}") from error
+    _hold(graph.graph, {inner.name: outer for outer, inner in captured if inner.dtype != tf.resource})
     return exported(
         model,
         graph,
@@ -92,6 +95,13 @@ def _select(context: Any, node: Any, _name: str, _arguments: Any) -> None:
     """Choose by ONNX's ``Where``: tf2onnx multiplies by 0 and 1, and NaN of the side not taken comes through."""
     node.set_attr("handles_nan", 1)
     controlflow.Select.version_9(context, node)
+
+
+def _hold(graph: onnx.GraphProto, captured: Mapping[str, Any]) -> None:
+    """Keep in a graph the tensors that its function holds beside variables: tf2onnx makes them inputs."""
+    for value in [value for value in graph.input if value.name in captured]:
+        graph.input.remove(value)
+        graph.initializer.append(onnx.numpy_helper.from_array(captured[value.name].numpy(), value.name))
 
 
 def _called(graph: onnx.ModelProto, name: str) -> str:

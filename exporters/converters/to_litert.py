@@ -23,9 +23,8 @@ from modelstac.exporters.architecture import artifact_of, take_apart_convlstm
 from modelstac.exporters.conversion import EXPORTED, REBUILT, Conversion, no_options
 from modelstac.exporters.layouts import CHANNELS_LAST, Found, measured, relaid
 from modelstac.registry.inspecting.folders import read_members, unpack
-from modelstac.registry.inspecting.saved_model import MEMBERS
+from modelstac.registry.inspecting.saved_model import MEMBERS, SERVED, served
 from modelstac.registry.runtimes.names import identifiers
-from modelstac.registry.runtimes.saved_model import SIGNATURE
 from modelstac.registry.trust.policy import DEFAULT_POLICY
 from modelstac.training.spec import BATCH_NORM_EPSILON, ConvLSTMSpec
 
@@ -54,13 +53,16 @@ def convert(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     unpacked = folder / "saved_model"
     artifact = artifact_of(model)
     unpack(read_members(artifact.data, artifact.path, allowed=MEMBERS, max_bytes=DEFAULT_POLICY.max_bytes), unpacked)
-    return written(model.description, unpacked, folder, method=EXPORTED)
+    signature = served(model.native.signatures)
+    return written(model.description, unpacked, folder, method=EXPORTED, signature=signature)
 
 
-def written(description: ModelDescription, saved_model: Path, folder: Path, *, method: str) -> Conversion:
+def written(
+    description: ModelDescription, saved_model: Path, folder: Path, *, method: str, signature: str = SERVED
+) -> Conversion:
     """Write ``model.tflite``, made of built-in operators only, with the signature of a SavedModel and its names."""
     path = folder / "model.tflite"
-    content = _converted(description, tf.lite.TFLiteConverter.from_saved_model(str(saved_model), [SIGNATURE]))
+    content = _converted(description, tf.lite.TFLiteConverter.from_saved_model(str(saved_model), [signature]))
     with explained(f"write {path}"):
         path.write_bytes(content)
     step = Step(
@@ -87,7 +89,7 @@ def _converted(description: ModelDescription, converter: Any) -> bytes:
 
 
 def _tensors(content: bytes) -> list[list[Found]]:
-    runner = Interpreter(model_content=content).get_signature_runner(SIGNATURE)
+    runner = Interpreter(model_content=content).get_signature_runner()
     return [
         [
             Found(name, tuple(map(int, detail["shape_signature"])), np.dtype(detail["dtype"]).name)
@@ -117,7 +119,7 @@ def rebuild(model: Model, folder: Path, options: Mapping[str, Any]) -> Conversio
     network, owner, unpacked = _network(spec, weights), tf.Module(), folder / "saved_model"
     owner.network = tf.function(lambda x: {back: network(x)}, input_signature=[frames], autograph=False)
     with explained(f"write {unpacked}"):
-        tf.saved_model.save(owner, str(unpacked), signatures={SIGNATURE: owner.network})
+        tf.saved_model.save(owner, str(unpacked), signatures={SERVED: owner.network})
     return written(layout, unpacked, folder, method=REBUILT)
 
 

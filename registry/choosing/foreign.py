@@ -146,7 +146,7 @@ def _tensor(kind: type[Any], inner: str, found: Mapping[str, Any], item: pystac.
         "bands": names["bands"],
         "variables": names["variables"],
         "description": found.get("description"),
-        inner: {"shape": shape, "dim_order": order, "data_type": layout.get("data_type") or "float32"},
+        inner: {"shape": shape, "dim_order": order, "data_type": str(layout.get("data_type") or "float32").lower()},
     }
     if kind is ModelInput:
         fields["value_scaling"] = _scaling(found)

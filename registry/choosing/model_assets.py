@@ -131,6 +131,8 @@ def model_assets(item: pystac.Item) -> list[ModelAsset]:
         found = [ModelAsset(key, str(asset.extra_fields.get("mlm:artifact_type"))) for key, asset in marked.items()]
     elif marked:
         found = [ModelAsset(key, *artifact_type(asset)) for key, asset in marked.items()]
+        if all(one.artifact_type == UNKNOWN for one in found):  # such as the page of the model
+            found = list(_unmarked(item)) or found
     else:
         found = list(_unmarked(item))
     if not found:
@@ -147,7 +149,8 @@ def _unmarked(item: pystac.Item) -> Iterator[ModelAsset]:
         found, remarks = artifact_type(asset)
         if found == UNKNOWN or _OTHER_ROLES & set(asset.roles or ()):
             continue
-        yield ModelAsset(key, found, (f"no asset has the role {MODEL_ROLE}: asset {key!r} was taken as one", *remarks))
+        odd = f"no asset with the role {MODEL_ROLE} is a model file: asset {key!r} was taken as one"
+        yield ModelAsset(key, found, (odd, *remarks))
 
 
 def artifact_type(asset: pystac.Asset) -> tuple[str, tuple[str, ...]]:

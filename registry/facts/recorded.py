@@ -20,11 +20,10 @@ from modelstac.registry.facts import Facts, Tensor
 from modelstac.registry.facts.records import litert, openvino
 from modelstac.registry.facts.records.reading import CALLED, recognised, record
 from modelstac.registry.facts.records.record import Slot
-from modelstac.registry.facts.records.saved_model import SERVED
 from modelstac.registry.files.artifact import Artifact
 from modelstac.registry.inspecting.folders import read_members, unpack
 from modelstac.registry.inspecting.inspection import inspect
-from modelstac.registry.inspecting.saved_model import MEMBERS
+from modelstac.registry.inspecting.saved_model import MEMBERS, served
 from modelstac.registry.trust.policy import TrustPolicy
 
 _RUNS = {"litert": "ai-edge-litert", "openvino": "openvino", "saved-model": "tensorflow"}
@@ -113,8 +112,8 @@ def _variables(data: bytes, path: Path, policy: TrustPolicy) -> int:
         unpack(members, Path(name))
         try:
             loaded = tf.saved_model.load(name)
-            served = loaded.signatures[SERVED]
+            signature = loaded.signatures[served(loaded.signatures)]
         except Exception as error:  # TensorFlow raises whatever a broken folder leads it to
             reason = " ".join(str(error).split())[:200]
             raise InvalidItemError(f"{path} cannot be loaded by TensorFlow: {reason}") from error
-        return sum(math.prod(variable.shape) for variable in served.variables)
+        return sum(math.prod(variable.shape) for variable in signature.variables)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,6 +33,7 @@ KINDS = MappingProxyType(
 )
 
 GRAPH_MEMBER = "saved_model.pb"
+SERVED = "serving_default"
 MAX_SPREAD, MAX_AXES = 1 << 27, 254
 MEMBERS = (
     re.compile(r"saved_model\.pb|fingerprint\.pb"),
@@ -94,6 +96,12 @@ RANDOM = words(
 """Of functions for training, such as noise: whether what is served draws any is seen when it runs."""
 OPERATORS = VALUES | SHAPES | ARITHMETIC | COMPLEX | MATRICES | NETWORKS | RANDOM
 _OBJECTS = frozenset({"user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor"})
+
+
+def served(names: Iterable[str]) -> str:
+    """Choose the signature that is run: the one that is called so, or else the only one, however it is called."""
+    found = [name for name in names if not name.startswith("__")]
+    return found[0] if len(found) == 1 else SERVED
 
 
 def inspect_saved_model(content: bytes, path: Path) -> None:

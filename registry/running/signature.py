@@ -125,7 +125,8 @@ class TensorSignature:
             bad = converted.size - np.count_nonzero(np.isfinite(converted))
             raise DataError(
                 f"input {self.name!r} is {self} without gaps; found {bad} of {array.size} values NaN or infinite: "
-                "fill them (masked pixels with 0)"
+                "fill them as in training (masked pixels often with 0), or see what the model itself makes of gaps, as "
+                "trees may: model.run({…}, finite=False)"
             )
         return converted
 

@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModel: one archive of the folder, its ``serving_default`` signature."""
+"""TensorFlow's SavedModel: one archive of the folder, its ``serving_default`` signature or the only one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.registry.inspecting.folders import read_members, unpack
-from modelstac.registry.inspecting.saved_model import MEMBERS
+from modelstac.registry.inspecting.saved_model import MEMBERS, served
 from modelstac.registry.runtimes.opened import Opened
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from modelstac.registry.files.fetch import Artifact
     from modelstac.registry.runtimes.options import Options
     from modelstac.registry.trust.policy import TrustPolicy
-
-SIGNATURE = "serving_default"
 
 
 def load(
@@ -44,7 +42,7 @@ def load(
         unpack(members, Path(name))
         try:
             model = tf.saved_model.load(name)
-            signature = model.signatures[SIGNATURE]
+            signature = model.signatures[served(model.signatures)]
         except Exception as error:  # TensorFlow raises whatever a broken folder leads it to
             reason = " ".join(str(error).split())
             raise InvalidItemError(f"{artifact.path} cannot be loaded by TensorFlow: {reason}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import modelstac
 from modelstac.catalog import open_catalog
 from modelstac.catalog.errors import ConversionError
 from modelstac.catalog.items.reading import read_item
@@ -138,3 +139,25 @@ def test_steps_of_an_open_time_axis_are_all_computed(made):
     _, _, found = made
     assert found["steps"] == [[2, 5, 4, 4, 3], [3, 2, 4, 4, 3]]
     assert found["steps apart"] < 1e-6
+
+
+def test_tensors_that_a_saved_model_holds_are_no_inputs_of_its_graph(tmp_path):
+    """Numbers of normalisation, and whatever else is no variable, are captured; tf2onnx asks for them again."""
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tf2onnx")
+    factors = tf.constant([2.0, 3.0])
+
+    class Scaled(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 2), name="x")])
+        def __call__(self, x):
+            return {"y": x * factors}
+
+    module = Scaled()
+    tf.saved_model.save(module, str(tmp_path / "scaled"), signatures=module.__call__)
+    about = {"license": "MIT", "bbox": (5, 50, 6, 51), "datetime": "2020", "task": "regression", "architecture": "none"}
+    dims = {"input_dims": ("batch", "channel"), "output_dims": ("batch", "channel")}
+    source = modelstac.publish(tmp_path / "scaled", catalog=tmp_path / "models", name="scaled", **about, **dims)
+    item = export(ExportJob(source.id, "onnx"), open_catalog(tmp_path / "models"))
+    x = np.array([[1, 1], [5, 7]], np.float32)
+    found = modelstac.load(item.id, catalog=tmp_path / "models").predict(x)
+    np.testing.assert_array_equal(found, [[2, 3], [10, 21]])

@@ -9,9 +9,11 @@ import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import modelstac
 from modelstac.catalog.errors import InvalidItemError, UntrustedError
 from modelstac.registry.inspecting.folders import pack, read_members, unpack
 from modelstac.registry.inspecting.torch_export import CONSTANTS, PROGRAM, WEIGHTS, inspect_program
@@ -180,21 +182,37 @@ def test_a_saved_model_that_reads_files_is_refused(tmp_path):
         inspect_saved_model(b"\x0a\xff", path)
 
 
+def saved(tf, folder, *names):
+    """Pack a SavedModel that doubles what it is given, under each of these names."""
+
+    class Doubles(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 2))])
+        def __call__(self, x):
+            return {"twice": 2 * x}
+
+    module = Doubles()
+    tf.saved_model.save(module, str(folder), signatures=dict.fromkeys(names, module.__call__))
+    pack(folder, folder.with_suffix(".savedmodel.zip"))
+    return folder.with_suffix(".savedmodel.zip")
+
+
 def test_a_saved_model_without_what_is_served_is_refused_with_what_it_has(tmp_path):
     tf = pytest.importorskip("tensorflow")
     from modelstac.registry.facts import read_facts
-    from modelstac.registry.inspecting.folders import pack
 
-    class Doubles(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None,))])
-        def __call__(self, x):
-            return 2 * x
+    path = saved(tf, tmp_path / "model", "doubled", "twice")
+    with pytest.raises(InvalidItemError, match=r"lacks the signature 'serving_default' \(it has doubled, twice\)"):
+        read_facts(path)
 
-    module = Doubles()
-    tf.saved_model.save(module, str(tmp_path / "model"), signatures={"doubled": module.__call__})
-    pack(tmp_path / "model", tmp_path / "model.savedmodel.zip")
-    with pytest.raises(InvalidItemError, match=r"lacks the signature 'serving_default' \(it has doubled\): save it"):
-        read_facts(tmp_path / "model.savedmodel.zip")
+
+def test_the_only_signature_of_a_saved_model_is_run_however_it_is_called(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    path = saved(tf, tmp_path / "model", "doubled")
+    about = {"license": "MIT", "bbox": (5, 50, 6, 51), "datetime": "2020", "task": "regression", "architecture": "none"}
+    dims = {"input_dims": ("batch", "channel"), "output_dims": ("batch", "channel")}
+    item = modelstac.publish(path, catalog=tmp_path / "models", name="doubles", **about, **dims)
+    x = np.array([[1, 2]], np.float32)
+    np.testing.assert_array_equal(modelstac.load(item.id, catalog=tmp_path / "models").predict(x), 2 * x)
 
 
 def test_field_numbers_of_saved_models_are_tensorflows_own():

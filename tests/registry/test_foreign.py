@@ -197,6 +197,14 @@ KINDS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"torch": asset("{pt2}", **{"mlm:artifact_type": "torch.export.save"}), "onnx": asset("{onnx}")},
         {"mlm_framework": "PyTorch"},
     ),
+    "a page as the model": (
+        "1.3.0",
+        {
+            "model": {"href": "https://example.org/card", "type": "text/html", "roles": ["mlm:model"]},
+            "weights": asset("{onnx}", roles=["mlm:weights"]),
+        },
+        {"mlm_input": [{"name": "RGB", "bands": [], "input": RGB | {"data_type": "Float32"}}]},
+    ),
 }
 
 

@@ -23,8 +23,8 @@ from modelstac.catalog.backends.storage import explained
 from modelstac.catalog.errors import ConversionError, ModelStacError
 from modelstac.exporters.converters.interfaces.keras import call_of, calling, inputs_of, merged_steps
 from modelstac.exporters.layouts import Found
+from modelstac.registry.inspecting.saved_model import SERVED
 from modelstac.registry.runtimes.names import identifiers
-from modelstac.registry.runtimes.saved_model import SIGNATURE
 
 if TYPE_CHECKING:
     from modelstac.registry.running.signature import Signature
@@ -81,7 +81,7 @@ def write_keras(
         try:
             archive = keras.export.ExportArchive()
             archive.track(network)
-            archive.add_endpoint(SIGNATURE, serve, arguments)
+            archive.add_endpoint(SERVED, serve, arguments)
             with (
                 _plain_operators(),
                 _stated_channels(network),
@@ -99,7 +99,7 @@ def write_keras(
 
 def tensors_of(folder: Path) -> tuple[Sequence[Found], Sequence[Found]]:
     """Read which inputs and outputs a SavedModel in a folder has."""
-    signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+    signature = tf.saved_model.load(str(folder)).signatures[SERVED]
     return (
         [_found(name, spec) for name, spec in signature.structured_input_signature[1].items()],
         [_found(name, spec) for name, spec in signature.structured_outputs.items()],

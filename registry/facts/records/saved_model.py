@@ -10,14 +10,13 @@ import zipfile
 from types import MappingProxyType
 
 from modelstac.registry.facts.records.record import Record, Slot
-from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, META_GRAPHS
+from modelstac.registry.inspecting.saved_model import GRAPH_MEMBER, META_GRAPHS, SERVED, served
 from modelstac.registry.inspecting.wire import fields, messages, texts
 
 INFO, SIGNATURES, TENSORFLOW_VERSION = 1, 5, 5  # of MetaGraphDef, and of its MetaInfoDef
 KEY, VALUE = 1, 2  # of an entry of a map
 INPUTS, OUTPUTS = 1, 2  # of SignatureDef
 DTYPE, SHAPE, DIM, LENGTH, UNKNOWN_RANK = 2, 3, 2, 1, 3  # of TensorInfo and TensorShapeProto
-SERVED = "serving_default"
 TYPES = MappingProxyType(
     {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "str", 8: "complex64", 9: "int64"}
     | {10: "bool", 14: "bfloat16", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32", 23: "uint64"}
@@ -30,8 +29,9 @@ def read(data: bytes) -> Record:
         content = memoryview(archive.read(GRAPH_MEMBER))
     graphs = messages([content], META_GRAPHS)
     version = next(iter(texts(graphs, INFO, TENSORFLOW_VERSION)), None)
+    called = served(texts(graphs, SIGNATURES, KEY))
     for entry in messages(graphs, SIGNATURES):
-        if texts([entry], KEY) == [SERVED]:
+        if texts([entry], KEY) == [called]:
             inputs, outputs = (
                 tuple(_slot(found) for found in messages([entry], VALUE, side)) for side in (INPUTS, OUTPUTS)
             )

@@ -46,7 +46,10 @@ def find_file(path: Path, into: Path) -> Saved:
     if path.suffix.lower() == ".onnx" and _classifies(path):
         with needing(f"reading the labels of {path.name}"):
             from modelstac.registry.publishing.objects import onnx
-        return onnx.read(path, into)
+        try:
+            return onnx.read(path, into)
+        except Exception:  # noqa: BLE001 - of any class: what is wrong with a file is said where it is looked into
+            return Saved(path)
     if path.suffix.lower() not in {".xml", ".bin"}:
         return Saved(path)
     pair = into / "openvino"

@@ -292,6 +292,28 @@ def test_a_graph_of_trees_and_a_mapping_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["label"], np.where(X[:, 1] <= 0.5, 4, 7))
 
 
+def test_a_broken_graph_of_trees_is_refused_in_a_line(tmp_path: Path) -> None:
+    broken = onnx.helper.make_node("ArrayFeatureExtractor", [], ["y"], domain="ai.onnx.ml")
+    value = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.STRING, ["n"])
+    made = onnx.helper.make_model(onnx.helper.make_graph([broken], "trees", [], [value]), ir_version=8)
+    path = tmp_path / "trees.onnx"
+    for content in (made.SerializeToString(), made.SerializeToString().replace(b"trees", b"tr\xffes")):
+        path.write_bytes(content)
+        with pytest.raises(InvalidItemError, match=r"trees\.onnx.*"):
+            modelstac.publish(path, catalog=tmp_path / "models", bands=BANDS, architecture="trees", **SAID)
+
+
+def test_gaps_are_refused_with_the_way_to_what_trees_make_of_them(tmp_path: Path) -> None:
+    table = np.where(np.random.default_rng(5).random(X.shape) < 0.2, np.nan, X).astype(np.float32)
+    model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1).fit(table, X[:, 0])
+    item = modelstac.publish(model, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path)
+    with pytest.raises(DataError, match=r"fill them as in training .* model\.run\(\{…\}, finite=False\)"):
+        found.predict(table)
+    [gaps] = found.run({"input": table}, finite=False).values()
+    np.testing.assert_allclose(gaps.ravel(), model.predict(table), rtol=1e-4)
+
+
 def test_categories_are_tried_as_whole_numbers(tmp_path: Path) -> None:
     """Between two of them one library takes the lower one, and another none: nobody is fed that."""
     table = X.copy()
