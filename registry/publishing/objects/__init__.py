@@ -2,6 +2,6 @@
 
 One module a framework, imported when it is needed.
 
-Order, each importing only from those before it: modules, saved, states, tables · boosted, classical, files, keras,
-onnx, torch · apart · checkpoints, hdf5, pickles · finding · opening.
+Order, each importing only from those before it: modules, saved, states, tables · exported · boosted, classical, files,
+keras, onnx, torch · apart · checkpoints, hdf5, pickles · finding · opening.
 """
