@@ -19,7 +19,13 @@ import torch
 
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.publishing.objects.exported.lengths import Place, in_steps, lengths_of, of_one_length
+from modelstac.registry.publishing.objects.exported.lengths import (
+    Place,
+    in_proportion,
+    in_steps,
+    lengths_of,
+    of_one_length,
+)
 from modelstac.registry.publishing.objects.modules import (
     VARIOUS,
     call_of,
@@ -241,14 +247,14 @@ def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
             pairs = []
     if not alone:
         return program
-    stepped = in_steps(program, tensors, alone)
     with _held_equal(model, pairs):
-        if stepped:
-            _settle(axes, {place: stepped.get(place, dim.STATIC) for place in alone})
-            with suppress(Exception):  # the exporter has no root class of its own errors
-                program = _export(model, tensors, axes, strict=strict)
-                if not of_one_length(program, model, tensors):
-                    return program
+        for derived in (in_steps(program, tensors, alone), in_proportion(tensors, alone)):
+            if derived and not strict:  # which logs what it refuses
+                _settle(axes, {place: derived.get(place, dim.STATIC) for place in alone})
+                with suppress(Exception):  # the exporter has no root class of its own errors
+                    program = _export(model, tensors, axes, strict=strict)
+                    if not of_one_length(program, model, tensors):
+                        return program
         _settle(axes, dict.fromkeys(alone, dim.STATIC))
         return _export(model, tensors, axes, strict=strict)
 

@@ -366,6 +366,42 @@ def test_sizes_that_no_file_can_compute_are_those_of_the_example(tmp_path: Path)
     np.testing.assert_allclose(found, net(torch.tensor(given)).detach(), atol=1e-6)
 
 
+class Finer(nn.Module):
+    """Takes a second image of twice as many pixels each way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optical, self.radar = nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(1, 2, 3, stride=2, padding=1)
+
+    def forward(self, optical: Any, radar: Any) -> Any:
+        return self.optical(optical) + self.radar(radar)
+
+
+def test_axes_of_inputs_that_are_multiples_of_one_another_stay_open(tmp_path: Path) -> None:
+    net, rng = Finer(), np.random.default_rng(0)
+    dims = {"optical": ["batch", "bands", "height", "width"], "radar": ["batch", "channel", "height", "width"]}
+
+    def images(height: int, width: int) -> dict[str, Any]:
+        return {
+            "optical": rng.random((2, 3, height, width), np.float32),
+            "radar": rng.random((2, 1, 2 * height, 2 * width), np.float32),
+        }
+
+    said = {"input_dims": dims, "bands": {"optical": ["B02", "B03", "B04"]}}
+    item = published(net, tmp_path, example=images(16, 16), classes=CLASSES, **said)
+    model, given = modelstac.load(item.id, catalog=tmp_path / "catalog"), images(9, 20)
+    expected = net(*map(torch.tensor, given.values())).detach()
+    np.testing.assert_allclose(model.predict(given), expected, atol=1e-5)
+
+
+def test_places_in_a_short_list_are_taken_as_such(tmp_path: Path) -> None:
+    net, labels = nn.Embedding(5, 2), np.random.default_rng(0).integers(0, 5, (2, 6, 6))
+    said = {"input_dims": ["batch", "height", "width"], "output_dims": ["batch", "height", "width", "class"]}
+    item = published(net, tmp_path, example=labels, classes=CLASSES, bands=None, **said)
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(labels)
+    np.testing.assert_array_equal(found, net(torch.tensor(labels)).detach())
+
+
 class Positioned(nn.Module):
     """Adds what it learned of each place, and of other places what lies between: a transformer as DINOv2 is."""
 
