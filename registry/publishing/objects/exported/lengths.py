@@ -16,7 +16,7 @@ Place: TypeAlias = tuple[int, int]
 """Which input, and which of its axes."""
 _Values: TypeAlias = Mapping[Any, int]
 """What the symbols of a program stand for."""
-_TIMES, _LONG, _MANY = 16, 1024, 2**20
+_TIMES, _LONG, _MANY = 4, 512, 2**20
 """How far lengths are looked at: in times of the example's, at least so long, and of so many numbers."""
 
 
@@ -110,7 +110,10 @@ class _Lengths:
     """
 
     def __init__(self, program: Any, tensors: Mapping[str, Any]) -> None:
-        self._tensors, self._lengths = tensors, lengths_of(program)
+        self._tensors = tensors
+        self._lengths = [
+            [int(n) if getattr(n, "is_Integer", True) else n for n in shape] for shape in lengths_of(program)
+        ]
         self._guards = getattr(program.module(), "_guards_fn", None)  # which nothing public gives by itself
         self.axes: dict[Any, list[Place]] = {}
         self.now: dict[Any, int] = {}
@@ -151,7 +154,7 @@ class _Lengths:
             if failed is not None:
                 place = failed, values[first] > self.now[first]
                 nearest.setdefault(place, values)
-                if values[first] <= 4 * self.now[first]:
+                if values[first] <= 2 * self.now[first]:
                     farthest[place] = values
         return [*nearest.values(), *(values for place, values in farthest.items() if values != nearest[place])]
 
