@@ -123,10 +123,9 @@ class _Lengths:
                 if getattr(symbol, "is_Symbol", False):
                     self.axes.setdefault(symbol, []).append((which, axis))
                     self.now.setdefault(symbol, example.shape[axis] // int(factor))
-        most = max(_LONG, *(_TIMES * now for now in self.now.values()), 0)
         # The least is 2 of any length: a program takes 1, too, if nothing is said against it.
         self._ranges = {
-            of: range(int(found.lower) if found.lower > 2 else 0, int(min(found.upper, most)) + 1)
+            of: range(int(found.lower) if found.lower > 2 else 0, int(min(found.upper, 2**60)) + 1)
             for of, found in program.range_constraints.items()
             if of.free_symbols <= self.now.keys()
         }
