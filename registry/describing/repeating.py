@@ -123,13 +123,18 @@ def _runs(
     """
     reason = "it ran on no shape that was tried"
     for shapes in tried:
-        first, second = (_inputs(signature, shapes, kind) for kind in ("uniform", "normal"))
+        first, second, zeros = (_inputs(signature, shapes, kind) for kind in ("uniform", "normal", "zeros"))
         try:
             once = model.run(first)
         except DataError as error:
             reason = str(error)
             continue
-        return first, second, [once, *(model.run(arrays) for arrays in (first, second, first))]
+        twice = model.run(first)
+        try:
+            other = model.run(second)
+        except DataError:  # whole numbers that are places in a short list
+            second, other = zeros, model.run(zeros)
+        return first, second, [once, twice, other, model.run(first)]
     return reason
 
 

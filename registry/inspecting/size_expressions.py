@@ -212,6 +212,8 @@ def _check_power(base: ast.expr, exponent: ast.expr) -> None:
             _check_power(base, inner)
         case ast.Constant(value=int() | float() as value) if abs(value) <= GREATEST_POWER:
             pass
+        case ast.Call(func=ast.Name(id="Float"), args=[ast.Constant(value=str(text))]):
+            _check_power(base, ast.Constant(float(text)))
         case ast.Call(func=ast.Name(id="Rational"), args=[ast.Constant(), ast.Constant()]):
             pass
         case ast.Call(func=ast.Name(id="Symbol")) | ast.Name():

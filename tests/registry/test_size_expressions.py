@@ -10,6 +10,7 @@ from modelstac.registry.inspecting.size_expressions import Linear, is_arithmetic
 
 torch = pytest.importorskip("torch")
 S = "Symbol('s0', positive=True, integer=True)"
+ROOT = f"FloatPow(ToFloat(Mul(Integer(20), {S})), Float('0.5', precision=53))"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_sum_of_symbols_is_understood(text: str, factors: dict[str, int], offs
     assert linear(parse(text)) == Linear(factors, offset)
 
 
-@pytest.mark.parametrize("text", ["s0*s1", f"FloorDiv({S}, Integer(2))", "s0**2", "Max(1, s0)", "oo"])
+@pytest.mark.parametrize("text", ["s0*s1", f"FloorDiv({S}, Integer(2))", "s0**2", "Max(1, s0)", "oo", ROOT])
 def test_what_is_no_sum_is_arithmetic_all_the_same(text: str) -> None:
     assert linear(parse(text)) is None
 
@@ -44,7 +45,17 @@ def test_symbols_are_found_wherever_they_stand() -> None:
         *("[s0]", "(s0, s1)", "s0 if s1 else s2", "s0; s1", "s0\n+1", "s0 # 1", "name", "Symbol('x y')", "Symbol(s0)"),
         *("Symbol('s0', integer=print(1))", "Symbol('s0', commutative=False)", "Integer(x=1)", "Function('f')(s0)"),
         *("f'{s0}'", "'s0'", "s0[0]", "*s0", "Max(*s0)", "Max(**s0)", "(s0)(s1)", "1j", "1e999", "s0!", "s0 := 1"),
-        *("9**9**9", "s0**(10**10)", "Pow(Pow(9, 9), 9)", "LShift(1, 999999999)", "2**-999", "9" * 5000, "(" * 300, ""),
+        *(
+            "9**9**9",
+            "s0**(10**10)",
+            "Pow(Pow(9, 9), 9)",
+            "LShift(1, 999999999)",
+            "FloatPow(s0, Float('99'))",
+            "2**-999",
+            "9" * 5000,
+            "(" * 300,
+            "",
+        ),
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:

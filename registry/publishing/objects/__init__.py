@@ -2,6 +2,6 @@
 
 One module a framework, imported when it is needed.
 
-Order, each importing only from those before it: modules, saved, states, tables · onnx · boosted, classical, files,
-keras, torch · apart · checkpoints, hdf5, pickles · finding · opening.
+Order, each importing only from those before it: modules, saved, states, tables · exported, onnx · boosted, classical,
+files, keras, torch · apart · checkpoints, hdf5, pickles · finding · opening.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -19,6 +20,7 @@ from modelstac.registry.runtimes.torch_export import usual_operators
 
 _WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel)
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _UNSET = (torch.nn.parameter.UninitializedParameter, torch.nn.parameter.UninitializedBuffer)
 
 
@@ -31,6 +33,27 @@ def inner(model: Any) -> Any:
             model = original
         else:
             return model
+
+
+def parameters(model: Any) -> list[inspect.Parameter]:
+    """Give what a module takes."""
+    return list(inspect.signature(model.forward).parameters.values())
+
+
+def call_of(model: Any, given: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Give the call of a module with what its inputs are named."""
+    found, signature = parameters(model), inspect.signature(model.forward)
+    known = [p for p in found if p.kind not in VARIOUS]
+    if given.keys() <= {p.name for p in known}:
+        placed = [given[p.name] for p in known if p.kind is p.POSITIONAL_ONLY and p.name in given]
+        return signature.bind(
+            *placed, **{p.name: given[p.name] for p in known if p.name in given and p.kind is not p.POSITIONAL_ONLY}
+        )
+    if any(p.default is p.empty for p in known):
+        return signature.bind(dict(given))
+    if any(p.kind is p.VAR_POSITIONAL for p in found) or "input" in given:
+        return signature.bind(*given.values())
+    return signature.bind(**given)
 
 
 def copied(model: Any) -> Any:

@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,36 @@ import torch
 
 from modelstac.catalog.errors import SpecError, UntrustedError
 from modelstac.catalog.items.mlm import BAND_AXES
-from modelstac.registry.publishing.objects.modules import copied, evaluating, inner, is_brief, keeping_attributes
-from modelstac.registry.publishing.objects.saved import APART, SHARE, Arrays, Saved, check_numbers
+from modelstac.registry.publishing.objects.exported.lengths import (
+    Place,
+    in_proportion,
+    in_steps,
+    lengths_of,
+    of_one_length,
+)
+from modelstac.registry.publishing.objects.modules import (
+    VARIOUS,
+    call_of,
+    copied,
+    evaluating,
+    inner,
+    is_brief,
+    keeping_attributes,
+    parameters,
+)
+from modelstac.registry.publishing.objects.saved import Arrays, Saved, check_numbers
 from modelstac.registry.publishing.saying import by_input, words
 from modelstac.registry.running.arrays import as_array
 from modelstac.registry.runtimes.torch_export import nodes
 
 BANDS_FIRST = True
-_VARIOUS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _GENERIC = frozenset({"Sequential", "Module", "LightningModule"})
 # Of messages of torch.export: where what it advises begins, one that is a name alone, and the code that it stopped at.
 _ADVICE_OF_TORCH = re.compile(r"\(Size-like symbols|consider using data-dependent|Caused by:|The error above occurred")
 _OPERATOR = re.compile(r"[\w.]+\.\w+")
 _CALL = re.compile(r"The following call raised this error:\s+File .*\n\s+(.+)")
+# What a program computes of sizes and its file has no name for.
+_UNKNOWN = re.compile(r"Failed serializing node .*target=([\w.]+)")
 _ADVICE = "write what it computes with tensors, or give an exported program or ONNX"
 
 
@@ -44,31 +61,11 @@ def input_names(model: Any, given: Collection[str] = ()) -> Sequence[str] | None
             "a script of TorchScript is saved as a pickle, which runs code when it is read: give the module that it "
             "was made of"
         )
-    found = _parameters(inner(model))
-    names = [p.name for p in found if p.kind not in _VARIOUS and (p.default is p.empty or p.name in given)]
+    found = parameters(inner(model))
+    names = [p.name for p in found if p.kind not in VARIOUS and (p.default is p.empty or p.name in given)]
     of_keywords = not names and found and found[-1].kind is inspect.Parameter.VAR_KEYWORD
     of_dictionary = len(names) == 1 < len(given) and names[0] not in given
     return list(given) if given and (of_keywords or of_dictionary) else names or ["input"]
-
-
-def _parameters(model: Any) -> list[inspect.Parameter]:
-    return list(inspect.signature(model.forward).parameters.values())
-
-
-def _call(model: Any, given: Mapping[str, Any]) -> inspect.BoundArguments:
-    """Give the call of a module with what :func:`input_names` names."""
-    found, signature = _parameters(model), inspect.signature(model.forward)
-    known = [p for p in found if p.kind not in _VARIOUS]
-    if given.keys() <= {p.name for p in known}:
-        placed = [given[p.name] for p in known if p.kind is p.POSITIONAL_ONLY and p.name in given]
-        return signature.bind(
-            *placed, **{p.name: given[p.name] for p in known if p.name in given and p.kind is not p.POSITIONAL_ONLY}
-        )
-    if any(p.default is p.empty for p in known):
-        return signature.bind(dict(given))
-    if any(p.kind is p.VAR_POSITIONAL for p in found) or "input" in given:
-        return signature.bind(*given.values())
-    return signature.bind(**given)
 
 
 def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> Saved:
@@ -91,7 +88,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         raise SpecError(f"the module {name} has no shapes: give example=, one batch that it is fed")
     known = {} if name in _GENERIC else {"architecture": name}
     try:
-        call = _call(model, {key: key for key in example})
+        call = call_of(model, {key: key for key in example})
     except TypeError as error:
         raise SpecError(f"the example has {', '.join(example)}, and the module {name} takes more: {error}") from error
     example = {key: example[key] for key in torch.utils._pytree.tree_leaves((call.args, call.kwargs))}
@@ -99,6 +96,10 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
     given = [
         {key: torch.tensor(array, device="cpu") for key, array in tried.items()} for tried in _batches(example, said)
     ]
+
+    def write(program: Any) -> None:  # what an entry point builds has all its weights
+        _write(program if said.get("entrypoint") is not None else _used(program), path)
+
     narrow = False
     if is_brief(model):
         with evaluating(model):
@@ -107,10 +108,15 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         for tensors in _fitting(model, given, name):
             _check_loss(model, tensors, name)
             program, notes = _exported(model, tensors, name)
+            try:
+                write(program)
+            except SpecError as error:
+                if notes or not (unknown := _UNKNOWN.search(str(error.__cause__))):
+                    raise
+                program, notes = _of_its_size(model, tensors, name, f"torch.export.save has no {unknown[1]} of sizes")
+                write(program)
             if not _is_of_others(program, example.values()):
                 break
-        # What an entry point builds has all its weights.
-        _write(program if said.get("entrypoint") is not None else _used(program), path)
     weights = None
     if said.get("entrypoint") is not None:
         weights = folder / "model.safetensors"
@@ -139,7 +145,7 @@ def _fitting(model: Any, given: Sequence[dict[str, Any]], name: str) -> Iterator
         reason = reasons[0] if reasons else reason
     if ran:
         return
-    [first, *_] = [*(p.name for p in _parameters(model)), "input"]
+    [first, *_] = [*(p.name for p in parameters(model)), "input"]
     of = "" if len(tensors) == 1 or first in tensors else f", a dictionary of {', '.join(tensors)} as its {first!r}"
     shapes = ", ".join(str([*one.shape]) for one in tensors.values())
     raise SpecError(f"the module {name} fails on the example{of}, of shape {shapes}: {_line(reason)}") from reason
@@ -147,11 +153,11 @@ def _fitting(model: Any, given: Sequence[dict[str, Any]], name: str) -> Iterator
 
 def _check_loss(model: Any, tensors: Mapping[str, Any], name: str) -> None:
     """Refuse a batch whose labels make a module give its loss, too."""
-    given = [p.name for p in _parameters(model) if p.default is None and p.name in tensors]
+    given = [p.name for p in parameters(model) if p.default is None and p.name in tensors]
     if not given:
         return
     with torch.no_grad():
-        call = _call(model, tensors)
+        call = call_of(model, tensors)
         found = model(*call.args, **call.kwargs)
     if isinstance(found, Mapping) and isinstance(loss := found.get("loss"), torch.Tensor) and not loss.ndim:
         raise SpecError(
@@ -164,7 +170,7 @@ def _fails(model: Any, tensors: Mapping[str, Any]) -> Exception | None:
     """Run a module, and give what it raises."""
     try:
         with torch.no_grad():
-            call = _call(model, tensors)
+            call = call_of(model, tensors)
             model(*call.args, **call.kwargs)
     except Exception as error:  # noqa: BLE001 - whatever somebody's module raises
         return error
@@ -203,11 +209,26 @@ def _exported(model: Any, tensors: Mapping[str, Any], name: str) -> tuple[Any, t
             break
     if found:
         return min(found, key=_settled), ()
+    return _of_its_size(model, tensors, name, reason)
+
+
+def _of_its_size(model: Any, tensors: Mapping[str, Any], name: str, reason: str) -> tuple[Any, tuple[str, ...]]:
+    """Export on the example's lengths, of any number of samples if that is possible, and say why."""
+    why = f"as it cannot be exported otherwise: {reason}"
+    dim: Any = torch.export.Dim
+    axes = {
+        key: [dim.AUTO if axis == 0 < n - 1 else dim.STATIC for axis, n in enumerate(one.shape)]
+        for key, one in tensors.items()
+    }
+    with suppress(Exception):  # the exporter has no root class of its own errors
+        program = _export(model, tensors, axes)
+        if not of_one_length(program, model, tensors):
+            return program, (f"{name} takes samples of the example's shape alone, {why}",)
     try:
         program = _export(model, tensors, None)
     except Exception as error:
         raise SpecError(f"the module {name} cannot be exported ({_why_not_exported(error)}): {_ADVICE}") from error
-    return program, (f"{name} takes the shape of the example alone, as it cannot be exported otherwise: {reason}",)
+    return program, (f"{name} takes the shape of the example alone, {why}",)
 
 
 def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
@@ -216,27 +237,37 @@ def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
     # A length of one is a constant to the exporter, which warns of one that is left to it.
     axes = {key: [dim.STATIC if n == 1 else dim.AUTO for n in tensor.shape] for key, tensor in tensors.items()}
     program = _export(model, tensors, axes, strict=strict)
-    alone = _of_one_length(program, model, tensors)
+    alone = of_one_length(program, model, tensors)
     if pairs := _of_equal_length(alone, list(tensors.values())):
         with _held_equal(model, pairs):
             together = _export(model, tensors, axes, strict=strict)
-        if len(left := _of_one_length(together, model, tensors)) < len(alone):
+        if len(left := of_one_length(together, model, tensors)) < len(alone):
             program, alone = together, left
         else:
             pairs = []
     if not alone:
         return program
-    for which, axis in alone:
-        list(axes.values())[which][axis] = dim.STATIC
     with _held_equal(model, pairs):
+        for derived in (in_steps(program, tensors, alone), in_proportion(tensors, alone)):
+            if derived and not strict:  # which logs what it refuses
+                _settle(axes, {place: derived.get(place, dim.STATIC) for place in alone})
+                with suppress(Exception):  # the exporter has no root class of its own errors
+                    program = _export(model, tensors, axes, strict=strict)
+                    if not of_one_length(program, model, tensors):
+                        return program
+        _settle(axes, dict.fromkeys(alone, dim.STATIC))
         return _export(model, tensors, axes, strict=strict)
 
 
-def _of_equal_length(
-    places: Sequence[tuple[int, int]], examples: Sequence[Any]
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _settle(axes: Mapping[str, list[Any]], places: Mapping[Place, Any]) -> None:
+    of_inputs = list(axes.values())
+    for (which, axis), dim in places.items():
+        of_inputs[which][axis] = dim
+
+
+def _of_equal_length(places: Sequence[Place], examples: Sequence[Any]) -> list[tuple[Place, Place]]:
     """Pair axes of several inputs that may have to be as long as one another, such as heights of two images."""
-    found: dict[tuple[int, int], tuple[int, int]] = {}
+    found: dict[Place, Place] = {}
     pairs = []
     for which, axis in places:
         first = found.setdefault((axis, examples[which].shape[axis]), (which, axis))
@@ -246,7 +277,7 @@ def _of_equal_length(
 
 
 @contextmanager
-def _held_equal(model: Any, pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> Iterator[None]:
+def _held_equal(model: Any, pairs: Sequence[tuple[Place, Place]]) -> Iterator[None]:
     """Have a module say that lengths are equal, which an exporter may not see from what is computed with them."""
     check: Any = torch._check
 
@@ -265,8 +296,8 @@ def _held_equal(model: Any, pairs: Sequence[tuple[tuple[int, int], tuple[int, in
 def _export(
     model: Any, tensors: Mapping[str, Any], axes: Mapping[str, list[Any]] | None, *, strict: bool = False
 ) -> Any:
-    call = _call(model, tensors)
-    shapes = None if axes is None else dict(_call(model, axes).arguments)
+    call = call_of(model, tensors)
+    shapes = None if axes is None else dict(call_of(model, axes).arguments)
     with (
         torch.no_grad(),
         keeping_attributes(model),
@@ -280,106 +311,15 @@ def _export(
 def _settled(program: Any) -> int:
     """Count lengths of inputs that are settled where they might be open: more than the bands', or the samples'."""
     settled = [
-        [isinstance(n, int) or bool(getattr(n, "is_Integer", False)) for n in shape] for shape in _lengths(program)
+        [isinstance(n, int) or bool(getattr(n, "is_Integer", False)) for n in shape] for shape in lengths_of(program)
     ]
     return sum(sum(lengths) for lengths in settled if lengths[:1] == [True] or sum(lengths) > 1)
 
 
-def _lengths(program: Any) -> list[list[Any]]:
-    """Give the lengths of each input: numbers, and symbols where they are open."""
-    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    shapes = [nodes[name].meta["val"].shape for name in program.graph_signature.user_inputs]
-    return [[getattr(getattr(n, "node", None), "expr", n) for n in shape] for shape in shapes]
-
-
 def _is_of_others(program: Any, example: Iterable[np.ndarray[Any, Any]]) -> bool:
     """Tell whether the number of samples is settled, and not to that of the example."""
-    firsts = [(lengths[0], len(array)) for lengths, array in zip(_lengths(program), example, strict=True) if lengths]
+    firsts = [(lengths[0], len(array)) for lengths, array in zip(lengths_of(program), example, strict=True) if lengths]
     return any(getattr(n, "is_Integer", isinstance(n, int)) and n != count for n, count in firsts)
-
-
-def _of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Find axes that the exporter left open although no other length runs, or gives what the module gives.
-
-    So it does where lengths hang together by their product, as of a series that is flattened before a linear layer:
-    any of them may grow, it says, if the others shrink. And where code goes another way for other lengths: that is
-    written in guards, which are Python, and not run from a file. An axis for itself has one length then.
-    """
-    lengths = _lengths(program)
-    axes: dict[Any, list[tuple[int, int]]] = {}
-    for which, shape in enumerate(lengths):
-        for axis, length in enumerate(shape):
-            if getattr(length, "is_Symbol", False):
-                axes.setdefault(length, []).append((which, axis))
-    examples = list(tensors.values())
-    now = {symbol: examples[which].shape[axis] for symbol, ((which, axis), *_) in axes.items()}
-    unguarded = "check_guards" in inspect.signature(program.module).parameters
-    run = program.module(check_guards=False) if unguarded else program.module()
-
-    def stays(symbol: Any) -> bool:
-        """Try some other lengths of a symbol, and of what is derived of it; the rest is as in the example."""
-        ran = False
-        for other in (now[symbol] + 1, now[symbol] // 2, 2 * now[symbol], 3 * now[symbol]):
-            if ran and other > 2 * now[symbol]:
-                break
-            values = now | {symbol: other}
-            try:
-                sizes = [[int(n.subs(values)) if hasattr(n, "subs") else n for n in shape] for shape in lengths]
-                # Twice, as either may write into what it is given.
-                call, again = (
-                    _call(model, {k: _of_size(t, size) for size, (k, t) in zip(sizes, tensors.items(), strict=True)})
-                    for _ in range(2)
-                )
-            except Exception:  # noqa: BLE001, S112 - whatever somebody's sizes raise
-                continue
-            try:
-                with torch.no_grad():
-                    found = run(*call.args, **call.kwargs)
-            except Exception:  # noqa: BLE001 - whatever somebody's operator raises
-                if other > now[symbol] + 1 and _runs(model, again):  # which goes another way, as of larger images
-                    return False
-                continue
-            if not _gives(model, again, found):
-                return False
-            ran = True
-        return ran
-
-    return [place for symbol, places in axes.items() if not stays(symbol) for place in places]
-
-
-def _of_size(tensor: Any, size: Sequence[int]) -> Any:
-    """Repeat an example, or take a part of it, so that its values are such as it has."""
-    for axis, length in enumerate(size):
-        tensor = tensor.index_select(axis, torch.arange(length) % tensor.shape[axis])
-    return tensor
-
-
-def _runs(model: Any, call: inspect.BoundArguments) -> bool:
-    try:
-        with torch.no_grad():
-            model(*call.args, **call.kwargs)
-    except Exception:  # noqa: BLE001 - a length that its code refuses, too
-        return False
-    return True
-
-
-def _gives(model: Any, call: inspect.BoundArguments, found: Any) -> bool:
-    """Tell whether a module gives what its program gave, but for rounding."""
-    try:
-        with torch.no_grad():
-            own = model(*call.args, **call.kwargs)
-    except Exception:  # noqa: BLE001 - a length that its code refuses
-        return False
-    pairs = zip(*(torch.utils._pytree.tree_leaves(one) for one in (own, found)), strict=False)
-    return all(a.shape == b.shape and _alike(a.double(), b.double()) for a, b in pairs if isinstance(a, torch.Tensor))
-
-
-def _alike(own: Any, found: Any) -> bool:
-    if own.numel() == 0:
-        return True
-    most = APART * max(1.0, float(own.nan_to_num(0, 0, 0).abs().max()))
-    away = (own - found).abs().nan_to_num(0, torch.inf) > most
-    return bool((own.isnan() == found.isnan()).all()) and float(away.double().mean()) <= SHARE
 
 
 def _used(program: Any) -> Any:
@@ -425,7 +365,9 @@ def _write_weights(model: Any, path: Path) -> None:
 def _runner(model: Any, names: Sequence[str], *, narrow: bool) -> Any:
     def run(arrays: Arrays) -> Sequence[Any]:
         with evaluating(model, narrow=narrow), torch.no_grad():
-            call = _call(model, {name: torch.tensor(array) for name, array in zip(names, arrays.values(), strict=True)})
+            call = call_of(
+                model, {name: torch.tensor(array) for name, array in zip(names, arrays.values(), strict=True)}
+            )
             found = model(*call.args, **call.kwargs)
         leaves, _ = torch.utils._pytree.tree_flatten(found)
         return [leaf.detach().numpy() for leaf in leaves if isinstance(leaf, torch.Tensor)]

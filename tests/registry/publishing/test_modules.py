@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import tempfile
 import zipfile
@@ -282,6 +283,123 @@ def test_other_branches_for_other_sizes_are_refused_and_never_left_out(batch: An
         np.testing.assert_allclose(found, net(torch.tensor(given)).detach(), atol=1e-6)
         ran += 1
     assert ran >= 1
+
+
+class Padding(Branching):
+    """Pads images to multiples of eight where they are none, and takes none of less than eight rows."""
+
+    def forward(self, image: Any) -> Any:
+        height, width = image.shape[2:]
+        if height < 8:
+            raise ValueError("at least eight rows")
+        if height % 8 or width % 8:
+            image = nn.functional.pad(image, (0, 8 - width % 8, 0, 8 - height % 8), value=1.0)
+        return self.convolution(image)[:, :, :height, :width]
+
+
+class Smoothing(Branching):
+    """Goes another way from a number of pixels on."""
+
+    def forward(self, image: Any) -> Any:
+        found = self.convolution(image)
+        return nn.functional.avg_pool2d(found, 3, 1, 1) if image[0, 0].numel() > 2000 else found
+
+
+@pytest.mark.parametrize(
+    ("net", "size", "step"),
+    [(Padding(), 20, None), (Padding(), 24, 8), (Smoothing(), 20, None)],
+    ids=["padded", "whole", "small"],
+)
+def test_ways_of_sizes_far_from_the_examples_are_found_by_what_the_program_took_for_granted(
+    net: Branching, size: int, step: int | None, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    item = published(net, tmp_path, example=rng.random((1, 3, size, size), np.float32), classes=CLASSES)
+    if step is not None:
+        least = {"at_least": 16, "step": step}
+        assert item.properties["interop:sizes"]["image"] == {
+            "batch": {"at_least": 1, "step": 1}, "height": least, "width": least
+        }  # fmt: skip
+    model = modelstac.load(item.id, catalog=tmp_path / "catalog")
+    for length in (size, 16, 21, 40, 64):
+        given = rng.random((1, 3, length, length), np.float32)
+        if length == size or (step is not None and not length % step):
+            np.testing.assert_allclose(model.predict(given), net(torch.tensor(given)).detach(), atol=1e-5)
+        else:
+            with pytest.raises(DataError):
+                model.predict(given)
+
+
+class Windowed(Branching):
+    """Takes means over windows of nine pixels, or of as many as there are."""
+
+    def forward(self, image: Any) -> Any:
+        reach = (min(image.shape[3], image.shape[2], 9) - 1) // 2
+        return nn.functional.avg_pool2d(self.convolution(image), 2 * reach + 1, 1, reach)
+
+
+def test_a_way_behind_another_way_is_found(tmp_path: Path) -> None:
+    net = Windowed()
+    item = published(
+        net, tmp_path, example=np.random.default_rng(0).random((1, 3, 20, 20), np.float32), classes=CLASSES
+    )
+    model = modelstac.load(item.id, catalog=tmp_path / "catalog")
+    with pytest.raises(DataError, match="height"):
+        model.predict(np.zeros((1, 3, 7, 20), np.float32))
+
+
+class Rounding(Branching):
+    """Pads as TensorFlow does, by a function of Python that a program's file has no name for."""
+
+    def forward(self, image: Any) -> Any:
+        missing = math.ceil(image.shape[3] / 4) * 4 - image.shape[3]
+        return self.convolution(nn.functional.pad(image, (0, missing)))[..., : image.shape[3]]
+
+
+def test_sizes_that_no_file_can_compute_are_those_of_the_example(tmp_path: Path) -> None:
+    net, notes = Rounding(), list[str]()
+    item = published(net, tmp_path, notes, example=IMAGE[:, :, :, :15], classes=CLASSES)
+    assert read_item(item).inputs[0].input.shape == (-1, 3, 16, 15)
+    assert any("torch.export.save has no math.ceil of sizes" in note for note in notes)
+    given = np.random.default_rng(0).random((3, 3, 16, 15), np.float32)
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(given)
+    np.testing.assert_allclose(found, net(torch.tensor(given)).detach(), atol=1e-6)
+
+
+class Finer(nn.Module):
+    """Takes a second image of twice as many pixels each way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optical, self.radar = nn.Conv2d(3, 2, 3, padding=1), nn.Conv2d(1, 2, 3, stride=2, padding=1)
+
+    def forward(self, optical: Any, radar: Any) -> Any:
+        return self.optical(optical) + self.radar(radar)
+
+
+def test_axes_of_inputs_that_are_multiples_of_one_another_stay_open(tmp_path: Path) -> None:
+    net, rng = Finer(), np.random.default_rng(0)
+    dims = {"optical": ["batch", "bands", "height", "width"], "radar": ["batch", "channel", "height", "width"]}
+
+    def images(height: int, width: int) -> dict[str, Any]:
+        return {
+            "optical": rng.random((2, 3, height, width), np.float32),
+            "radar": rng.random((2, 1, 2 * height, 2 * width), np.float32),
+        }
+
+    said = {"input_dims": dims, "bands": {"optical": ["B02", "B03", "B04"]}}
+    item = published(net, tmp_path, example=images(16, 16), classes=CLASSES, **said)
+    model, given = modelstac.load(item.id, catalog=tmp_path / "catalog"), images(9, 20)
+    expected = net(*map(torch.tensor, given.values())).detach()
+    np.testing.assert_allclose(model.predict(given), expected, atol=1e-5)
+
+
+def test_places_in_a_short_list_are_taken_as_such(tmp_path: Path) -> None:
+    net, labels = nn.Embedding(5, 2), np.random.default_rng(0).integers(0, 5, (2, 6, 6))
+    said = {"input_dims": ["batch", "height", "width"], "output_dims": ["batch", "height", "width", "class"]}
+    item = published(net, tmp_path, example=labels, classes=CLASSES, bands=None, **said)
+    found = modelstac.load(item.id, catalog=tmp_path / "catalog").predict(labels)
+    np.testing.assert_array_equal(found, net(torch.tensor(labels)).detach())
 
 
 class Positioned(nn.Module):

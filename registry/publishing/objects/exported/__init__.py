@@ -1,0 +1,1 @@
+"""Programs of torch.export, held against the module that they were made of."""
