@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isnan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +223,11 @@ def align(
         pixels are others.
     """
     names = _dimensions(array, layout)
+    if unknown := [name for name in names.values() if isnan(array.sizes[name])]:  # where a mask of Dask chose the rows
+        raise DataError(
+            f"input {layout.name!r}: nobody knows yet how long its blocks are along {unknown[0]!r}: compute "
+            "that first, .data.compute_chunk_sizes()"
+        )
     added = {dim: _scalar_of(dim, array) for dim in layout.dim_order if dim not in names}
     array, codes = by_time(array, names.get(TIME), model.description), missing_codes(array)
     for dim, name in added.items():

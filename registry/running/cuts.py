@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import gcd, isnan, lcm
+from math import gcd, lcm
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +132,7 @@ def _alike(dim: str, inputs: list[Aligned]) -> list[tuple[int, ...]]:
 def _chunks(one: Aligned, dim: str) -> tuple[int, ...]:
     if one.array.chunks is None:
         return (one.length(dim),)
-    found = tuple(one.array.chunks[one.layout.dim_order.index(dim)])
-    if any(map(isnan, found)):  # as Dask has it where a mask chose the rows
-        raise DataError(
-            f"input {one.layout.name!r}: nobody knows yet how long its blocks are along {one.names[dim]!r}: compute "
-            "that first, .data.compute_chunk_sizes()"
-        )
-    return found
+    return tuple(one.array.chunks[one.layout.dim_order.index(dim)])
 
 
 def _needed(one: Aligned, dim: str, parts: tuple[int, ...], halo: Halo, said: int | None) -> int:
