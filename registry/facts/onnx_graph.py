@@ -22,6 +22,8 @@ DIMS, DATA_TYPE, TENSOR_NAME = 1, 2, 8  # of TensorProto
 NAME, TYPE = 1, 2  # of ValueInfoProto
 ELEMENT, SHAPE = 1, 2  # of TypeProto.Tensor
 DIM, DIM_VALUE, DIM_PARAM = 1, 1, 2  # of TensorShapeProto and of its Dimension
+CLASSICAL = "ai.onnx.ml"
+"""Domain of trees, linear models and their like."""
 ARRAY = "a tensor"
 KINDS = MappingProxyType({1: ARRAY, 4: "a sequence", 5: "a map", 8: "a sparse tensor", 9: "optional"})
 """What a value may be: the fields of TypeProto."""
@@ -168,7 +170,7 @@ def learned(graph: memoryview) -> int:
     count = 0
     for node in nodes(messages([graph], NODE)):
         domain, kind = operator(node)
-        if domain == "ai.onnx.ml" and kind != "LabelEncoder":  # which tells names apart
+        if domain == CLASSICAL and kind != "LabelEncoder":  # which tells names apart
             count += sum(map(_numbers, messages([node], ATTRIBUTE)))
     return count
 

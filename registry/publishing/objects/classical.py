@@ -18,13 +18,13 @@ import numpy as np
 
 from modelstac.catalog.errors import MissingPackageError, SpecError
 from modelstac.catalog.later import imported, libraries
+from modelstac.registry.facts.onnx_graph import CLASSICAL
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
 
 BANDS_FIRST = False
 OPSET, TREES = 18, 3  # of ONNX, and of ai.onnx.ml
 INPUT = "input"
 _ZERO = float(np.float32(1e-35))  # kZeroThreshold of LightGBM
-_CLASSICAL = "ai.onnx.ml"
 _BESIDE = ("predict_proba", "decision_function", "transform")
 """By what a model gives what its file has beside a label; of outliers, how far out they are, of clusters, distances."""
 
@@ -57,7 +57,7 @@ def save(model: Any, folder: Path, example: Arrays, said: Mapping[str, Any]) -> 
         del made.graph.output[1:]  # scores of its own, which it does not give itself
     classifies = labels is not None or len(made.graph.output) == 2
     if labels is not None and np.asarray(labels).dtype.kind not in "iufb":
-        number_texts(made, [str(label) for label in labels])
+        number_texts(made, {output.name: labels for output in made.graph.output})
     run = _runner(model, classifies=classifies)
     ranks = _settle(made, _tried(run, example.get(INPUT), columns))
     path = folder / "model.onnx"
@@ -163,7 +163,7 @@ def _scikit_learn(model: Any, columns: int) -> Any:
     last = _last(model)
     with _without_names(last), _by_place(model), _classifying(last):
         entry = [(INPUT, FloatTensorType([None, columns]))]
-        wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, _CLASSICAL: TREES})
+        wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, CLASSICAL: TREES})
         try:
             made = wanted(options=options)
         except NameError:  # of LinearSVC, which gives arrays anyway; in a pipeline it needs an option of its own

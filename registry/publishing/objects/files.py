@@ -10,7 +10,7 @@ from modelstac.catalog.errors import InvalidItemError, NotFoundError, SpecError,
 from modelstac.catalog.items.description import ExtraAsset
 from modelstac.catalog.later import needing
 from modelstac.registry.facts import ALONE
-from modelstac.registry.facts.onnx_graph import GRAPH, NODE, nodes, operator
+from modelstac.registry.facts.onnx_graph import CLASSICAL, GRAPH, NODE, nodes, operator
 from modelstac.registry.inspecting.external import ROLE, files_beside
 from modelstac.registry.inspecting.folders import pack
 from modelstac.registry.inspecting.onnx import external_files
@@ -68,7 +68,7 @@ def _classifies(path: Path) -> bool:
     """Tell whether a graph has operators of trees, linear models and their like."""
     try:
         found = nodes(messages([memoryview(path.read_bytes())], GRAPH, NODE))
-        return any(operator(node)[0] == "ai.onnx.ml" for node in found)
+        return any(operator(node)[0] == CLASSICAL for node in found)
     except (OSError, ValueError, LookupError):  # said where it is read for what it is
         return False
 

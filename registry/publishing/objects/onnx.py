@@ -10,10 +10,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from modelstac.catalog.errors import InvalidItemError
+from modelstac.registry.facts.onnx_graph import CLASSICAL
 from modelstac.registry.publishing.objects.saved import Arrays, Saved
 
 BANDS_FIRST = True
-_CLASSICAL = "ai.onnx.ml"
 _PASSED = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Operators that leave labels as they are."""
 _CLASSES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
@@ -124,23 +124,23 @@ def _unzip(model: Any, node: Any, value: Any, count: int) -> bool:
     return True
 
 
-def number_texts(model: Any, labels: Sequence[str] | Mapping[str, Sequence[Any]]) -> bool:
-    """Give labels that are texts by their number among the classes, which may be said by output: arrays hold numbers.
+def number_texts(model: Any, labels: Mapping[str, Sequence[Any]]) -> bool:
+    """Give labels that are texts by their number among the classes of their output: arrays hold numbers.
 
     Returns
     -------
     bool
         Whether there are any.
     """
-    old = any(opset.domain == _CLASSICAL and opset.version < 2 for opset in model.opset_import)
+    old = any(opset.domain == CLASSICAL and opset.version < 2 for opset in model.opset_import)
     texts = [value for value in model.graph.output if value.type.tensor_type.elem_type == TensorProto.STRING]
-    texts = [value for value in texts if not isinstance(labels, Mapping) or value.name in labels]
+    texts = [value for value in texts if value.name in labels]
     for output in texts:
-        keys = list(map(str, labels[output.name] if isinstance(labels, Mapping) else labels))
+        keys = list(map(str, labels[output.name]))
         fields = {"classes_strings": keys} if old else {"keys_strings": keys, "values_int64s": list(range(len(keys)))}
         text = f"{output.name}_text"
         rename(model, output.name, text)
-        encoder = helper.make_node("LabelEncoder", [text], [output.name], domain=_CLASSICAL, **fields)
+        encoder = helper.make_node("LabelEncoder", [text], [output.name], domain=CLASSICAL, **fields)
         model.graph.node.append(encoder)
         output.type.tensor_type.elem_type = TensorProto.INT64
     return bool(texts)
