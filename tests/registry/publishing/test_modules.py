@@ -533,3 +533,22 @@ def test_several_threads_publish_while_another_trains(tmp_path: Path) -> None:
         losses, items = go(threads)
     np.testing.assert_allclose(losses, go(None)[0], rtol=1e-4)  # memory that lies otherwise rounds otherwise
     assert {item.properties["version"] for item in items} == {"3.0.0", "4.0.0", "5.0.0"}
+
+
+def test_a_sample_whose_result_moves_with_its_batch_is_said_to(tmp_path: Path) -> None:
+    notes: list[str] = []
+    net = nn.Sequential(
+        nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2, track_running_stats=False), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+    )
+    item = published(net, tmp_path, notes, example=OTHER, architecture="CNN")
+    assert item.properties["interop:batch_difference"] > 0.1
+    assert read_item(item).moves_with_batch == item.properties["interop:batch_difference"]
+    assert sum("the result of a sample moves by" in note for note in notes) == 1
+    apart = published(
+        nn.Sequential(*net[:1], nn.InstanceNorm2d(2), *net[2:]),
+        tmp_path,
+        version="2.0.0",
+        example=OTHER,
+        architecture="CNN",
+    )
+    assert "interop:batch_difference" not in apart.properties
