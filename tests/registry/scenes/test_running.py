@@ -249,10 +249,9 @@ def test_a_model_that_gives_no_image_is_refused_in_one_line_or_run_per_tile(tmp_
 def test_tiles_that_are_not_apart_in_a_batch_run_one_at_a_time() -> None:
     values, layers, notes = RNG.random((1, 64, 96), np.float32), [], []
     values[:, :32] *= np.float32(0.1)
-    found = predict_scene(
-        sharing(("batch", "channel", "height", "width")), Memory({"x": values}), lambda rasters: layers.extend(r.read(ALL) for r in rasters),
-        tile=32, per_tile=True, post="none", report=notes.append,
-    )  # fmt: skip
+    model = sharing(("batch", "channel", "height", "width"))
+    said: dict[str, Any] = {"tile": 32, "per_tile": True, "post": "none", "report": notes.append}
+    found = predict_scene(model, Memory({"x": values}), lambda made: layers.extend(r.read(ALL) for r in made), **said)
     tiles = values.reshape(2, 32, 3, 32)
     np.testing.assert_allclose(layers[0][0], tiles.mean((1, 3)) / tiles.max((1, 3)), rtol=1e-5)
     assert found.plan.batch == 1
