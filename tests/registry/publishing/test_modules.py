@@ -300,15 +300,25 @@ class Padding(Branching):
 class Smoothing(Branching):
     """Goes another way from a number of pixels on."""
 
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
     def forward(self, image: Any) -> Any:
         found = self.convolution(image)
-        return nn.functional.avg_pool2d(found, 3, 1, 1) if image[0, 0].numel() > 2000 else found
+        return nn.functional.avg_pool2d(found, 3, 1, 1) if image[0, 0].numel() > self.most else found
 
 
 @pytest.mark.parametrize(
     ("net", "size", "step"),
-    [(Padding(), 20, None), (Padding(), 24, 8), (Smoothing(), 20, None)],
-    ids=["padded", "whole", "small"],
+    [
+        (Padding(), 20, None),
+        (Padding(), 24, 8),
+        (Padding(), 256, 8),
+        (Smoothing(2000), 20, None),
+        (Smoothing(100_000), 256, None),
+    ],
+    ids=["padded", "whole", "large", "below", "far below"],
 )
 def test_ways_of_sizes_far_from_the_examples_are_found_by_what_the_program_took_for_granted(
     net: Branching, size: int, step: int | None, tmp_path: Path
