@@ -141,7 +141,7 @@ class _Lengths:
         shapes = ([_length(n, values) for n in shape] for shape in self._lengths)
         return {name: made(one, shape) for shape, (name, one) in zip(shapes, self._tensors.items(), strict=True)}
 
-    def smaller(self) -> _Values | None:
+    def smaller(self) -> dict[Any, int] | None:
         """Give about half of what is long, if no guard fails: the same way through the code, and quicker to try."""
         for step in (1, _SHORT // 2):  # of 300 by a network that takes multiples of 4: 128 and not 150
             halved = {symbol: n // 2 // step * step if n >= 2 * _SHORT else n for symbol, n in self.now.items()}
