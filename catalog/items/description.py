@@ -87,6 +87,9 @@ class ModelDescription(Fragment):
         ``address``), with the SHA-256 of its ``files`` there.
     links, common
         Links and fields of other extensions that are kept as they are (``KEPT_RELS`` and ``COMMON`` in ``links``).
+    batch_difference
+        How far the result of a sample was seen to move with the others of its batch, as a share of the largest value;
+        None where it does not, or nobody tried.
     unproved
         Whether nothing ran the file: its sizes are those that it states, and nobody knows that it is a function.
     sources, route, parity
@@ -134,6 +137,7 @@ class ModelDescription(Fragment):
     sizes: dict[str, dict[str, Size]] = Field(default_factory=dict)
     closed: dict[str, dict[str, int]] = Field(default_factory=dict)
     halo: dict[str, dict[str, Any]] | None = None
+    batch_difference: float | None = Field(default=None, gt=0)
     unproved: bool = False
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     parameters: int = Field(ge=0)
@@ -181,6 +185,12 @@ class ModelDescription(Fragment):
     def framework(self) -> str:
         """Value of ``mlm:framework``: what the file is."""
         return self.file_format.framework
+
+    @property
+    def moves_with_batch(self) -> float | None:
+        """How far the result of a sample moves with the others of its batch, by itself or since it was converted."""
+        converted = None if self.parity is None else self.parity.batch_difference
+        return self.batch_difference or converted
 
     @property
     def file_format(self) -> Format:

@@ -68,6 +68,7 @@ _PLAIN_FIELDS = {
     "interop:model_title": "model_title",
     "interop:route": "route",
     "interop:parity": "parity",
+    "interop:batch_difference": "batch_difference",
     "interop:precision": "precision",
     "interop:timing": "timing",
     "interop:scores": "scores",

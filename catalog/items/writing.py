@@ -153,10 +153,8 @@ def _interop_properties(description: ModelDescription) -> dict[str, Any]:
         properties["interop:parity"] = description.parity.to_json()
     if description.timing is not None:
         properties["interop:timing"] = description.timing.to_json()
-    plain = {
-        name: getattr(description, name)
-        for name in ("halo", "precision", "scores", "main_metric", "job", "region", "code", "origin")
-    }
+    names = ("halo", "batch_difference", "precision", "scores", "main_metric", "job", "region", "code", "origin")
+    plain = {name: getattr(description, name) for name in names}
     plain |= {"closed": description.closed or None, "months": list(description.months) or None}
     plain |= {"unproved": description.unproved or None}
     return properties | {f"interop:{name}": value for name, value in plain.items() if value is not None}

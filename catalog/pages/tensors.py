@@ -156,7 +156,7 @@ def _tensor(fields: Mapping[str, Any], side: str, said: Mapping[str, Any], detai
         scaling=() if each else tuple(steps),
         of="band" if listed(fields.get("bands")) or listed(fields.get(BANDS_FIELD)) else "variable",
         classes=tuple(_classes(classes)),
-        more=tuple(_more(fields)),
+        more=(*_more(fields), *(_batched(said) if side == "input" else ())),
         sheets=_sheets(axes, names, classes=bool(listed(classes))),
         example=_example(layout, sizes),
     )
@@ -239,6 +239,11 @@ def _classes(found: object) -> Iterator[Class]:
         match = _COLOUR.fullmatch(text(colour_digits(one.get("color_hint")) or one.get("color-hint")))
         name = text(one.get("title")) or text(one.get("description")) or text(one.get("name"))
         yield Class(text(one.get("value")), name, match[1] if match else "")
+
+
+def _batched(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if said.get("interop:batch_difference"):
+        yield "samples", "one at a time: the result of one moves with the others of its batch"
 
 
 def _more(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -97,6 +97,7 @@ def describe(
         outputs=outputs,
         sizes=read_sizes(item.id, get("interop:sizes")),
         halo=get("interop:halo"),
+        batch_difference=get("interop:batch_difference"),
         cube_variables={name: {"type": "data", "dimensions": []} for name in variables},
         hyperparameters=_named(hyperparameters) if isinstance(hyperparameters, dict) else {},
         parameters=_count(get("mlm:total_parameters")),

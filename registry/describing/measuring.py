@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modelstac.catalog.errors import InvalidItemError, MissingPackageError, StorageError
+from modelstac.catalog.errors import DataError, InvalidItemError, MissingPackageError, StorageError
 from modelstac.catalog.items.description import ModelDescription
 from modelstac.catalog.items.mlm import ModelInput, ModelOutput
 from modelstac.catalog.items.sizes import Size
@@ -31,6 +31,7 @@ from modelstac.registry.probing.grids import grids
 from modelstac.registry.probing.measure import measure
 from modelstac.registry.probing.sizes import NONE_WANTED, SECONDS
 from modelstac.registry.probing.trial import Axis, Trial
+from modelstac.registry.running.batch import batch_difference
 from modelstac.registry.running.model import Model
 from modelstac.registry.running.signature import Signature
 from modelstac.registry.runtimes import runtime
@@ -130,12 +131,24 @@ def _ran(
         known = Signature.of(description.model_copy(update={"sizes": found.sizes}))
         if found.sizes or all(size.is_fixed for tensor in model.signature.inputs for size in tensor.sizes):
             _check_outputs(model, known)
+        moved = _moved(model, known)
         if untried := require_function(model, again, artifact, description.format, known):
             report(Note(f"{description.id} was not run twice on one input: {untried}"))
     for note in found.notes:
         report(Note(note))
+    if moved:
+        report(Note(f"{description.id}: the result of a sample moves by {moved:.1e} with the others of its batch"))
     halo = None if found.halo is None else {name: dict(axes) for name, axes in found.halo.items()}
-    return _settled(description, found.all_sizes).model_copy(update={"sizes": found.all_sizes, "halo": halo})
+    update = {"sizes": found.all_sizes, "halo": halo, "batch_difference": moved}
+    return _settled(description, found.all_sizes).model_copy(update=update)
+
+
+def _moved(model: Model, signature: Signature) -> float | None:
+    """Tell how far the result of a sample moves with the others of its batch; None where it does not, or runs alone."""
+    try:
+        return batch_difference(model, signature) or None
+    except DataError:
+        return None
 
 
 def _settled(description: ModelDescription, sizes: Sizes) -> ModelDescription:

@@ -75,6 +75,8 @@ def _lines(item: pystac.Item) -> Iterator[tuple[str, str]]:
     halo = found.get("halo")
     for name, axes in halo.items() if isinstance(halo, dict) else ():
         yield "halo", f"{name}: {_halo(axes)}"
+    moved = get("interop:batch_difference")
+    yield from _present("batch", moved and f"a sample's result moves by {moved:.1e} with the others: run one at a time")
     for step in get("interop:route") or ():
         yield "route", f"{step['source_format']} -> {step['target_format']} by {step['tool']} {step['version']}"
     if parity := get("interop:parity"):

@@ -106,7 +106,9 @@ def _cut(dim: str, inputs: list[Aligned], halo: Halo, said: int | None, spare: i
         if said is not None and (size.is_fixed or said < 0):
             raise unfit(one, dim, parts, "an overlap is for dimensions of any size, in and out")
         found[one.layout.name] = Cut(size, parts)
-    if len(chunks[0]) == 1 or dim == BATCH or any(cut.size.is_fixed for cut in found.values()):
+    if len(chunks[0]) == 1 or any(cut.size.is_fixed for cut in found.values()):
+        return found
+    if dim == BATCH and not any(halo.get(one.layout.name, {}).get(dim) for one in inputs):
         return found
     needed = [_needed(one, dim, parts, halo, said) + spare for one, parts in zip(inputs, chunks, strict=True)]
     return _with_margins(dim, inputs, list(found.values()), needed)
@@ -141,7 +143,12 @@ def _needed(one: Aligned, dim: str, parts: tuple[int, ...], halo: Halo, said: in
         return said
     name, found = one.names[dim], halo.get(one.layout.name, {}).get(dim)
     if found == GLOBAL:
-        advice = f"every pixel depends on all of it (halo global): load it whole, .chunk({{{name!r}: -1}})"
+        whole = (
+            "the result of a sample moves with the others of its batch"
+            if dim == BATCH
+            else ("every pixel depends on all of it (halo global)")
+        )
+        advice = f"{whole}: load it whole, .chunk({{{name!r}: -1}})"
         raise unfit(one, dim, parts, advice)
     if isinstance(found, Mapping):
         found = found["pixels"] + sum(times * one.length(axis) for axis, times in found.get("per", {}).items())

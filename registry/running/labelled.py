@@ -16,10 +16,11 @@ import xarray as xr
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.aligning import Aligned, aligned
 from modelstac.registry.running.bands import axis_of, listed
+from modelstac.registry.running.cuts import GLOBAL
 from modelstac.registry.running.labels.stated import unit_of_output
 from modelstac.registry.running.labels.times import duration
 from modelstac.registry.running.places import place
-from modelstac.registry.running.signature import TIME
+from modelstac.registry.running.signature import BATCH, TIME
 from modelstac.registry.running.values.physical import runner
 from modelstac.registry.running.values.steps import computed
 
@@ -70,13 +71,22 @@ def predict_labelled(
     else:
         from modelstac.registry.running.blocks import predict_blocks
 
-        known: Any = {"sizes": model.description.sizes, "halo": model.description.halo}
+        known: Any = {"sizes": model.description.sizes, "halo": _halo(model)}
         values = predict_blocks(run, found, _as_given(model, scaled), **known, overlap=overlap)
     results = {
         layout.name: _labelled(values[layout.name], found, layout, model, physical=scaled is not True)
         for layout in model.signature.outputs
     }
     return next(iter(results.values())) if len(results) == 1 else results
+
+
+def _halo(model: Runnable) -> dict[str, dict[str, Any]]:
+    """Give what outputs depend on, by input and axis; samples that do not stand alone are not to be cut apart."""
+    halo = {name: dict(axes) for name, axes in (model.description.halo or {}).items()}
+    if model.description.moves_with_batch:
+        for tensor in model.signature.inputs:
+            halo.setdefault(tensor.name, {})[BATCH] = GLOBAL
+    return halo
 
 
 def _as_given(model: Runnable, scaled: bool | None) -> list[TensorSignature]:

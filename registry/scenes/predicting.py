@@ -142,7 +142,7 @@ def predict_scene(
     from modelstac.registry.scenes.running.planning import make_plan
     from modelstac.registry.scenes.running.running import run_plan
     from modelstac.registry.scenes.running.store import Store
-    from modelstac.registry.scenes.running.trial import free_memory, measured, seen_bands
+    from modelstac.registry.scenes.running.trial import free_memory, measured, one_by_one, seen_bands
 
     options = Options(post, fill, tile, batch, blend, memory, skip_errors, per_tile)
     if sink is None and not dry_run:
@@ -154,7 +154,7 @@ def predict_scene(
         if dry_run:
             bands = seen_bands(ready, scene, options)
             cost = measured(ready, scene, options, bands=bands)
-            plan = make_plan(ready, scene, options, cost=cost, memory=free_memory(), bands=bands)
+            plan = one_by_one(ready, make_plan(ready, scene, options, cost=cost, memory=free_memory(), bands=bands))
             return ScenePrediction(plan, notes=(*scene.notes, *plan.notes), seconds=time.perf_counter() - began)
         assert sink is not None
         store = Store(part_folder(sink), _about(ready, scene, options))
@@ -244,7 +244,7 @@ def _planned(model: Model, scene: Source, options: Options, store: Store, report
     """Plan a run, or take the plan of the one that was broken off, and make room for what it makes."""
     from modelstac.registry.scenes.running.options import Cost
     from modelstac.registry.scenes.running.planning import make_plan
-    from modelstac.registry.scenes.running.trial import free_memory, measured, seen_bands
+    from modelstac.registry.scenes.running.trial import free_memory, measured, one_by_one, seen_bands
 
     before, bands = store.resumed, seen_bands(model, scene, options)
     if store.changed is not None:
@@ -255,7 +255,7 @@ def _planned(model: Model, scene: Source, options: Options, store: Store, report
         plan = make_plan(model, scene, options, cost=Cost(**before["cost"]), exact=exact, bands=bands)
     else:
         cost = measured(model, scene, options, times=False, bands=bands)
-        plan = make_plan(model, scene, options, cost=cost, memory=free_memory(), bands=bands)
+        plan = one_by_one(model, make_plan(model, scene, options, cost=cost, memory=free_memory(), bands=bands))
     for note in plan.notes:
         report(Note(note))
     exactly = {

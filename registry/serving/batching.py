@@ -8,18 +8,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 from starlette.requests import ClientDisconnect
 
-from modelstac.catalog.errors import DataError, ModelStacError
+from modelstac.catalog.errors import ModelStacError
+from modelstac.registry.running.batch import BatchAxes
 from modelstac.registry.running.model import Model
-from modelstac.registry.running.signature import BATCH, Signature
 from modelstac.registry.serving.tensors import Array
 
 Arrays = Mapping[str, Array]
@@ -29,77 +27,12 @@ _QUICK, _SLOW = 0.0005, 0.002
 """Seconds: what takes less is run where it is asked for, as a thread would take longer; what takes more is not."""
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Where the samples of each tensor are.
-
-    Parameters
-    ----------
-    inputs, outputs
-        Place of the axis ``batch`` by the name of the tensor.
-    most
-        The largest batch.
-    """
-
-    inputs: Mapping[str, int]
-    outputs: Mapping[str, int]
-    most: int
-
-    @classmethod
-    def of(cls, signature: Signature, most: int) -> Axes | None:
-        """Find them; None where requests cannot run together, as an axis is closed, or there is none."""
-        for tensor in (*signature.inputs, *signature.outputs):
-            size = tensor.axes.get(BATCH)
-            if size is None or size.step != 1 or size.at_least > 1:
-                return None
-            most = most if size.at_most is None else min(most, size.at_most)
-        if most < 2:
-            return None
-        inputs, outputs = (
-            {tensor.name: tensor.dim_order.index(BATCH) for tensor in side}
-            for side in (signature.inputs, signature.outputs)
-        )
-        return cls(inputs, outputs, most)
-
-    def samples(self, arrays: Arrays) -> int | None:
-        """Return how many samples arrays have; None where nobody can tell."""
-        counts = {
-            array.shape[self.inputs[name]] if name in self.inputs and array.ndim > self.inputs[name] else None
-            for name, array in arrays.items()
-        }
-        return counts.pop() if len(counts) == 1 else None
-
-    def kind(self, arrays: Arrays) -> tuple[Any, ...]:
-        """Return what arrays must have in common to run together: all but the number of samples."""
-        return tuple(
-            (name, array.dtype.str, array.shape[: self.inputs[name]], array.shape[self.inputs[name] + 1 :])
-            for name, array in sorted(arrays.items())
-        )
-
-    def join(self, several: Sequence[Arrays]) -> dict[str, Array]:
-        """Put samples one after the other."""
-        return {name: np.concatenate([one[name] for one in several], self.inputs[name]) for name in several[0]}
-
-    def parts(self, found: Arrays, counts: Sequence[int]) -> list[dict[str, Array]]:
-        """Give each its own samples of a result.
-
-        Raises
-        ------
-        DataError
-            If there are not as many as were given.
-        """
-        if any(array.shape[self.outputs[name]] != sum(counts) for name, array in found.items()):
-            raise DataError("the model gives another number of samples than it was given")
-        ends = np.cumsum(counts)[:-1]
-        split = {name: np.split(array, ends, self.outputs[name]) for name, array in found.items()}
-        # Copied: who is slow to take theirs would hold that of all, and only theirs is counted.
-        return [{name: parts[place].copy() for name, parts in split.items()} for place in range(len(counts))]
-
-
 class Job:
     """What one request wants to be run."""
 
-    def __init__(self, arrays: dict[str, Array], axes: Axes | None, future: asyncio.Future[dict[str, Array]]) -> None:
+    def __init__(
+        self, arrays: dict[str, Array], axes: BatchAxes | None, future: asyncio.Future[dict[str, Array]]
+    ) -> None:
         self.arrays = arrays
         self.future = future
         self.started = False
@@ -124,7 +57,7 @@ class Batcher:
         How many runs go on at one time.
     """
 
-    def __init__(self, model: Model, axes: Axes | None, workers: int) -> None:
+    def __init__(self, model: Model, axes: BatchAxes | None, workers: int) -> None:
         self.axes = axes
         self._model = model
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="inference")

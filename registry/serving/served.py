@@ -10,19 +10,14 @@ from typing import Any
 import numpy as np
 
 from modelstac.catalog.errors import CannotRunError, DataError, ModelStacError
-from modelstac.catalog.items.sizes import Size
-from modelstac.registry.running.examples import read_example
+from modelstac.registry.running.batch import BatchAxes, batch_difference
 from modelstac.registry.running.model import Model
-from modelstac.registry.running.signature import BATCH, TensorSignature
-from modelstac.registry.serving.batching import Axes, Batcher
+from modelstac.registry.running.signature import TensorSignature
+from modelstac.registry.serving.batching import Batcher
 from modelstac.registry.serving.settings import InferenceSettings
 from modelstac.registry.serving.tensors import DATATYPES, Array
 
 LOG = logging.getLogger("modelstac.server")
-_USUAL = 32
-"""About so long is an open axis of inputs that are made up."""
-_RELATIVE, _LABELS = 1e-4, 1e-3
-"""How far numbers (as a share of the largest), and how many labels, may move where samples run together."""
 
 
 class Served:
@@ -56,7 +51,7 @@ class Served:
         self.collection = str(model.item.collection_id)
         self.names = (f"{self.collection}/{self.item_id}", self.item_id)
         self.version = model.description.version
-        axes = Axes.of(signature, settings.max_batch) if together else None
+        axes = BatchAxes.of(signature, settings.max_batch) if together else None
         self.batcher = Batcher(model, axes, settings.workers)
 
     def metadata(self, name: str) -> dict[str, Any]:
@@ -115,72 +110,16 @@ def may_run_together(model: Model, settings: InferenceSettings) -> bool:
     Dynamic quantisation takes its scale of the whole batch: run with those of others, a sample would get another
     result. Not tried where the item says that it does; that it does not is believed of none. What is found is logged.
     """
-    axes = Axes.of(model.signature, settings.max_batch)
-    if axes is None:
+    if BatchAxes.of(model.signature, settings.max_batch) is None:
         return False
-    parity = model.description.parity
-    moved = None if parity is None else parity.batch_difference
     try:
-        moved = moved or _moved(model, axes)
+        moved = model.description.moves_with_batch or batch_difference(model)
     except ModelStacError as error:
         LOG.warning("requests of %s run one by one: %s", model.item.id, error)
         return False
     if moved:
         LOG.warning("requests of %s run one by one: others in a batch move a result by %.1e", model.item.id, moved)
     return not moved
-
-
-def _moved(model: Model, axes: Axes) -> float:
-    """Return how far a neighbour with large values, on either side, moves a result; 0 where it is rounding alone."""
-    one = _sample(model, axes)
-    other = {name: np.flip(a) * a.dtype.type(100) if a.dtype.kind == "f" else np.flip(a) for name, a in one.items()}
-    alone = model.run(one)
-    first = axes.parts(model.run(axes.join([one, other])), [1, 1])[0]
-    last = axes.parts(model.run(axes.join([other, one])), [1, 1])[1]
-    return max(_apart(alone[name], together[name]) for together in (first, last) for name in alone)
-
-
-def _apart(expected: Array, found: Array) -> float:
-    if expected.shape != found.shape:
-        return math.inf
-    if expected.dtype.kind != "f":
-        share = float(np.mean(expected != found)) if expected.size else 0.0
-        return share if share > _LABELS else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.abs(expected.astype("f8") - found.astype("f8"))
-        largest = float(np.nanmax(np.abs(expected.astype("f8")), initial=0.0))
-    difference[np.isnan(expected) & np.isnan(found)] = 0
-    share = float(difference.max(initial=0.0)) / (largest or 1.0)
-    allowed = _RELATIVE if expected.dtype.itemsize >= 4 else 100 * _RELATIVE
-    return 0.0 if share <= allowed else share
-
-
-def _sample(model: Model, axes: Axes) -> dict[str, Array]:
-    """Return one sample: that of the item's example, or one that is made up."""
-    try:
-        inputs, _ = read_example(model.item)
-        return {name: np.take(array, [0], axes.inputs[name]) for name, array in inputs.items()}
-    except (ModelStacError, KeyError, IndexError):
-        pass
-    numbers, steps = np.random.default_rng(0), dict[str, int]()
-    found = {}
-    for tensor in model.signature.inputs:
-        shape = [1 if axis == BATCH else _length(size, steps) for axis, size in tensor.axes.items()]
-        dtype = np.dtype(tensor.dtype)
-        values = numbers.random(shape) if dtype.kind == "f" else numbers.integers(0, 2, shape)
-        found[tensor.name] = values.astype(dtype)
-    return found
-
-
-def _length(size: Size, steps: dict[str, int]) -> int:
-    if size.is_fixed:
-        return size.at_least
-    count = -(-max(0, _USUAL - size.at_least) // size.step)
-    if size.at_most is not None:
-        count = min(count, (size.at_most - size.at_least) // size.step)
-    if size.symbol is not None:
-        count = steps.setdefault(size.symbol, count)
-    return max(1, size.at_least + count * size.step)
 
 
 def _tensor(tensor: TensorSignature) -> dict[str, Any]:

@@ -267,6 +267,15 @@ def test_blocks_of_the_batch_give_what_memory_gives(make: Make, rain: xr.DataArr
     np.testing.assert_array_equal(found["time"], model.predict(rain)["time"])
 
 
+def test_samples_that_are_not_apart_are_not_cut_apart(make: Make, rain: xr.DataArray) -> None:
+    model = make()
+    model.description = model.description.model_copy(update={"batch_difference": 0.5})
+    batch = xr.concat([rain, rain * 0.5], dim="batch")
+    with pytest.raises(DataError, match=r"sample moves with the others of its batch: load it whole, .chunk\("):
+        model.predict(batch.chunk(batch=1))
+    xr.testing.assert_allclose(model.predict(batch.chunk(batch=2)).compute(), make().predict(batch))
+
+
 def test_blocks_of_an_area_need_tiles_or_an_overlap(make: Make, rain: xr.DataArray) -> None:
     tiles = make(height=3, width=5).predict(rain.chunk(y=3))
     np.testing.assert_allclose(tiles[:, :3].values, average(rain.values[:, :3]), rtol=1e-5)

@@ -129,6 +129,21 @@ def test_cf_of_another_service(tmp_path):
     np.testing.assert_array_equal(read_frames(tmp_path / "b.nc").rainfall_rate.values, ds.rainfall_rate.values)
 
 
+def test_cf_beyond_its_valid_range_or_never_written_is_not_measured(tmp_path):
+    australian(tmp_path / "a.nc", AMOUNTS, valid_range=np.array([0, 30], "i2"))  # of what is stored: up to 1.5 mm
+    expected = np.where(AMOUNTS > 1.5, np.nan, AMOUNTS)
+    np.testing.assert_allclose(read_frames(tmp_path / "a.nc").rainfall_rate.values[0], expected * 6, rtol=1e-6)
+    australian(tmp_path / "b.nc", AMOUNTS)
+    with netCDF4.Dataset(tmp_path / "b.nc", "a") as file:
+        del file["precipitation"].standard_name
+        rain = file.createVariable("rate", "f4", ("y", "x"), fill_value=False)
+        rain.setncatts({"standard_name": "rainfall_rate", "units": "mm h-1", "grid_mapping": "proj", "valid_max": 90.0})
+        rain.set_auto_mask(False)
+        rain[:] = [[0.0, 9.969209968386869e36, 2.0], [1.0, 400.0, 90.0]]
+    expected = [[0.0, np.nan, 2.0], [1.0, np.nan, 90.0]]
+    np.testing.assert_array_equal(read_frames(tmp_path / "b.nc").rainfall_rate.values[0], expected)
+
+
 def test_cf_that_does_not_say_enough_is_refused(tmp_path):
     path = tmp_path / "a.nc"
     australian(path, AMOUNTS, start=TIME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from math import ceil, log2, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from modelstac.catalog.errors import DataError
+from modelstac.registry.running.batch import BatchAxes, batch_difference
 from modelstac.registry.running.memory import give_free_back
 from modelstac.registry.scenes.running.axes import Axes
 from modelstac.registry.scenes.running.options import Cost, Options
@@ -90,6 +92,31 @@ def measured(
         # Rounded up, so that the same scene is cut alike another time.
         known[key] = 2.0 ** (ceil(4 * log2(max(grown, LEAST_TIMES * held) / pixels)) / 4)
     return Cost(known[key], timed(model, arrays) / pixels if times else None)
+
+
+def one_by_one(model: Runnable, plan: Plan) -> Plan:
+    """Try whether a tile gives the same beside others, where several run together, and let each run alone if not.
+
+    Raises
+    ------
+    DataError
+        If the samples of such a model are pixels: a map would depend on how it is cut.
+    """
+    if (plan.batch == 1 and not plan.of_pixels) or BatchAxes.of(model.signature, 2) is None:
+        return plan
+    try:
+        moved = model.description.moves_with_batch or batch_difference(model)
+    except DataError:
+        return plan if plan.of_pixels else replace(plan, batch=1)
+    if not moved:
+        return plan
+    what = f"moves by {moved:.1e} with the others of its batch"
+    if plan.of_pixels:
+        raise DataError(
+            f"{model.item.id!r} takes pixels, and the result of one {what}: a map would depend on how "
+            "it is cut; run it on arrays"
+        )
+    return replace(plan, batch=1, notes=(*plan.notes, f"tiles are run one at a time: the result of one {what}"))
 
 
 def timed(model: Runnable, arrays: dict[str, np.ndarray[Any, Any]]) -> float:

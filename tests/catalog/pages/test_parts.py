@@ -194,3 +194,11 @@ def test_scaling_of_one_band_is_a_chain_and_of_several_one_each() -> None:
     [two] = tensors.tensors({"properties": {"mlm:input": [given | {"bands": ["B1", "B2"]}]}}, "input")
     assert [band.scaling for band in two.bands] == ["clip to 0 … 30.6", "x / 30.6"]
     assert two.scaling == ()
+
+
+def test_a_page_says_that_samples_are_to_run_one_at_a_time() -> None:
+    given = {"name": "x", "input": {"shape": [-1, 2], "dim_order": ["batch", "feature"], "data_type": "float32"}}
+    said = {"mlm:input": [given], "mlm:output": [given], "interop:batch_difference": 0.5}
+    [one], [other] = (tensors.tensors({"properties": said}, side) for side in ("input", "output"))
+    assert one.more == (("samples", "one at a time: the result of one moves with the others of its batch"),)
+    assert other.more == ()

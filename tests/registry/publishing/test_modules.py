@@ -300,15 +300,25 @@ class Padding(Branching):
 class Smoothing(Branching):
     """Goes another way from a number of pixels on."""
 
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
     def forward(self, image: Any) -> Any:
         found = self.convolution(image)
-        return nn.functional.avg_pool2d(found, 3, 1, 1) if image[0, 0].numel() > 2000 else found
+        return nn.functional.avg_pool2d(found, 3, 1, 1) if image[0, 0].numel() > self.most else found
 
 
 @pytest.mark.parametrize(
     ("net", "size", "step"),
-    [(Padding(), 20, None), (Padding(), 24, 8), (Smoothing(), 20, None)],
-    ids=["padded", "whole", "small"],
+    [
+        (Padding(), 20, None),
+        (Padding(), 24, 8),
+        (Padding(), 256, 8),
+        (Smoothing(2000), 20, None),
+        (Smoothing(100_000), 256, None),
+    ],
+    ids=["padded", "whole", "large", "below", "far below"],
 )
 def test_ways_of_sizes_far_from_the_examples_are_found_by_what_the_program_took_for_granted(
     net: Branching, size: int, step: int | None, tmp_path: Path
@@ -533,3 +543,22 @@ def test_several_threads_publish_while_another_trains(tmp_path: Path) -> None:
         losses, items = go(threads)
     np.testing.assert_allclose(losses, go(None)[0], rtol=1e-4)  # memory that lies otherwise rounds otherwise
     assert {item.properties["version"] for item in items} == {"3.0.0", "4.0.0", "5.0.0"}
+
+
+def test_a_sample_whose_result_moves_with_its_batch_is_said_to(tmp_path: Path) -> None:
+    notes: list[str] = []
+    net = nn.Sequential(
+        nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2, track_running_stats=False), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+    )
+    item = published(net, tmp_path, notes, example=OTHER, architecture="CNN")
+    assert item.properties["interop:batch_difference"] > 0.1
+    assert read_item(item).moves_with_batch == item.properties["interop:batch_difference"]
+    assert sum("the result of a sample moves by" in note for note in notes) == 1
+    apart = published(
+        nn.Sequential(*net[:1], nn.InstanceNorm2d(2), *net[2:]),
+        tmp_path,
+        version="2.0.0",
+        example=OTHER,
+        architecture="CNN",
+    )
+    assert "interop:batch_difference" not in apart.properties

@@ -166,3 +166,22 @@ def two_resolutions() -> Any:
         for name, step in (("image", 2), ("coarse", 1), ("sum", 2))
     }
     return in_onnx(graph, of_images({"image": 1, "coarse": 1}, {"sum": 1}, halo=halo, sizes=sizes))
+
+
+def sharing(dims: tuple[str, ...], bands: int = 1) -> Any:
+    """Give the mean of each sample as a share of the largest value of its batch."""
+    lengths = [name if name != dims[1] else bands for name in dims]
+    axes = list(range(1, len(dims)))
+    graph = onnx_graph(
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("ReduceMean", ["x"], ["mean"], axes=axes, keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "at"], ["column"]),
+            helper.make_node("Div", ["column", "most"], ["share"]),
+        ],
+        {"x": lengths},
+        {"share": ["batch", 1]},
+        {"at": np.array([1])},
+    )
+    shape = tuple(n if isinstance(n, int) else -1 for n in lengths)
+    return in_onnx(graph, described({"x": (shape, dims)}, {"share": ((-1, 1), ("batch", "class"))}))

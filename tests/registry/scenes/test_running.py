@@ -18,6 +18,7 @@ from tests.registry.scenes.small_models import (
     of_pixels,
     onnx_graph,
     pooled,
+    sharing,
     two_resolutions,
 )
 
@@ -31,6 +32,7 @@ from modelstac.registry.scenes.running.options import Cost, Options
 from modelstac.registry.scenes.running.planning import make_plan
 from modelstac.registry.scenes.running.trial import measured, resident
 
+ALL = (slice(0, None), slice(0, None))
 RNG = np.random.default_rng(0)
 CLASSES = [
     {"value": 10, "name": "water", "color_hint": "0000ff"},
@@ -242,6 +244,21 @@ def test_a_model_that_gives_no_image_is_refused_in_one_line_or_run_per_tile(tmp_
     expected = values.reshape(3, 2, 32, 3, 32).mean((2, 4))
     np.testing.assert_allclose(found["scores"], expected, rtol=1e-5)
     assert found["plan"].layers["scores"].grid.affine.a == 320
+
+
+def test_tiles_that_are_not_apart_in_a_batch_run_one_at_a_time() -> None:
+    values, layers, notes = RNG.random((1, 64, 96), np.float32), [], []
+    values[:, :32] *= np.float32(0.1)
+    model = sharing(("batch", "channel", "height", "width"))
+    said: dict[str, Any] = {"tile": 32, "per_tile": True, "post": "none", "report": notes.append}
+    found = predict_scene(model, Memory({"x": values}), lambda made: layers.extend(r.read(ALL) for r in made), **said)
+    tiles = values.reshape(2, 32, 3, 32)
+    np.testing.assert_allclose(layers[0][0], tiles.mean((1, 3)) / tiles.max((1, 3)), rtol=1e-5)
+    assert found.plan.batch == 1
+    assert any("tiles are run one at a time: the result of one moves by" in note for note in found.notes)
+    with pytest.raises(DataError, match=r"takes pixels, and the result of one moves by .*; run it on arrays") as error:
+        predict_scene(sharing(("batch", "feature"), 3), Memory({"x": RNG.random((3, 8, 9), np.float32)}), print)
+    assert "\n" not in str(error.value)
 
 
 def test_a_tile_that_cannot_be_read_is_named_or_masked(tmp_path: Path) -> None:

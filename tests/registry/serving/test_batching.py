@@ -17,8 +17,9 @@ import modelstac
 from modelstac.catalog.errors import DataError
 from modelstac.catalog.items.provenance import Parity
 from modelstac.registry import Model
+from modelstac.registry.running.batch import BatchAxes
 from modelstac.registry.runtimes.opened import Opened
-from modelstac.registry.serving.batching import Axes, Batcher
+from modelstac.registry.serving.batching import Batcher
 from modelstac.registry.serving.served import Served, may_run_together
 from modelstac.registry.serving.settings import InferenceSettings
 
@@ -56,7 +57,7 @@ def asked(
     """Ask for all at once, one of which is held until all wait, and return what each got."""
 
     async def ask() -> list[Any]:
-        batcher = Batcher(model, Axes.of(model.signature, most), 1)
+        batcher = Batcher(model, BatchAxes.of(model.signature, most), 1)
         tasks = [asyncio.create_task(batcher.run({"x": x}, gone)) for x in given]
         await asyncio.sleep(0.05)
         run.may.set()

@@ -20,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError, ModelStacError
+from modelstac.registry.running.labels.packing import unpacked
 from modelstac.registry.running.labels.systems import before_plugins
 from modelstac.registry.running.labels.units import converted, said
 from modelstac.training.data.readers.hdf5 import is_hdf5, opened
@@ -98,7 +99,7 @@ def rain_rate(path: Path, index: int) -> Rates:
     with _dataset(path) as ds:
         rain = _rain(ds, path)
         values = rain.variable if rain.time is None else rain.variable.isel({rain.time: index})
-        values = values.transpose(rain.y, rain.x).astype(np.float64).load()
+        values = unpacked(values.transpose(rain.y, rain.x).load(), of=str(values.name)).astype(np.float64)
         if float(ds[rain.y][1] - ds[rain.y][0]) > 0:
             values = values[::-1]
         if float(ds[rain.x][1] - ds[rain.x][0]) < 0:
