@@ -24,6 +24,7 @@ async def collect(settings: ServerSettings, *, older_than: timedelta, dry_run: b
     older_than
         What is younger stays: artifacts are uploaded before the item that names them is stored.
     """
+    store = open_store(settings)  # where there is none, nothing names what would be removed
     artifacts = ArtifactStore(settings.artifact_place, limit=settings.max_artifact)
     found = artifacts.old(older_than)
     gone = [stored for stored in found if stored.digest is None]
@@ -37,7 +38,6 @@ async def collect(settings: ServerSettings, *, older_than: timedelta, dry_run: b
     def remove(digest: str) -> None:
         gone.extend(stored for stored in by_digest[digest] if dry_run or artifacts.remove(stored))
 
-    store = open_store(settings)
     await store.open()
     try:
         digests = iter(sorted(by_digest))

@@ -28,22 +28,27 @@ if TYPE_CHECKING:
 _OBJECTS_AT_A_TIME = 50_000
 
 
-def open_store(settings: ServerSettings) -> Store:
+def open_store(settings: ServerSettings, *, create: bool = False) -> Store:
     """Return the store that the settings name.
+
+    Parameters
+    ----------
+    create
+        Make the file of the catalog if there is none.
 
     Raises
     ------
     CatalogError
-        If they name none.
+        If they name none, or a file that is not there.
     MissingPackageError
         If pgstac is wanted and its packages are not installed.
     """
-    store = _store(settings)
+    store = _store(settings, create)
     store.alias_rules = settings.alias_rules
     return store
 
 
-def _store(settings: ServerSettings) -> Store:
+def _store(settings: ServerSettings, create: bool) -> Store:
     url = settings.database_url()
     artifacts = ArtifactStore(settings.artifact_place, limit=settings.max_artifact)
     if url is None:
@@ -52,7 +57,8 @@ def _store(settings: ServerSettings) -> Store:
         from modelstac.catalog.backends.embedded import EmbeddedCatalog
         from modelstac.catalog.server.stores.embedded import EmbeddedStore
 
-        return EmbeddedStore(EmbeddedCatalog(settings.catalog, create=True), artifacts, seconds=settings.search_seconds)
+        catalog = EmbeddedCatalog(settings.catalog, create=create)
+        return EmbeddedStore(catalog, artifacts, seconds=settings.search_seconds)
     try:
         from modelstac.catalog.server.stores.pgstac import PgstacStore
     except ModuleNotFoundError as error:
@@ -91,7 +97,7 @@ def serve(settings: ServerSettings, beside: Callable[[str], Service] | None = No
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra(str(error.name), "server", "serving a catalog") from error
 
-    store = open_store(settings)
+    store = open_store(settings, create=True)
     _log(settings.log_level, JsonLines())
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,6 +18,7 @@ from modelstac.registry.facts.onnx_graph import (
     OUTPUT,
     Constant,
     constants,
+    factors,
     held,
     learned,
     values,
@@ -68,7 +69,7 @@ def _read(data: bytes, path: Path) -> Facts:
         framework_version=_release(ir_version, int(opset or 1), path),
         inputs=inputs,
         outputs=outputs,
-        parameters=sum(map(_count, itertools.chain(constants(graph), of_functions))) + learned(graph),
+        parameters=sum(map(_count, itertools.chain(constants(graph, factors(graph)), of_functions))) + learned(graph),
         details=details | {name: value for name, value in told.items() if name not in details},
     )
 

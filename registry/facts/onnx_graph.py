@@ -5,7 +5,7 @@ Source: onnx/onnx.proto (a test compares what is read with the ``onnx`` package)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -112,16 +112,23 @@ def constant(view: memoryview) -> Constant:
     return Constant(name, _type(_last(view, DATA_TYPE)), tuple(integers(view, DIMS)))
 
 
-def constants(graph: memoryview) -> Iterator[Constant]:
-    """Yield every constant tensor of a graph and of those that its nodes hold; of sparse ones what is stored."""
+def constants(graph: memoryview, without: Set[str] = frozenset()) -> Iterator[Constant]:
+    """Yield every constant tensor of a graph and of those that its nodes hold; of sparse ones what is stored.
+
+    Parameters
+    ----------
+    without
+        Names of values of the graph that do not count.
+    """
     for number, value in fields(graph):
         if isinstance(value, int):
             continue
         if number == INITIALIZER:
-            yield constant(value)
+            if (found := constant(value)).name not in without:
+                yield found
         elif number == SPARSE:
             yield from map(constant, messages([value], VALUES))
-        elif number == NODE:
+        elif number == NODE and without.isdisjoint(texts([value], GIVEN)):
             yield from held(value)
 
 
@@ -163,6 +170,12 @@ def operator(node: memoryview) -> tuple[str, str]:
         elif number == OPERATOR and not isinstance(value, int):
             name = str(value, "utf-8")
     return domain, name
+
+
+def factors(graph: memoryview) -> set[str]:
+    """Name what nodes that resize take beside what they resize: the part of it, and by how much or to which size."""
+    resizing = (node for node in messages([graph], NODE) if operator(node)[1] in {"Resize", "Upsample"})
+    return {name for node in resizing for name in list(texts([node], TAKEN))[1:]} - {""}
 
 
 def learned(graph: memoryview) -> int:

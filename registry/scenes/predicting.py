@@ -155,6 +155,8 @@ def predict_scene(
             bands = seen_bands(ready, scene, options)
             cost = measured(ready, scene, options, bands=bands)
             plan = one_by_one(ready, make_plan(ready, scene, options, cost=cost, memory=free_memory(), bands=bands))
+            for note in plan.notes:
+                report(Note(note))
             return ScenePrediction(plan, notes=(*scene.notes, *plan.notes), seconds=time.perf_counter() - began)
         assert sink is not None
         store = Store(part_folder(sink), _about(ready, scene, options))

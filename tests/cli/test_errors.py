@@ -1,5 +1,6 @@
 """How the command line ends, whatever happens inside."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -41,6 +42,13 @@ def test_unexpected_error_is_one_line_and_says_that_it_is_a_bug(capsys: pytest.C
     assert code == 1
     assert text.startswith("error: ZeroDivisionError: by zero; this is a bug")
     assert text.count("\n") == 1
+
+
+def test_a_disk_that_is_full_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    wanted = "error: [Errno 28] No space left on device: free some space and run it again\n"
+    assert ending(full, capsys) == (2, wanted.replace("28", str(errno.ENOSPC)))
+    assert "this is a bug" in ending(OSError(errno.EIO, "Input/output error"), capsys)[1]
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

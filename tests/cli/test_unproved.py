@@ -86,7 +86,9 @@ def test_a_scene_is_told_that_nothing_is_proved(
         file.descriptions = ("B02", "B03", "B04")
     modelstac_command("publish", path, "--with", written, "--unproved", *where)
     run = ["predict", "water-1.0.0-onnx", scene, "--tile", "32", *where]
-    plan = json.loads(modelstac_command(*run, "-o", tmp_path / "a.tif", "--dry-run", "--json").stdout)
+    planned = modelstac_command(*run, "-o", tmp_path / "a.tif", "--dry-run", "--json")
+    assert "was published without running it" in planned.stderr
+    plan = json.loads(planned.stdout)
     assert plan["tiles"].endswith("blended")
     assert any("was published without running it" in note for note in plan["notes"])
     before = modelstac_command(*run, "-o", tmp_path / "b.tif")

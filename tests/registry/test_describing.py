@@ -415,7 +415,11 @@ net (float[n, 3] x) => (float[n, 3] y) {
     >
     f = Constant <value_floats = [1.0, 2.0, 3.0]> ()
     a = Add (b, f)
-    y = MatMul (a, s)
+    d = MatMul (a, s)
+    twice = Constant <value_floats = [1.0, 2.0]> ()
+    half = Constant <value = float[2] {1, 0.5}> ()
+    e = Resize (d, , twice)
+    y = Resize (e, , half)
 }
 <domain: "of.mine", opset_import: ["" : 17]>
 Mixed (a) => (b) {
@@ -431,7 +435,7 @@ def test_parameters_are_counted_wherever_a_graph_keeps_them(tmp_path: Path) -> N
     stored = helper.make_tensor("s", TensorProto.FLOAT, [2], [1.0, 2.0])
     made.graph.sparse_initializer.append(helper.make_sparse_tensor(stored, places, [3, 3]))
     path.write_bytes(made.SerializeToString())
-    # in a function, in the two branches, in a list of numbers, and of a sparse matrix what is stored
+    # In a function, in the two branches, in a list of numbers, and of a sparse matrix what is stored; none that resize.
     assert read_facts(path).parameters == 3 * 3 + 3 + 3 + 3 + 2
     made.ClearField("ir_version")
     path.write_bytes(made.SerializeToString())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from modelstac.catalog.items.writing import write_item
 from modelstac.catalog.messages import Message, Note
 from modelstac.registry import Model
 from modelstac.registry.describing.describe import describe_file
-from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.systems import import_proj, is_geographic
 from modelstac.registry.running.labels.units import converted
 from modelstac.registry.running.values.scaling import obstacle, unmet
 
@@ -153,7 +155,7 @@ def test_packed_values_are_unpacked(make: Make) -> None:
 
 
 def test_a_valid_range_of_stored_values_goes_with_what_was_decoded(make: Make, tmp_path: Path) -> None:
-    before_plugins()  # of which xarray looks for all where it opens a file
+    import_proj()  # of which xarray looks for all where it opens a file
     encoding = {"rain": {"dtype": "int16", "scale_factor": 0.01, "_FillValue": -9999}}
     array = labelled(VALUES.copy(), valid_range=np.array([0, 5900], "int16"))
     array.to_dataset(name="rain").to_netcdf(tmp_path / "rain.nc", encoding=encoding)
@@ -163,6 +165,26 @@ def test_a_valid_range_of_stored_values_goes_with_what_was_decoded(make: Make, t
     lost = labelled(VALUES.copy(), valid_range=np.array([1000, 5900], "int16"))  # as .fillna() leaves it
     assert_refused(lambda: make().predict(lost), r"of the numbers as they were stored, drop it \(\.drop_attrs\(\)\)")
     np.testing.assert_allclose(make().predict(lost.drop_attrs()), VALUES)
+
+
+def test_a_file_that_was_opened_first_leaves_reference_systems_known() -> None:
+    """Xarray imports ecCodes then, and a PROJ with it that pyproj would take for its own."""
+    pytest.importorskip("eccodes")
+    pytest.importorskip("pyproj")
+    code = "import eccodes; from modelstac.registry.running.labels.systems import is_geographic as is_; "
+    code += "print(is_('ESRI:102001'), is_('ESRI:104905'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
+
+
+def test_without_the_database_of_proj_no_reference_system_is_taken_for_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyproj = pytest.importorskip("pyproj")
+
+    def lost(system: object) -> None:
+        raise pyproj.exceptions.CRSError(f"Invalid projection: {system}: (proj_create: no database context specified)")
+
+    monkeypatch.setattr(pyproj.CRS, "from_user_input", lost)
+    assert_refused(lambda: is_geographic("EPSG:32632"), "import pyproj before files are opened")
 
 
 UNITS = [

@@ -85,6 +85,9 @@ def test_the_item_says_what_was_trained(trained):
     assert description.inputs[0].input.dim_order == ("batch", "time", "variables", "height", "width")
     (scaling,), outwards = description.inputs[0].value_scaling, description.outputs[0].post_processing_function
     assert (scaling.expression, outwards["expression"]) == ("clip(x, 0, 10) / 10", "x * 10")
+    means = [f"{description.scores[name]:.4g} mm/h" for name in ("rmse_mm_h", "persistence_rmse_mm_h")]
+    assert "On 3 windows held out later its root mean square error is" in description.description
+    assert [mean in description.description for mean in means] == [True, True]
     assert "nowcasting" in description.keywords
     assert description.tasks == ("regression",)
     assert description.sources[0].href == "https://example.com/rain"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError, StorageError
 from modelstac.catalog.messages import Advanced, Finished, Note, Report, Started, ignore
-from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.systems import import_proj
 from modelstac.training.data.preparation import PREPARATION, Preparation
 
 try:
@@ -119,7 +119,7 @@ def open_store(store: str | Path) -> xr.Dataset:
     try:
         # A packed store is read where it lies; whoever holds the dataset holds the file open.
         place = ZipStore(store, mode="r") if str(store).endswith(PACKED) else store
-        before_plugins()
+        import_proj()
         ds: xr.Dataset = xr.open_zarr(place, chunks=None, consolidated=False)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise DataError(

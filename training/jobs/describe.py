@@ -169,15 +169,20 @@ def require_declared_range(scores: Evaluation, item_id: str) -> None:
 
 def _text(variant: Variant, spec: Spec, data: Data, scores: Evaluation) -> str:
     past, ahead = (frames * data.windows.step_minutes for frames in (spec.frames_in, spec.frames_out))
-    ours, theirs = scores.model.pooled_rmse, scores.persistence.pooled_rmse
+    means = scores.summary()
     attrs = data.frames.attrs
     return (
         f"Forecasts rain over the next {ahead} minutes from radar frames of the last {past}:"
-        f" {spec.summary}, trained in {variant.title} on {len(data.windows)} windows of"
-        f" {spec.frames_in + spec.frames_out} frames. On {scores.windows} held-out later window(s) its root mean square"
-        f" error is {ours:.3f} mm/h, that of persistence {theirs:.3f} mm/h.\n\n"
+        f" {spec.summary}, trained in {variant.title} on {_windows(len(data.windows))} of"
+        f" {spec.frames_in + spec.frames_out} frames. On {_windows(scores.windows)} held out later its root mean square"
+        f" error is {means.get('rmse_mm_h', np.nan):.4g} mm/h (mean over lead times), that of persistence"
+        f" {means.get('persistence_rmse_mm_h', np.nan):.4g} mm/h.\n\n"
         f"Data: {attrs['product']}, {attrs['credit']}, {attrs['licence']}."
     )
+
+
+def _windows(count: int) -> str:
+    return f"{count} window{'' if count == 1 else 's'}"
 
 
 def _layout(variant: Variant, spec: Spec, frames: int) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
+
+from modelstac.catalog.errors import DataError
 
 _NAMELESS = frozenset({"undefined", "unknown", "unnamed"})
 """What a reference system is called whose file gives it no name."""
@@ -24,22 +27,39 @@ def has_meridians(crs: Any) -> bool:
     return bool(crs.is_geographic and not crs.is_derived)
 
 
-def before_plugins() -> None:
-    """Import PROJ before xarray opens a file, for which it imports all of its plug-ins.
+def import_proj() -> bool:
+    """Import PROJ, bound to the library that comes with it, and tell whether it is installed.
 
-    One of them brings ecCodes (2.50.0, seen with pyproj 3.7.2), whose libraries hold a PROJ of their own: where it
-    comes first, pyproj finds no database for the rest of the process, which ends in a corrupted memory.
+    It is to come before xarray opens a file, for which that imports all of its plug-ins. One of them brings ecCodes
+    (2.50.0, seen with pyproj 3.7.2), whose libraries hold a PROJ of their own: unbound, pyproj would take it for its
+    own, find no database for the rest of the process, and corrupt its memory.
     """
-    with suppress(ModuleNotFoundError):
+    bound = hasattr(os, "RTLD_DEEPBIND") and "eckitlib" in sys.modules and "pyproj" not in sys.modules
+    before = sys.getdlopenflags() if bound else 0
+    try:
+        if bound:
+            sys.setdlopenflags(before | os.RTLD_DEEPBIND)
         import pyproj  # noqa: F401 - for what it loads
+    except ModuleNotFoundError:
+        return False
+    finally:
+        if bound:
+            sys.setdlopenflags(before)
+    return True
 
 
 def parsed_crs(system: Any) -> Any:
-    """Return PROJ's reading of a reference system; None where it is not installed, or does not know it."""
-    try:
-        import pyproj
-    except ModuleNotFoundError:
+    """Return PROJ's reading of a reference system; None where it is not installed, or does not know it.
+
+    Raises
+    ------
+    DataError
+        If it knows none, as its database is not found.
+    """
+    if not import_proj():
         return None
+    import pyproj
+
     if isinstance(system, Mapping) and "grid_mapping_name" in system:
         return _quietly(lambda: pyproj.CRS.from_cf(dict(system)))
     return _quietly(lambda: pyproj.CRS.from_user_input(system))
@@ -71,5 +91,10 @@ def _quietly(read: Callable[[], Any]) -> Any:
         warnings.simplefilter("ignore")  # of texts in old notations, which are read all the same
         try:
             return read()
-        except (pyproj.exceptions.CRSError, KeyError, TypeError, ValueError):
+        except (pyproj.exceptions.CRSError, KeyError, TypeError, ValueError) as error:
+            if "no database context" in str(error):
+                raise DataError(
+                    "PROJ has no database in this process, where another package's came first (as that of ecCodes, "
+                    "which a plug-in of xarray brings): import pyproj before files are opened"
+                ) from error
             return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from modelstac.catalog.errors import DataError, MissingPackageError
 from modelstac.registry.running.bands import listed
 from modelstac.registry.running.labels.stated import Stated, stated
-from modelstac.registry.running.labels.systems import are_one, called
+from modelstac.registry.running.labels.systems import are_one, called, import_proj
 from modelstac.registry.scenes.reading.finding.files import FilePart
 from modelstac.registry.scenes.reading.finding.handles import Handles
 from modelstac.registry.scenes.reading.finding.parts import Found, Origin, Part, sensors_of
@@ -98,6 +98,7 @@ def open_source(
     MissingPackageError
         If the extra ``scenes`` is not installed.
     """
+    import_proj()
     try:
         import odc.geo.geobox  # noqa: F401
         import rasterio  # noqa: F401

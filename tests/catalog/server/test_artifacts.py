@@ -124,6 +124,17 @@ def test_what_no_item_names_is_collected(embedded_server: Server, describe: Desc
     assert embedded_server.get(item["assets"]["model"]["href"].removeprefix(f"{embedded_server.href}/")).ok
 
 
+def test_where_there_is_no_catalog_nothing_is_collected(tmp_path: Path) -> None:
+    """Of a catalog that lies elsewhere, or is called otherwise, no item could name any file."""
+    file = tmp_path / "models.artifacts" / PATH.removeprefix("artifacts/")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(DATA)
+    done = run("gc", "--catalog", tmp_path / "models.sqlite", "--older-than", "0")
+    assert done.returncode == 2
+    assert f"no catalog at {tmp_path / 'models.sqlite'}" in done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
 @pytest.mark.parametrize("name", ["my model.bin", "Modèle (1)#?.bin", "模型+@=&.bin", "m" * 200])
 def test_files_keep_the_names_that_people_give(server: Server, tmp_path: Path, name: str) -> None:
     item = Examples(tmp_path / "made").item()

@@ -337,6 +337,10 @@ def test_a_box_cuts_it(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="the scene does not lie in the box 0, 0, 1, 1: name another"):
         open_source(path, MODEL, bbox=[0, 0, 1, 1])
+    # A quarter of the earth away, where UTM gives numbers of no place, to all sides of the scene.
+    with pytest.raises(DataError, match="the scene does not lie in the box 100, 2, 103, 3: name another"):
+        open_source(path, MODEL, bbox=[100, 2, 103, 3])
+    assert open_source(path, MODEL, bbox=[-180, -90, 180, 90]).grids["image"] == grid
     over = tif(
         tmp_path / "b.tif", VALUES, names=NAMES, transform=Affine(0.01, 0, 179.8, 0, -0.01, -16), crs="EPSG:4326"
     )

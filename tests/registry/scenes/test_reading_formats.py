@@ -22,7 +22,7 @@ from tests.registry.scenes.small_models import average
 
 from modelstac.catalog.errors import DataError
 from modelstac.registry.running.aligning import aligned
-from modelstac.registry.running.labels.systems import are_one, before_plugins, called
+from modelstac.registry.running.labels.systems import are_one, called, import_proj
 from modelstac.registry.scenes.predicting import predict_scene
 from modelstac.registry.scenes.reading.opening import open_source
 
@@ -32,7 +32,7 @@ TIMED = ("batch", "time", "bands", "height", "width")
 
 def grib(path: Path, *fields: tuple[np.ndarray, dict[str, Any]]) -> Path:
     """Write a GRIB of 4 x 4 degrees."""
-    before_plugins()
+    import_proj()
     import eccodes
 
     place = {

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError, ModelStacError
 from modelstac.registry.running.labels.packing import unpacked
-from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.systems import import_proj
 from modelstac.registry.running.labels.units import converted, said
 from modelstac.training.data.readers.hdf5 import is_hdf5, opened
 from modelstac.training.data.readers.product import Frame, Grid, Rates
@@ -121,7 +121,7 @@ def _dataset(path: Path) -> Iterator[xr.Dataset]:
         import netCDF4  # noqa: F401 - xarray would name an engine, not the extra to install
     except ModuleNotFoundError as error:
         raise MissingPackageError.extra("netCDF4", "data", "reading NetCDF") from error
-    before_plugins()
+    import_proj()
     try:
         if is_hdf5(path):
             with opened(path, NAME):

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import DataError, MissingPackageError, ModelStacError, StorageError
-from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.systems import import_proj
 from modelstac.training.data.readers.product import Frame, Grid, Rates
 
 SUFFIXES: tuple[str, ...] = (".grib2", ".grib", ".grb2", ".grb", ".grib2.gz")
@@ -94,7 +94,7 @@ def _message(path: Path) -> Iterator[Any]:
     """Open the one message of a file; what fails inside becomes a `DataError` that names the file."""
     try:
         logging.getLogger("gribapi").addHandler(logging.NullHandler())
-        before_plugins()
+        import_proj()
         from cfgrib.messages import FileStream
     except (ModuleNotFoundError, RuntimeError) as error:  # cfgrib without the library of ecCodes
         raise MissingPackageError.extra("cfgrib", "grib", "reading GRIB") from error

@@ -18,7 +18,7 @@ from modelstac.registry.running.labels.grids import image_axis_of
 from modelstac.registry.running.labels.levels import with_levels
 from modelstac.registry.running.labels.packing import KINDS, OFFSETS, SCALES, has_names, signed, signed_dtype
 from modelstac.registry.running.labels.reading import read_values, with_mapping
-from modelstac.registry.running.labels.systems import before_plugins
+from modelstac.registry.running.labels.systems import import_proj
 from modelstac.registry.running.labels.times import time_dim, time_of, times_along, with_known_times
 from modelstac.registry.running.labels.units import UNITS, said
 from modelstac.registry.scenes.reading.finding.axes import grid_of
@@ -108,7 +108,7 @@ def open_dataset(path: str) -> xr.Dataset:
     if not is_remote(path) and not Path(file).exists():
         raise DataError(f"cannot open {path}: there is no such file")
     engine = "zarr" if is_zarr(path) else None
-    before_plugins()
+    import_proj()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated", RuntimeWarning)

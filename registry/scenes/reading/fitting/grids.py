@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _OFF = 0.01
 """Share of a pixel that is rounding."""
+_LEADS_BACK = 0.001
+"""Degrees by which a place may be another one that was projected and taken back."""
 _SAME = 1e-6
 
 
@@ -216,7 +218,14 @@ def _cut(grid: GeoBox, bbox: Sequence[float]) -> GeoBox:
         centre = (grid.affine @ (grid.width / 2, grid.height / 2))[0]
         turns = [TURN * (round((centre - (west + east) / 2) / TURN) + turn) for turn in (-1, 0, 1)]
     else:
-        x, y = CRS("EPSG:4326").transformer_to_crs(grid.crs)(np.where(np.abs(x) > 180, (x + 180) % 360 - 180, x), y)
+        degrees = CRS("EPSG:4326")
+        asked = np.where(np.abs(x) > 180, (x + 180) % 360 - 180, x), y
+        x, y = degrees.transformer_to_crs(grid.crs)(*asked)
+        # Far from its centre a projection gives numbers that are no places: they do not lead back.
+        lon, lat = grid.crs.transformer_to_crs(degrees)(x, y)
+        with np.errstate(invalid="ignore"):
+            across = np.abs((lon - asked[0] + 180) % 360 - 180) * np.cos(np.radians(asked[1]))
+            x = np.where(np.maximum(across, np.abs(lat - asked[1])) < _LEADS_BACK, x, np.inf)
     known = np.isfinite(x) & np.isfinite(y)
     spans = []
     for turn in turns if known.any() else ():

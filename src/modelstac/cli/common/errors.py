@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -27,6 +28,7 @@ from modelstac.cli.common.terminal import say
 DEBUG = "MODELSTAC_DEBUG"
 BUG = "this is a bug: set MODELSTAC_DEBUG=1, run it again and report what it prints"
 USER_ERROR, INTERRUPTED = 2, 130
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Guarded(click.Group):
@@ -63,7 +65,10 @@ class Guarded(click.Group):
         except ModelStacError as error:
             code = _end(str(error), error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last guard before a traceback
-            code = _end(f"{type(error).__name__}: {error}; {BUG}", 1)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                code = _end(f"{error}: free some space and run it again", USER_ERROR)
+            else:
+                code = _end(f"{type(error).__name__}: {error}; {BUG}", 1)
         sys.exit(code)
 
     def _meant(self, words: Sequence[str] | None) -> str:

@@ -143,7 +143,7 @@ def nowcast(
     if not isinstance(recorded, dict):
         raise InvalidItemError(
             f"item {model.item.id!r} records no preparation of radar frames: give an array (.npy) or a table (.csv, "
-            ".parquet) instead"
+            ".parquet) instead, or of a scene name the map, --output map.tif"
         )
     preparation = Preparation.from_dict(recorded)
     frames = _frames_needed(model, model.signature.inputs[0])

@@ -106,7 +106,7 @@ def predict(
     sources, output = tuple(map(Path, given)), Path(target or "forecast.npz")
     if output.is_dir():
         raise click.UsageError(f"--output {output} is a folder: name a file", click.get_current_context())
-    _check_suffix(output, OUTPUTS)
+    _check_suffix(output, OUTPUTS, " (of a scene: .tif or .zarr)")
     if plot is not None:
         _check_suffix(plot, PLOTS)
     lean_frameworks()
@@ -144,7 +144,7 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     for name, value in summary.items():
-        for line in _lines(name, value):
+        for line in _lines(name, value) if name != "notes" else ():  # they were printed when they were found
             say(line)
 
 
@@ -185,18 +185,18 @@ def _refuse_options_of_forecasts(plot: Path | None, at: datetime | None) -> None
 
 def _lines(name: str, value: Any) -> list[str]:
     """Write a number of the summary, or those of each output, as lines for people."""
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):  # notes
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):  # files
         return [f"{name.ljust(13)} {one}" for one in value]
     if name != "outputs":
-        return [f"{name.replace('_', ' ').ljust(13)} {value}"]
+        return [f"{name.replace('_mm_h', ' mm/h').replace('_', ' ').ljust(13)} {value}"]
     return [f"{output.ljust(13)} {', '.join(f'{k} {v}' for k, v in found.items())}" for output, found in value.items()]
 
 
-def _check_suffix(path: Path, known: tuple[str, ...]) -> None:
+def _check_suffix(path: Path, known: tuple[str, ...], more: str = "") -> None:
     from modelstac.catalog.errors import DataError
 
     if path.suffix not in known:
-        raise DataError(f"cannot write {path}: name a file that ends in {' or '.join(known)}")
+        raise DataError(f"cannot write {path}: name a file that ends in {' or '.join(known)}{more}")
 
 
 def _require_frames_for(output: Path | None, plot: Path | None, at: datetime | None) -> None:

@@ -111,10 +111,10 @@ def _read_arrays(path: Path) -> Any:
 
 
 def _read_dataset(path: Path) -> Any:
-    from modelstac.registry.running.labels.systems import before_plugins
+    from modelstac.registry.running.labels.systems import import_proj
 
     xarray = _xarray("reading")
-    before_plugins()
+    import_proj()
     with xarray.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()
 
