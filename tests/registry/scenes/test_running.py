@@ -245,6 +245,24 @@ def test_a_model_that_gives_no_image_is_refused_in_one_line_or_run_per_tile(tmp_
     assert found["plan"].layers["scores"].grid.affine.a == 320
 
 
+def test_tiles_that_give_one_answer_each_are_as_long_as_was_asked(tmp_path: Path) -> None:
+    """A classifier of patches of 32 pixels is not fed such of 24 x 30, of which three are as many."""
+    values = RNG.random((3, 70, 90), np.float32)
+    found = run(pooled(), Memory({"image": values}), tmp_path, tile=32, per_tile=True, post="none")
+    expected = values[:, :64, :64].reshape(3, 2, 32, 2, 32).mean((2, 4))
+    np.testing.assert_allclose(found["scores"][:, :2, :2], expected, rtol=1e-5)
+    affine = found["plan"].layers["scores"].grid.affine
+    assert (found["scores"].shape, affine.a, affine.e) == ((3, 3, 3), 320, -320)
+
+
+def test_a_detector_is_not_said_to_make_a_map_of_tiles(tmp_path: Path) -> None:
+    model = pooled()
+    outputs = [one.model_copy(update={"tasks": ("object-detection",)}) for one in model.description.outputs]
+    model.description = model.description.model_copy(update={"outputs": tuple(outputs)})
+    with pytest.raises(DataError, match="it finds objects; run it on images, as arrays"):
+        run(model, Memory({"image": RNG.random((3, 64, 96), np.float32)}), tmp_path)
+
+
 def test_a_tile_that_cannot_be_read_is_named_or_masked(tmp_path: Path) -> None:
     def broken(_name: str, window: tuple[slice, slice]) -> None:
         if window[0].start <= 20 < window[0].stop and window[1].start <= 20 < window[1].stop:
