@@ -109,6 +109,14 @@ def test_a_user_says_what_comes_after(tmp_path: Path, post: str, expected: Any) 
     np.testing.assert_allclose(found["scores"], expected(scores_of(model, values)), rtol=1e-5, atol=1e-6)
 
 
+def test_bands_of_several_labels_at_once_are_called_as_the_classes(tmp_path: Path) -> None:
+    model = classifier(extra={"classification:classes": CLASSES})
+    found = run(model, Memory({"image": RNG.random((2, 20, 20), np.float32)}), tmp_path, post="sigmoid,threshold:0.5")
+    layer = found["plan"].layers["scores"]
+    assert layer.bands == ("water", "trees", "crops")
+    assert [one.name for one in layer.classes] == ["below", "above"]
+
+
 def test_percentiles_are_of_the_whole_scene(tmp_path: Path) -> None:
     model, values = average(), np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(1, 64, 64)
     made = run(model, Memory({"image": values}), tmp_path, tile=16, post="stretch:10:90")["mean"][0]
