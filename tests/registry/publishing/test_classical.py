@@ -315,14 +315,16 @@ def test_gaps_are_refused_with_the_way_to_what_trees_make_of_them(tmp_path: Path
     np.testing.assert_allclose(gaps.ravel(), model.predict(table), rtol=1e-4)
 
 
-@pytest.mark.parametrize("library", ["lightgbm", "scikit-learn"])
+@pytest.mark.parametrize("library", ["lightgbm", "histograms", "forest"])
 def test_an_example_with_gaps_says_that_trees_are_fed_them(library: str, tmp_path: Path) -> None:
     """The numbers are those of the model itself, also of a mask and of what a file calls missing."""
     table = np.where(np.random.default_rng(5).random(X.shape) < 0.2, np.nan, X).astype(np.float32)
     if library == "lightgbm":
         model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1)
-    else:
+    elif library == "histograms":
         model = pytest.importorskip("sklearn.ensemble").HistGradientBoostingRegressor(max_iter=5)
+    else:
+        model = RandomForestRegressor(5, random_state=0)
     model.fit(table, X[:, 0])
     item = modelstac.publish(model, catalog=tmp_path, example=table[:50], bands=BANDS, **SAID)
     assert item.properties["mlm:input"][0]["interop:gaps"] is True
@@ -347,11 +349,11 @@ def test_an_example_with_gaps_says_that_trees_are_fed_them(library: str, tmp_pat
 
 
 def test_gaps_that_the_file_takes_otherwise_than_the_model_are_refused(tmp_path: Path) -> None:
-    """The converter of forests sends all gaps one way; and a linear model takes none."""
+    """The converter of votes sends all gaps of their forests one way; and a linear model takes none."""
     table = np.where(np.random.default_rng(5).random(X.shape) < 0.2, np.nan, X).astype(np.float32)
-    forest = RandomForestClassifier(10, random_state=0).fit(table, Y)
+    vote = fitted("vote").fit(table, Y)
     with pytest.raises(InvalidItemError, match="not the same model"):
-        modelstac.publish(forest, catalog=tmp_path, example=table, bands=BANDS, **SAID)
+        modelstac.publish(vote, catalog=tmp_path, example=table, bands=BANDS, **SAID)
     linear = LogisticRegression().fit(X, Y)
     with pytest.raises(DataError, match=r"gaps|does not take"):
         modelstac.publish(linear, catalog=tmp_path, example=table, bands=BANDS, **SAID)
