@@ -78,6 +78,7 @@ def interop_fields() -> str:
             ("interop:bands", definitions["bands"]),
             ("interop:tensor", definitions["tensor"]),
             ("interop:range", definitions["range"]),
+            ("interop:gaps", definitions["gaps"]),
             ("interop:lead_time", lead_time),
             ("interop:item_id", links["interop:item_id"]),
             ("interop:page", links["interop:page"]),

@@ -14,6 +14,7 @@ from modelstac.catalog.items.mlm import (
     BANDS_FIELD,
     CLASSES_FIELDS,
     DTYPE_FIELD,
+    GAPS_FIELD,
     RANGE_FIELD,
     TENSOR_FIELD,
     colour_digits,
@@ -254,6 +255,8 @@ def _more(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     said = [" to ".join(_number(one) for one in listed(pair)) for pair in pairs if len(listed(pair)) == 2]
     if said:
         yield "range it is fed", ", ".join(said)
+    if fields.get(GAPS_FIELD) is True:
+        yield "where something is missing", "NaN"
     if kind := text(fields.get("resize_type")):
         yield "resized by", kind
     for key, label in (("pre_processing_function", "prepared by"), ("post_processing_function", "processed by")):

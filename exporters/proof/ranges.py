@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelstac.catalog.errors import ModelStacError
-from modelstac.catalog.items.mlm import BAND_AXES, MODEL_ROLE, RANGE_FIELD
+from modelstac.catalog.items.mlm import BAND_AXES, GAPS_FIELD, MODEL_ROLE, RANGE_FIELD
 from modelstac.registry.running.values.scaling import scale
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def known_ranges(item: pystac.Item, inputs: Sequence[ModelInput], example: Array
             except (KeyError, TypeError, ValueError, ZeroDivisionError, ModelStacError):
                 continue  # what somebody else wrote makes no sense: it says nothing
             if known is not None:
-                found[one.name] = _fitted(known, np.dtype(one.input.dtype))
+                fed = replace(known, gaps=known.gaps or (one.model_extra or {}).get(GAPS_FIELD) is True)
+                found[one.name] = _fitted(fed, np.dtype(one.input.dtype))
                 break
     return found
 

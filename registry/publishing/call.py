@@ -272,6 +272,8 @@ def _unproved(begun: _Begun, description: ModelDescription) -> ModelDescription:
         begun.report(Note("the example is not published, as nothing runs on it: it is read for names and statistics"))
     if taken is not None and taken.finish is not None:
         description = taken.finish(description)
+    if begun.said.get("gaps"):
+        raise SpecError("gaps are shown by running the model on an example: leave out unproved, or gaps")
     description = unproved(description, report=begun.report)
     if begun.said.get("requirements", begun.own) is True:
         from modelstac.registry.isolated.pins import with_requirements
@@ -296,8 +298,10 @@ def _proved(begun: _Begun, description: ModelDescription, given: Mapping[str, Fe
         description = taken.finish(description)
     raw = {name: one.raw for name, one in given.items() if one.raw is not None}
     with at("example"):
+        # Libraries of tables refuse gaps themselves where a model was not made for them; networks make anything of NaN.
+        gaps = begun.said.get("gaps", None if saved.table else False)
         description = with_example(
-            description, scaled or None, policy=policy, report=report, raw=raw, folder=begun.into
+            description, scaled or None, policy=policy, report=report, raw=raw, folder=begun.into, gaps=gaps
         )
     if taken is not None and taken.check is not None:
         taken.check(description)

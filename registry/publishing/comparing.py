@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.errors import DataError, InvalidItemError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
 from modelstac.registry.publishing.objects.saved import APART, SHARE
@@ -52,7 +52,7 @@ def compare(
     if inputs:
         keys = example_keys(OUTPUT, [output.name for output in description.outputs])
         given = {name: np.load(Path(str(description.assets[key].path))) for name, key in keys.items()}
-        _hold(given, saved.run(inputs), report, _EXAMPLE)
+        _hold(given, _of_example(saved.run, inputs), report, _EXAMPLE)
     if saved.table:
         _compare_tables(saved, inputs, description, policy=policy, report=report)
 
@@ -63,12 +63,21 @@ def _compare_tables(
     assert saved.run is not None
     [table] = description.inputs
     example = None if table.name not in inputs else np.asarray(inputs[table.name])
-    tried = tables(example, int(table.input.shape[-1]), saved.path, missing=saved.missing)
+    missing = saved.missing or (example is not None and bool(np.isnan(example).any()))
+    tried = tables(example, int(table.input.shape[-1]), saved.path, missing=missing)
     answers = _answers(saved.run, table.name, tried, report)
     with opened(description, policy=policy, report=report) as model:
         for where, expected in answers.items():
             found = model.run({table.name: tried[where]}, finite=False)
             _hold({name: np.asarray(array) for name, array in found.items()}, expected, report, where)
+
+
+def _of_example(run: Callable[[Arrays], Sequence[Any]], inputs: Mapping[str, Any]) -> Sequence[Any]:
+    try:
+        return run(inputs)
+    except Exception as error:  # of any class
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"the example is such as the model itself does not take: {reason}") from error
 
 
 def _answers(

@@ -313,15 +313,15 @@ def _axis_of(tensor: Tensor, length: int, usual: int) -> int | None:
 
 
 def statistics(array: np.ndarray[Any, Any], dims: Dims, bands: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield minimum, maximum, mean and standard deviation of each band of physical values."""
+    """Yield minimum, maximum, mean and standard deviation of each band of physical values, as far as they are there."""
     import numpy as np
 
     axis = band_axis(dims)
     if axis is None or array.shape[dims.index(axis)] != len(bands):
         return
     for name, values in zip(bands, np.moveaxis(array, dims.index(axis), 0), strict=True):
-        if not np.isfinite(values).all():
+        if not (there := values[~np.isnan(values)]).size:
             continue
-        found = {"minimum": values.min(), "maximum": values.max(), "mean": values.mean(), "stddev": values.std()}
+        found = {"minimum": there.min(), "maximum": there.max(), "mean": there.mean(), "stddev": there.std()}
         if all(np.isfinite(number) for number in found.values()):
             yield name, {key: float(f"{float(number):.7g}") for key, number in found.items()}

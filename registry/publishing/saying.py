@@ -33,6 +33,8 @@ class Said(TypedDict, total=False):
     example, example_scaled
         What the model is fed: array, tensor, xarray, batch, loader, table or a ``.npy`` file. Its values are physical
         where a scaling is stated, unless ``example_scaled`` is true.
+    gaps
+        Whether NaN in the example stands for what is missing, and the model is fed it; by default of models of tables.
     classes
         Names, values and colours; see :func:`modelstac.registry.publishing.classes.read_classes`.
     scaling
@@ -83,6 +85,7 @@ class Said(TypedDict, total=False):
     range: Any
     example: Any
     example_scaled: bool
+    gaps: bool
     classes: Any
     scaling: Any
     units: Any

@@ -270,6 +270,7 @@ _CHECKS: Mapping[str, Callable[[Any, Path], Any]] = MappingProxyType(
         "bands": _bands("bands"),
         "output_bands": _bands("output_bands"),
         "example_scaled": _truth,
+        "gaps": _truth,
         "classes": _classes,
         "scaling": _scaling,
         "units": read_units,

@@ -44,6 +44,7 @@ bands: [B02, B03, B04, B08]        # along the axis of the bands
 # range: [0, 1]                    # what the model is fed, after scaling
 # example: tile.npy                # published, raw and scaled, with the output
 # example_scaled: false            # true where its values are scaled already
+# gaps: false                      # true where NaN in it is what the model is fed where something is missing
 # metrics: {mIoU: 0.71, IoU: {water: 0.9, forest: 0.7}}     # or metrics.json
 # main_metric: mIoU                # the score that matters most
 # metrics_table: metrics.csv

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.items.evidence import is_unproved, sizes_and_halo, told_cases, told_parity
+from modelstac.catalog.items.mlm.names import GAPS_FIELD
 from modelstac.catalog.items.sizes import OPEN, Size
 from modelstac.catalog.terminal import harmless
 
@@ -138,7 +139,8 @@ def _tensor(tensor: dict[str, Any], layout: dict[str, Any], known: Any) -> str:
     axes = zip(layout.get("dim_order", ()), layout.get("shape", ()), strict=False)
     shape = ", ".join(f"{name} {_length(size, sizes.get(name))}" for name, size in axes)
     optional = ", optional" if tensor.get("optional") is True else ""
-    return f"{tensor.get('name')}: {layout.get('data_type')} ({shape}){optional}"
+    gaps = ", NaN where something is missing" if tensor.get(GAPS_FIELD) is True else ""
+    return f"{tensor.get('name')}: {layout.get('data_type')} ({shape}){optional}{gaps}"
 
 
 def _length(length: Any, size: Any) -> str:

@@ -10,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.catalog.items.mlm.names import GAPS_FIELD
 from modelstac.catalog.items.sizes import ANY, OPEN, Size
 from modelstac.registry.running.arrays import as_array
 
@@ -45,6 +46,8 @@ class TensorSignature:
         ``value_scaling`` of the item, as it stands there; None if it names none.
     optional
         Whether the model runs without it.
+    gaps
+        Whether it is fed NaN where something is missing.
     """
 
     name: str
@@ -53,6 +56,7 @@ class TensorSignature:
     dtype: str
     scaling: tuple[dict[str, Any], ...] | None = None
     optional: bool = False
+    gaps: bool = False
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -105,6 +109,8 @@ class TensorSignature:
         except ValueError as error:
             raise DataError(f"input {self.name!r} is {self}; found lists of unequal lengths: give an array") from error
         if isinstance(values, np.ma.MaskedArray) and (hidden := np.count_nonzero(values.mask)):
+            if self.gaps and array.dtype.kind == "f":
+                return self.check(np.where(values.mask, np.nan, array), finite=finite)
             raise DataError(
                 f"input {self.name!r} is {self} without gaps; found {hidden} of {array.size} values masked: fill them, "
                 ".filled(0)"
@@ -121,7 +127,10 @@ class TensorSignature:
             converted = array
         else:
             converted = self._converted(array, declared)
-        if finite and declared.kind == "f" and not np.isfinite(converted).all():
+        if self.gaps:
+            if finite and (bad := np.count_nonzero(np.isinf(converted))):
+                raise DataError(f"input {self.name!r} is {self}; found {bad} of {array.size} values infinite: say NaN")
+        elif finite and declared.kind == "f" and not np.isfinite(converted).all():
             bad = converted.size - np.count_nonzero(np.isfinite(converted))
             raise DataError(
                 f"input {self.name!r} is {self} without gaps; found {bad} of {array.size} values NaN or infinite: "
@@ -363,6 +372,7 @@ def _input(source: ModelInput, measured: Mapping[str, Size]) -> TensorSignature:
         layout.dtype,
         None if scaling is None else tuple(step.model_dump(exclude_none=True) for step in scaling),
         optional=(source.model_extra or {}).get("optional") is True,
+        gaps=(source.model_extra or {}).get(GAPS_FIELD) is True and layout.dtype.startswith("float"),
     )
 
 

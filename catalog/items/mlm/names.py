@@ -25,6 +25,8 @@ CLASSES_FIELDS = (CLASSES_FIELD, "classification_classes", "classes")
 """What publishers call the same list: the second is in most examples of MLM itself."""
 RANGE_FIELD = "interop:range"
 """In an input: lowest and highest value that the model is fed, after scaling; or such a pair for each band."""
+GAPS_FIELD = "interop:gaps"
+"""In an input: true of one that is fed NaN where something is missing, as trees are that were trained with gaps."""
 TENSOR_FIELD = "interop:tensor"
 """In an input or output: its name in the file, where the item calls it otherwise."""
 BAND_AXES = ("bands", "band", "channel", "channels", "c")

@@ -172,6 +172,8 @@ def _scikit_learn(model: Any, columns: int) -> Any:
         _round_down(made, _of_lightgbm(last))
     elif type(last).__name__.startswith("HistGradientBoosting"):
         _round_down(made, _of_histograms(last))
+    elif trees := [one.tree_ for one in getattr(last, "estimators_", [last]) if _knows_gaps(one)]:
+        _send_gaps(made, trees)
     return made
 
 
@@ -230,6 +232,25 @@ def _round_down(made: Any, thresholds: Iterable[float]) -> None:
                 lower = [exact.get(np.float32(value), set()) for value in attribute.floats]
                 pairs = zip(attribute.floats, lower, strict=True)
                 attribute.floats[:] = [float(next(iter(d))) if len(d) == 1 else value for value, d in pairs]
+
+
+def _knows_gaps(one: Any) -> bool:
+    """Tell whether it is a tree that knows where NaN goes, as those since scikit-learn 1.3 do."""
+    return hasattr(getattr(one, "tree_", None), "missing_go_to_left")
+
+
+def _send_gaps(made: Any, trees: Sequence[Any]) -> None:
+    """Write where each node sends NaN, as trees of scikit-learn say; their converter sends all to the right."""
+    helper = importlib.import_module("onnx.helper")
+    for node in made.graph.node:
+        fields = {attribute.name: attribute for attribute in node.attribute}
+        if "nodes_treeids" not in fields or len(fields["nodes_treeids"].ints) != sum(one.node_count for one in trees):
+            continue
+        places = zip(fields["nodes_treeids"].ints, fields["nodes_nodeids"].ints, strict=True)
+        left = [int(trees[tree].missing_go_to_left[number]) for tree, number in places]
+        if (old := fields.get("nodes_missing_value_tracks_true")) is not None:
+            node.attribute.remove(old)
+        node.attribute.append(helper.make_attribute("nodes_missing_value_tracks_true", left))
 
 
 def _of_lightgbm(model: Any) -> Iterator[float]:

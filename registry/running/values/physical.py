@@ -58,6 +58,10 @@ def runner(
 
     def read(name: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         layout, values = layouts[name], _unmasked(values)
+        if layout.gaps and values.dtype.kind == "f" and (gone := np.isnan(values)).any():
+            # Scaling sees numbers only: arithmetic such as ``where(x > 0, x, 0)`` would make some of NaN.
+            found = read(name, np.where(gone, values.dtype.type(0), values))
+            return np.where(gone, found.dtype.type(np.nan), found)
         _check_missing(values, name, codes.get(name, ""))
         if name not in physical:
             return values

@@ -175,7 +175,8 @@ class Recipe:
     def layer(self, model: Runnable, grid: GeoBox) -> Layer:
         """Describe the layer, without any pixels."""
         output = next(one for one in model.description.outputs if one.name == self.tensor.name)
-        names = _band_names(self.tensor, self.axes, output, self.axis, self.classes)
+        scored = _scored(classes_of(output), self.tensor, _lengths(self.tensor, self.axes))
+        names = _band_names(self.tensor, self.axes, output, self.axis, scored)
         if self.axis is not None and any(step.name == "argmax" for step in self.steps):
             lengths = [1 if i == self.axis else n for i, n in enumerate(_lengths(self.tensor, self.axes))]
             names = [""] if prod(lengths) == 1 else [str(i + 1) for i in range(prod(lengths))]

@@ -245,8 +245,14 @@ def _is_of_pixels(model: Runnable, inputs: Sequence[TensorSignature]) -> bool:
 def _refuse_vectors(model: Runnable, recipes: Mapping[str, Recipe]) -> list[str]:
     for name, recipe in recipes.items():
         if not recipe.axes.is_image:
+            one = next(output for output in model.description.outputs if output.name == name)
+            finds = any("detection" in task and "change" not in task for task in one.tasks)
+            advice = (
+                "it finds objects; run it on images, as arrays"
+                if finds
+                else "per_tile=True (--per-tile) gives one pixel a tile"
+            )
             raise DataError(
-                f"output {name!r} of {model.item.id!r} is {recipe.tensor}, no image: the model makes no map; "
-                "per_tile=True (--per-tile) gives one pixel a tile"
+                f"output {name!r} of {model.item.id!r} is {recipe.tensor}, no image: the model makes no map; {advice}"
             )
     return []

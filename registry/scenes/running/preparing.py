@@ -62,7 +62,7 @@ class Preparing:
     fill
         Physical value for pixels where there is nothing. By default what the item says stands for nothing in each band
         (``nodata``), as the model saw it in training; where it says nothing, 0 after scaling, which is the mean where
-        values are standardised.
+        values are standardised. An input that is fed gaps gets NaN, and what has some of its bands is not missing.
     lost
         Is told of a window of which a part cannot be read: that part is missing then, and the rest is read. Without it,
         and of a window of which nothing can be read, it is an error.
@@ -79,14 +79,17 @@ class Preparing:
         self.tensor, self._source, self._lost = tensor, source, lost
         self.axes = Axes.of(tensor)
         self.scaling = Scaling(model, tensor)
-        self._fills = [fill] if fill is not None else _nodata(model, tensor)
+        self._gaps_fed = tensor.gaps and fill is None
+        self._fills = [fill] if fill is not None else None if tensor.gaps else _nodata(model, tensor)
         self._partly = False
 
     @property
     def note(self) -> str:
-        """Say that pixels are there at some times alone, which are in the map; nothing where there were none so far."""
+        """Say that pixels are there in part alone, which are in the map; nothing where there were none so far."""
         if not self._partly:
             return ""
+        if self._gaps_fed:
+            return f"input {self.tensor.name!r}: some pixels lack some of its values, and it is fed NaN for these"
         what = "0 after scaling" if self._fills is None else ", ".join(f"{number:g}" for number in self._fills)
         return (
             f"input {self.tensor.name!r}: some pixels have nothing at some of its times, and are read as {what} at "
@@ -115,7 +118,7 @@ class Preparing:
             values = self._filled(values, missing, own=block.own)
         made = self.scaling.apply(values, own=block.own)
         if missing is not None and self._fills is None:
-            np.copyto(made, made.dtype.type(0), where=missing)
+            np.copyto(made, made.dtype.type(np.nan if self._gaps_fed else 0), where=missing)
         gaps = None if missing is None else self._gaps(missing)
         for axis, positions, part in ((y, rows, window[0]), (x, columns, window[1])):
             if not _runs_through(positions, part):
@@ -184,10 +187,10 @@ class Preparing:
         return next(i for i, dim in enumerate(self.scaling.dims) if dim in AXES)
 
     def _gaps(self, missing: Values) -> Values:
-        """Say of which pixels there is nothing: of any band, at all times."""
+        """Say of which pixels there is nothing: of any band, at all times; of what is fed gaps, of all bands."""
         y, x = self.axes.of_sample
         rest = [i for i in range(missing.ndim) if i not in {y, x}]
-        times = [i for i in rest if i < len(self.scaling.dims) and self.scaling.dims[i] == TIME]
+        times = [i for i in rest if self._gaps_fed or (i < len(self.scaling.dims) and self.scaling.dims[i] == TIME)]
         found = missing.any(axis=tuple(i for i in rest if i not in times), keepdims=True)
         gone: Values = found.all(axis=tuple(times), keepdims=True)
         self._partly = self._partly or bool((found & ~gone).any())

@@ -187,7 +187,9 @@ def _gcd(one: int, other: int) -> int:
 
 
 def tile_of_all(sides: Sides, options: Options, cost: Cost, budget: int) -> tuple[int, int] | None:
-    """Give the tile that holds all of a scene, if there is one that memory allows."""
+    """Give the tile that holds all of a scene, if there is one that memory allows, and no other is asked for."""
+    if sides.per_tile and options.tile:
+        return None
     found = []
     for side in (0, 1):
         needs = sides.needs(blend=True)[side]
@@ -262,9 +264,12 @@ def _tiles(
 
 
 def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) -> int:
-    """Choose the length of tiles along one side: at most as wanted, if some of it is right, and evenly spread."""
+    """Choose the length of tiles along one side: at most as wanted, if some of it is right, and evenly spread.
+
+    What gives one answer for each tile gives another for a shorter one: then it is as wanted.
+    """
     coarse = max(wanted // max(needs.pixels.values()), 1)
-    tile = sides.fitting(side, needs.whole, above=True) if needs.whole <= coarse else None
+    tile = sides.fitting(side, needs.whole, above=True) if needs.whole <= coarse and not sides.per_tile else None
     tile = tile or sides.fitting(side, coarse, above=False) or sides.fitting(side, coarse, above=True)
     if tile is None:
         sizes = " and ".join(f"{sides.size(side, t)} for {t.name!r}" for t in sides.inputs)
@@ -278,7 +283,7 @@ def _tile(side: int, needs: Needs, sides: Sides, wanted: int, *, blend: bool) ->
                 "blend=True (--blend) runs them nevertheless"
             )
         tile = longer
-    return tile if blend else _evened(side, needs, sides, tile)
+    return tile if blend or sides.per_tile else _evened(side, needs, sides, tile)
 
 
 def _evened(side: int, needs: Needs, sides: Sides, tile: int) -> int:

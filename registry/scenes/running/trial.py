@@ -58,8 +58,13 @@ def seen_bands(model: Runnable, source: Source, options: Options) -> dict[str, l
     made = model.run(zeros(source, plan, skip_errors=options.skip_errors))
     found = {}
     for name in guessed:
-        axes = plan.recipes[name].axes
-        found[name] = [int(made[name].shape[axis]) for axis in axes.others]
+        axes, shape = plan.recipes[name].axes, made[name].shape
+        if len(shape) != len(axes.dims):
+            raise DataError(
+                f"output {name!r} has the shape {list(shape)}, and its item says {', '.join(axes.dims)}: describe it "
+                "anew, modelstac adopt or publish"
+            )
+        found[name] = [int(shape[axis]) for axis in axes.others]
     return found
 
 

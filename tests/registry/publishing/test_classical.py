@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+import xarray as xr
 
 import modelstac
 from modelstac.catalog.errors import DataError, InvalidItemError, SpecError
@@ -312,6 +313,50 @@ def test_gaps_are_refused_with_the_way_to_what_trees_make_of_them(tmp_path: Path
         found.predict(table)
     [gaps] = found.run({"input": table}, finite=False).values()
     np.testing.assert_allclose(gaps.ravel(), model.predict(table), rtol=1e-4)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "histograms", "forest"])
+def test_an_example_with_gaps_says_that_trees_are_fed_them(library: str, tmp_path: Path) -> None:
+    """The numbers are those of the model itself, also of a mask and of what a file calls missing."""
+    table = np.where(np.random.default_rng(5).random(X.shape) < 0.2, np.nan, X).astype(np.float32)
+    if library == "lightgbm":
+        model = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1, n_jobs=1)
+    elif library == "histograms":
+        model = pytest.importorskip("sklearn.ensemble").HistGradientBoostingRegressor(max_iter=5)
+    else:
+        model = RandomForestRegressor(5, random_state=0)
+    model.fit(table, X[:, 0])
+    item = modelstac.publish(model, catalog=tmp_path, example=table[:50], bands=BANDS, **SAID)
+    assert item.properties["mlm:input"][0]["interop:gaps"] is True
+    statistics = item.assets["model"].extra_fields["raster:bands"][1]["statistics"]
+    assert statistics["maximum"] == pytest.approx(np.nanmax(table[:50, 1]), rel=1e-6)
+    found = modelstac.load(item.id, catalog=tmp_path)
+    expected = model.predict(table).astype(np.float32)
+    assert found.self_test().passed
+    np.testing.assert_allclose(found.predict(table).ravel(), expected, rtol=1e-4)
+    gone = np.isnan(table)
+    np.testing.assert_allclose(found.predict(np.ma.masked_array(X, gone)).ravel(), expected, rtol=1e-4)
+    labelled = xr.DataArray(
+        np.where(gone, -9999, X), dims=("batch", "bands"), coords={"bands": BANDS}, attrs={"_FillValue": -9999.0}
+    )
+    np.testing.assert_allclose(found.predict(labelled).values.ravel(), expected, rtol=1e-4)
+    with pytest.raises(DataError, match="infinite"):
+        found.predict(np.where(gone, np.inf, X))
+    with pytest.raises(DataError, match=r"none to show it"):
+        modelstac.publish(model, catalog=tmp_path, example=X[:50], bands=BANDS, gaps=True, **SAID)
+    with pytest.raises(DataError, match=r"has gaps \(NaN\) in input: fill them as in training"):
+        modelstac.publish(model, catalog=tmp_path, example=table[:50], bands=BANDS, gaps=False, **SAID)
+
+
+def test_gaps_that_the_file_takes_otherwise_than_the_model_are_refused(tmp_path: Path) -> None:
+    """The converter of votes sends all gaps of their forests one way; and a linear model takes none."""
+    table = np.where(np.random.default_rng(5).random(X.shape) < 0.2, np.nan, X).astype(np.float32)
+    vote = fitted("vote").fit(table, Y)
+    with pytest.raises(InvalidItemError, match="not the same model"):
+        modelstac.publish(vote, catalog=tmp_path, example=table, bands=BANDS, **SAID)
+    linear = LogisticRegression().fit(X, Y)
+    with pytest.raises(DataError, match=r"gaps|does not take"):
+        modelstac.publish(linear, catalog=tmp_path, example=table, bands=BANDS, **SAID)
 
 
 def test_categories_are_tried_as_whole_numbers(tmp_path: Path) -> None:

@@ -414,3 +414,15 @@ def test_a_date_that_says_no_unit_beside_one_that_is_converted_is_refused(tmp_pa
             file.units = [unit]
     wanted = np.stack([STORED - 273.15, STORED])
     np.testing.assert_allclose(whole(open_source(paths, celsius)).values, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("said", [-3.402823e38, -3.4028234663852886e38, -3.4e38])
+def test_nodata_in_few_digits_is_what_gdal_masks(tmp_path: Path, said: float) -> None:
+    values = np.full((1, 24, 30), 0.25, np.float32)
+    values[0, :4, :5], values[0, 10, :3] = np.finfo(np.float32).min, (-3.4e38, 3e38, -9999)
+    path = one(tmp_path, values, nodata=said)
+    with rasterio.open(path) as file:
+        gone = file.read_masks(1) == 0
+    found = whole(open_source(path, reads()))
+    assert gone.sum() == 21
+    np.testing.assert_array_equal(np.zeros(gone.shape, bool) if found.missing is None else found.missing[0], gone)

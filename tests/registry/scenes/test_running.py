@@ -15,6 +15,7 @@ from tests.registry.scenes.small_models import (
     classifier,
     described,
     in_onnx,
+    of_images,
     of_pixels,
     onnx_graph,
     pooled,
@@ -23,7 +24,7 @@ from tests.registry.scenes.small_models import (
 )
 
 from modelstac.catalog.errors import DataError
-from modelstac.catalog.items.mlm import ZScore
+from modelstac.catalog.items.mlm import ModelInput, Processing, ZScore
 from modelstac.catalog.messages import Note
 from modelstac.registry.running.memory import give_free_back
 from modelstac.registry.running.values.scaling import scale
@@ -108,6 +109,14 @@ def test_a_user_says_what_comes_after(tmp_path: Path, post: str, expected: Any) 
         model = classifier()
     found = run(model, Memory({"image": values}), tmp_path, post=post)
     np.testing.assert_allclose(found["scores"], expected(scores_of(model, values)), rtol=1e-5, atol=1e-6)
+
+
+def test_bands_of_several_labels_at_once_are_called_as_the_classes(tmp_path: Path) -> None:
+    model = classifier(extra={"classification:classes": CLASSES})
+    found = run(model, Memory({"image": RNG.random((2, 20, 20), np.float32)}), tmp_path, post="sigmoid,threshold:0.5")
+    layer = found["plan"].layers["scores"]
+    assert layer.bands == ("water", "trees", "crops")
+    assert [one.name for one in layer.classes] == ["below", "above"]
 
 
 def test_percentiles_are_of_the_whole_scene(tmp_path: Path) -> None:
@@ -261,6 +270,24 @@ def test_tiles_that_are_not_apart_in_a_batch_run_one_at_a_time() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_tiles_that_give_one_answer_each_are_as_long_as_was_asked(tmp_path: Path) -> None:
+    """A classifier of patches of 32 pixels is not fed such of 24 x 30, of which three are as many."""
+    values = RNG.random((3, 70, 90), np.float32)
+    found = run(pooled(), Memory({"image": values}), tmp_path, tile=32, per_tile=True, post="none")
+    expected = values[:, :64, :64].reshape(3, 2, 32, 2, 32).mean((2, 4))
+    np.testing.assert_allclose(found["scores"][:, :2, :2], expected, rtol=1e-5)
+    affine = found["plan"].layers["scores"].grid.affine
+    assert (found["scores"].shape, affine.a, affine.e) == ((3, 3, 3), 320, -320)
+
+
+def test_a_detector_is_not_said_to_make_a_map_of_tiles(tmp_path: Path) -> None:
+    model = pooled()
+    outputs = [one.model_copy(update={"tasks": ("object-detection",)}) for one in model.description.outputs]
+    model.description = model.description.model_copy(update={"outputs": tuple(outputs)})
+    with pytest.raises(DataError, match="it finds objects; run it on images, as arrays"):
+        run(model, Memory({"image": RNG.random((3, 64, 96), np.float32)}), tmp_path)
+
+
 def test_a_tile_that_cannot_be_read_is_named_or_masked(tmp_path: Path) -> None:
     def broken(_name: str, window: tuple[slice, slice]) -> None:
         if window[0].start <= 20 < window[0].stop and window[1].start <= 20 < window[1].stop:
@@ -398,3 +425,52 @@ def test_pixels_that_are_there_at_some_times_are_in_the_map_and_said(fill: float
     (note,) = made.notes
     assert f"some pixels have nothing at some of its times, and are read as {said} at these" in note
     assert [one.text for one in told if isinstance(one, Note)] == [note]
+
+
+def counting_gaps(**more: Any) -> Any:
+    """Give how many of two bands are missing (NaN) around a pixel of 3 x 3."""
+    graph = onnx_graph(
+        [
+            helper.make_node("IsNaN", ["image"], ["gone"]),
+            helper.make_node("Cast", ["gone"], ["ones"], to=1),
+            helper.make_node("Conv", ["ones", "w"], ["count"], pads=[1, 1, 1, 1]),
+        ],
+        {"image": ["batch", 2, "h", "w"]},
+        {"count": ["batch", 1, "h", "w"]},
+        {"w": np.ones((1, 2, 3, 3), np.float32)},
+    )
+    described = of_images({"image": 2}, {"count": 1}, halo={"image": {"height": 1, "width": 1}}, **more)
+    inputs = tuple(ModelInput(**one.model_dump() | {"interop:gaps": True}) for one in described.inputs)
+    return in_onnx(graph, described.model_copy(update={"inputs": inputs}))
+
+
+@pytest.mark.parametrize("scaling", [None, (Processing(format="numpy", expression="abs(x) / 10"),)])
+def test_a_model_that_is_fed_gaps_gets_them_and_is_masked_where_all_bands_are_missing(
+    tmp_path: Path, scaling: Any
+) -> None:
+    values, missing = RNG.random((2, 40, 50), np.float32), RNG.random((2, 40, 50)) < 0.2
+    model = counting_gaps(scaling=scaling)
+    found = run(model, Memory({"image": values}, missing={"image": missing}), tmp_path, tile=32)
+    padded = np.pad(missing.sum(axis=0), 1)
+    expected = sum(padded[y : y + 40, x : x + 50] for y in range(3) for x in range(3)).astype(np.float32)
+    expected[missing.all(axis=0)] = np.nan
+    np.testing.assert_array_equal(found["count"][0], expected)
+
+
+def test_a_number_that_fills_gaps_is_masked_as_of_any_model(tmp_path: Path) -> None:
+    values, missing = RNG.random((2, 20, 30), np.float32), RNG.random((2, 20, 30)) < 0.2
+    found = run(counting_gaps(), Memory({"image": values}, missing={"image": missing}), tmp_path, fill=7.0)
+    np.testing.assert_array_equal(found["count"][0], np.where(missing.any(axis=0), np.nan, 0))
+
+
+def test_an_output_of_other_axes_than_its_item_says_is_a_line(tmp_path: Path) -> None:
+    graph = onnx_graph(
+        [helper.make_node("GlobalAveragePool", ["image"], ["p"]), helper.make_node("Flatten", ["p"], ["boxes"])],
+        {"image": ["batch", 3, "h", "w"]},
+        {"boxes": ["batch", "n"]},
+    )
+    layouts = {"image": ((-1, 3, -1, -1), ("batch", "channel", "height", "width"))}
+    model = in_onnx(graph, described(layouts, {"boxes": ((-1, -1, 6), ("batch", "box", "value"))}))
+    scene = Memory({"image": RNG.random((3, 40, 40), np.float32)})
+    with pytest.raises(DataError, match=r"'boxes' has the shape \[1, 3\], and its item says batch, box, value"):
+        predict_scene(model, scene, tmp_path / "map.tif", per_tile=True)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 
+_NEAR = 4
+"""Roundings by which a number may be off nodata of floating point (``ARE_REAL_EQUAL`` of GDAL)."""
+
+
 @dataclass(frozen=True)
 class Missing:
     """What tells the missing numbers of each band of a file.
@@ -80,7 +84,12 @@ def is_missing(values: Values, nodata: float | None) -> Values | None:
     if values.dtype.kind == "f":
         gone = ~np.isfinite(values)
         if nodata is not None and np.isfinite(nodata):
-            gone |= values == values.dtype.type(nodata)
+            # As GDAL masks it: programs write the least float32 in two to eight digits, which is a neighbour of it.
+            limits = np.finfo(values.dtype)
+            near = max(_NEAR * float(limits.eps) * abs(nodata), abs(nodata) - float(limits.max) / 2)
+            with np.errstate(over="ignore"):
+                low, high = values.dtype.type(nodata - near), values.dtype.type(nodata + near)
+            gone |= (values >= low) & (values <= high)
     elif nodata is not None and np.isfinite(nodata) and float(nodata).is_integer():
         info = np.iinfo(values.dtype)
         if info.min <= nodata <= info.max:

@@ -252,6 +252,9 @@ OPTIONS: tuple[Option, ...] = (
         "--example-scaled", is_flag=True, default=None, help="The example is scaled already, as the model reads it."
     ),
     click.option(
+        "--gaps/--no-gaps", default=None, help="NaN in the example: what the model is fed for what is missing."
+    ),
+    click.option(
         "--classes", metavar="FILE|A,B,…", type=Words(), help="Classes: a YAML file (name, value, color), or names."
     ),
     valued(
