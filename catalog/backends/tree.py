@@ -212,8 +212,8 @@ class TreeCatalog(Catalog):
         """Return the item ids that a model's aliases point to."""
         return dict(sorted(documents.aliases_of(self._collection(name)).items()))
 
-    def get(self, item_id: str) -> pystac.Item:
-        """Return an item by its id, by ``collection/id``, or by ``name@alias``, whatever its file is called."""
+    def _got(self, item_id: str) -> pystac.Item:
+        """Return an item, whatever its file is called."""
         return self._item(*self._known_place(self.pointed(item_id) if "@" in item_id else item_id))
 
     def _known_place(self, item_id: str) -> tuple[str, Branch]:
