@@ -194,3 +194,22 @@ def test_scores_are_among_the_names(told: Server) -> None:
         assert "interop:scores.IoU_water" in properties
     best = told.get("search", params={"sortby": "-interop:scores.mIoU", "limit": 1}).json()["features"]
     assert [item["id"] for item in best] == [said_id("period")]
+
+
+def test_lists_without_any_ask_for_none(told: Server) -> None:
+    for body in ({"ids": []}, {"collections": []}, {"ids": [], "collections": [NAME]}):
+        answer = told.request("POST", "search", json=body)
+        assert (answer.status_code, answer.json()["features"]) == (200, []), body
+    # A form whose field nobody filled asks for nothing by it.
+    assert told.get("search?ids=&collections=&limit=100").json()["features"]
+
+
+@pytest.mark.parametrize("path", ["search", "collections", f"collections/{NAME}/items", "aggregate"])
+def test_what_no_route_declares_is_refused(told: Server, path: str) -> None:
+    for name, says in (("collection", "'collection' is no parameter of this search"), ("x", "known: ")):
+        answers = [told.get(path, params={name: NAME, "limit": 1})]
+        if path == "search":
+            answers.append(told.request("POST", path, json={name: [NAME]}))
+        for answer in answers:
+            assert answer.status_code == 400
+            assert says in answer.json()["detail"]
