@@ -27,6 +27,7 @@ LONGEST = {"q": 2_000, "datetime": 200, "token": 20_000, "query": 20_000, "inter
 MOST_WORDS, MOST_POSITIONS, LONGEST_NAME = 50, 10_000, 500
 _SYSTEMS = ("CRS84", "CRS84h")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d([.]\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BLANK = re.compile(r"(?<=\d) (?=\d\d:\d\d(?:/|$))", re.ASCII)  # a "+" in a query string arrives as a blank
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
 _TEMPORAL: tuple[str, ...] = ("after", "before", "contains", "disjoint", "during", "equals", "finishedby", "finishes")
 _TEMPORAL = (*_TEMPORAL, "intersects", "meets", "metby", "overlappedby", "overlaps", "startedby", "starts")
@@ -132,6 +133,7 @@ def _refuse_too_much(given: Mapping[str, Any]) -> None:
 
 def _moments(text: str) -> str:
     """Refuse what the standard of the API does, and our own searches read: days, months, and no end at all."""
+    text = _BLANK.sub("+", text)
     ends = [end for end in text.split("/") if end not in {"", ".."}]
     if text.count("/") > 1 or not ends or not all(map(_MOMENT.fullmatch, ends)):
         raise InvalidQueryError(
