@@ -293,6 +293,18 @@ class Catalog(ABC):
         AmbiguousError
             If items of several collections have that id.
         """
+        try:
+            return self._got(item_id)
+        except NotFoundError:
+            # Somebody else's ids may have a "/" or "@" in them.
+            parts = item_id.split("/")
+            for at in range(len(parts)) if {"/", "@"} & set(item_id) else ():
+                collections = ("/".join(parts[:at]),) if at else None
+                if len(found := self.search(ids=("/".join(parts[at:]),), collections=collections)) == 1:
+                    return found[0]
+            raise
+
+    def _got(self, item_id: str) -> pystac.Item:
         if "@" in item_id:
             item_id = self.pointed(item_id)
         item = self.find(item_id)
@@ -364,11 +376,15 @@ class Catalog(ABC):
         StorageError, IntegrityError
             If a file cannot be written, or is not the one described.
         """
+        self._check(item)
+        return self.add(item, report=report)
+
+    def _check(self, item: pystac.Item) -> None:
+        """Refuse an item that is invalid, or whose files are, before anything of it is stored."""
         from modelstac.catalog.items.validation import validate
 
         validate(item)
         look_into(item)
-        return self.add(item, report=report)
 
     def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
         """Publish items in one go: all are validated before the first is stored.
@@ -380,12 +396,9 @@ class Catalog(ABC):
         InvalidItemError, ItemExistsError, StorageError, IntegrityError
             As :meth:`publish` does; then none of the items that were not there before is stored.
         """
-        from modelstac.catalog.items.validation import validate
-
         listed = list(items)
         for item in listed:
-            validate(item)
-            look_into(item)
+            self._check(item)
         return self.add_many(listed, report=report)
 
     def search(self, query: Query | None = None, **fields: Any) -> list[pystac.Item]:

@@ -33,7 +33,14 @@ from modelstac.catalog.items.collections import merging
 from modelstac.catalog.items.digests import from_multihash
 from modelstac.catalog.items.documents import Document, leads
 from modelstac.catalog.items.identity import EVIDENCE_ASSETS, OUR_FIELD, RULES, in_collection, reference
-from modelstac.catalog.items.links import asset_href, is_local, local_path, refuse_files_of_ours, sources_first
+from modelstac.catalog.items.links import (
+    ITEM_ID_FIELD,
+    asset_href,
+    is_local,
+    local_path,
+    refuse_files_of_ours,
+    sources_first,
+)
 from modelstac.catalog.messages import Advanced, Finished, Message, Note, Report, Started, ignore
 from modelstac.catalog.search.matching import VERIFIED
 
@@ -106,6 +113,7 @@ def sync(
     known = {document["id"] for document in _sound(target)}
     there = set(target.ids())
     items = sources_first(map(_placed, source.readable(report) if items is None else items))
+    _name_lost_sources([item for item in items if item.id not in there], source, target, report)
 
     task = f"sync {source.href} to {target.href}"
     report(Started(task, len(items)))
@@ -153,8 +161,7 @@ def sync(
     if together:
         publish_those()
     sound = list(_sound(source))
-    merge = partial(merging.merged, yields=theirs)
-    said = _said(sound, source.href)
+    said, merge = _said(sound, source.href), partial(merging.merged, yields=theirs)
     untold = tuple(_copy_collections(source, target, said, before, known=known, merge=merge, report=report))
     moved = tuple(_aliases(sound, source, target, report))
     _copy_rules(sound, target)
@@ -201,6 +208,21 @@ def _placed(item: pystac.Item) -> pystac.Item:
     if OUR_FIELD not in item.properties and item.collection_id and not item.get_links("collection"):
         item.add_link(pystac.Link("collection", "../collection.json", "application/json"))
     return item
+
+
+def _name_lost_sources(items: Sequence[pystac.Item], source: Catalog, target: Catalog, report: Report) -> None:
+    """Let items name sources that were deleted by their ids alone, at an address of the target where nothing is."""
+    ids = {item.id for item in items}
+    links = [(item, link) for item in items for link in item.get_links("derived_from")]
+    named = [
+        (item, link, found) for item, link in links if isinstance(found := link.extra_fields.get(ITEM_ID_FIELD), str)
+    ]
+    lost = {one for one in {one for *_, one in named} - ids if not source.search(ids=(one,))}
+    where = target.href if "://" in target.href else Path(target.href).absolute().as_uri()
+    for item, link, one in named:
+        if one in lost:
+            link.target = f"{where}#{one}"
+            report(Note(f"{item.id} is derived from {one}, which is not in {source.href} any more"))
 
 
 def _published(source: Catalog, target: Catalog, items: Sequence[pystac.Item], report: Report) -> list[pystac.Item]:

@@ -228,8 +228,10 @@ class ObjectCatalog(TreeCatalog):
             if collection is None or place not in self.items_of(collection, path):
                 raise ConflictError(f"item {item_id!r} was deleted by somebody else meanwhile")
             refuse_pointed_at(item["id"], collection["id"], documents.aliases_of(collection))
-            left = (self._document(p, "Feature") for p in self.items_of(collection, path) if p != place)
-            return widening.covering(self._inside.without(Branch(path, collection), place), left)
+            left = self.tried([p for p in self.items_of(collection, path) if p != place], "Feature")
+            # One that somebody else deletes meanwhile is gone; then this change is repeated, too.
+            there = [document for document in left if not isinstance(document, CatalogError)]
+            return widening.covering(self._inside.without(Branch(path, collection), place), there)
 
         self._swap(path, narrow)
         folder, left = posixpath.dirname(place), self.items_of(self._document(path, BRANCH), path)

@@ -88,7 +88,7 @@ class TreeCatalog(Catalog):
         for document in self.collection_documents():
             # Others' collections may be of earlier versions, which pystac brings to this one by whatever it raises.
             with contextlib.suppress(*_of_incomplete()):
-                yield pystac.Collection.from_dict(document)
+                yield pystac.Collection.from_dict(_unled(document, self.href))
 
     def collection_documents(self) -> Iterator[Document]:
         """Return all collections as JSON, as they are kept but with absolute hrefs."""
@@ -212,8 +212,8 @@ class TreeCatalog(Catalog):
         """Return the item ids that a model's aliases point to."""
         return dict(sorted(documents.aliases_of(self._collection(name)).items()))
 
-    def get(self, item_id: str) -> pystac.Item:
-        """Return an item by its id, by ``collection/id``, or by ``name@alias``, whatever its file is called."""
+    def _got(self, item_id: str) -> pystac.Item:
+        """Return an item, whatever its file is called."""
         return self._item(*self._known_place(self.pointed(item_id) if "@" in item_id else item_id))
 
     def _known_place(self, item_id: str) -> tuple[str, Branch]:
@@ -300,10 +300,7 @@ class TreeCatalog(Catalog):
             if path in places:
                 others = documents.relations(ordered, places.index(path))
                 document = documents.with_versions(document, path, others)
-            document = documents.absolute(document, place)
-            if "://" in place and not place.startswith("http"):
-                # pystac would follow them, and cannot.
-                document["links"] = [f for f in document["links"] if f["rel"] not in {"root", "parent"}]
+            document = _unled(documents.absolute(document, place), place)
             document.setdefault("collection", branch.name)
             pointing = documents.aliases_of(branch.document).items()
             if aliases := sorted(alias for alias, item_id in pointing if item_id == document["id"]):
@@ -398,6 +395,13 @@ class TreeCatalog(Catalog):
                 del others["latest-version"]
             place = ordered[index][1]
             self._change(place, partial(documents.with_versions, here=place, others=others))
+
+
+def _unled(document: Document, place: str) -> Document:
+    """Return a document of an object store without the links that pystac would follow, and cannot."""
+    if "://" not in place or place.startswith("http"):
+        return document
+    return document | {"links": [found for found in document["links"] if found["rel"] not in {"root", "parent"}]}
 
 
 def _no_constant(text: str) -> Any:

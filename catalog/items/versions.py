@@ -18,12 +18,14 @@ if TYPE_CHECKING:  # at run time where it is needed: the import costs a tenth of
 
 _PRE_LETTERS = {"a": "a", "b": "b", "rc": "c"}
 _BARE_VERSION = re.compile(r"v?\d+(\.\d+)*\S*")
+_SEMANTIC_PRE_RELEASE = re.compile(r"\d+\.\d+\.\d+-[0-9A-Za-z.+-]+", re.ASCII)
 
 
 def parse_version(text: str) -> Version:
     """Read a version, of Python or semantic.
 
-    A semantic pre-release unknown to Python (``1.0.0-nightly.3``) counts as a development release of its number.
+    A semantic pre-release unknown to Python (``1.0.0-nightly.3``) counts as a development release of its number, the
+    third here; so does a number alone (``1.0.0-3``), which Python takes for a release after it.
 
     Raises
     ------
@@ -32,12 +34,17 @@ def parse_version(text: str) -> Version:
     """
     from packaging.version import InvalidVersion, Version
 
+    semantic = SEMVER.fullmatch(text)
     try:
-        return Version(text)
+        version = Version(text)
     except InvalidVersion:
-        if match := SEMVER.fullmatch(text):
-            return Version(".".join(match.group(1, 2, 3)) + ".dev0")
-    raise InvalidItemError(f"{text!r} is no version: something like '2.13.0' is needed")
+        version = None
+    if semantic is not None and semantic[4] is not None and (version is None or version.post is not None):
+        numbers = [part for part in semantic[4].split(".") if part.isdecimal()]
+        return Version(".".join(semantic.group(1, 2, 3)) + f".dev{numbers[0] if numbers else 0}")
+    if version is None:
+        raise InvalidItemError(f"{text!r} is no version: something like '2.13.0' is needed")
+    return version
 
 
 def semver(text: str) -> str:
@@ -109,9 +116,9 @@ def parse_range(text: str) -> SpecifierSet:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     text = text.strip()
-    specifier = text
+    specifier = _SEMANTIC_PRE_RELEASE.sub(lambda found: str(parse_version(found[0])), text)
     if _BARE_VERSION.fullmatch(text):
-        specifier = f"=={text}.*" if text.count(".") < 2 and text.replace(".", "").isdigit() else f"=={text}"
+        specifier = f"=={text}.*" if text.count(".") < 2 and text.replace(".", "").isdigit() else f"=={specifier}"
     try:
         found = SpecifierSet(specifier)
     except InvalidSpecifier:

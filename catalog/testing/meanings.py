@@ -207,6 +207,8 @@ _TEXTS = {
     "accenti(sci:citation) = accenti('straße_1')": "evening",
     "a_equals(keywords, ('b', 'a'))": "noon evening",
     "a_contains(keywords, ('a'))": "midnight noon evening",
+    "'b' IN keywords": "noon evening",
+    "'b' NOT IN keywords": "midnight morrow",
     "a_containedBy(keywords, ('a', 'c'))": "midnight morrow",
     "a_overlaps(keywords, ('b', 'c'))": "noon evening morrow",
     "NOT a_overlaps(keywords, ('b', 'c'))": "midnight",

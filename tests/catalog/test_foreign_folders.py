@@ -10,6 +10,7 @@ from typing import Any
 
 import pystac
 import pytest
+from tests.catalog.test_sync import others, write_catalog
 
 from modelstac.catalog import Query, StaticCatalog
 from modelstac.catalog.errors import NotFoundError
@@ -247,3 +248,12 @@ def test_a_link_to_another_place_is_named_by_its_address(root: Path) -> None:
     said = "is left out: it is in another place than this catalog: open that one by its own address"
     assert notes[0] == f"https://example.org/eo/collection.json {said}"
     assert len(StaticCatalog(root).search()) == 9
+
+
+def test_ids_with_what_stands_between_a_collection_and_an_id(tmp_path: Path) -> None:
+    ids = ["org/model", "model@main", "S2 L2A:1"]
+    write_catalog(tmp_path / "others", {"a": [others(number, "a", id=one) for number, one in enumerate(ids)]})
+    catalog = StaticCatalog(tmp_path / "others")
+    assert [catalog.get(one).id for one in (*ids, "a/org/model")] == [*ids, "org/model"]
+    with pytest.raises(NotFoundError, match="no item 'org/other'"):
+        catalog.get("org/other")

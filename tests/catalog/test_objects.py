@@ -65,6 +65,23 @@ def test_a_copy_of_the_bucket_is_a_folder_that_pystac_walks(bucket: str, tmp_pat
     assert Path(item.assets["model"].href).read_bytes() == b"weights"
 
 
+def test_a_collection_is_one_of_pystac_that_can_be_written(bucket: str, tmp_path: Path) -> None:
+    catalog = open_catalog(bucket, create=True)
+    catalog.publish(Examples(tmp_path / "made").item())
+    links = catalog.collection("convlstm-knmi").to_dict()["links"]
+    assert {link["rel"] for link in links} >= {"self", "item"}
+
+
+def test_an_item_is_deleted_while_somebody_else_deletes_another(bucket: str, tmp_path: Path) -> None:
+    catalog, examples = open_catalog(bucket, create=True), Examples(tmp_path / "made")
+    catalog.publish_many([examples.item(), examples.item(version="1.1.0"), examples.item(version="1.2.0")])
+    # So far has the other come whose collection was read before it.
+    [gone] = [key for key in keys(bucket) if key.endswith("/convlstm-knmi-1.2.0-torch.json")]
+    obstore.delete(from_url(bucket), gone)
+    catalog.delete(TORCH)
+    assert [item.id for item in open_catalog(bucket).search()] == ["convlstm-knmi-1.1.0-torch"]
+
+
 def test_a_changed_file_is_refused(bucket: str, tmp_path: Path) -> None:
     item = Examples(tmp_path / "made").item()
     (tmp_path / "made" / "model.bin").write_bytes(b"changed")

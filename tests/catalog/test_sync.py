@@ -51,6 +51,22 @@ def test_there_and_back_through_every_kind(tmp_path: Path, bucket: str) -> None:
     assert artifact.name == "model.bin"
 
 
+def test_what_is_derived_from_a_deleted_item_is_copied(tmp_path: Path, bucket: str) -> None:
+    before = open_catalog(tmp_path / "first", create=True)
+    before.publish_many(Examples(tmp_path / "made").various())
+    before.delete(TORCH)
+    first, notes = content(before), list[Message]()
+    for place in (tmp_path / "second.sqlite", f"{bucket}/third", tmp_path / "fourth"):
+        after = open_catalog(place, create=True)
+        assert len(sync(before, after, report=notes.append).copied) == 8
+        assert sync(before, after).present == 8
+        assert content(after) == first
+        assert read_item(after.get(ONNX)).sources[0].item_id == TORCH
+        before = after
+    said = [note.text for note in notes if isinstance(note, Note)]
+    assert f"{ONNX} is derived from {TORCH}, which is not in {tmp_path / 'first'} any more" in said
+
+
 def test_environments_verified_later_are_copied_too(tmp_path: Path) -> None:
     source, target = (open_catalog(tmp_path / name, create=True) for name in ("a.sqlite", "b"))
     source.publish_many(Examples(tmp_path / "made").various())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,12 @@ def test_the_strings_that_cql2_would_compare_wrongly() -> None:
     assert version_key("2.13.0-rc1") < version_key("2.13.0") < version_key("2.13.0.post1")
 
 
+def test_semantic_pre_releases_of_words_and_of_numbers() -> None:
+    ordered = ["1.0.0-3", "1.0.0-nightly.12", "1.0.0-20260105", "1.0.0-alpha.9", "1.0.0-alpha.10", "1.0.0"]
+    assert all(version_key(one) < version_key(other) for one, other in itertools.pairwise(ordered))
+    assert version_key("1.0.0") == version_key("1.0.0+3")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -77,6 +85,10 @@ def test_semver(text: str, expected: str) -> None:
         ("2.19.1", "2.19.0", False),
         ("2.13.0-rc1", ">=2.12", True),
         ("1.0.0-nightly.3", ">=1.0", False),
+        ("1.0.0-nightly.3", "1.0.0-nightly.3", True),
+        ("1.0.0-nightly.12", ">1.0.0-nightly.3,<=1.0.0", True),
+        ("1.0.0-3", "1.0.0-3", True),
+        ("1.0.0-3", "<=1.0.0", True),
     ],
 )
 def test_version_in(version: str, wanted: str, expected: bool) -> None:

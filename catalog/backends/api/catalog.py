@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,7 @@ from modelstac.catalog.items.evidence import with_verified
 from modelstac.catalog.items.identity import ALIASES, RULES, in_collection, reference
 from modelstac.catalog.items.links import has_local_files
 from modelstac.catalog.journal import Asked, Entry
-from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.messages import Report
 from modelstac.catalog.rules import check_rules
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
@@ -239,23 +239,20 @@ class ApiCatalog(Catalog):
         """Upload an item's files, store it and return it as stored."""
         return self.add_many([item], report=report)[0]
 
-    def publish_many(self, items: Iterable[pystac.Item], *, report: Report = ignore) -> Sequence[pystac.Item]:
-        """Publish items in one go; a server of ours validates them and stores all or none.
+    def _check(self, item: pystac.Item) -> None:
+        """Refuse an item that is invalid, as far as a server of ours does not.
 
-        Those with files on this machine are validated here too, before any file is sent; whether a server takes what is
-        no model, it knows itself.
+        It knows whether it takes what is no model. What has files on this machine is validated before any is sent.
         """
-        listed = list(items)
         if not self._api.takes_lines:
-            return super().publish_many(listed, report=report)
+            super()._check(item)
+            return
         from modelstac.catalog.items.validation import is_other_item, validate, validate_document
 
-        for item in listed:
-            if has_local_files(item):
-                document = item.to_dict(include_self_link=False, transform_hrefs=False)
-                validate_document(document) if is_other_item(document) else validate(item)
-                look_into(item)
-        return self.add_many(listed, report=report)
+        if has_local_files(item):
+            document = item.to_dict(include_self_link=False, transform_hrefs=False)
+            validate_document(document) if is_other_item(document) else validate(item)
+            look_into(item)
 
     def add_many(self, items: list[pystac.Item], *, report: Report) -> Published:
         """Store validated items; those of one model all or none, unless they fill several requests."""

@@ -86,7 +86,7 @@ class Reader(AsyncBaseCoreClient):
     async def all_collections(self, **kwargs: Any) -> Response:  # type: ignore[override]
         """Answer ``GET /collections``, which is also the search for collections."""
         request: Request = kwargs.pop("request")
-        query = query_from(kwargs)
+        query = query_from(kwargs, request)
         page = await self.store.search_collections(query)
         base = base_url(request)
         shown = [reduced(shown_collection(found, base), query.fields) for found in page.documents]
@@ -114,7 +114,7 @@ class Reader(AsyncBaseCoreClient):
         return await self._search(kwargs.pop("request"), kwargs | {"collections": [collection_id]})
 
     async def _search(self, request: Request, given: dict[str, Any], *, body: Any = None) -> Response:
-        return await self.found(request, query_from(given), body=body)
+        return await self.found(request, query_from(given, request), body=body)
 
     async def found(self, request: Request, query: Query, *, body: Any = None) -> Response:
         """Answer with a page of the items that a query finds."""

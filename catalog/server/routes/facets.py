@@ -53,7 +53,7 @@ class Facets(AsyncBaseAggregationClient):
             if await self.store.collection(collection_id) is None:
                 raise NotFoundError(f"no collection {collection_id!r}: see /collections")
             parameters["collections"] = [collection_id]
-        query = query_from(parameters)
+        query = query_from(parameters, request)
         names = [FACETS[name] for name in asked if name in FACETS]
         counts, total = await self.store.facets(query, names, count=TOTAL in asked)
         found = []

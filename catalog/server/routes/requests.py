@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import orjson
+from fastapi import Request
 from pydantic import BaseModel, create_model, model_validator
 
 from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.search.query import Query
+from modelstac.catalog.search.ranges import nearest
 from modelstac.catalog.search.sql.dialect import Filter
 from modelstac.catalog.search.sql.expressions import parse
 from modelstac.catalog.search.sql.paging import sort_keys
@@ -25,6 +27,7 @@ LONGEST = {"q": 2_000, "datetime": 200, "token": 20_000, "query": 20_000, "inter
 MOST_WORDS, MOST_POSITIONS, LONGEST_NAME = 50, 10_000, 500
 _SYSTEMS = ("CRS84", "CRS84h")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d([.]\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BLANK = re.compile(r"(?<=\d) (?=\d\d:\d\d(?:/|$))", re.ASCII)  # a "+" in a query string arrives as a blank
 _SPATIAL = ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
 _TEMPORAL: tuple[str, ...] = ("after", "before", "contains", "disjoint", "during", "equals", "finishedby", "finishes")
 _TEMPORAL = (*_TEMPORAL, "intersects", "meets", "metby", "overlappedby", "overlaps", "startedby", "starts")
@@ -37,7 +40,8 @@ _OPERATORS = frozenset(
 
 
 def objects_only(model: type[BaseModel]) -> Any:
-    """Return a model of a request's body that refuses what is no JSON object; stac-pydantic's own expects one."""
+    """Return a model of a request's body that refuses what is no JSON object, and what nothing here reads of it."""
+    known = {field.alias or name for name, field in model.model_fields.items()}
 
     def check(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -46,6 +50,8 @@ def objects_only(model: type[BaseModel]) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise ValueError("half of a character (a surrogate alone) is in no catalog") from error
+        for name in value.keys() - known:
+            raise ValueError(_undeclared(name, known))
         return value
 
     return create_model(
@@ -53,15 +59,22 @@ def objects_only(model: type[BaseModel]) -> Any:
     )
 
 
-def query_from(parameters: Mapping[str, Any]) -> Query:
-    """Return the query that the parameters ask for.
+def query_from(parameters: Mapping[str, Any], request: Request) -> Query:
+    """Return the query that the parameters ask for; a list of ids or collections without any asks for none.
 
     Raises
     ------
     InvalidQueryError
-        With the name of the parameter.
+        With the name of the parameter. Of a GET, what the route declares no parameter for is refused, too: a search
+        without it would find more than was asked for (OGC API - Features, /req/core/query-param-unknown).
     """
+    if request.method == "GET" and request.query_params:
+        said = request.app.openapi()["paths"][request.scope["route"].path]["get"]["parameters"]
+        declared = {parameter["name"] for parameter in said if parameter["in"] == "query"}
+        for name in request.query_params.keys() - declared:
+            raise InvalidQueryError(_undeclared(name, declared))
     given = {name: value for name, value in parameters.items() if value not in (None, [], (), "")}
+    given |= {name: () for name in ("ids", "collections") if parameters.get(name) in ([], ())}
     _refuse_too_much(given)
     if "bbox" in given and "intersects" in given:
         raise InvalidQueryError("bbox, intersects: only one of them can be given")
@@ -94,6 +107,10 @@ def query_from(parameters: Mapping[str, Any]) -> Query:
     return query
 
 
+def _undeclared(name: str, known: Iterable[str]) -> str:
+    return f"{name[:60]!r} is no parameter of this search{nearest(name[:60], known)}"
+
+
 def _refuse_too_much(given: Mapping[str, Any]) -> None:
     """Refuse lists and texts that are longer than anybody needs, before anything is made of them."""
     for parameter, value in given.items():
@@ -116,6 +133,7 @@ def _refuse_too_much(given: Mapping[str, Any]) -> None:
 
 def _moments(text: str) -> str:
     """Refuse what the standard of the API does, and our own searches read: days, months, and no end at all."""
+    text = _BLANK.sub("+", text)
     ends = [end for end in text.split("/") if end not in {"", ".."}]
     if text.count("/") > 1 or not ends or not all(map(_MOMENT.fullmatch, ends)):
         raise InvalidQueryError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -103,7 +103,10 @@ class Transactions(ApiExtension):
         return Response(status_code=201)
 
     async def create_many(self, collection_id: str, request: Request) -> Response:
-        """Publish many items: ``{"items": {id: item}, "method": "insert" | "upsert"}``, all or none."""
+        """Publish many items: ``{"items": {id: item}, "method": "insert" | "upsert"}``, all or none.
+
+        Of an upsert, those that are there are changed as by PUT first, all or none; those that are not come then.
+        """
         document = await json_body(request)
         items = document.get("items")
         if not isinstance(items, dict):
@@ -113,9 +116,23 @@ class Transactions(ApiExtension):
         for key, item in items.items():
             if isinstance(item, dict) and item.get("id") != key:
                 raise InvalidItemError(f"items: the one under {key[:60]!r} has the id {str(item.get('id'))[:60]!r}")
-        fresh = await self._add(collection_id, list(items.values()), request)
-        skipped = len(fresh) - sum(fresh)
-        return answer({"received": len(fresh), "success": sum(fresh), "skipped": skipped, "errors": []})
+        changed = await self._changed(collection_id, items, request) if method == "upsert" else frozenset()
+        fresh = await self._add(collection_id, [item for key, item in items.items() if key not in changed], request)
+        success = len(changed) + sum(fresh)
+        return answer({"received": len(items), "success": success, "skipped": len(items) - success, "errors": []})
+
+    async def _changed(self, collection_id: str, items: Document, request: Request) -> Collection[str]:
+        """Change those of the items that are there, and return their ids."""
+        base = base_url(request)
+        checked = await run_in_threadpool(
+            lambda: {key: self.checks.item(item, collection_id, base) for key, item in items.items()}
+        )
+        changes = {}
+        for key, item in checked.items():
+            if await self.store.item(collection_id, key) is not None:
+                changes[key] = self._change(request, partial(_kept_times, item))
+        await self.store.change_items(collection_id, changes)
+        return changes.keys()
 
     async def create_from_lines(self, request: Request) -> Response:
         """Publish items of any models, one a line, all or none; collections that are missing are made."""
@@ -159,7 +176,7 @@ class Transactions(ApiExtension):
     async def update_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Replace an item; only what may change after publication may differ."""
         item = self.checks.item(await json_body(request), collection_id, base_url(request), expected_id=item_id)
-        return await self._change_item(collection_id, item_id, request, lambda stored: _kept_times(item, stored))
+        return await self._change_item(collection_id, item_id, request, partial(_kept_times, item))
 
     async def patch_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Change an item by a JSON merge patch, or by a JSON patch."""
@@ -172,13 +189,21 @@ class Transactions(ApiExtension):
         return await self._change_item(collection_id, item_id, request, change)
 
     async def _change_item(self, collection_id: str, item_id: str, request: Request, change: Change) -> Response:
+        [stored] = await self.store.change_items(collection_id, {item_id: self._change(request, change)})
+        if "return=representation" in request.headers.get("prefer", "").replace(" ", ""):
+            return answer_stored(request, stored)
+        return Response(status_code=204, headers={"ETag": etag(stored)})
+
+    def _change(self, request: Request, change: Change) -> Change:
+        """Return a change that leaves what is fixed of a published item as it is, or is refused."""
+
         def checked(stored: Document) -> Document:
             unchanged_meanwhile(request, stored)
             changed = change(stored)
             if not (self.checks.any_items and is_foreign(stored) and is_foreign(changed)):
                 if differing := _fixed_parts(stored, changed):
                     raise ItemExistsError(
-                        f"item {item_id!r} is published, so {', '.join(differing[:4])} cannot change: "
+                        f"item {stored['id']!r} is published, so {', '.join(differing[:4])} cannot change: "
                         "publish under a new version"
                     )
                 evidence = {key: changed["assets"][key] for key in EVIDENCE_ASSETS & changed["assets"].keys()}
@@ -186,10 +211,7 @@ class Transactions(ApiExtension):
             changed["properties"]["updated"] = now()
             return changed
 
-        stored = await self.store.change_item(collection_id, item_id, checked)
-        if "return=representation" in request.headers.get("prefer", "").replace(" ", ""):
-            return answer_stored(request, stored)
-        return Response(status_code=204, headers={"ETag": etag(stored)})
+        return checked
 
     async def delete_item(self, collection_id: str, item_id: str, request: Request) -> Response:
         """Remove an item; its artifacts go with ``modelstac gc``."""

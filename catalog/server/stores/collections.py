@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from functools import total_ordering
 from typing import Any
 
 from modelstac.catalog.errors import InvalidItemError, InvalidQueryError, ItemExistsError
 from modelstac.catalog.items.documents import Document
-from modelstac.catalog.items.geometry import boxes_meet
+from modelstac.catalog.items.geometry import box_geometry, boxes_meet
 from modelstac.catalog.items.identity import ALIASES
 from modelstac.catalog.search.facts import says
 from modelstac.catalog.search.page import Page
@@ -17,6 +18,8 @@ from modelstac.catalog.search.ranges import interval
 from modelstac.catalog.search.sql.judging import passes
 from modelstac.catalog.search.sql.paging import Key, make_token, read_token
 from modelstac.catalog.times import first_and_last
+
+_FIRST, _LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
 
 
 def no_item(alias: str, item_id: str) -> InvalidItemError:
@@ -117,4 +120,12 @@ def _says(collection: Document, text: str) -> bool:
 
 def _passes(collection: Document, wanted: Any) -> bool:
     flat = {name: value for name, value in collection.items() if name not in {"links", "assets"}}
-    return passes(wanted, {"id": collection["id"], "collection": collection["id"], "properties": flat})
+    # Place and time are those of its extent, as in pgstac.
+    geometry = None
+    with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+        geometry = box_geometry(collection["extent"]["spatial"]["bbox"][0])
+    with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+        first, last = collection["extent"]["temporal"]["interval"][0]
+        flat |= {"datetime": first, "start_datetime": first or _FIRST, "end_datetime": last or _LAST}
+    found = {"id": collection["id"], "collection": collection["id"], "properties": flat, "geometry": geometry}
+    return passes(wanted, found)

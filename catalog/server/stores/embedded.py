@@ -9,10 +9,10 @@ import json
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -21,6 +21,7 @@ from modelstac.catalog.backends.embedded import EmbeddedCatalog, completed, to_v
 from modelstac.catalog.backends.embedded_writing import Prepared, Writer
 from modelstac.catalog.errors import ModelStacError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
+from modelstac.catalog.items.collections import widening
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.identity import ALIASES, RULES
 from modelstac.catalog.rules import refuse_unfit
@@ -191,29 +192,36 @@ class EmbeddedStore(Store):
 
         return await self._write_by(work)
 
-    async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
-        """Replace an item's document by what ``change`` makes of it, atomically."""
+    async def change_items(self, collection_id: str, changes: Mapping[str, Change]) -> list[Document]:
+        """Replace the documents of items, by their ids, by what the changes make of them, all or none."""
 
         def work() -> None:
             with self._catalog.database.write() as connection:
-                found = rows.read_item(connection, f"{collection_id}/{item_id}")
-                stored = {} if found is None else json.loads(found.text)
-                if found is None or stored["collection"] != collection_id:
-                    raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
-                run_now(may_write(SqliteSession(connection), collection_id))
-                # As readers see it, in the same transaction: that is what an entity tag is of.
-                shown = self._read(found)
-                changed = change(shown)
-                if changed["assets"] != shown["assets"]:
-                    check_there([with_new_assets(changed, shown)], self._files)
-                rows.delete(connection, item_id, collection_id)
-                rows.insert(connection, [self._stored_again(stored, changed)])
-                journal.record(connection, journal.changes(shown, changed))
+                for item_id, change in changes.items():
+                    self._change(connection, collection_id, item_id, change)
 
         await self._write_by(work)
-        found = await self.item(collection_id, item_id)
-        assert found is not None, "an item that was changed is there"
-        return found
+        found = [await self.item(collection_id, item_id) for item_id in changes]
+        assert None not in found, "items that were changed are there"
+        return cast("list[Document]", found)
+
+    def _change(self, connection: sqlite3.Connection, collection_id: str, item_id: str, change: Change) -> None:
+        found = rows.read_item(connection, f"{collection_id}/{item_id}")
+        stored = {} if found is None else json.loads(found.text)
+        if found is None or stored["collection"] != collection_id:
+            raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
+        run_now(may_write(SqliteSession(connection), collection_id))
+        # As readers see it, in the same transaction: that is what an entity tag is of.
+        shown = self._read(found)
+        changed = change(shown)
+        if changed["assets"] != shown["assets"]:
+            check_there([with_new_assets(changed, shown)], self._files)
+        rows.delete(connection, item_id, collection_id)
+        rows.insert(connection, [self._stored_again(stored, changed)])
+        journal.record(connection, journal.changes(shown, changed))
+        collection = rows.get_collection(connection, collection_id)
+        if collection is not None and (wider := widening.widened(collection, changed)) != collection:
+            rows.put_collection(connection, documents.stored_collection(wider))
 
     def _stored_again(self, stored: Document, changed: Document) -> Document:
         """Return a changed document as the file keeps it: what stays where it was keeps the file's own hrefs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -157,12 +157,15 @@ class PgstacStore(Store):
                     new += sum(await Writer(Tables(connection), name).add(items))
         return new
 
-    async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
-        """Replace an item's document by what ``change`` makes of it, atomically."""
+    async def change_items(self, collection_id: str, changes: Mapping[str, Change]) -> list[Document]:
+        """Replace the documents of items, by their ids, by what the changes make of them, all or none."""
         async with self._pool.connection(write=True) as connection:
             await _lock(connection, collection_id)
-            await self._may_change(connection, collection_id, item_id)
-            return await Writer(Tables(connection), collection_id).change_item(item_id, change, self._check_there)
+            writer, changed = Writer(Tables(connection), collection_id), []
+            for item_id, change in changes.items():
+                await self._may_change(connection, collection_id, item_id)
+                changed.append(await writer.change_item(item_id, change, self._check_there))
+            return changed
 
     async def _check_there(self, items: Sequence[Document]) -> None:
         await asyncio.to_thread(check_there, items, self._files)

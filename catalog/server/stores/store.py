@@ -107,8 +107,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def change_item(self, collection_id: str, item_id: str, change: Change) -> Document:
-        """Replace an item's document by what ``change`` makes of it, atomically."""
+    async def change_items(self, collection_id: str, changes: Mapping[str, Change]) -> list[Document]:
+        """Replace the documents of items, by their ids, by what the changes make of them, all or none."""
 
     @abstractmethod
     async def remove_item(self, collection_id: str, item_id: str, check: Check) -> None:

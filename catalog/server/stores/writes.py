@@ -132,6 +132,8 @@ class Writer:
             await self._tables.replace([changed])
             await self._tables.record(changes(stored, changed))
             await self._tables.relink(self._collection_id, await self._relinked({item_id: changed}))
+            if (wider := widening.widened(before := await self._collection(), changed)) != before:
+                await self._tables.replace_collection(wider)
         return await self._shown(item_id)
 
     async def remove(self, item_id: str, check: Check) -> None:

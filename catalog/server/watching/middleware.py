@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelstac.catalog.errors import InvalidQueryError, TooLargeError, UnavailableError
-from modelstac.catalog.server.watching.problems import GONE, is_gone, of_bug, of_error
+from modelstac.catalog.server.watching.problems import GONE, is_gone, of_bug, of_error, problem
 from modelstac.catalog.terminal import escaped
 
 LOG = logging.getLogger("modelstac.access")
@@ -167,7 +167,7 @@ class Below:
 
 
 class LimitBody:
-    """Refuse a request that is longer than the server takes, as soon as that shows."""
+    """Refuse a request that is packed, or longer than the server takes, as soon as that shows."""
 
     def __init__(self, app: ASGIApp, limit: int, searches: int, without: tuple[str, ...]) -> None:
         self._app = app
@@ -177,6 +177,13 @@ class LimitBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if (
+            scope["type"] == "http"
+            and (coding := dict(scope["headers"]).get(b"content-encoding", b"identity")) != b"identity"
+        ):
+            detail = f"Content-Encoding: {coding.decode('latin-1')[:40]!r} is not understood: send the body unpacked"
+            await problem(415, "HTTPError", detail)(scope, receive, send)
+            return
         if scope["type"] != "http" or scope["path"].startswith(self._without):
             await self._app(scope, receive, send)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import datetime
 from typing import Any
@@ -194,3 +195,35 @@ def test_scores_are_among_the_names(told: Server) -> None:
         assert "interop:scores.IoU_water" in properties
     best = told.get("search", params={"sortby": "-interop:scores.mIoU", "limit": 1}).json()["features"]
     assert [item["id"] for item in best] == [said_id("period")]
+
+
+def test_lists_without_any_ask_for_none(told: Server) -> None:
+    for body in ({"ids": []}, {"collections": []}, {"ids": [], "collections": [NAME]}):
+        answer = told.request("POST", "search", json=body)
+        assert (answer.status_code, answer.json()["features"]) == (200, []), body
+    # A form whose field nobody filled asks for nothing by it.
+    assert told.get("search?ids=&collections=&limit=100").json()["features"]
+
+
+@pytest.mark.parametrize("path", ["search", "collections", f"collections/{NAME}/items", "aggregate"])
+def test_what_no_route_declares_is_refused(told: Server, path: str) -> None:
+    for name, says in (("collection", "'collection' is no parameter of this search"), ("x", "known: ")):
+        answers = [told.get(path, params={name: NAME, "limit": 1})]
+        if path == "search":
+            answers.append(told.request("POST", path, json={name: [NAME]}))
+        for answer in answers:
+            assert answer.status_code == 400
+            assert says in answer.json()["detail"]
+
+
+def test_a_plus_of_a_zone_that_arrives_as_a_blank(told: Server) -> None:
+    answers = [told.get(f"search?limit=100&datetime=2020-06-05T14:00:00{sign}02:00/..") for sign in ("+", "%2B")]
+    found = [[feature["id"] for feature in answer.json()["features"]] for answer in answers]
+    assert found[0] == found[1] != []
+
+
+def test_a_packed_body_is_refused_as_one(told: Server) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = told.request("POST", "search", data=gzip.compress(b'{"limit": 1}'), headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding: 'gzip' is not understood" in answer.json()["detail"]

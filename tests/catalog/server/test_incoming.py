@@ -166,5 +166,17 @@ def test_a_collection_that_others_stored_hides_no_other() -> None:
     for asked in ({"datetime": "2021-01-01T00:00:00Z/.."}, {"bbox": (0, 0, 1, 1)}, {"text": "rain"}):
         found = [one["id"] for one in select([*odd, right], Query(**asked)).documents]
         assert "right" in found, asked
+    filtered = select(
+        [*odd, right], Query(filter="s_intersects(geometry, POINT(0 0)) AND datetime > DATE('2019-12-31')")
+    )
+    assert filtered.documents == (right,)
+    pacific = {"id": "pacific", "extent": extent([170, -10, -170, 10], None, "2020-12-31T00:00:00Z")}
+    for asked, is_found in (
+        ("s_intersects(geometry, POINT(-175 0))", True),
+        ("s_intersects(geometry, POINT(0 0))", False),
+        ("t_before(datetime, DATE('2021-01-01'))", True),
+        ("t_intersects(datetime, INTERVAL('2021-01-01', '..'))", False),
+    ):
+        assert bool(select([pacific], Query(filter=asked)).documents) is is_found, asked
     day = {"id": "day", "extent": extent([0, 0, 1, 1], "2020-01-01", "2020-01-01")}
     assert select([day], Query(datetime="2020-01-01T12:00:00Z")).documents == (day,)

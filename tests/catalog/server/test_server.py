@@ -237,6 +237,25 @@ def test_many_are_stored_all_or_none(full: Server, describe: Describe) -> None:
     assert stored.json() == {"received": 2, "success": 2, "skipped": 0, "errors": []}
 
 
+def test_an_upsert_changes_what_is_there_and_adds_the_rest(full: Server) -> None:
+    before = full.get(f"{ITEMS}/{FIRST}").json()
+    fresh = json.loads(json.dumps(before).replace("1.0.0", "2.0.0"))
+    old = before | {"properties": before["properties"] | {"deprecated": True}}
+    path, many = f"collections/{NAME}/bulk_items", {"items": {one["id"]: one for one in (old, fresh)}}
+    assert full.request("POST", path, key=True, json=many).json()["skipped"] == 1
+    assert "deprecated" not in full.get(f"{ITEMS}/{FIRST}").json()["properties"]
+    answer = full.request("POST", path, key=True, json=many | {"method": "upsert"})
+    assert answer.json() == {"received": 2, "success": 2, "skipped": 0, "errors": []}
+    assert full.get(f"{ITEMS}/{FIRST}").json()["properties"]["deprecated"] is True
+    assert full.get(f"{ITEMS}/{FIRST}").json()["properties"]["created"] == before["properties"]["created"]
+    # What is fixed of one that is published: nothing of the others is stored.
+    other = fresh | {"properties": fresh["properties"] | {"deprecated": True}}
+    fixed = old | {"properties": old["properties"] | {"license": "Apache-2.0"}}
+    many = {"items": {one["id"]: one for one in (other, fixed)}, "method": "upsert"}
+    assert full.request("POST", path, key=True, json=many).status_code == 409
+    assert "deprecated" not in full.get(f"{ITEMS}/{fresh['id']}").json()["properties"]
+
+
 def test_facets(seeded: Server) -> None:
     found = seeded.get("aggregate", params={"aggregations": "total_count,framework_frequency,task_frequency"}).json()
     by_name = {aggregation["name"]: aggregation for aggregation in found["aggregations"]}

@@ -163,7 +163,7 @@ class Catalogs(AsyncBaseCatalogsClient, AsyncCatalogsSearchClient):  # type: ign
     ) -> Response:
         """Answer ``GET /catalogs/{catalog_id}/collections/{collection_id}/items``."""
         await self.collection_in(catalog_id, collection_id)
-        return await self.reader.found(request, query_from(given | {"collections": [collection_id]}))
+        return await self.reader.found(request, query_from(given | {"collections": [collection_id]}, request))
 
     async def get_catalog_collection_item(
         self, catalog_id: str, collection_id: str, item_id: str, request: Any = None, **_kwargs: Any
@@ -201,14 +201,14 @@ class Catalogs(AsyncBaseCatalogsClient, AsyncCatalogsSearchClient):  # type: ign
 
     async def catalog_search_get(self, catalog_id: str, request: Any = None, **given: Any) -> Response:
         """Answer ``GET /catalogs/{catalog_id}/search``."""
-        return await self.reader.found(request, await self._within(catalog_id, query_from(given)))
+        return await self.reader.found(request, await self._within(catalog_id, query_from(given, request)))
 
     async def catalog_search_post(
         self, catalog_id: str, search_request: Any, request: Any = None, **_kwargs: Any
     ) -> Response:
         """Answer ``POST /catalogs/{catalog_id}/search``."""
         given = {name: getattr(search_request, name) for name in type(search_request).model_fields}
-        query = await self._within(catalog_id, query_from(given))
+        query = await self._within(catalog_id, query_from(given, request))
         return await self.reader.found(request, query, body=search_request)
 
     async def _within(self, catalog_id: str, query: Query) -> Query:
