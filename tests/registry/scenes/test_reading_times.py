@@ -143,6 +143,13 @@ def test_dates_in_names_of_files_as_their_publishers_write_them(tmp_path: Path, 
     assert [str(time)[:10] for time in found.times["image"]] == ["2023-06-01", "2023-06-17"]
 
 
+def test_files_without_a_date_are_no_frames_and_it_is_said_how_they_become_some(tmp_path: Path) -> None:
+    paths = [str(tif(tmp_path / name, np.ones((1, 4, 4), np.float32))) for name in ("a.tif", "b.tif", "c.tif")]
+    reads = model(tensor([], (-1, 3, 1, -1, -1), ("batch", "time", "channel", "height", "width")))
+    with pytest.raises(DataError, match=r"the scene has 3 \(a, b, c\).*names say dates, as S2_20240601\.tif does"):
+        open_source(paths, reads)
+
+
 def test_times_of_bands_are_no_axis_of_times() -> None:
     """Which stackstac and others give each of the bands of one date."""
     places = {"y": 4_500_000 - 10.0 * np.arange(4), "x": 300_000 + 10.0 * np.arange(5), "band": ["red", "nir"]}

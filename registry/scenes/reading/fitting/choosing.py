@@ -373,9 +373,10 @@ def _check_count(places: Sequence[int], layout: TensorSignature, seen: Sequence[
     if not fits:
         wanted = "one band" if axis is None else f"{layout.axes[axis]} bands"
         names = ", ".join(str(band) for band in seen)
+        frames = "; files are its frames where their names say dates, as S2_20240601.tif does"
         raise DataError(
             f"input {layout.name!r} reads {wanted} and does not name them; the scene has {len(places)} ({names}): say "
-            "which are meant, --bands"
+            f"which are meant, --bands{frames if TIME in layout.dim_order else ''}"
         )
 
 
