@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelstac.catalog.errors import InvalidItemError
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
 from modelstac.registry.publishing.objects.saved import APART, SHARE
@@ -52,7 +52,15 @@ def compare(
     if inputs:
         keys = example_keys(OUTPUT, [output.name for output in description.outputs])
         given = {name: np.load(Path(str(description.assets[key].path))) for name, key in keys.items()}
-        _hold(given, saved.run(inputs), report, _EXAMPLE)
+        try:
+            expected = saved.run(inputs)
+        except ModelStacError:
+            raise
+        except Exception as error:
+            raise InvalidItemError(
+                f"the model itself fails on the example, so what its file gives cannot be compared: {_line(error)}"
+            ) from error
+        _hold(given, expected, report, _EXAMPLE)
     if saved.table:
         _compare_tables(saved, inputs, description, policy=policy, report=report)
 
@@ -86,9 +94,14 @@ def _answers(
         try:
             found[where] = list(run({name: table}))
         except Exception as error:  # noqa: BLE001
-            reason = " ".join(str(error).split())[:200]
-            report(Note(f"the file was not held against the model itself on {where}, which that refuses: {reason}"))
+            report(
+                Note(f"the file was not held against the model itself on {where}, which that refuses: {_line(error)}")
+            )
     return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _hold(given: Mapping[str, np.ndarray[Any, Any]], expected: Sequence[Any], report: Report, where: str) -> None:

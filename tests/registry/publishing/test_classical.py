@@ -179,6 +179,43 @@ def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[:, 0], model.predict(table), rtol=1e-5)
 
 
+def test_clusters_that_take_double_precision_alone_are_held_against_the_model(tmp_path: Path) -> None:
+    cluster = pytest.importorskip("sklearn.cluster")
+    own = make_pipeline(StandardScaler(), cluster.KMeans(3, n_init=1, random_state=0)).fit(X.astype(float))
+    said: list[Any] = []
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, report=said.append, **SAID)
+    assert not [note for note in said if "not held against" in str(note)]
+    label = modelstac.load(item.id, catalog=tmp_path).run({"input": X})["label"]
+    np.testing.assert_array_equal(label, own.predict(X.astype(float)))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_votes_count_as_they_are_weighted(kind: str, tmp_path: Path) -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    linear = pytest.importorskip("sklearn.linear_model")
+    if kind == "classifier":
+        voters = [("forest", RandomForestClassifier(5, random_state=0)), ("line", LogisticRegression())]
+        own = VotingClassifier(voters, voting="soft", weights=[1, 3]).fit(X, Y)
+        expected = own.predict_proba(X)
+    else:
+        voters = [("forest", RandomForestRegressor(5, random_state=0)), ("line", linear.Ridge())]
+        own = ensemble.VotingRegressor(voters, weights=[1, 3]).fit(X, X[:, 1])
+        expected = own.predict(X)[:, None]
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
+    np.testing.assert_allclose([*found.values()][-1], expected, atol=1e-5)
+    assert own.weights == [1, 3]
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_what_is_fitted_on_logarithms_is_given_without_them(loss: str, tmp_path: Path) -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    own = ensemble.HistGradientBoostingRegressor(max_iter=5, loss=loss).fit(X, 40 * X[:, 1] + 1)
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
+    np.testing.assert_allclose([*found.values()][-1][:, 0], own.predict(X), rtol=1e-5)
+
+
 def test_a_booster_is_published(tmp_path: Path) -> None:
     booster = xgboost.XGBRegressor(n_estimators=5).fit(X, X[:, 1]).get_booster()
     item = modelstac.publish(booster, catalog=tmp_path, example=X[:20], **SAID)
