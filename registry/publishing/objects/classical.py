@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,6 +171,8 @@ def _scikit_learn(model: Any, columns: int) -> Any:
             made = wanted(options={id(last): {"raw_scores": True}})
     if _root(last) == "lightgbm":
         _round_down(made, _of_lightgbm(last))
+    elif _root(last) == "xgboost":
+        _keep_shares(made, last)
     elif type(last).__name__.startswith("HistGradientBoosting"):
         _round_down(made, _of_histograms(last))
         if not hasattr(last, "classes_") and last.loss in {"poisson", "gamma"}:  # fitted on logarithms
@@ -211,6 +214,8 @@ def _boosted(verb: str, **more: Any) -> Callable[[Any, int], Any]:
         made = getattr(tools, verb)(model, initial_types=[entry], target_opset=15, **more)
         if verb == "convert_lightgbm":
             _round_down(made, _of_lightgbm(model))
+        else:
+            _keep_shares(made, model)
         return made
 
     return convert
@@ -251,6 +256,18 @@ def _of_histograms(model: Any) -> Iterator[float]:
     for tree in itertools.chain.from_iterable(model._predictors):
         split = (tree.nodes["is_leaf"] == 0) & (tree.nodes["is_categorical"] == 0)
         yield from tree.nodes["num_threshold"][split].tolist()
+
+
+def _keep_shares(made: Any, model: Any) -> None:
+    """Have trees of XGBoost that were fitted to shares give them: the converter sums their logits and a first share."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    if json.loads(booster.save_config())["learner"]["objective"]["name"] != "reg:logistic":
+        return
+    for node in made.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "base_values":
+                attribute.floats[:] = [float(np.log(share / (1 - share))) for share in attribute.floats]
+    _put_behind(made, made.graph.output[0].name, "Sigmoid")
 
 
 @contextmanager

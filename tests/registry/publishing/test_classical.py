@@ -27,6 +27,7 @@ RandomForestRegressor = pytest.importorskip("sklearn.ensemble").RandomForestRegr
 LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
 VotingClassifier = pytest.importorskip("sklearn.ensemble").VotingClassifier
 StandardScaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
+FunctionTransformer = pytest.importorskip("sklearn.preprocessing").FunctionTransformer
 make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 
 SAID: dict[str, Any] = {"name": "trees", "license": "MIT", "bbox": (5, 50, 10, 55), "datetime": "2020"}
@@ -214,6 +215,15 @@ def test_what_is_fitted_on_logarithms_is_given_without_them(loss: str, tmp_path:
     item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
     found = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
     np.testing.assert_allclose([*found.values()][-1][:, 0], own.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_boosted_shares_are_no_logits(within: bool, tmp_path: Path) -> None:
+    own = xgboost.XGBRegressor(n_estimators=5, objective="reg:logistic")
+    own = (make_pipeline(FunctionTransformer(), own) if within else own).fit(X, X[:, 1] ** 2)
+    item = modelstac.publish(own, catalog=tmp_path, bands=BANDS, example=X[:50], **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(X)
+    np.testing.assert_allclose(found[:, 0], own.predict(X), atol=1e-5)
 
 
 def test_a_booster_is_published(tmp_path: Path) -> None:
