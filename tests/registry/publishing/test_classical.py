@@ -170,6 +170,16 @@ def test_values_that_a_model_refuses_are_said_not_to_be_compared(tmp_path: Path)
     assert not any("times a hundred" in note for note in refused)
 
 
+def test_an_example_that_a_model_itself_refuses_is_said_in_a_line(tmp_path: Path) -> None:
+    def refuse(_: Any) -> Any:
+        raise RuntimeError("no rows of today")
+
+    own = pytest.importorskip("sklearn.linear_model").Ridge().fit(X, X[:, 0])
+    own.predict = refuse
+    with pytest.raises(InvalidItemError, match=r"the model itself fails on the example, so .*: no rows of today"):
+        modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+
+
 def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
     table = pd.DataFrame(X, columns=BANDS)
     model = RandomForestRegressor(5, random_state=0).fit(table, X[:, 1])
