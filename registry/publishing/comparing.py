@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelstac.catalog.errors import DataError, InvalidItemError
+from modelstac.catalog.errors import InvalidItemError, ModelStacError
 from modelstac.catalog.messages import Note, Report
 from modelstac.registry.describing.measuring import opened
 from modelstac.registry.publishing.objects.saved import APART, SHARE
@@ -75,9 +75,12 @@ def _compare_tables(
 def _of_example(run: Callable[[Arrays], Sequence[Any]], inputs: Mapping[str, Any]) -> Sequence[Any]:
     try:
         return run(inputs)
-    except Exception as error:  # of any class
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"the example is such as the model itself does not take: {reason}") from error
+    except ModelStacError:
+        raise
+    except Exception as error:
+        raise InvalidItemError(
+            f"the model itself fails on the example, so what its file gives cannot be compared: {_line(error)}"
+        ) from error
 
 
 def _answers(
@@ -95,9 +98,14 @@ def _answers(
         try:
             found[where] = list(run({name: table}))
         except Exception as error:  # noqa: BLE001
-            reason = " ".join(str(error).split())[:200]
-            report(Note(f"the file was not held against the model itself on {where}, which that refuses: {reason}"))
+            report(
+                Note(f"the file was not held against the model itself on {where}, which that refuses: {_line(error)}")
+            )
     return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _hold(given: Mapping[str, np.ndarray[Any, Any]], expected: Sequence[Any], report: Report, where: str) -> None:

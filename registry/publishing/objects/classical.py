@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -161,7 +162,7 @@ def _scikit_learn(model: Any, columns: int) -> Any:
     _register()
     options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
     last = _last(model)
-    with _without_names(last), _by_place(model), _classifying(last):
+    with _without_names(last), _by_place(model), _voting(last):
         entry = [(INPUT, FloatTensorType([None, columns]))]
         wanted = partial(convert_sklearn, model, initial_types=entry, target_opset={"": OPSET, CLASSICAL: TREES})
         try:
@@ -170,8 +171,12 @@ def _scikit_learn(model: Any, columns: int) -> Any:
             made = wanted(options={id(last): {"raw_scores": True}})
     if _root(last) == "lightgbm":
         _round_down(made, _of_lightgbm(last))
+    elif _root(last) == "xgboost":
+        _keep_shares(made, last)
     elif type(last).__name__.startswith("HistGradientBoosting"):
         _round_down(made, _of_histograms(last))
+        if not hasattr(last, "classes_") and last.loss in {"poisson", "gamma"}:  # fitted on logarithms
+            _put_behind(made, made.graph.output[0].name, "Exp")
     elif trees := [one.tree_ for one in getattr(last, "estimators_", [last]) if _knows_gaps(one)]:
         _send_gaps(made, trees)
     return made
@@ -211,6 +216,8 @@ def _boosted(verb: str, **more: Any) -> Callable[[Any, int], Any]:
         made = getattr(tools, verb)(model, initial_types=[entry], target_opset=15, **more)
         if verb == "convert_lightgbm":
             _round_down(made, _of_lightgbm(model))
+        else:
+            _keep_shares(made, model)
         return made
 
     return convert
@@ -272,6 +279,18 @@ def _of_histograms(model: Any) -> Iterator[float]:
         yield from tree.nodes["num_threshold"][split].tolist()
 
 
+def _keep_shares(made: Any, model: Any) -> None:
+    """Have trees of XGBoost that were fitted to shares give them: the converter sums their logits and a first share."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    if json.loads(booster.save_config())["learner"]["objective"]["name"] != "reg:logistic":
+        return
+    for node in made.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "base_values":
+                attribute.floats[:] = [float(np.log(share / (1 - share))) for share in attribute.floats]
+    _put_behind(made, made.graph.output[0].name, "Sigmoid")
+
+
 @contextmanager
 def _without_names(model: Any) -> Iterator[Any]:
     """Have trees of XGBoost without names of columns, which the converter does not know; then as they were."""
@@ -288,16 +307,15 @@ def _without_names(model: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _classifying(model: Any) -> Iterator[None]:
-    """Have a vote as a classifier alone: its converter refuses the way in which it is a transformer by default."""
-    flat = getattr(model, "flatten_transform", False)
-    if flat:
-        model.flatten_transform = False
+def _voting(model: Any) -> Iterator[None]:
+    """Have a vote as its converter takes it, then as it was: with weights in an array, and as a classifier alone."""
+    own = vars(model) if type(model).__name__.startswith("Voting") else {}
+    were = {key: own[key] for key in ("flatten_transform", "weights") if own.get(key) is not None}
+    own.update({key: np.asarray(value) if key == "weights" else False for key, value in were.items()})
     try:
         yield
     finally:
-        if flat:
-            model.flatten_transform = flat
+        own.update(were)
 
 
 @contextmanager
@@ -367,12 +385,19 @@ def _settle(made: Any, own: Sequence[Any]) -> list[int]:
 
 def _reshape(made: Any, name: str, lengths: Sequence[int], helper: Any) -> None:
     """Give an output other axes, in the order of its numbers."""
+    shape = f"{name}_lengths"
+    made.graph.initializer.append(helper.make_tensor(shape, helper.TensorProto.INT64, [len(lengths)], lengths))
+    _put_behind(made, name, "Reshape", shape)
+
+
+def _put_behind(made: Any, name: str, operator: str, *more: str) -> None:
+    """Have an output be what an operator makes of it."""
     from modelstac.registry.publishing.objects.onnx import rename
 
-    before, shape = f"{name}_before", f"{name}_lengths"
+    before = f"{name}_before_{operator.lower()}"
     rename(made, name, before)
-    made.graph.initializer.append(helper.make_tensor(shape, helper.TensorProto.INT64, [len(lengths)], lengths))
-    made.graph.node.append(helper.make_node("Reshape", [before, shape], [name]))
+    node = importlib.import_module("onnx.helper").make_node(operator, [before, *more], [name])
+    made.graph.node.append(node)
 
 
 def _of_scores(found: np.ndarray[Any, Any]) -> list[Any]:
@@ -387,22 +412,28 @@ def _of_scores(found: np.ndarray[Any, Any]) -> list[Any]:
 
 def _runner(model: Any, *, classifies: bool) -> Callable[[Arrays], Sequence[Any]]:
     def run(arrays: Arrays) -> Sequence[Any]:
-        given: Any = arrays[INPUT]
-        if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
-            given = importlib.import_module("xgboost").DMatrix(given, feature_names=model.feature_names)
-        names, pandas = getattr(model, "feature_names_in_", None), imported("pandas")
-        if names is not None and pandas is not None and given.shape[1] == len(names):
-            given = pandas.DataFrame(given, columns=names)
+        table: Any = arrays[INPUT]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the table has no names of columns
-            found = np.asarray(model.predict(given))
-            if not classifies:
-                return [found.reshape(len(found), -1)]
-            if found.dtype.kind not in "iufb":
-                found = np.searchsorted(np.asarray(model.classes_), found)
-            if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
-                return [found]
-            verb = next((verb for verb in _BESIDE if hasattr(model, verb)), None)
-            return _of_scores(found) if verb is None else [found, np.asarray(getattr(model, verb)(given))]
+            try:
+                return given(table)
+            except ValueError:  # of clusters that were fitted in double precision: they take that alone
+                return given(table.astype(np.float64))
+
+    def given(table: Any) -> Sequence[Any]:
+        if type(model).__module__.startswith("xgboost") and type(model).__name__ == "Booster":
+            table = importlib.import_module("xgboost").DMatrix(table, feature_names=model.feature_names)
+        names, pandas = getattr(model, "feature_names_in_", None), imported("pandas")
+        if names is not None and pandas is not None and table.shape[1] == len(names):
+            table = pandas.DataFrame(table, columns=names)
+        found = np.asarray(model.predict(table))
+        if not classifies:
+            return [found.reshape(len(found), -1)]
+        if found.dtype.kind not in "iufb":
+            found = np.searchsorted(np.asarray(model.classes_), found)
+        if hasattr(model, "classes_") and not hasattr(model, "predict_proba"):
+            return [found]
+        verb = next((verb for verb in _BESIDE if hasattr(model, verb)), None)
+        return _of_scores(found) if verb is None else [found, np.asarray(getattr(model, verb)(table))]
 
     return run

@@ -248,7 +248,7 @@ def _opened(model: Any, tensors: Mapping[str, Any], *, strict: bool) -> Any:
     if not alone:
         return program
     with _held_equal(model, pairs):
-        for derived in (in_steps(program, tensors, alone), in_proportion(tensors, alone)):
+        for derived in (in_steps(program, model, tensors, alone), in_proportion(tensors, alone)):
             if derived and not strict:  # which logs what it refuses
                 _settle(axes, {place: derived.get(place, dim.STATIC) for place in alone})
                 with suppress(Exception):  # the exporter has no root class of its own errors

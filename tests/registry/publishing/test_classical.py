@@ -28,6 +28,7 @@ RandomForestRegressor = pytest.importorskip("sklearn.ensemble").RandomForestRegr
 LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
 VotingClassifier = pytest.importorskip("sklearn.ensemble").VotingClassifier
 StandardScaler = pytest.importorskip("sklearn.preprocessing").StandardScaler
+FunctionTransformer = pytest.importorskip("sklearn.preprocessing").FunctionTransformer
 make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 
 SAID: dict[str, Any] = {"name": "trees", "license": "MIT", "bbox": (5, 50, 10, 55), "datetime": "2020"}
@@ -170,6 +171,16 @@ def test_values_that_a_model_refuses_are_said_not_to_be_compared(tmp_path: Path)
     assert not any("times a hundred" in note for note in refused)
 
 
+def test_an_example_that_a_model_itself_refuses_is_said_in_a_line(tmp_path: Path) -> None:
+    def refuse(_: Any) -> Any:
+        raise RuntimeError("no rows of today")
+
+    own = pytest.importorskip("sklearn.linear_model").Ridge().fit(X, X[:, 0])
+    own.predict = refuse
+    with pytest.raises(InvalidItemError, match=r"the model itself fails on the example, so .*: no rows of today"):
+        modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+
+
 def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
     table = pd.DataFrame(X, columns=BANDS)
     model = RandomForestRegressor(5, random_state=0).fit(table, X[:, 1])
@@ -178,6 +189,52 @@ def test_columns_of_a_table_are_bands(tmp_path: Path) -> None:
     assert item.properties["mlm:architecture"] == "RandomForestRegressor"
     found = modelstac.load(item.id, catalog=tmp_path).predict(X)
     np.testing.assert_allclose(found[:, 0], model.predict(table), rtol=1e-5)
+
+
+def test_clusters_that_take_double_precision_alone_are_held_against_the_model(tmp_path: Path) -> None:
+    cluster = pytest.importorskip("sklearn.cluster")
+    own = make_pipeline(StandardScaler(), cluster.KMeans(3, n_init=1, random_state=0)).fit(X.astype(float))
+    said: list[Any] = []
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, report=said.append, **SAID)
+    assert not [note for note in said if "not held against" in str(note)]
+    label = modelstac.load(item.id, catalog=tmp_path).run({"input": X})["label"]
+    np.testing.assert_array_equal(label, own.predict(X.astype(float)))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "regressor"])
+def test_votes_count_as_they_are_weighted(kind: str, tmp_path: Path) -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    linear = pytest.importorskip("sklearn.linear_model")
+    if kind == "classifier":
+        voters = [("forest", RandomForestClassifier(5, random_state=0)), ("line", LogisticRegression())]
+        own = VotingClassifier(voters, voting="soft", weights=[1, 3]).fit(X, Y)
+        expected = own.predict_proba(X)
+    else:
+        voters = [("forest", RandomForestRegressor(5, random_state=0)), ("line", linear.Ridge())]
+        own = ensemble.VotingRegressor(voters, weights=[1, 3]).fit(X, X[:, 1])
+        expected = own.predict(X)[:, None]
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
+    np.testing.assert_allclose([*found.values()][-1], expected, atol=1e-5)
+    assert own.weights == [1, 3]
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_what_is_fitted_on_logarithms_is_given_without_them(loss: str, tmp_path: Path) -> None:
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    own = ensemble.HistGradientBoostingRegressor(max_iter=5, loss=loss).fit(X, 40 * X[:, 1] + 1)
+    item = modelstac.publish(own, catalog=tmp_path, example=X[:50], bands=BANDS, **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).run({"input": X})
+    np.testing.assert_allclose([*found.values()][-1][:, 0], own.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_boosted_shares_are_no_logits(within: bool, tmp_path: Path) -> None:
+    own = xgboost.XGBRegressor(n_estimators=5, objective="reg:logistic")
+    own = (make_pipeline(FunctionTransformer(), own) if within else own).fit(X, X[:, 1] ** 2)
+    item = modelstac.publish(own, catalog=tmp_path, bands=BANDS, example=X[:50], **SAID)
+    found = modelstac.load(item.id, catalog=tmp_path).predict(X)
+    np.testing.assert_allclose(found[:, 0], own.predict(X), atol=1e-5)
 
 
 def test_a_booster_is_published(tmp_path: Path) -> None:

@@ -340,6 +340,27 @@ def test_ways_of_sizes_far_from_the_examples_are_found_by_what_the_program_took_
                 model.predict(given)
 
 
+class Asking(Branching):
+    """Takes images of whole multiples of eight alone, which it asks for where no tracer looks."""
+
+    def forward(self, image: Any) -> Any:
+        if not torch.compiler.is_compiling() and any(length % 8 for length in image.shape[2:]):
+            raise ValueError("a multiple of eight")
+        return self.convolution(image)
+
+
+def test_steps_that_a_module_alone_asks_for_are_kept_open(tmp_path: Path) -> None:
+    net, rng = Asking(), np.random.default_rng(0)
+    item = published(net, tmp_path, example=rng.random((1, 3, 24, 32), np.float32), classes=CLASSES)
+    sizes = item.properties["interop:sizes"]["image"]
+    assert (sizes["height"]["step"], sizes["width"]["step"]) == (8, 8)
+    model = modelstac.load(item.id, catalog=tmp_path / "catalog")
+    given = rng.random((2, 3, 40, 16), np.float32)
+    np.testing.assert_allclose(model.predict(given), net(torch.tensor(given)).detach(), atol=1e-5)
+    with pytest.raises(DataError):
+        model.predict(rng.random((1, 3, 28, 32), np.float32))
+
+
 class Windowed(Branching):
     """Takes means over windows of nine pixels, or of as many as there are."""
 

@@ -36,27 +36,7 @@ def of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list[
     gives something else has one length then.
     """
     found = _Lengths(program, tensors)
-    unguarded = "check_guards" in inspect.signature(program.module).parameters
-    run = program.module(check_guards=False) if unguarded else program.module()
-
-    def same(values: _Values) -> bool | None:
-        """Tell whether both give the same; None where neither runs, or the program alone does not on a little."""
-        try:
-            # Twice, as either may write into what it is given.
-            one, other = (found.given(values, _of_size) for _ in range(2))
-        except Exception:  # noqa: BLE001 - whatever somebody's sizes raise
-            return None
-        if one is None or other is None:
-            return None
-        call, again = call_of(model, one), call_of(model, other)
-        try:
-            with torch.no_grad():
-                given = run(*call.args, **call.kwargs)
-        except Exception:  # noqa: BLE001 - whatever somebody's operator raises
-            # A module that runs goes another way, as of larger images.
-            larger = any(length > found.given_now[symbol] + 1 for symbol, length in values.items())
-            return False if larger and _runs(model, again) else None
-        return _gives(model, again, given)
+    same = _comparing(program, model, found)
 
     while (smaller := found.smaller()) is not None and same(smaller) is True:
         found.now = smaller
@@ -79,15 +59,28 @@ def of_one_length(program: Any, model: Any, tensors: Mapping[str, Any]) -> list[
     return [place for symbol in closed for place in found.axes[symbol]]
 
 
-def in_steps(program: Any, tensors: Mapping[str, Any], places: Collection[Place]) -> dict[Place, Any]:
-    """Give those axes as multiples of the number that a program asks for, as of images that it does not pad."""
+def in_steps(program: Any, model: Any, tensors: Mapping[str, Any], places: Collection[Place]) -> dict[Place, Any]:
+    """Give those axes as multiples of the number that a program asks for, as of images that it does not pad.
+
+    A module may ask for one that its program knows nothing of, by code that a tracer does not enter.
+    """
     found = _Lengths(program, tensors)
+    same = _comparing(program, model, found)
     stepped: dict[Place, Any] = {}
     for symbol, of_symbol in found.axes.items():
-        allowed = found.allowed(symbol)
-        step = gcd(*allowed)
-        if len(allowed) > 1 < step and not found.now[symbol] % step and set(of_symbol) <= set(places):
-            dim: Any = torch.export.Dim(f"of_{symbol}", min=min(allowed) // step)
+        if not set(of_symbol) <= set(places):
+            continue
+        now, allowed = found.now[symbol], found.allowed(symbol)
+        step, least = gcd(*allowed), min(allowed, default=now)
+        if step < 2 or len(allowed) == 1:
+
+            def runs(length: int, symbol: Any = symbol) -> bool:
+                return same({**found.now, symbol: length}) is True
+
+            step = next((n for n in range(2, now + 1) if not now % n and runs(now + n)), 1)
+            least = next((n for n in (step, 2 * step, 4 * step) if n < now and runs(n)), now)
+        if step > 1 and not now % step:
+            dim: Any = torch.export.Dim(f"of_{symbol}", min=least // step)
             stepped |= dict.fromkeys(of_symbol, step * dim)
     return stepped
 
@@ -190,6 +183,33 @@ class _Lengths:
         except AssertionError as error:
             return str(error)
         return None
+
+
+def _comparing(program: Any, model: Any, found: _Lengths) -> Callable[[_Values], bool | None]:
+    """Give what compares both at lengths."""
+    unguarded = "check_guards" in inspect.signature(program.module).parameters
+    run = program.module(check_guards=False) if unguarded else program.module()
+
+    def same(values: _Values) -> bool | None:
+        """Tell whether both give the same; None where neither runs, or the program alone does not on a little."""
+        try:
+            # Twice, as either may write into what it is given.
+            one, other = (found.given(values, _of_size) for _ in range(2))
+        except Exception:  # noqa: BLE001 - whatever somebody's sizes raise
+            return None
+        if one is None or other is None:
+            return None
+        call, again = call_of(model, one), call_of(model, other)
+        try:
+            with torch.no_grad():
+                given = run(*call.args, **call.kwargs)
+        except Exception:  # noqa: BLE001 - whatever somebody's operator raises
+            # A module that runs goes another way, as of larger images.
+            larger = any(length > found.given_now[symbol] + 1 for symbol, length in values.items())
+            return False if larger and _runs(model, again) else None
+        return _gives(model, again, given)
+
+    return same
 
 
 def _length(length: Any, values: _Values) -> int:
