@@ -296,13 +296,18 @@ class Catalog(ABC):
         try:
             return self._got(item_id)
         except NotFoundError:
-            # Somebody else's ids may have a "/" or "@" in them.
-            parts = item_id.split("/")
-            for at in range(len(parts)) if {"/", "@"} & set(item_id) else ():
-                collections = ("/".join(parts[:at]),) if at else None
-                if len(found := self.search(ids=("/".join(parts[at:]),), collections=collections)) == 1:
-                    return found[0]
-            raise
+            if (found := self.with_odd_id(item_id)) is None:
+                raise
+            return found
+
+    def with_odd_id(self, reference: str) -> pystac.Item | None:
+        """Return the one item, of somebody else's, whose id, alone or after its collection, has a ``/`` or ``@``."""
+        parts = reference.split("/")
+        for place in range(len(parts)) if {"/", "@"} & set(reference) else ():
+            collections = ("/".join(parts[:place]),) if place else None
+            if len(found := self.search(ids=("/".join(parts[place:]),), collections=collections)) == 1:
+                return found[0]
+        return None
 
     def _got(self, item_id: str) -> pystac.Item:
         if "@" in item_id:

@@ -155,7 +155,13 @@ def _add_stac(app: FastAPI, settings: ServerSettings, store: Store, metrics: Met
     post_search = objects_only(plain_body(create_post_request_model(search)))
     get_items = plain_address(create_request_model("Items", ItemCollectionUri, items))
     facets = AggregationExtension(client=Facets(store=store))
-    facets.GET, facets.POST = plain_address(facets.GET), objects_only(plain_body(facets.POST))
+    # What is counted is asked for as what is found is.
+    asked: list[Any] = [
+        found for found in search if isinstance(found, SearchFilterExtension | QueryExtension | FreeTextExtension)
+    ]
+    facets.GET = plain_address(create_request_model("Aggregate", facets.GET, asked))
+    body: Any = create_request_model("AggregateBody", facets.POST, asked, request_type="POST")
+    facets.POST = objects_only(plain_body(body))
     StacApi(
         app=app,
         settings=ApiSettings(

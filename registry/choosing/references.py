@@ -82,11 +82,16 @@ def by_name(text: str, catalog: Catalog) -> Found:
         If there is nothing; names the nearest ids, or what the alias points to.
     """
     if "@" in text:
-        item = _by_alias(text, catalog)
+        try:
+            item = _by_alias(text, catalog)
+        except NotFoundError:
+            if (odd := catalog.with_odd_id(text)) is None:
+                raise
+            item = odd
         return Found((item,), item, catalog)
     if match := _RANGED.fullmatch(text):
         return _by_range(match["name"], match["range"], catalog)
-    if (named := catalog.find(text)) is not None:
+    if (named := catalog.find(text) or catalog.with_odd_id(text)) is not None:
         return Found((named,), named, catalog)
     if items := _models(catalog.search(Query(collections=(text,)))):
         return Found(_of_one_model(items, text), None, catalog)

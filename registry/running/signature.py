@@ -153,7 +153,9 @@ class TensorSignature:
 
     def _check_shape(self, array: np.ndarray[Any, Any]) -> None:
         shape = array.shape
-        if len(shape) != len(self.sizes) or 0 in shape:
+        if len(shape) == len(self.sizes) and 0 in shape:
+            raise DataError(f"input {self.name!r} is {self}; found shape {list(shape)}, in which nothing is: give some")
+        if len(shape) != len(self.sizes):
             raise DataError(f"input {self.name!r} is {self}; found shape {list(shape)}: use that layout")
         for axis, size, found in zip(self.dim_order, self.sizes, shape, strict=True):
             if size is not ANY and not size.fits(found):

@@ -14,6 +14,7 @@ from modelstac.catalog.errors import InvalidQueryError
 from modelstac.catalog.search.query import Query
 from modelstac.catalog.search.sql.derived import scan
 from modelstac.catalog.search.sql.expressions import MAX_LENGTH
+from modelstac.catalog.search.sql.judging import passes
 
 WORDS = ("torch", "Torch", "to_ch", "50%", "a*b", "[x]", "é", "", "tor")
 NUMBERS = (-1, 0, 1, 2.5, 1e9)
@@ -196,3 +197,17 @@ def test_any_text_is_searched_or_refused(text: str) -> None:
 def test_what_nobody_means_is_refused(wanted: Any) -> None:
     with pytest.raises(InvalidQueryError):
         scan([], [], Query(filter=wanted), count=False)
+
+
+def test_a_value_of_what_is_a_list_however_it_is_written() -> None:
+    item = {"id": "a", "collection": "c", "properties": {"instruments": ["msi"], "platform": "s2a"}}
+    instruments, platform = {"property": "instruments"}, {"property": "platform"}
+    for wanted, is_true in (
+        ({"op": "in", "args": ["msi", instruments]}, True),
+        ({"op": "in", "args": ["msi", [instruments]]}, True),
+        ({"op": "in", "args": ["oli", instruments]}, False),
+        ({"op": "not", "args": [{"op": "in", "args": ["oli", instruments]}]}, True),
+        ({"op": "not", "args": [{"op": "in", "args": ["oli", {"property": "gsd"}]}]}, False),
+        ({"op": "in", "args": ["s2a", [platform, "s2b"]]}, True),
+    ):
+        assert passes(wanted, item) is is_true, wanted

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pystac
 import pytest
+from tests.catalog.test_sync import others, write_catalog
 from tests.registry.http_server import serving
 
 import modelstac
@@ -24,6 +25,7 @@ from modelstac.catalog.errors import (
 )
 from modelstac.catalog.items.provenance import Parity, Source
 from modelstac.registry.choosing.machine import Machine
+from modelstac.registry.choosing.references import named
 
 MakeItem = Callable[..., pystac.Item]
 EVERYTHING = {
@@ -275,3 +277,11 @@ def test_this_machine(catalog: Catalog) -> None:
     assert "no_such_package" not in here.packages
     assert here.packages["torch"].startswith("2.")
     assert modelstac.resolve("smooth-1.0.0-torch", catalog=catalog).chosen.kind in {"exact", "compatible"}
+
+
+def test_ids_of_others_with_a_slash_or_an_at(tmp_path: Path) -> None:
+    ids = ["org/model", "model@main"]
+    write_catalog(tmp_path / "others", {"a": [others(number, "a", id=one) for number, one in enumerate(ids)]})
+    assert [named(one, tmp_path / "others").id for one in ids] == ids
+    with pytest.raises(NotFoundError, match="no item or model 'org/other'"):
+        named("org/other", tmp_path / "others")

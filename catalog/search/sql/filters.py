@@ -161,13 +161,13 @@ class Walk(ABC):
         if operator == "between" and count == 3:
             low = self._compare(">=", arguments[0], arguments[1])
             return self._decided(arguments[0], f"{low} AND {self._compare('<=', arguments[0], arguments[2])}")
-        if operator == "in" and count == 2 and isinstance(arguments[1], list):
-            value, [*among] = arguments
-            if isinstance(value, str | float) and len(among) == 1 and property_name(among[0]) is not None:
+        if operator == "in" and count == 2 and (isinstance(arguments[1], list) or property_name(arguments[1])):
+            value, among = arguments[0], arguments[1] if isinstance(arguments[1], list) else [arguments[1]]
+            if isinstance(value, str | float | int) and len(among) == 1 and property_name(among[0]) is not None:
                 listed = self._pair("a_contains", among[0], [value])  # 'msi' IN instruments: a value of what is a list
                 return f"coalesce({listed}, {self._compare('=', value, among[0])})"
-            same = " OR ".join(self._compare("=", arguments[0], value) for value in arguments[1])
-            return self._decided(arguments[0], same or self._literal_truth(False))
+            same = " OR ".join(self._compare("=", value, one) for one in among)
+            return self._decided(value, same or self._literal_truth(False))
         if count == 2:
             return self._pair(operator, *arguments)
         raise InvalidQueryError(unknown(operator, count))

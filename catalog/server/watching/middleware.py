@@ -177,10 +177,8 @@ class LimitBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if (
-            scope["type"] == "http"
-            and (coding := dict(scope["headers"]).get(b"content-encoding", b"identity")) != b"identity"
-        ):
+        coding = dict(scope.get("headers", ())).get(b"content-encoding", b"").strip().lower()
+        if coding not in {b"", b"identity"} and scope["method"] not in {"GET", "HEAD"}:
             detail = f"Content-Encoding: {coding.decode('latin-1')[:40]!r} is not understood: send the body unpacked"
             await problem(415, "HTTPError", detail)(scope, receive, send)
             return

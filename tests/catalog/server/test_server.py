@@ -263,6 +263,16 @@ def test_facets(seeded: Server) -> None:
     counts = {b["key"]: b["frequency"] for b in by_name["framework_frequency"]["buckets"]}
     assert counts == {"PyTorch": 2, "ONNX": 1}
     assert seeded.get(f"collections/{NAME}/aggregate", params={"bbox": BOX}).json()["aggregations"][0]["value"] == 2
+    wanted = {
+        "aggregations": "total_count",
+        "filter": "mlm:framework = 'PyTorch'",
+        "query": '{"version": {"eq": "1.0.0"}}',
+    }
+    body = {"aggregations": ["total_count"], "filter": wanted["filter"], "query": {"version": {"eq": "1.0.0"}}}
+    for answer in (seeded.get("aggregate", params=wanted), seeded.request("POST", "aggregate", json=body)):
+        assert [one["value"] for one in answer.json()["aggregations"]] == [1]
+    found = seeded.get("aggregate", params={"aggregations": "total_count", "q": "nowhere"}).json()
+    assert found["aggregations"][0]["value"] == 0
 
 
 def test_collections_are_searched(seeded: Server) -> None:
