@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from modelstac.catalog.credentials import is_secret, shown, variable
 from modelstac.catalog.errors import (
     CatalogError,
-    ConflictError,
     InvalidItemError,
     InvalidQueryError,
     ItemExistsError,
@@ -28,6 +26,7 @@ from modelstac.catalog.items.identity import differences, in_collection, referen
 from modelstac.catalog.items.links import local_file
 from modelstac.catalog.later import BEFORE_PUBLISHING, at
 from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.rules import ANYTHING, Anything, check_alias
 from modelstac.catalog.terminal import harmless
 
 if TYPE_CHECKING:
@@ -40,17 +39,8 @@ if TYPE_CHECKING:
     from modelstac.catalog.search.query import Query
 
 LOG = logging.getLogger("modelstac")
-ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
 _TIMES = ("datetime", "start_datetime", "end_datetime")
 _OF_EVERY_ITEM = ("type", "stac_version", "geometry", "bbox", *(f"properties.{name}" for name in _TIMES))
-
-
-class _Anything:
-    def __repr__(self) -> str:
-        return "ANYTHING"
-
-
-ANYTHING: Final = _Anything()
 
 
 class Catalog(ABC):
@@ -156,7 +146,7 @@ class Catalog(ABC):
         """
 
     @abstractmethod
-    def change_alias(self, name: str, alias: str, item_id: str | None, expected: str | _Anything | None) -> None:
+    def change_alias(self, name: str, alias: str, item_id: str | None, expected: str | Anything | None) -> None:
         """Point an alias to an item of the model, or remove it, in one step; arguments are checked already.
 
         The backend passes what the alias points to at that moment through :func:`refuse_unexpected`.
@@ -340,7 +330,7 @@ class Catalog(ABC):
         return f"{name}/{self.resolve(reference)}"
 
     def set_alias(
-        self, name: str, alias: str, item_id: str | None, *, expected: str | _Anything | None = ANYTHING
+        self, name: str, alias: str, item_id: str | None, *, expected: str | Anything | None = ANYTHING
     ) -> None:
         """Point an alias of a model to one of its items.
 
@@ -446,20 +436,6 @@ class Catalog(ABC):
         return published
 
 
-def check_alias(alias: str) -> None:
-    """Refuse what is no name that can point to an item.
-
-    Raises
-    ------
-    InvalidItemError
-        If it is none.
-    """
-    if not ALIAS.fullmatch(alias):
-        raise InvalidItemError(
-            f"alias {alias!r} is none: a letter, then up to 63 letters, digits, '_', '.' and '-', such as champion"
-        )
-
-
 def look_into(item: pystac.Item, description: ModelDescription | None = None) -> None:
     """Refuse an item that does not go with its files.
 
@@ -501,18 +477,3 @@ def _hrefs(item: pystac.Item) -> Iterator[tuple[str, str]]:
     for link in item.links:
         if isinstance(link.target, str):
             yield f"link {link.rel!r}", link.target
-
-
-def refuse_unexpected(name: str, alias: str, found: str | None, expected: str | _Anything | None) -> None:
-    """Raise ConflictError when an alias does not point to what the caller expects."""
-    if not isinstance(expected, _Anything) and found != expected:
-        raise ConflictError(
-            f"alias {name}@{alias} points to {found or 'nothing'}, not to {expected or 'nothing'}: "
-            "somebody else changed it, look at it again"
-        )
-
-
-def refuse_pointed_at(item_id: str, name: str, aliases: dict[str, str]) -> None:
-    """Raise ConflictError when aliases of the model point to the item, which is to go."""
-    if pointing := [f"{name}@{alias}" for alias, target in aliases.items() if target == item_id]:
-        raise ConflictError(f"item {item_id!r} is {', '.join(pointing)}: point the alias elsewhere or remove it first")

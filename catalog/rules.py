@@ -1,16 +1,31 @@
-"""Which items an alias may point to, as a model's collection says: ``champion`` only for what was tested and scored."""
+"""What an alias may be called, and which items it may point to.
+
+A model's collection says it: ``champion`` only for what was tested and scored.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from modelstac.catalog.errors import ConflictError, InvalidItemError
 from modelstac.catalog.items.documents import Document
 from modelstac.catalog.items.evidence import is_unproved
 from modelstac.catalog.items.identity import RULES, SIGNATURE
 
+ALIAS = re.compile(r"[a-zA-Z]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?", re.ASCII)
 Rules = Mapping[str, Iterable[str]]
+
+
+class Anything:
+    """Whatever an alias points to, as what is expected of it."""
+
+    def __repr__(self) -> str:
+        return "ANYTHING"
+
+
+ANYTHING: Final = Anything()
 
 
 def _tested(item: Document) -> bool:
@@ -81,3 +96,32 @@ def with_rule(collection: Document, alias: str, required: Iterable[str]) -> Docu
     rules = {**(before if isinstance(before, Mapping) else {}), alias: wanted}
     rules = {name: found for name, found in rules.items() if found}
     return {key: value for key, value in collection.items() if key != RULES} | ({RULES: rules} if rules else {})
+
+
+def check_alias(alias: str) -> None:
+    """Refuse what is no name that can point to an item.
+
+    Raises
+    ------
+    InvalidItemError
+        If it is none.
+    """
+    if not ALIAS.fullmatch(alias):
+        raise InvalidItemError(
+            f"alias {alias!r} is none: a letter, then up to 63 letters, digits, '_', '.' and '-', such as champion"
+        )
+
+
+def refuse_unexpected(name: str, alias: str, found: str | None, expected: str | Anything | None) -> None:
+    """Raise ConflictError when an alias does not point to what the caller expects."""
+    if not isinstance(expected, Anything) and found != expected:
+        raise ConflictError(
+            f"alias {name}@{alias} points to {found or 'nothing'}, not to {expected or 'nothing'}: "
+            "somebody else changed it, look at it again"
+        )
+
+
+def refuse_pointed_at(item_id: str, name: str, aliases: dict[str, str]) -> None:
+    """Raise ConflictError when aliases of the model point to the item, which is to go."""
+    if pointing := [f"{name}@{alias}" for alias, target in aliases.items() if target == item_id]:
+        raise ConflictError(f"item {item_id!r} is {', '.join(pointing)}: point the alias elsewhere or remove it first")

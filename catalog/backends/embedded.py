@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstac.catalog import journal
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, look_into
 from modelstac.catalog.errors import AmbiguousError, CatalogError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.collections import checking, merging, widening
@@ -26,6 +26,7 @@ from modelstac.catalog.items.documents import Document, as_item
 from modelstac.catalog.items.identity import ALIASES, RULES, reference
 from modelstac.catalog.items.links import has_local_files, local_path
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.rules import refuse_pointed_at, refuse_unexpected, refuse_unfit, with_rule
 from modelstac.catalog.search.sql import rows
 from modelstac.catalog.search.sql.database import Database
 from modelstac.catalog.search.sql.schema import is_current, prepare
@@ -244,8 +245,6 @@ class EmbeddedCatalog(Catalog):
 
     def change_alias(self, name: str, alias: str, item_id: str | None, expected: Any) -> None:
         """Point an alias to an item, or remove it."""
-        from modelstac.catalog.rules import refuse_unfit
-
         with self.database.write() as connection:
             self._known_collection(connection, name)
             before = _aliases(connection, name).get(alias)
@@ -261,8 +260,6 @@ class EmbeddedCatalog(Catalog):
 
     def protect_alias(self, name: str, alias: str, required: Sequence[str]) -> None:
         """Let an alias of a model point only to items that show what is required."""
-        from modelstac.catalog.rules import with_rule
-
         with self.database.write() as connection:
             self._known_collection(connection, name)
             stored = rows.get_collection(connection, name) or {}

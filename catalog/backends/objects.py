@@ -22,7 +22,6 @@ import pystac
 from modelstac.catalog.backends.branches import BRANCH, Branch
 from modelstac.catalog.backends.bucket import Bucket
 from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
-from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import CatalogError, ConflictError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
@@ -33,7 +32,7 @@ from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES, RULES
 from modelstac.catalog.items.links import local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
-from modelstac.catalog.rules import refuse_unfit, with_rule
+from modelstac.catalog.rules import refuse_pointed_at, refuse_unexpected, refuse_unfit, with_rule
 
 _ATTEMPTS = 200
 

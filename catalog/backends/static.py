@@ -17,7 +17,6 @@ from modelstac.catalog.backends.branches import BRANCH, Branch
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.storage import Folder, Staging, explained
 from modelstac.catalog.backends.tree import INDEX, TreeCatalog, file_names
-from modelstac.catalog.base import refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.errors import CatalogError, NotFoundError, StorageError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.collections import checking, widening
@@ -27,7 +26,7 @@ from modelstac.catalog.items.documents import ROOT, Document
 from modelstac.catalog.items.identity import ALIASES, RULES, about, about_all
 from modelstac.catalog.items.links import PAGE_FIELD, local_path
 from modelstac.catalog.messages import Advanced, Finished, Report, Started
-from modelstac.catalog.rules import refuse_unfit, with_rule
+from modelstac.catalog.rules import refuse_pointed_at, refuse_unexpected, refuse_unfit, with_rule
 
 if TYPE_CHECKING:
     import pystac

@@ -11,9 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from modelstac.catalog.base import Catalog, check_alias
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import DataError, ModelStacError, SpecError, UntrustedError, at
 from modelstac.catalog.messages import Note, Report, ignore
+from modelstac.catalog.rules import check_alias
 from modelstac.registry.publishing.feeding import Fed, as_batch, feed, type_of, with_outputs, with_statistics
 from modelstac.registry.publishing.saying import WORDS, Said, plain, statement
 from modelstac.registry.trust.policy import DEFAULT_POLICY, PICKLE, TrustPolicy

@@ -15,9 +15,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from modelstac.catalog.base import Catalog, check_alias
+from modelstac.catalog.base import Catalog
 from modelstac.catalog.errors import MissingPackageError, ModelStacError, NotFoundError, SpecError
 from modelstac.catalog.messages import Report, ignore
+from modelstac.catalog.rules import check_alias
 from modelstac.registry.publishing.call import publish
 from modelstac.registry.publishing.saying import Said
 from modelstac.registry.publishing.values import check_values

@@ -19,6 +19,9 @@ from modelstac.registry.running.model import Model
 from modelstac.registry.scenes.software import software
 
 if TYPE_CHECKING:
+    import pystac
+
+    from modelstac.catalog.base import Catalog
     from modelstac.registry.scenes.rasters import Raster, Source
     from modelstac.registry.scenes.running.options import Options
     from modelstac.registry.scenes.running.planning import Plan
@@ -58,11 +61,11 @@ class ScenePrediction:
 
 
 def predict_scene(
-    model: Any,
+    model: Model | str | os.PathLike[str] | pystac.Item,
     source: Any,
     sink: Sink | None = None,
     *,
-    catalog: Any = None,
+    catalog: Catalog | str | os.PathLike[str] | None = None,
     post: str | Sequence[str] | None = None,
     fill: float | None = None,
     tile: int | None = None,
@@ -120,7 +123,8 @@ def predict_scene(
     dry_run
         Plan it, time a tile, and write nothing.
     reading, loading
-        Further arguments of the reader, and of :func:`modelstac.load`.
+        Further arguments of :func:`modelstac.registry.scenes.reading.opening.open_source`, such as ``{"bbox": …}``,
+        and of :func:`modelstac.load`.
     report
         Gets progress and notes.
 

@@ -22,7 +22,7 @@ from modelstac.catalog.backends.api.queries import body_of, residual
 from modelstac.catalog.backends.api.writing import Writer
 from modelstac.catalog.backends.oddities import oddity
 from modelstac.catalog.backends.published import Published
-from modelstac.catalog.base import Catalog, look_into, refuse_pointed_at, refuse_unexpected
+from modelstac.catalog.base import Catalog, look_into
 from modelstac.catalog.credentials import typed
 from modelstac.catalog.errors import (
     AmbiguousError,
@@ -41,7 +41,7 @@ from modelstac.catalog.items.identity import ALIASES, RULES, in_collection, refe
 from modelstac.catalog.items.links import has_local_files
 from modelstac.catalog.journal import Asked, Entry
 from modelstac.catalog.messages import Report
-from modelstac.catalog.rules import check_rules
+from modelstac.catalog.rules import check_rules, refuse_pointed_at, refuse_unexpected
 from modelstac.catalog.search.matching import VERIFIED, matches
 from modelstac.catalog.search.page import Page
 from modelstac.catalog.search.query import EQUAL_FIELDS, Query

@@ -11,7 +11,6 @@ from fastapi import HTTPException, Request
 from pystac.serialization import identify_stac_object, migrate_to_latest
 
 from modelstac.catalog.backends.oddities import oddity
-from modelstac.catalog.base import ALIAS
 from modelstac.catalog.errors import ChangedMeanwhileError, InvalidItemError
 from modelstac.catalog.items.documents import Document, is_image_asset
 from modelstac.catalog.items.geometry import check_bbox
@@ -23,7 +22,7 @@ from modelstac.catalog.items.validation import (
     known_schemas,
     validate_document,
 )
-from modelstac.catalog.rules import check_rules
+from modelstac.catalog.rules import ALIAS, check_rules
 from modelstac.catalog.search.facts import moments
 from modelstac.catalog.server.files.named import check_digests
 from modelstac.catalog.server.routes.patches import read_json, refuse_unstorable

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import pystac
 
-from modelstac.catalog.base import refuse_pointed_at
 from modelstac.catalog.errors import ItemExistsError, NotFoundError
 from modelstac.catalog.items import documents
 from modelstac.catalog.items.collections import widening
@@ -20,6 +19,7 @@ from modelstac.catalog.items.identity import ALIASES, differences
 from modelstac.catalog.items.links import ITEM_ID_FIELD
 from modelstac.catalog.items.versions import version_key
 from modelstac.catalog.journal import Entry, changes
+from modelstac.catalog.rules import refuse_pointed_at
 from modelstac.catalog.server.files.named import with_new_assets
 from modelstac.catalog.server.stores.collections import pointing_to
 from modelstac.catalog.server.stores.links import item_path

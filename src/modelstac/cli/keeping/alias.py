@@ -40,7 +40,7 @@ def alias(
     only to items that show that: self_test is noted by 'modelstac test ID --record', proved of an
     item that was published --unproved by 'modelstac probe ID --record'.
     """
-    from modelstac.catalog.base import ANYTHING
+    from modelstac.catalog.rules import ANYTHING
 
     opened = existing_catalog(catalog)
     if required:
