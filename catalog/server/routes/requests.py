@@ -50,9 +50,10 @@ def objects_only(model: type[BaseModel]) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
             raise ValueError("half of a character (a surrogate alone) is in no catalog") from error
-        for name in value.keys() - known:
+        asked = {name: found for name, found in value.items() if (name, found) != ("page", 1)}  # of EODAG 3: the first
+        for name in asked.keys() - known:
             raise ValueError(_undeclared(name, known))
-        return value
+        return asked
 
     return create_model(
         model.__name__, __base__=model, __validators__={"check": cast("Any", model_validator(mode="before")(check))}

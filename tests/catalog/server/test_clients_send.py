@@ -216,6 +216,13 @@ def test_what_no_route_declares_is_refused(told: Server, path: str) -> None:
             assert says in answer.json()["detail"]
 
 
+def test_the_first_page_is_what_comes_anyway_and_another_is_refused(told: Server) -> None:
+    """EODAG 3 posts the number of the page that it wants, and goes on by the link ``next``."""
+    first, second = (told.request("POST", "search", json={"limit": 1, "page": page}) for page in (1, 2))
+    assert first.json()["features"] == told.request("POST", "search", json={"limit": 1}).json()["features"] != []
+    assert (second.status_code, "'page' is no parameter" in second.json()["detail"]) == (400, True)
+
+
 def test_a_plus_of_a_zone_that_arrives_as_a_blank(told: Server) -> None:
     answers = [told.get(f"search?limit=100&datetime=2020-06-05T14:00:00{sign}02:00/..") for sign in ("+", "%2B")]
     found = [[feature["id"] for feature in answer.json()["features"]] for answer in answers]
