@@ -20,6 +20,7 @@ from tests.catalog.server.conftest import Server, run, serving, until
 from tests.catalog.server.postgres import Cluster
 
 from modelstac.catalog.backends.api.catalog import ApiCatalog
+from modelstac.catalog.backends.embedded import EmbeddedCatalog
 from modelstac.catalog.errors import InvalidItemError, StorageError
 from modelstac.catalog.journal import Entry
 from modelstac.catalog.server.routes.keys import Keys
@@ -429,5 +430,9 @@ def test_a_name_by_which_nobody_could_be_told_is_refused(name: str, tmp_path: Pa
 
 def test_a_file_that_is_named_goes_before_a_database_of_the_environment(tmp_path: Path) -> None:
     elsewhere = {"MODELSTAC_DATABASE": "postgresql://models@db.invalid/models", "MODELSTAC_ARTIFACTS": "s3://models"}
-    shown = run("webhooks", "--catalog", str(tmp_path / "models.sqlite"), "dead", "--json", **elsewhere)
+    command = ("webhooks", "--catalog", str(tmp_path / "models.sqlite"), "dead", "--json")
+    none = run(*command, **elsewhere)
+    assert (none.returncode, "no catalog at" in none.stderr) == (2, True), none.stderr
+    EmbeddedCatalog(tmp_path / "models.sqlite", create=True)
+    shown = run(*command, **elsewhere)
     assert (shown.returncode, shown.stdout.strip()) == (0, "[]"), shown.stderr
