@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelstac.catalog.errors import DataError, ModelStacError
+from modelstac.registry.running.differences import count_differing, differences, largest
 from modelstac.registry.running.examples import read_example
 from modelstac.registry.running.signature import BATCH
 
@@ -132,13 +133,9 @@ def _apart(expected: Array, found: Array) -> float:
     if expected.shape != found.shape:
         return 1.0
     if expected.dtype.kind != "f":
-        share = float(np.mean(expected != found)) if expected.size else 0.0
+        share = count_differing(expected, found) / max(expected.size, 1)
         return share if share > _LABELS else 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        difference = np.abs(expected.astype("f8") - found.astype("f8"))
-        largest = float(np.nanmax(np.abs(expected.astype("f8")), initial=0.0))
-    difference[np.isnan(expected) & np.isnan(found)] = 0
-    share = float(difference.max(initial=0.0)) / (largest or 1.0)
+    share = float(differences(expected, found).max(initial=0.0)) / (largest(expected) or 1.0)
     allowed = _RELATIVE if expected.dtype.itemsize >= 4 else 100 * _RELATIVE
     return 0.0 if share <= allowed else share if math.isfinite(share) else 1.0
 

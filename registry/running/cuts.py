@@ -146,7 +146,7 @@ def _needed(one: Aligned, dim: str, parts: tuple[int, ...], halo: Halo, said: in
         whole = (
             "the result of a sample moves with the others of its batch"
             if dim == BATCH
-            else ("every pixel depends on all of it (halo global)")
+            else "every pixel depends on all of it (halo global)"
         )
         advice = f"{whole}: load it whole, .chunk({{{name!r}: -1}})"
         raise unfit(one, dim, parts, advice)

@@ -270,6 +270,19 @@ def test_tiles_that_are_not_apart_in_a_batch_run_one_at_a_time() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_pixel_without_a_number_does_not_move_with_its_batch() -> None:
+    nodes = [helper.make_node("Floor", ["x"], ["whole"]), helper.make_node("Log", ["whole"], ["y"])]
+    graph = onnx_graph(nodes, {"x": ["batch", 3]}, {"y": ["batch", 3]})
+    shape = ((-1, 3), ("batch", "feature"))
+    model, layers = in_onnx(graph, described({"x": shape}, {"y": ((-1, 3), ("batch", "class"))})), []
+    values = np.full((3, 4, 5), np.e, np.float32)
+    values[:, 1, 2] = 0.5  # which is -inf, in any batch
+    predict_scene(model, Memory({"x": values}), lambda made: layers.extend(r.read(ALL) for r in made), post="none")
+    expected = np.full((4, 5), np.log(2.0))
+    expected[1, 2] = -np.inf
+    np.testing.assert_allclose(layers[0][0], expected, rtol=1e-6)
+
+
 def test_tiles_that_give_one_answer_each_are_as_long_as_was_asked(tmp_path: Path) -> None:
     """A classifier of patches of 32 pixels is not fed such of 24 x 30, of which three are as many."""
     values = RNG.random((3, 70, 90), np.float32)
